@@ -1,0 +1,151 @@
+"""From a checked `RunConfig` to the objects of a run."""
+
+import logging
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from hydra.utils import instantiate
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
+
+from lai.callbacks.export import ExportModel
+from lai.config import ModelSettings, RunConfig, flatten
+from lai.data.datamodule import CorpusDataModule
+from lai.data.prepare import Corpus
+from lai.data.vocab import Vocab
+from lai.errors import UserError
+from lai.model.module import LanguageModel, TrainingSettings
+from lai.model.transformer import ModelConfig
+
+log = logging.getLogger(__name__)
+
+
+def check_device(run: RunConfig) -> None:
+    """Refuse an accelerator that this machine does not have."""
+    accelerator = run.trainer["accelerator"]
+    missing = {
+        "cuda": not torch.cuda.is_available(),
+        "gpu": not (torch.cuda.is_available() or torch.backends.mps.is_available()),
+        "mps": not torch.backends.mps.is_available(),
+    }
+    if missing.get(accelerator, False):
+        raise UserError(
+            f"trainer.accelerator={accelerator}, but PyTorch finds no such device here; use trainer.accelerator=cpu "
+            "or leave it out"
+        )
+
+
+def model_config(settings: ModelSettings, vocab_size: int) -> ModelConfig:
+    """The network's shape: the `model` group, with the size of the vocabulary that was built.
+
+    Raises:
+        UserError: sizes that do not go together.
+    """
+    try:
+        return ModelConfig(
+            dim=settings.dim,
+            hidden_dim=settings.hidden_dim,
+            n_layers=settings.n_layers,
+            n_heads=settings.n_heads,
+            n_kv_heads=settings.n_heads if settings.n_kv_heads is None else settings.n_kv_heads,
+            vocab_size=vocab_size,
+            max_seq_len=settings.max_seq_len,
+            rope_theta=settings.rope_theta,
+            norm_eps=settings.norm_eps,
+            activation=settings.activation,  # type: ignore[arg-type]
+            tie_embeddings=settings.tie_embeddings,
+        )
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
+def build_module(run: RunConfig, config: ModelConfig, vocab: Vocab) -> LanguageModel:
+    """The LightningModule, compiled in place where the device's settings say so."""
+    settings = TrainingSettings(
+        lr=run.optimizer.lr,
+        beta1=run.optimizer.beta1,
+        beta2=run.optimizer.beta2,
+        eps=run.optimizer.eps,
+        weight_decay=run.optimizer.weight_decay,
+        decay=run.schedule.name,  # type: ignore[arg-type]
+        warmup_fraction=run.schedule.warmup_fraction,
+        final_fraction=run.schedule.final_fraction,
+    )
+    module = LanguageModel(config, vocab.to_bytes(), torch.from_numpy(vocab.byte_lengths.copy()), settings)
+    if run.device.compile:
+        module.model.compile()  # in place: the names in checkpoints stay as they are
+    return module
+
+
+def build_datamodule(run: RunConfig, corpus: Corpus) -> CorpusDataModule:
+    """The batches of a prepared corpus."""
+    assert run.data.seq_len is not None
+    return CorpusDataModule(
+        corpus.shards.train,
+        corpus.shards.val,
+        seq_len=run.data.seq_len,
+        batch_size=run.data.batch_size,
+        seed=run.seed,
+        num_workers=run.device.num_workers or 0,
+        pin_memory=bool(run.device.pin_memory),
+        drop_last=run.device.name == "mps",  # a last batch of another shape is compiled anew there
+    )
+
+
+def build_trainer(run: RunConfig, export: ExportModel) -> lightning.Trainer:
+    """Lightning's Trainer with the configured loggers and callbacks, and the export as the last callback.
+
+    Raises:
+        UserError: Lightning refuses an argument; the line says which group it came from.
+    """
+    for message in (
+        ".*does not have many workers.*",  # slicing a mapped file needs none
+        ".*exists and is not empty.*",  # the run's folder holds its config and log already
+        ".*treespec, LeafSpec.*",
+    ):
+        warnings.filterwarnings("ignore", message)
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    loggers: list[Logger] = [_instantiate(f"logger.{name}", node) for name, node in run.logger.items()]
+    callbacks: list[Callback] = [_instantiate(f"callbacks.{name}", node) for name, node in run.callbacks.items()]
+    trainer: lightning.Trainer = _instantiate(
+        "trainer",
+        run.trainer,
+        logger=loggers,
+        callbacks=[*callbacks, export],
+        default_root_dir=run.output_dir,
+    )
+    return trainer
+
+
+def _instantiate(key: str, node: dict[str, Any], **runtime: Any) -> Any:
+    try:
+        return instantiate(node, _convert_="all", **runtime)
+    except Exception as error:
+        cause = error.__cause__ or error
+        raise UserError(f"{key}: {str(cause).strip().splitlines()[0]}") from error
+
+
+def fit(trainer: lightning.Trainer, module: LanguageModel, datamodule: CorpusDataModule, ckpt_path: str | None) -> None:
+    """Train, from `ckpt_path` on where one is given.
+
+    Raises:
+        UserError: the checkpoint does not exist or belongs to another model.
+    """
+    if ckpt_path is not None and not Path(ckpt_path).exists():
+        raise UserError(f"ckpt_path={ckpt_path}: there is no such file; give a .ckpt under outputs/…/checkpoints")
+    trainer.fit(module, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
+
+
+def log_hyperparameters(trainer: lightning.Trainer, run: RunConfig, metrics: dict[str, float]) -> None:
+    """Log the run's settings, flat, with its final metrics, so that TensorBoard's table compares runs."""
+    settings = flatten({key: value for key, value in asdict(run).items() if key not in ("callbacks", "logger")})
+    for logger in trainer.loggers:
+        if isinstance(logger, TensorBoardLogger):
+            logger.log_hyperparams(settings, metrics)
+        else:
+            logger.log_hyperparams(settings)
+        logger.save()

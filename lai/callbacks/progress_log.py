@@ -1,0 +1,52 @@
+"""Progress as plain lines: in the run's log file always, on the screen where there is no terminal for a bar."""
+
+import logging
+import sys
+import time
+from datetime import timedelta
+from typing import Any
+
+import lightning
+from lightning.pytorch.callbacks import Callback
+
+log = logging.getLogger(__name__)
+
+
+class ProgressLog(Callback):
+    """Writes a line every `every_seconds` and after every validation.
+
+    Without a terminal (a log file, a pipe) these lines are all that a person sees, so they go to the screen there.
+    """
+
+    def __init__(self, every_seconds: float = 15.0) -> None:
+        self.every_seconds = every_seconds
+        self._begin = self._last = time.monotonic()
+
+    def on_train_start(self, *_: Any) -> None:
+        self._begin = self._last = time.monotonic()
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+        if time.monotonic() - self._last >= self.every_seconds:
+            self._write(trainer)
+
+    def on_validation_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            self._write(trainer)
+
+    def _write(self, trainer: lightning.Trainer) -> None:
+        self._last = time.monotonic()
+        if not trainer.is_global_zero:
+            return
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        parts = [
+            f"epoch {trainer.current_epoch + 1}",
+            f"step {trainer.global_step:,}/{trainer.estimated_stepping_batches:,}",
+            str(timedelta(seconds=int(self._last - self._begin))),
+        ]
+        for name, form in (("train/loss", ".3f"), ("val/loss", ".3f"), ("val/bpb", ".3f"), ("train/lr", ".1e")):
+            if name in metrics:
+                parts.append(f"{name} {metrics[name]:{form}}")
+        if "train/tokens_per_second" in metrics:
+            parts.append(f"{metrics['train/tokens_per_second']:,.0f} tokens/s")
+        on_terminal = sys.stdout.isatty()
+        log.log(logging.DEBUG if on_terminal else logging.INFO, "  ".join(parts))

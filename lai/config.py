@@ -1,0 +1,407 @@
+"""The schema of a run, and how the composed YAML becomes plain objects.
+
+This file and train.py are the only ones that know OmegaConf; everything behind them takes plain values.
+"""
+
+import difflib
+import inspect
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from hydra.utils import get_class
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import (
+    ConfigKeyError,
+    InterpolationKeyError,
+    InterpolationResolutionError,
+    OmegaConfBaseException,
+    ValidationError,
+)
+
+from lai.errors import UserError
+
+_PACKAGED = Path(__file__).parent / "conf"
+CONF_DIR = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[1] / "conf"
+"""The folder of YAML files: inside the package in a wheel, beside it in a checkout."""
+
+
+@dataclass
+class ModelSettings:
+    """`model`: a shape; `vocab_size` is not here because it comes from the vocabulary that was built."""
+
+    name: str = MISSING
+    dim: int = MISSING
+    hidden_dim: int = MISSING
+    n_layers: int = MISSING
+    n_heads: int = MISSING
+    n_kv_heads: int | None = None
+    max_seq_len: int = MISSING
+    rope_theta: float = MISSING
+    norm_eps: float = MISSING
+    activation: str = MISSING
+    tie_embeddings: bool = MISSING
+
+
+@dataclass
+class DeviceSettings:
+    """`device`: where the run computes. Null means "what the chosen device's file says" (only in auto.yaml)."""
+
+    name: str = MISSING
+    accelerator: str = MISSING
+    precision: Any = None
+    num_workers: int | None = None
+    pin_memory: bool | None = None
+    compile: bool | None = None
+    max_batch_tokens: int | None = None
+
+
+@dataclass
+class SyntheticSettings:
+    """`data.synthetic`: how much the generator writes, and of what (lai.data.synthetic.SyntheticConfig)."""
+
+    sentences: int = MISSING
+    stories: int = MISSING
+    translations: int = MISSING
+    instructions: int = MISSING
+    seed: int = MISSING
+    lexicon: Any = "full"
+    templates: list[str] | None = None
+    instruction_mix: dict[str, int] | None = None
+    detail: float = 1.0
+    repetitions: int = 1
+    held_out: float = 0.1
+
+
+@dataclass
+class HubSettings:
+    """`data.hub`: which data set of a hub, and how a row becomes a document (lai.data.hub)."""
+
+    name: str = MISSING
+    config: str | None = None
+    split: str = MISSING
+    revision: str | None = None
+    template: str | None = None
+    limit: int | None = None
+
+
+@dataclass
+class DataSettings:
+    """`data`: where documents come from, and how they become a vocabulary, token files and batches."""
+
+    source: str = MISSING
+    path: Any = None
+    vocab_path: str | None = None
+    vocab_size: int = MISSING
+    min_freq: int = MISSING
+    val_fraction: float = MISSING
+    split_seed: int = MISSING
+    seq_len: int | None = None
+    batch_size: int = MISSING
+    cache_dir: str = MISSING
+    synthetic: SyntheticSettings | None = None
+    hub: HubSettings | None = None
+
+
+@dataclass
+class OptimizerSettings:
+    """`optimizer`: AdamW's learning rate, moments and weight decay."""
+
+    name: str = MISSING
+    lr: float = MISSING
+    beta1: float = MISSING
+    beta2: float = MISSING
+    eps: float = MISSING
+    weight_decay: float = MISSING
+
+
+@dataclass
+class ScheduleSettings:
+    """`schedule`: how the learning rate rises and falls; fractions are of all steps and of `optimizer.lr`."""
+
+    name: str = MISSING
+    warmup_fraction: float = MISSING
+    final_fraction: float = 1.0
+
+
+@dataclass
+class ExportSettings:
+    """`export`: where the model file goes and in which weight dtype."""
+
+    path: str | None = None
+    dtype: str = MISSING
+
+
+@dataclass
+class RunConfig:
+    """A whole run. `trainer`, `callbacks` and `logger` hold the plain keyword arguments of Lightning's own objects."""
+
+    model: ModelSettings = field(default_factory=ModelSettings)
+    device: DeviceSettings = field(default_factory=DeviceSettings)
+    data: DataSettings = field(default_factory=DataSettings)
+    optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
+    schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
+    export: ExportSettings = field(default_factory=ExportSettings)
+    trainer: dict[str, Any] = field(default_factory=dict)
+    callbacks: dict[str, Any] = field(default_factory=dict)
+    logger: dict[str, Any] = field(default_factory=dict)
+    output_dir: str = MISSING
+    seed: int = MISSING
+    ckpt_path: str | None = None
+
+
+_OWN_GROUPS = ("model", "device", "data", "optimizer", "schedule", "export")
+_TARGET_GROUPS = ("callbacks", "logger")
+
+
+def load_run_config(composed: DictConfig) -> RunConfig:
+    """Check a composed config against the schema and turn it into plain objects.
+
+    Raises:
+        UserError: a key does not exist, a value has the wrong type or is missing, an option is not one of its choices.
+    """
+    known = {item.name for item in fields(RunConfig)}
+    for key in composed:
+        if key not in known:
+            raise UserError(unknown_key(str(key), known_keys()))
+    config = composed.copy()
+    OmegaConf.set_struct(config, False)
+    _check_groups(config)
+    _choose_device(config)
+    _resolve(config)
+    for group in _OWN_GROUPS:
+        config[group] = _typed(group, config[group])
+    _check_target("trainer", config.trainer)
+    for group in _TARGET_GROUPS:
+        for name, node in (config[group] or {}).items():
+            if node is not None:
+                _check_target(f"{group}.{name}", node)
+    run = _to_objects(config)
+    _check_values(run)
+    return run
+
+
+def known_keys() -> list[str]:
+    """Every key of the schema, dotted, for suggestions."""
+    keys: list[str] = []
+
+    def collect(kind: type, prefix: str) -> None:
+        for name, hint in get_type_hints(kind).items():
+            keys.append(prefix + name)
+            for part in (hint, *get_args(hint)):
+                if is_dataclass(part):
+                    collect(part, f"{prefix}{name}.")  # type: ignore[arg-type]
+
+    collect(RunConfig, "")
+    return keys
+
+
+def unknown_key(key: str, valid: Iterable[str]) -> str:
+    """The line for a key that does not exist, with the nearest one that does."""
+    valid = sorted(valid)
+    last = key.rpartition(".")[2]
+    close = [name for name in valid if name.rpartition(".")[2] == last and name != key][:1]  # `lr` for `optimizer.lr`
+    close = close or difflib.get_close_matches(key, valid, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]}?" if close else "see `lai-train --help` for the keys there are"
+    return f"there is no config key {key}; {hint}"
+
+
+def _check_groups(config: DictConfig) -> None:
+    for group in (*_OWN_GROUPS, "trainer"):
+        if not OmegaConf.is_dict(config.get(group)):
+            raise UserError(f"{group} is {config.get(group)!r}; it needs keys of its own, as in conf/{group}/*.yaml")
+    for group in _TARGET_GROUPS:
+        if config.get(group) is not None and not OmegaConf.is_dict(config[group]):
+            raise UserError(f"{group} is {config[group]!r}; its entries need a _target_, as in conf/{group}/*.yaml")
+
+
+def _typed(group: str, node: DictConfig) -> DictConfig:
+    """`node` merged into its dataclass, which checks every key and type."""
+    hints = get_type_hints(RunConfig)
+    schema = OmegaConf.structured(hints[group])
+    try:
+        merged = OmegaConf.merge(schema, node)
+    except ConfigKeyError as error:
+        key = f"{group}.{error.full_key or error.key}"
+        raise UserError(unknown_key(key, known_keys())) from None
+    except ValidationError as error:
+        key = f"{group}.{error.full_key}" if error.full_key else group
+        raise UserError(f"{key}: {_first_line(error)}") from None
+    assert isinstance(merged, DictConfig)
+    return merged
+
+
+def _resolve(config: DictConfig) -> None:
+    try:
+        OmegaConf.resolve(config)
+    except (InterpolationKeyError, InterpolationResolutionError) as error:
+        raise UserError(f"{error.full_key}: {_first_line(error)}") from None
+
+
+def _to_objects(config: DictConfig) -> RunConfig:
+    if missing := sorted(OmegaConf.missing_keys(config)):
+        raise UserError(f"{missing[0]} is missing; give it a value: {missing[0]}=…")
+    try:
+        values: dict[str, Any] = {
+            str(key): OmegaConf.to_object(node) if OmegaConf.is_config(node) else node for key, node in config.items()
+        }
+    except OmegaConfBaseException as error:
+        raise UserError(_first_line(error)) from None
+    for name, kind in (("seed", int),):
+        if not isinstance(values[name], kind) or isinstance(values[name], bool):
+            raise UserError(f"{name}: {values[name]!r} is not a whole number")
+    if values["ckpt_path"] is not None and not isinstance(values["ckpt_path"], str):
+        raise UserError(f"ckpt_path: {values['ckpt_path']!r} is not a path")
+    for group in _TARGET_GROUPS:
+        values[group] = {name: node for name, node in (values[group] or {}).items() if node is not None}
+    return RunConfig(**values)
+
+
+def _check_target(key: str, node: Any) -> None:
+    """Check the arguments of a `_target_` node against the signature of what it names."""
+    if not OmegaConf.is_dict(node) or "_target_" not in node:
+        raise UserError(f"{key} needs a _target_ (the class to build), found {node!r}")
+    try:
+        target = get_class(node["_target_"])
+    except Exception as error:
+        raise UserError(f"{key}._target_: cannot import {node['_target_']}: {_first_line(error)}") from None
+    parameters = inspect.signature(target).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return
+    for name in node:
+        if not str(name).startswith("_") and name not in parameters:
+            raise UserError(unknown_key(f"{key}.{name}", (f"{key}.{valid}" for valid in parameters)))
+    _check_plain_types(key, node, get_type_hints(inspect.getattr_static(target, "__init__")))
+
+
+def _check_plain_types(key: str, node: DictConfig, hints: Mapping[str, Any]) -> None:
+    """Check the arguments that must be numbers, texts or booleans; other types are left to the target itself."""
+    for name, value in node.items():
+        hint = hints.get(str(name))
+        allowed = get_args(hint) or (hint,)
+        if not all(kind in (int, float, bool, str, type(None)) for kind in allowed):
+            continue
+        accepted = (*allowed, int) if float in allowed else allowed
+        if not isinstance(value, accepted) or (isinstance(value, bool) and bool not in allowed):
+            expected = " or ".join("null" if kind is type(None) else kind.__name__ for kind in allowed)
+            raise UserError(f"{key}.{name!s}: {value!r} is not {expected}")
+
+
+def target_keys() -> list[str]:
+    """Every argument of the objects that conf/trainer, conf/callbacks and conf/logger build, dotted."""
+    nodes = {"trainer": _load(CONF_DIR / "trainer" / "default.yaml")}
+    for group in _TARGET_GROUPS:
+        loaded = _load(CONF_DIR / group / "default.yaml")
+        nodes |= {f"{group}.{name!s}": node for name, node in loaded.items()}
+    return [
+        f"{key}.{parameter}"
+        for key, node in nodes.items()
+        for parameter in inspect.signature(get_class(node["_target_"])).parameters
+    ]
+
+
+def _choose_device(config: DictConfig) -> None:
+    """Turn `device=auto` into the device of this machine, or of `trainer.accelerator` where the user gave one."""
+    device = config.device
+    if device.get("name") != "auto":
+        return
+    asked = OmegaConf.select(config, "trainer.accelerator")
+    name = {"gpu": _detected_gpu(), "auto": None, None: None}.get(asked, asked) or detect_accelerator()
+    file = CONF_DIR / "device" / f"{name}.yaml"
+    if not file.is_file():
+        raise UserError(f"trainer.accelerator={asked} is not one of auto, cpu, mps, cuda")
+    for key, value in _load(file).items():
+        if key in ("name", "accelerator") or device.get(key) is None:
+            device[key] = value
+
+
+def _detected_gpu() -> str:
+    found = detect_accelerator()
+    return "cuda" if found == "cpu" else found
+
+
+def detect_accelerator() -> str:
+    """The best accelerator of this machine: cuda, mps or cpu."""
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _check_values(run: RunConfig) -> None:
+    """What types alone do not say; each line names the key."""
+    _choice("data.source", run.data.source, ("synthetic", "files", "hub"))
+    _choice("schedule.name", run.schedule.name, ("linear", "cosine", "constant"))
+    _choice("optimizer.name", run.optimizer.name, ("adamw",))
+    _choice("export.dtype", run.export.dtype, ("f32", "f16", "q8_0", "q4_0"))
+    _choice("model.activation", run.model.activation, ("silu", "gelu"))
+    if run.data.source == "files" and run.data.path is None:
+        raise UserError("data.path is missing; give it a file, a folder or a pattern: data.path=my.txt")
+    for key, value, low, high in (
+        ("data.val_fraction", run.data.val_fraction, 0.0, 1.0),
+        ("optimizer.beta1", run.optimizer.beta1, 0.0, 1.0),
+        ("optimizer.beta2", run.optimizer.beta2, 0.0, 1.0),
+    ):
+        if not low < value < high:
+            raise UserError(f"{key} is {value}; it must lie between {low:g} and {high:g}")
+    for key, fraction in (
+        ("schedule.warmup_fraction", run.schedule.warmup_fraction),
+        ("schedule.final_fraction", run.schedule.final_fraction),
+    ):
+        if not 0 <= fraction <= 1:
+            raise UserError(f"{key} is {fraction}; it must lie between 0 and 1")
+    for key, positive in (("optimizer.lr", run.optimizer.lr), ("optimizer.eps", run.optimizer.eps)):
+        if not positive > 0:
+            raise UserError(f"{key} is {positive}; it must be positive")
+    if not run.optimizer.weight_decay >= 0:
+        raise UserError(f"optimizer.weight_decay is {run.optimizer.weight_decay}; it must not be negative")
+    if run.seed < 0:
+        raise UserError(f"seed is {run.seed}; it must not be negative")
+    _check_batch(run)
+
+
+def _check_batch(run: RunConfig) -> None:
+    for key, count in (("data.batch_size", run.data.batch_size), ("data.min_freq", run.data.min_freq)):
+        if count < 1:
+            raise UserError(f"{key} is {count}; it must be at least 1")
+    seq_len = run.data.seq_len if run.data.seq_len is not None else run.model.max_seq_len
+    if not 1 <= seq_len <= run.model.max_seq_len:
+        raise UserError(f"data.seq_len is {seq_len}; it must be from 1 to model.max_seq_len, {run.model.max_seq_len}")
+    run.data.seq_len = seq_len
+    limit = run.device.max_batch_tokens
+    if limit is not None and run.data.batch_size * seq_len > limit:
+        raise UserError(
+            f"data.batch_size {run.data.batch_size} x data.seq_len {seq_len} is more than the {limit} tokens that "
+            f"device={run.device.name} computes rightly; lower one and raise trainer.accumulate_grad_batches"
+        )
+
+
+def _choice(key: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        close = difflib.get_close_matches(value, choices, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise UserError(f"{key} is {value!r}; it must be one of {', '.join(choices)}{hint}")
+
+
+def _load(path: Path) -> DictConfig:
+    loaded = OmegaConf.load(path)
+    assert isinstance(loaded, DictConfig)
+    return loaded
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one flat one with dotted keys; lists become text, so that every value is a plain one."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[prefix + str(key)] = value if isinstance(value, bool | int | float | str | None) else str(value)
+    return flat

@@ -1,0 +1,49 @@
+"""Files that are made once and used again: each has a sidecar that says what it must contain."""
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from lai.files import atomic_write, file_digest
+
+log = logging.getLogger(__name__)
+
+
+def fingerprint(settings: Mapping[str, Any]) -> str:
+    """A name for everything that `settings` says: 16 hexadecimal digits of the SHA-256 of its JSON form."""
+    return sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def cached_file(path: Path, build: Callable[[Path], Mapping[str, Any]]) -> dict[str, Any]:
+    """Make sure that `path` holds what `build(path)` wrote, and return the facts that `build` returned.
+
+    The file is built if it is missing or is not, byte for byte, what was built; processes that want it at the same time
+    wait for the one that builds. `build` must write atomically.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sidecar = path.with_name(path.name + ".json")
+    with FileLock(path.with_name(path.name + ".lock")):
+        facts = _facts_if_intact(path, sidecar)
+        if facts is None:
+            facts = dict(build(path))
+            with atomic_write(sidecar) as file:
+                file.write(json.dumps({"sha256": file_digest(path), "facts": facts}, indent=1).encode())
+    return facts
+
+
+def _facts_if_intact(path: Path, sidecar: Path) -> dict[str, Any] | None:
+    if not path.is_file():
+        return None
+    try:
+        saved = json.loads(sidecar.read_bytes())
+        if saved["sha256"] == file_digest(path):
+            return dict(saved["facts"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    log.warning("%s is not what was written there; it is made again", path)
+    return None

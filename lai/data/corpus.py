@@ -1,0 +1,321 @@
+"""Text files of any supported kind to documents, streamed in memory that does not grow with the files.
+
+One row of a file is one document (a pair of sentences: two, one for each direction). The kinds, each also with `.gz`:
+
+- `.txt`: a document a line. Only a line feed ends a line; one carriage return before it is dropped.
+- `.jsonl`: an object a line, read as a row (see `row_documents`).
+- `.tsv`: English TAB Hungarian.
+- `.parquet`: a row a document, read as in `.jsonl`; only the columns that a row needs are loaded.
+"""
+
+import glob
+import gzip
+import io
+import json
+import shutil
+import tempfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from lai.data.markup import ROLES, Document, Turn, has_stray_tags, parse, plain, render, translation_examples
+from lai.errors import UserError
+
+KINDS = (".txt", ".jsonl", ".tsv", ".parquet")
+ROW_COLUMNS = ("messages", "text", "translation", "en", "hu")
+
+_UTF8_BOM = b"\xef\xbb\xbf"
+_PARQUET_ROWS = 1024
+
+
+@dataclass
+class CorpusCounts:
+    """What reading a corpus met. `bytes_read` counts bytes of the files as they lie on the disk, for progress."""
+
+    documents: int = 0
+    empty: int = 0
+    stray_tags: int = 0
+    skipped: int = 0
+    bytes_read: int = 0
+
+
+def kind_of(path: Path) -> str | None:
+    """The kind of a file by its name (`.txt` for `a.txt` and `a.TXT.gz`), or None where it is none of ours."""
+    name = path.name.lower().removesuffix(".gz")
+    return next((kind for kind in KINDS if name.endswith(kind)), None)
+
+
+def find_files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
+    """The files that `paths` (files, globs, folders) name, sorted, each once.
+
+    A folder stands for all files in it with a known ending, at any depth, hidden ones left out; a glob for its matches
+    with a known ending.
+
+    Raises:
+        UserError: a path names nothing, or nothing with a known ending.
+    """
+    given = [paths] if isinstance(paths, str | Path) else list(paths)
+    if not given:
+        raise UserError("no data files are given; expected a file, a folder or a pattern such as data/*.txt")
+    found: dict[Path, Path] = {}
+    for path in given:
+        for file in _expand(Path(path).expanduser()):
+            found.setdefault(file.resolve(), file)
+    return sorted(found.values())
+
+
+def _expand(path: Path) -> list[Path]:
+    known = f"expected files ending in {', '.join(KINDS)} (each also with .gz)"
+    if path.is_file():
+        if kind_of(path) is None:
+            raise UserError(f"{path} is of no known kind; {known}")
+        return [path]
+    if path.is_dir():
+        candidates = [file for file in path.rglob("*") if not _is_hidden(file.relative_to(path))]
+    else:
+        # Path.glob takes no absolute pattern.
+        candidates = [Path(match) for match in glob.glob(str(path), recursive=True)]  # noqa: PTH207
+        if not candidates:
+            raise UserError(f"{path} does not exist and matches no file; {known}")
+    files = [file for file in sorted(candidates) if file.is_file() and kind_of(file) is not None]
+    if not files:
+        raise UserError(f"{path} holds no file of a known kind; {known}")
+    return files
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def read_documents(paths: str | Path | Sequence[str | Path], counts: CorpusCounts | None = None) -> Iterator[Document]:
+    """The documents of all files that `paths` name, in the files' order; `counts` is kept up to date meanwhile.
+
+    Lines without text are left out and counted, as are `.tsv` lines and rows of pairs that do not have exactly two
+    non-empty sides.
+
+    Raises:
+        UserError: a file is missing, damaged or not what its ending says (the message names path and line), or more
+            than half of the lines of a `.tsv` are not pairs.
+    """
+    counts = CorpusCounts() if counts is None else counts
+    for path in find_files(paths):
+        for document in _read_file(path, counts):
+            counts.documents += 1
+            counts.stray_tags += has_stray_tags(document)
+            yield document
+
+
+def _read_file(path: Path, counts: CorpusCounts) -> Iterator[Document]:
+    readers = {".txt": _read_text, ".jsonl": _read_jsonl, ".tsv": _read_pairs, ".parquet": _read_parquet}
+    kind = kind_of(path)
+    assert kind is not None, path
+    end = counts.bytes_read
+    try:
+        end += path.stat().st_size
+        yield from readers[kind](path, counts)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UserError(f"{path} is a damaged gzip file ({error}); expected a whole one, fetch it again") from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
+    counts.bytes_read = end  # Parquet leaves columns out and reads its footer twice
+
+
+class _CountedFile(io.FileIO):
+    """A file that notes how much of it has been read."""
+
+    def __init__(self, path: Path, counts: CorpusCounts) -> None:
+        super().__init__(path)
+        self._counts = counts
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        size = super().readinto(buffer)
+        self._counts.bytes_read += size or 0
+        return size
+
+
+class _Unpacked(io.BufferedReader):
+    """The content of a gzip file."""
+
+
+@contextmanager
+def _open(path: Path, counts: CorpusCounts) -> Iterator[IO[bytes]]:
+    """The bytes of a file, unpacked where its name ends in `.gz`."""
+    with io.BufferedReader(_CountedFile(path, counts), 1 << 16) as file:
+        if path.name.lower().endswith(".gz"):
+            with _Unpacked(gzip.GzipFile(fileobj=file), 1 << 16) as unpacked:
+                yield unpacked
+        else:
+            yield file
+
+
+def _lines(path: Path, counts: CorpusCounts) -> Iterator[tuple[int, bytes]]:
+    """The lines that hold text, with their numbers from 1, without line end and byte order mark."""
+    with _open(path, counts) as file:
+        for number, line in enumerate(file, start=1):
+            if number == 1:
+                line = line.removeprefix(_UTF8_BOM)
+            line = line.removesuffix(b"\n").removesuffix(b"\r")
+            if line.strip():
+                yield number, line
+            else:
+                counts.empty += 1
+
+
+def _read_text(path: Path, counts: CorpusCounts) -> Iterator[Document]:
+    for _, line in _lines(path, counts):
+        yield parse(line)
+
+
+def _read_pairs(path: Path, counts: CorpusCounts) -> Iterator[Document]:
+    good = bad = first_bad = 0
+    for number, line in _lines(path, counts):
+        columns = line.split(b"\t")
+        if len(columns) == 2 and columns[0].strip() and columns[1].strip():
+            good += 1
+            yield from translation_examples(columns[0], columns[1])
+        else:
+            bad += 1
+            first_bad = first_bad or number
+    counts.skipped += bad
+    if bad > good:
+        raise UserError(
+            f"{path}:{first_bad}: {bad} of {good + bad} lines are not two non-empty columns; "
+            "expected English, a tab, Hungarian"
+        )
+
+
+def _read_jsonl(path: Path, counts: CorpusCounts) -> Iterator[Document]:
+    for number, line in _lines(path, counts):
+        try:
+            # Lone surrogates, written raw or as \uD800, are kept as the three bytes that they would be in UTF-8.
+            row = json.loads(line.decode("utf-8", "surrogatepass"))
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{path}:{number}: not JSON ({error}); expected one object a line") from error
+        if not isinstance(row, dict):
+            raise UserError(f'{path}:{number}: found {_name(row)}; expected an object such as {{"text": "…"}}')
+        yield from _located_row(f"{path}:{number}", row, counts)
+
+
+def _read_parquet(path: Path, counts: CorpusCounts) -> Iterator[Document]:
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        with _open(path, counts) as stream, _seekable(stream) as file, parquet.ParquetFile(file) as table:
+            columns = [name for name in table.schema_arrow.names if name in ROW_COLUMNS]
+            number = 0
+            for batch in table.iter_batches(_PARQUET_ROWS, columns=columns or table.schema_arrow.names):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield from _located_row(f"{path}: row {number}", row, counts)
+    except (pyarrow.ArrowException, UnicodeDecodeError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path} is damaged or not a Parquet file ({reason}); expected a whole one") from error
+
+
+@contextmanager
+def _seekable(stream: IO[bytes]) -> Iterator[IO[bytes]]:
+    """The stream itself, or a temporary copy where it is packed: Parquet is read from its end."""
+    if isinstance(stream, _Unpacked):
+        with tempfile.TemporaryFile() as copy:
+            shutil.copyfileobj(stream, copy, 1 << 20)
+            yield copy
+    else:
+        yield stream
+
+
+def _located_row(where: str, row: Mapping[str, Any], counts: CorpusCounts) -> Iterator[Document]:
+    try:
+        documents = row_documents(row)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+    if not documents:
+        counts.skipped += 1
+    for document in documents:
+        if all(not turn.content.strip() for turn in document):
+            counts.empty += 1
+        else:
+            yield document
+
+
+def row_documents(row: Mapping[str, Any]) -> Sequence[Document]:
+    """The documents of one row: none where a pair lacks a side.
+
+    The first of these that the row has counts: `messages`, a list of `{"role", "content"}` whose contents are never
+    markup; `text`, which may hold markup; `translation`, an object with `en` and `hu`; or `en` and `hu` themselves. A
+    single message with the role "text" is plain text whose letters are never markup.
+
+    Raises:
+        UserError: the row has none of them, or one of another type; the message says what was found and expected.
+    """
+    if "messages" in row:
+        return [_conversation(row["messages"])]
+    if "text" in row:
+        return [parse(_to_bytes("text", row["text"]))]
+    pair = row.get("translation", row)
+    if not isinstance(pair, Mapping) or not {"en", "hu"} <= pair.keys():
+        raise UserError(
+            f"found {', '.join(map(repr, list(row)[:8])) or 'nothing'}; "
+            "expected text, messages, en and hu, or translation"
+        )
+    english, hungarian = (_to_bytes(side, pair[side]) for side in ("en", "hu"))
+    return translation_examples(english, hungarian) if english.strip() and hungarian.strip() else ()
+
+
+def document_row(document: Document) -> dict[str, Any]:
+    """The row of a `.jsonl` file that is read as this document.
+
+    Raises:
+        UnicodeDecodeError: a text is not UTF-8, which JSON cannot hold.
+    """
+    text = render(document)
+    if len(document) == 1 and document[0].role == "text" and parse(text) == document:
+        return {"text": text.decode("utf-8", "surrogatepass")}
+    return {
+        "messages": [{"role": turn.role, "content": turn.content.decode("utf-8", "surrogatepass")} for turn in document]
+    }
+
+
+def _conversation(messages: Any) -> Document:
+    if not isinstance(messages, list) or not messages:
+        raise UserError(f"messages is {_name(messages)}; expected a list of at least one {{role, content}}")
+    if len(messages) == 1 and isinstance(messages[0], Mapping) and messages[0].get("role") == "text":
+        return plain(_to_bytes("content", messages[0].get("content")))
+    turns = []
+    for message in messages:
+        if not isinstance(message, Mapping) or message.get("role") not in ROLES:
+            found = message.get("role") if isinstance(message, Mapping) else message
+            raise UserError(f"a message's role is {_name(found)}; expected {', '.join(ROLES)}")
+        if message.get("content") is None:
+            raise UserError(f"the {message['role']} message has no content; expected a text")
+        turns.append(Turn(message["role"], _to_bytes("content", message["content"])))
+    return tuple(turns)
+
+
+def _to_bytes(name: str, value: Any) -> bytes:
+    """A text's bytes; a missing one is empty."""
+    if value is None:
+        return b""
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogatepass")
+    if isinstance(value, bytes):
+        return value
+    raise UserError(f"{name} is {_name(value)}; expected a text")
+
+
+def _name(value: Any) -> str:
+    """How an unexpected JSON value is called in a message."""
+    match value:
+        case None:
+            return "null"
+        case dict():
+            return "an object"
+        case []:
+            return "an empty list"
+        case list():
+            return "a list"
+        case _:
+            return repr(value)[:40]

@@ -1,0 +1,88 @@
+"""Batches of packed documents for Lightning's `Trainer`."""
+
+from typing import Any
+
+import lightning
+import numpy as np
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from lai.data.batches import PackedBatchSampler, PackedDataset
+from lai.data.packing import Ints, Packing, TrainingPacking, ValidationPacking
+from lai.data.token_file import TokenFile
+from lai.errors import UserError
+
+Batches = DataLoader[dict[str, Tensor]]
+
+
+class CorpusDataModule(lightning.LightningDataModule):
+    """Batches {tokens, targets, documents}, each (batch_size, seq_len) int64, from token files.
+
+    Each process reads its own share, so the trainer must have `use_distributed_sampler=False`. The number of batches is
+    the same in every epoch. A validation batch may hold no target at all where several processes share few rows.
+
+    Args:
+        train, val: token files as `prepare_shards` makes them.
+        seq_len: predictions a row.
+        batch_size: rows a batch in each process; the last batch of an epoch may have fewer.
+        seed: of the order of training.
+        drop_last: leave out the last batch of training if it is smaller.
+
+    Raises:
+        UserError: `drop_last` with less than one whole batch.
+    """
+
+    def __init__(
+        self,
+        train: TokenFile,
+        val: TokenFile,
+        *,
+        seq_len: int,
+        batch_size: int,
+        seed: int,
+        num_workers: int = 0,
+        pin_memory: bool = False,
+        drop_last: bool = False,
+    ) -> None:
+        super().__init__()
+        self._files = {"train": train, "val": val}
+        self._seq_len, self._batch_size, self._seed = seq_len, batch_size, seed
+        self._drop_last = drop_last
+        self._loading: dict[str, Any] = {
+            "num_workers": num_workers,
+            "pin_memory": pin_memory,
+            "persistent_workers": num_workers > 0,
+        }
+
+    def train_dataloader(self) -> Batches:
+        """Packed rows, shuffled anew every epoch."""
+        file = self._files["train"]
+        packing = TrainingPacking(_predictions(file), self._seq_len, self._seed)
+        loader = self._loader(file, packing, repeat=True, drop_last=self._drop_last)
+        if not len(loader):
+            raise UserError(
+                f"the text fills {packing.n_rows} rows of {self._seq_len} tokens, less than one batch of "
+                f"{self._batch_size} rows in each process; make data.batch_size or data.seq_len smaller"
+            )
+        return loader
+
+    def val_dataloader(self) -> Batches:
+        """Each prediction of the validation documents once, in a fixed order."""
+        file = self._files["val"]
+        return self._loader(file, ValidationPacking(_predictions(file), self._seq_len), repeat=False, drop_last=False)
+
+    def _loader(self, file: TokenFile, packing: Packing, *, repeat: bool, drop_last: bool) -> Batches:
+        sampler = PackedBatchSampler(
+            packing,
+            self._batch_size,
+            rank=self.trainer.global_rank if self.trainer else 0,
+            world_size=self.trainer.world_size if self.trainer else 1,
+            repeat=repeat,
+            drop_last=drop_last,
+        )
+        dataset = PackedDataset(file, self._seq_len)
+        return DataLoader(dataset, sampler=sampler, batch_size=None, **self._loading)
+
+
+def _predictions(file: TokenFile) -> Ints:
+    return np.diff(file.offsets).astype(np.int64) - 1

@@ -1,0 +1,92 @@
+"""Chat markup: what a document is, and how its text form is read and written.
+
+A document is a sequence of turns. Plain text is one turn with the role "text"; an example has turns with the roles
+"system", "user" and "assistant", written inline as `<user>…</user><assistant>…</assistant>`.
+
+A text is an example only if it consists of well-formed turns from its first to its last character (white space between
+turns is dropped) and no turn's content contains a chat tag. Anything else is plain text, and a tag's letters in it are
+ordinary characters: they are never encoded as the tag's token.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+Role = Literal["text", "system", "user", "assistant"]
+ROLES: tuple[Role, ...] = ("system", "user", "assistant")
+CHAT_TAGS: tuple[bytes, ...] = tuple(f"<{slash}{role}>".encode() for role in ROLES for slash in ("", "/"))
+
+# How a translation is asked for. The generator, `.tsv` pairs, generation in Python and the C++ engine
+# (cpp/chat.hpp) use the same words.
+TO_HUNGARIAN = b"Translate to Hungarian: "
+TO_ENGLISH = b"Translate to English: "
+
+_ANY_TAG = re.compile(rb"</?(?:system|user|assistant)>")
+_TURN = re.compile(rb"\s*<(system|user|assistant)>(.*?)</\1>", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One part of a document: who speaks, and the bytes of what is said, without the tags."""
+
+    role: Role
+    content: bytes
+
+
+Document = tuple[Turn, ...]
+
+
+def plain(text: bytes) -> Document:
+    """`text` as a plain document: its letters are never markup."""
+    return (Turn("text", text),)
+
+
+def parse(text: bytes) -> Document:
+    """Read a document's text form; see the module's text for what counts as markup."""
+    if not text.lstrip().startswith(b"<"):
+        return plain(text)
+    turns: list[Turn] = []
+    position = 0
+    while match := _TURN.match(text, position):
+        if _ANY_TAG.search(match[2]):
+            return plain(text)
+        turns.append(Turn(match[1].decode(), match[2]))  # type: ignore[arg-type]
+        position = match.end()
+    if not turns or text[position:].strip():
+        return plain(text)
+    return tuple(turns)
+
+
+def has_stray_tags(document: Document) -> bool:
+    """Whether a document's text contains letters that look like a chat tag but are not markup."""
+    return any(_ANY_TAG.search(turn.content) for turn in document)
+
+
+def render(document: Document) -> bytes:
+    """The text form of a document: the reverse of `parse` for examples, the text itself for plain text."""
+    return b"".join(
+        turn.content if turn.role == "text" else b"<%b>%b</%b>" % (turn.role.encode(), turn.content, turn.role.encode())
+        for turn in document
+    )
+
+
+def translation_examples(english: bytes, hungarian: bytes) -> tuple[Document, Document]:
+    """The two examples of a translation pair: English to Hungarian, Hungarian to English."""
+    return (
+        (Turn("user", TO_HUNGARIAN + english), Turn("assistant", hungarian)),
+        (Turn("user", TO_ENGLISH + hungarian), Turn("assistant", english)),
+    )
+
+
+def split_key(document: Document) -> bytes:
+    """What the train/validation split depends on: the content, with both directions of a translation alike.
+
+    So neither an exact duplicate nor the same pair the other way round lies on the other side of the split.
+    """
+    match document:
+        case (Turn("user", question), Turn("assistant", answer)):
+            if question.startswith(TO_HUNGARIAN):
+                return question.removeprefix(TO_HUNGARIAN) + b"\t" + answer
+            if question.startswith(TO_ENGLISH):
+                return answer + b"\t" + question.removeprefix(TO_ENGLISH)
+    return render(document)

@@ -1,0 +1,280 @@
+"""Documents to fingerprinted token files: built once, memory-mapped, rebuilt when anything that made them changed.
+
+1. The text files are hashed; with the vocabulary's fingerprint and the settings they name a folder.
+2. If that folder is there and whole, it is used. Otherwise its documents are read in batches, encoded, and appended to
+   the file of their split; the folder appears under its name only when all of it is on the disk.
+
+`<cache>/shards-<fingerprint>/` holds `train.bin`, `train.idx`, `val.bin`, `val.idx` (see token_file.py), and
+`meta.json`, which says what the folder was made of and what its files must contain.
+"""
+
+import json
+import logging
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from hashlib import blake2b, sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from lai.data.cache import fingerprint
+from lai.data.corpus import CorpusCounts, find_files, kind_of, read_documents
+from lai.data.duplicates import DuplicateCounter
+from lai.data.markup import Document, render, split_key
+from lai.data.progress import progress
+from lai.data.token_file import TokenFile, TokenWriter, encode_documents, token_dtype
+from lai.data.vocab import Vocab
+from lai.errors import UserError
+from lai.files import atomic_directory, file_digest
+
+FORMAT_VERSION = 1
+_BATCH_BYTES = 1 << 20
+_BATCH_DOCUMENTS = 1 << 14
+_HASH_RANGE = 1 << 64
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SplitStats:
+    """The size of a split. `bytes` is that of the documents' text form, tags included."""
+
+    documents: int = 0
+    tokens: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True)
+class ShardStats:
+    """What was read and written. Duplicates are kept; `unique` is the number of different documents."""
+
+    train: SplitStats
+    val: SplitStats
+    unique: int
+    empty: int
+    stray_tags: int
+    skipped: int
+
+    @property
+    def documents(self) -> int:
+        return self.train.documents + self.val.documents
+
+    @property
+    def duplicates(self) -> int:
+        return self.documents - self.unique
+
+
+@dataclass(frozen=True)
+class Shards:
+    """A finished folder of token files."""
+
+    folder: Path
+    train: TokenFile
+    val: TokenFile
+    stats: ShardStats
+
+    @classmethod
+    def open(cls, folder: Path) -> "Shards":
+        meta = json.loads((folder / "meta.json").read_bytes())
+        stats = meta["stats"] | {name: SplitStats(**meta["stats"][name]) for name in ("train", "val")}
+        train, val = (TokenFile(folder / f"{name}.bin", meta["dtype"]) for name in ("train", "val"))
+        return cls(folder, train, val, ShardStats(**stats))
+
+
+def prepare_shards(
+    paths: str | Path | Sequence[str | Path],
+    vocab: Vocab,
+    cache_dir: str | Path,
+    *,
+    val_fraction: float,
+    split_seed: int,
+) -> Shards:
+    """The token files of a corpus, from `cache_dir` if they are there and whole, else built.
+
+    A document goes to validation by a hash of its content and `split_seed` alone, so that neither its position nor its
+    neighbours matter and duplicates stay together. If that leaves a split empty, the document with the smallest hash
+    goes to validation, or the one with the largest to training.
+
+    Raises:
+        UserError: the text cannot be read, changes meanwhile, or has fewer than two different documents; the cache
+            cannot be written; `val_fraction` is not between 0 and 1.
+    """
+    if not 0 < val_fraction < 1:
+        raise UserError(f"the validation fraction is {val_fraction}; expected a number between 0 and 1, such as 0.05")
+    sources = _hash_sources(find_files(paths))
+    settings = {
+        "version": FORMAT_VERSION,
+        "vocabulary": vocab.fingerprint,
+        "val_fraction": float(val_fraction),
+        "split_seed": split_seed,
+        # What the documents depend on: content, kind and order of the files, but not where they lie.
+        "sources": [source.content for source in sources],
+    }
+    folder = Path(cache_dir) / f"shards-{fingerprint(settings)}"
+    try:
+        with _locked(folder):
+            if folder.exists() and (fault := _fault(folder)):
+                log.warning("%s; the token files are built again", fault)
+                shutil.rmtree(folder)
+            if not folder.exists():
+                with atomic_directory(folder) as temporary:
+                    _build(temporary, [source.file for source in sources], vocab, settings)
+                    for source in sources:
+                        source.check_unchanged()
+    except OSError as error:
+        raise UserError(f"{folder} cannot be written: {error}") from error
+    return Shards.open(folder)
+
+
+@dataclass(frozen=True)
+class _Source:
+    file: Path
+    modified: int
+    content: dict[str, Any]
+
+    def check_unchanged(self) -> None:
+        status = self.file.stat()
+        if (status.st_size, status.st_mtime_ns) != (self.content["size"], self.modified):
+            raise UserError(f"{self.file} changed while it was read; run again when it is finished")
+
+
+def _hash_sources(files: Sequence[Path]) -> list[_Source]:
+    sources: list[_Source] = []
+    try:
+        statuses = [file.stat() for file in files]
+        with progress("checking the text", sum(status.st_size for status in statuses)) as show:
+            for file, status in zip(files, statuses, strict=True):
+                packed = file.name.lower().endswith(".gz")
+                content = {"kind": kind_of(file), "packed": packed, "size": status.st_size, "sha256": file_digest(file)}
+                sources.append(_Source(file, status.st_mtime_ns, content))
+                show(sum(source.content["size"] for source in sources))
+    except OSError as error:
+        raise UserError(f"a data file cannot be read: {error}") from error
+    return sources
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from building the same folder, and remove what killed ones left of it."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.with_name(folder.name + ".lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        log.warning("another process is building %s; waiting for it", folder)
+        lock.acquire()
+    try:
+        for stale in folder.parent.glob(f".{folder.name}.*.tmp"):
+            shutil.rmtree(stale, ignore_errors=True)
+        yield
+    finally:
+        lock.release()
+
+
+def _fault(folder: Path) -> str | None:
+    """What is wrong with a folder of token files, or None if each is byte for byte what was written."""
+    try:
+        meta = json.loads((folder / "meta.json").read_bytes())
+        if meta.pop("checksum") != _checksum(meta):
+            return f"{folder / 'meta.json'} was edited"
+        for name, expected in meta["files"].items():
+            if not (folder / name).is_file():
+                return f"{folder / name} is missing"
+            if file_digest(folder / name) != expected["sha256"]:
+                return f"{folder / name} is not what was written there"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return f"{folder / 'meta.json'} cannot be read"
+    return None
+
+
+def _checksum(meta: dict[str, Any]) -> str:
+    return sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()
+
+
+def _build(folder: Path, files: Sequence[Path], vocab: Vocab, settings: dict[str, Any]) -> None:
+    threshold = int(settings["val_fraction"] * _HASH_RANGE)
+    stats, lowest, highest = _write_splits(folder, files, vocab, settings, threshold)
+    if not stats.documents:
+        raise UserError(f"{files[0]} (of {len(files)} files) holds no document; expected at least two different ones")
+    if lowest == highest:
+        raise UserError(
+            f"{files[0]} (of {len(files)} files) holds only one different document; "
+            "expected at least two, one to train on and one to validate with"
+        )
+    if not stats.val.documents or not stats.train.documents:
+        threshold = highest if stats.val.documents else lowest + 1
+        stats, _, _ = _write_splits(folder, files, vocab, settings, threshold)
+    meta: dict[str, Any] = {
+        **settings,
+        "names": [str(file) for file in files],
+        "dtype": token_dtype(len(vocab)),
+        "stats": asdict(stats),
+        "files": {
+            file.name: {"size": file.stat().st_size, "sha256": file_digest(file)} for file in sorted(folder.iterdir())
+        },
+    }
+    (folder / "meta.json").write_text(json.dumps(meta | {"checksum": _checksum(meta)}, indent=1))
+
+
+def _write_splits(
+    folder: Path, files: Sequence[Path], vocab: Vocab, settings: dict[str, Any], threshold: int
+) -> tuple[ShardStats, int, int]:
+    """Write both splits' token files; documents whose hash is below `threshold` go to validation.
+
+    Returns:
+        The statistics, and the lowest and highest hash met.
+    """
+    counts = CorpusCounts()
+    lowest, highest = _HASH_RANGE, -1
+    key = str(settings["split_seed"]).encode()
+    dtype = token_dtype(len(vocab))
+    with (
+        tempfile.TemporaryDirectory(dir=folder) as buckets,
+        TokenWriter(folder / "train.bin", dtype) as train,
+        TokenWriter(folder / "val.bin", dtype) as val,
+        progress("building token files", sum(source["size"] for source in settings["sources"])) as show,
+    ):
+        different = DuplicateCounter(Path(buckets))
+        for documents in _batches(read_documents(files, counts)):
+            for document in documents:
+                different.add(document)
+            hashes = [_split_hash(document, key) for document in documents]
+            lowest, highest = min(lowest, *hashes), max(highest, *hashes)
+            in_val = np.array([value < threshold for value in hashes])
+            sizes = np.array([len(render(document)) for document in documents])
+            tokens, lengths = encode_documents(documents, vocab)
+            for writer, chosen in ((train, ~in_val), (val, in_val)):
+                writer.add(tokens[np.repeat(chosen, lengths)], lengths[chosen], int(sizes[chosen].sum()))
+            show(counts.bytes_read)
+        unique = different.count()
+    stats = ShardStats(
+        train=SplitStats(train.documents, train.tokens, train.bytes),
+        val=SplitStats(val.documents, val.tokens, val.bytes),
+        unique=unique,
+        empty=counts.empty,
+        stray_tags=counts.stray_tags,
+        skipped=counts.skipped,
+    )
+    return stats, lowest, highest
+
+
+def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
+    batch: list[Document] = []
+    size = 0
+    for document in documents:
+        batch.append(document)
+        size += sum(len(turn.content) for turn in document)
+        if size >= _BATCH_BYTES or len(batch) >= _BATCH_DOCUMENTS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _split_hash(document: Document, key: bytes) -> int:
+    return int.from_bytes(blake2b(split_key(document), digest_size=8, key=key).digest())

@@ -1,0 +1,155 @@
+"""Synthetic text: grammatical Hungarian and English, whose predictability is known exactly.
+
+    config → tasks (distributions over documents, each with its share) → documents, and the entropy of the whole
+
+A document's probability is its task's share times its probability within the task. No document comes from two tasks or
+from two derivations, so probabilities of choices multiply and their entropies add up (`grammar`).
+"""
+
+import math
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lai.data.markup import Document, render
+from lai.data.synthetic.clauses import LANGUAGES
+from lai.data.synthetic.config import INSTRUCTION_MIX, SyntheticConfig
+from lai.data.synthetic.grammar import Distribution, Random
+from lai.data.synthetic.questions import Question
+from lai.data.synthetic.sentences import TEMPLATES
+from lai.data.synthetic.tasks import Documents, Grammar, Task, tasks, turns
+
+__all__ = [
+    "INSTRUCTION_MIX",
+    "TEMPLATES",
+    "Example",
+    "Floor",
+    "Prompt",
+    "SyntheticConfig",
+    "entropy",
+    "generate",
+    "held_out_prompts",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A document, its task, and the log-probability (nats) that the generator's next document is this one."""
+
+    document: Document
+    task: str
+    log_prob: float
+
+
+@dataclass(frozen=True)
+class Floor:
+    """The least loss any model can have on the generator's text in the long run.
+
+    Args:
+        nats_per_document: the entropy of a document, its end included; a sum over the grammar, exact.
+        bytes_per_document: the mean length of a document's text form, from a sample, with its standard error.
+    """
+
+    nats_per_document: float
+    bytes_per_document: float
+    bytes_standard_error: float
+
+    @property
+    def bits_per_byte(self) -> float:
+        """The floor of `val/bpb`."""
+        return self.nats_per_document / math.log(2) / self.bytes_per_document
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a user asks, and the one right answer; `direction` is en-hu, hu-en, or the language of a question."""
+
+    task: str
+    direction: str
+    prompt: bytes
+    answer: bytes
+
+
+def generate(config: SyntheticConfig) -> Iterator[Example]:
+    """Generate exactly the documents that `config` counts, in random order; a seed gives the same ones everywhere."""
+    source = random.Random(config.seed).random
+    parts = tasks(config)
+    total = sum(task.total for task in parts)
+    examples: list[Example] = []
+    for task in parts:
+        share = math.log(task.total / total) - math.log(task.documents)
+        for _ in range(task.count):
+            documents, log_prob = task.draws.sample(source)
+            made = [Example(document, task.name, share + log_prob) for document in documents]
+            examples.extend(made * task.repetitions)
+    _shuffle(examples, source)
+    return iter(examples)
+
+
+def entropy(config: SyntheticConfig, sample: int = 20000) -> Floor:
+    """The floor: entropy as an exact sum, mean length from `sample` documents or so, in the shares of the tasks."""
+    source = random.Random(config.seed).random
+    parts = tasks(config)
+    total = sum(task.total for task in parts)
+    nats = mean = variance = 0.0
+    for task in parts:
+        share = task.total / total
+        nats += share * (task.draws.entropy + math.log(task.documents) - math.log(share))
+        task_mean, task_variance = _length(task, source, max(100, math.ceil(share * sample)))
+        mean += share * task_mean
+        variance += share * share * task_variance
+    return Floor(nats, mean, math.sqrt(variance))
+
+
+def _length(task: Task, source: Random, draws: int) -> tuple[float, float]:
+    """The mean number of bytes of a task's documents, and that mean's variance."""
+    lengths = []
+    for _ in range(draws):
+        documents, _ = task.draws.sample(source)
+        lengths.append(math.fsum(len(render(document)) for document in documents) / len(documents))
+    mean = math.fsum(lengths) / draws
+    return mean, math.fsum((length - mean) ** 2 for length in lengths) / (draws - 1) / draws
+
+
+def _shuffle(examples: list[Example], source: Random) -> None:
+    """Fisher and Yates's shuffle, by the one method of `random` whose numbers never change between versions."""
+    for last in range(len(examples) - 1, 0, -1):
+        other = int(source() * (last + 1))
+        examples[last], examples[other] = examples[other], examples[last]
+
+
+def held_out_prompts(config: SyntheticConfig, limit: int) -> list[Prompt]:
+    """At most `limit` different prompts about held-out word combinations, the four kinds in turn.
+
+    They depend on the seed, but which combinations are held out does not: data of all seeds leave out the same ones.
+    """
+    source = random.Random(config.seed).random
+    grammar = Grammar(config)
+    translations = grammar.translations(held=True)
+    questions = grammar.questions(held=True)
+    found: dict[Prompt, None] = {}
+    # A small lexicon may have fewer prompts than asked for; drawing ends when nothing new comes.
+    for _ in range(4 * limit + 100):
+        for prompt in (*_translation_prompts(translations, source), *_question_prompts(questions, source)):
+            found.setdefault(prompt)
+        if len(found) >= limit:
+            break
+    return list(found)[:limit]
+
+
+def _translation_prompts(translations: Distribution[Documents], source: Random) -> list[Prompt]:
+    pair, _ = translations.sample(source)
+    return [_prompt("translation", *named) for named in zip(("en-hu", "hu-en"), pair, strict=True)]
+
+
+def _question_prompts(questions: Distribution[Question], source: Random) -> list[Prompt]:
+    question, _ = questions.sample(source)
+    return [
+        _prompt("question", language, turns(question.prompt(language), question.answer(language)))
+        for language in LANGUAGES
+    ]
+
+
+def _prompt(task: str, direction: str, document: Document) -> Prompt:
+    user, assistant = document
+    return Prompt(task, direction, user.content, assistant.content)

@@ -1,0 +1,129 @@
+"""Questions about facts that stand before them: who, what, where."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from lai.data.synthetic import english, hungarian, in_english, in_hungarian
+from lai.data.synthetic.clauses import Action, Language, NounPhrase
+from lai.data.synthetic.grammar import Choice, Distribution, joint
+from lai.data.synthetic.lexicon import Name, Verb
+from lai.data.synthetic.phrases import Phrases
+from lai.data.synthetic.sentences import Parts, Sentences
+
+Asked = Literal["who", "what", "where"]
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """Two facts about different people doing different things, and what is asked about one of them."""
+
+    facts: tuple[Action, Action]
+    about: int
+    asked: Asked
+
+    def prompt(self, language: Language) -> str:
+        """The facts and the question."""
+        sentence = in_english.sentence if language == "en" else in_hungarian.sentence
+        ask = _ask_in_english if language == "en" else _ask_in_hungarian
+        return " ".join((*map(sentence, self.facts), ask(self.facts[self.about], self.asked)))
+
+    def answer(self, language: Language) -> str:
+        """The part of the fact that was asked for, as a short sentence."""
+        fact = self.facts[self.about]
+        if language == "en":
+            return english.finish(_part_in_english(fact, self.asked)) + "."
+        return hungarian.finish(_part_in_hungarian(fact, self.asked)) + "."
+
+
+def questions(phrases: Phrases, sentences: Sentences, held: bool = False) -> Distribution[Question]:
+    """All questions; with `held`, "what" about a fact whose verb and object are a held-out combination."""
+    transitive = [
+        verb for verb in sentences.verbs("transitive") if "person" in verb.subjects and not verb.is_about("person")
+    ]
+    verbs = transitive + sentences.verbs("motion")
+    asked_verbs = [verb for verb in transitive if phrases.objects(verb, held=True)] if held else verbs
+
+    def facts(asked: Verb) -> Distribution[Question]:
+        others = Choice([verb for verb in verbs if verb is not asked])
+        return others.then(lambda other: around(asked, other))
+
+    def around(asked: Verb, other: Verb) -> Distribution[Question]:
+        kinds: list[Asked] = ["who", "what"] if asked.kind == "object" else ["who"]
+        if asked.places:
+            kinds.append("where")
+        kinds = ["what"] if held else kinds
+        parts = joint(names, _parts(phrases, asked, held), _parts(phrases, other, False), Choice([0, 1]), Choice(kinds))
+        return parts.map(lambda drawn: _build((asked, other), *drawn))
+
+    names = Choice(phrases.lexicon.names).then(
+        lambda first: phrases.names_but(first).map(lambda second: (first, second))
+    )
+    return Choice(asked_verbs).then(facts)
+
+
+def _parts(phrases: Phrases, verb: Verb, held: bool) -> Distribution[Parts]:
+    return phrases.once(("fact", verb, held), lambda: _make_parts(phrases, verb, held))
+
+
+def _make_parts(phrases: Phrases, verb: Verb, held: bool) -> Distribution[Parts]:
+    if verb.kind == "go":
+        return Choice(phrases.places(verb)).map(lambda place: {"destination": place})
+    objects = Choice(phrases.objects(verb, held)).then(lambda noun: phrases.object(noun, phrases.determination(verb)))
+    return joint(objects, phrases.around(verb, 100)).map(lambda drawn: {"object": drawn[0], "place": drawn[1]})
+
+
+def _build(
+    verbs: tuple[Verb, Verb], names: tuple[Name, Name], parts: Parts, other_parts: Parts, about: int, asked: Asked
+) -> Question:
+    """The question about the first verb's fact, which stands first or second in the text."""
+    fact = Action(verbs[0], NounPhrase(names[0]), "past", **parts)
+    other = Action(verbs[1], NounPhrase(names[1]), "past", **other_parts)
+    return Question((fact, other) if about == 0 else (other, fact), about, asked)
+
+
+def _part_in_english(fact: Action, asked: Asked) -> str:
+    if asked == "where":
+        place = fact.destination or fact.place
+        assert place
+        return in_english.place_phrase(place, motion=fact.destination is not None)
+    said = fact.object if asked == "what" else fact.subject
+    assert said
+    return in_english.phrase(said)
+
+
+def _part_in_hungarian(fact: Action, asked: Asked) -> str:
+    if asked == "where":
+        place = fact.destination or fact.place
+        assert place
+        return in_hungarian.place_phrase(place, motion=fact.destination is not None)
+    if asked == "who":
+        return in_hungarian.phrase(fact.subject)
+    assert fact.object
+    return in_hungarian.phrase(fact.object, "accusative")
+
+
+def _ask_in_english(fact: Action, asked: Asked) -> str:
+    verb = fact.verb.english
+    if asked == "who":
+        rest = in_english.complements(fact, without="place")
+        return english.finish(" ".join(["who", verb.past, *rest])) + "?"
+    if asked == "what":
+        return f"What did {in_english.phrase(fact.subject)} {verb.base}?"
+    rest = in_english.complements(fact, without="destination" if fact.destination else "place")
+    return english.finish(" ".join(["where did", in_english.phrase(fact.subject), verb.base, *rest])) + "?"
+
+
+def _ask_in_hungarian(fact: Action, asked: Asked) -> str:
+    """The question word stands right before the verb and sends the prefix behind it: Ki olvasta el a könyvet?"""
+    prefix, verb = in_hungarian.verb_parts(fact)
+    subject = in_hungarian.phrase(fact.subject)
+    thing = in_hungarian.phrase(fact.object, "accusative") if fact.object else ""
+    if asked == "what":
+        # A question about the object conjugates as if it were indefinite: Mit olvasott el Anna?
+        order = ["mit", fact.verb.hungarian.form(fact.tense, "3sg", definite=False), prefix, subject]
+    elif asked == "who":
+        goal = in_hungarian.place_phrase(fact.destination, motion=True) if fact.destination else ""
+        order = ["ki", verb, prefix, thing, goal]
+    else:
+        order = ["hova" if fact.destination else "hol", verb, prefix, subject, thing]
+    return hungarian.finish(" ".join(word for word in order if word)) + "?"

@@ -1,0 +1,247 @@
+"""The grammar of single sentences: which clauses there are, and how probable each is."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from lai.data.synthetic.clauses import (
+    Action,
+    Clause,
+    Contrast,
+    Description,
+    Existence,
+    NounPhrase,
+    Possession,
+    Reason,
+)
+from lai.data.synthetic.grammar import Choice, Distribution, joint, maybe, mixture
+from lai.data.synthetic.lexicon import Adjective, Name, Noun, Verb
+from lai.data.synthetic.phrases import Head, Phrases, When
+
+TEMPLATES: dict[str, int] = {
+    "transitive": 40,
+    "located": 12,
+    "motion": 10,
+    "description": 14,
+    "giving": 8,
+    "possession": 6,
+    "existence": 6,
+    "profession": 3,
+    "modal": 5,
+    "contrast": 8,
+    "reason": 6,
+}
+"""The kinds of sentences, with their weights."""
+
+TURNING = ("transitive", "located", "motion", "description", "giving", "existence")
+"""The kinds that turn on one combination of words, which may be a held-out one."""
+
+Parts = dict[str, Any]
+"""Some of the fields of an Action."""
+
+
+class Sentences:
+    """Distributions over clauses.
+
+    Args:
+        phrases: the parts.
+        templates: the kinds of sentences, of `TEMPLATES`.
+    """
+
+    def __init__(self, phrases: Phrases, templates: Sequence[str]) -> None:
+        self._phrases = phrases
+        self._lexicon = phrases.lexicon
+        self._templates = templates
+        self._makers: dict[str, Callable[[bool], Distribution[Any]]] = {
+            "transitive": lambda held: self.actions("transitive", held),
+            "located": lambda held: self.actions("located", held),
+            "motion": lambda held: self.actions("motion", held),
+            "giving": lambda held: self.actions("giving", held),
+            "description": self._description,
+            "existence": self._existence,
+            "possession": lambda _: self._possession(),
+            "profession": lambda _: self._profession(),
+            "modal": lambda _: self._modal(),
+            "contrast": lambda _: self._contrast(),
+            "reason": lambda _: self._reason(),
+        }
+
+    def clauses(self, held: bool = False) -> Distribution[Clause]:
+        """Every kind of sentence; with `held`, those that turn on a combination, each with a held-out one."""
+        names = [name for name in self._templates if name in TURNING or not held]
+        return mixture([(self._makers[name](held), TEMPLATES[name]) for name in names])
+
+    def verbs(self, template: str, held: bool = False) -> list[Verb]:
+        """The verbs of a kind of action that have partners to be combined with."""
+        match template:
+            case "transitive":
+                verbs = [verb for verb in self._lexicon.verbs if not verb.needs_recipient]
+            case "giving":
+                verbs = [verb for verb in self._lexicon.verbs if verb.recipient]
+            case "motion":
+                return [verb for verb in self._lexicon.actions if verb.kind == "go" and self._partners(verb, held)]
+            case _:
+                verbs = [verb for verb in self._lexicon.actions if verb.kind != "go"]
+        return [verb for verb in verbs if self._partners(verb, held)]
+
+    def _partners(self, verb: Verb, held: bool) -> Sequence[Any]:
+        if verb.kind == "object":
+            return self._phrases.objects(verb, held)
+        return self._phrases.places(verb, held)
+
+    def actions(self, template: str, held: bool = False) -> Distribution[Action]:
+        """The actions of one kind: somebody does something."""
+        return Choice(self.verbs(template, held)).then(lambda verb: self._action(template, verb, held))
+
+    def _action(self, template: str, verb: Verb, held: bool) -> Distribution[Action]:
+        singular = not verb.english.tells_tense
+        denied = self._phrases.percent(10)
+
+        def around(head: Head) -> Distribution[Action]:
+            subject = self._phrases.subject(head, singular)
+            said = joint(subject, self._phrases.when(), self.predicate(template, verb, held, head))
+            # "always" and "usually" with "not" would mean something else in either language.
+            not_said = joint(subject, self._phrases.when(often=False), self.predicate(template, verb, held, head, True))
+            return mixture([(said, 100 - denied), (not_said, denied)]).map(lambda drawn: _build(verb, *drawn))
+
+        return self._phrases.heads(verb.subjects, verb.english.tells_tense).then(around)
+
+    def predicate(
+        self, template: str, verb: Verb, held: bool, head: Head | None, negated: bool = False
+    ) -> Distribution[Parts]:
+        """What is said of a subject besides the verb and the time; `head` is not said of itself."""
+        meets_people = template in ("giving", "located") or verb.is_about("person")
+        involved = head if head in verb.objects or (meets_people and isinstance(head, Name)) else None
+        key = ("predicate", template, verb, held, involved, negated)
+        return self._phrases.once(key, lambda: self._predicate(template, verb, held, involved, negated))
+
+    def _predicate(
+        self, template: str, verb: Verb, held: bool, head: Head | None, negated: bool
+    ) -> Distribution[Parts]:
+        if template == "motion":
+            return self._destination(verb, held, negated)
+        if template == "located":
+            return self._location(verb, held, negated, head)
+        other = head if head in verb.objects or verb.is_about("person") else None
+        key = ("objects", verb, held, negated, other)
+        objects = self._phrases.once(key, lambda: self._objects(verb, held, negated, other))
+        if template == "giving":
+            addition: Distribution[Parts] = self._phrases.names_but(head).map(lambda name: {"recipient": name})
+        else:
+            addition = self._phrases.around(verb, self._phrases.percent(30)).map(lambda place: {"place": place})
+        return joint(objects, addition).map(lambda drawn: {"object": drawn[0], "negated": negated} | drawn[1])
+
+    def _objects(self, verb: Verb, held: bool, negated: bool, head: Head | None) -> Distribution[NounPhrase]:
+        nouns = [noun for noun in self._phrases.objects(verb, held) if noun is not head]
+        determination = "definite" if negated else self._phrases.determination(verb)
+        things = Choice(nouns).then(lambda noun: self._phrases.object(noun, determination))
+        named = 30 if verb.is_about("person") and not held else 0
+        return mixture([(things, 100 - named), (self._phrases.names_but(head).map(NounPhrase), named)])
+
+    def _location(self, verb: Verb, held: bool, negated: bool, head: Head | None) -> Distribution[Parts]:
+        human = "animal" not in verb.subjects or isinstance(head, Name)
+        usual = 100 if verb.needs_companion else self._phrases.percent(20 * human)
+        companion = maybe(self._phrases.names_but(head), usual)
+        return joint(Choice(self._phrases.places(verb, held)), companion).map(
+            lambda drawn: {"place": drawn[0], "companion": drawn[1], "negated": negated}
+        )
+
+    def _destination(self, verb: Verb, held: bool, negated: bool) -> Distribution[Parts]:
+        vehicle = self._phrases.optional(Choice(self._lexicon.by_kind["vehicle"]), 60 * verb.by_vehicle)
+        return joint(Choice(self._phrases.places(verb, held)), vehicle).map(
+            lambda drawn: {"destination": drawn[0], "vehicle": drawn[1], "negated": negated}
+        )
+
+    def _description(self, held: bool) -> Distribution[Description]:
+        described: list[Noun | Name] = [*self._lexicon.nouns, *self._lexicon.names]
+        heads: list[Noun | Name] = [head for head in described if self._phrases.adjectives(head, held)]
+        negated = Choice([False, True], [100 - self._phrases.percent(12), self._phrases.percent(12)])
+
+        def around(head: Noun | Name) -> Distribution[Description]:
+            subject = self._phrases.described(head)
+            what = Choice(self._phrases.adjectives(head, held))
+            return joint(subject, what, self._phrases.tense(), negated).map(lambda drawn: Description(*drawn))
+
+        return Choice(heads).then(around)
+
+    def _existence(self, held: bool) -> Distribution[Existence]:
+        kinds = ("person", "animal", "thing", "furniture", "dishware", "clothes")
+        nouns = [noun for noun in self._lexicon.nouns if noun.kind in kinds and self._phrases.places(noun, held)]
+
+        def around(noun: Noun) -> Distribution[Existence]:
+            place = Choice(self._phrases.places(noun, held))
+            return joint(self._phrases.countable(noun), place, self._phrases.tense()).map(
+                lambda drawn: Existence(*drawn)
+            )
+
+        return Choice(nouns).then(around)
+
+    def _possession(self) -> Distribution[Possession]:
+        owned = [noun for noun in self._lexicon.nouns if noun.hungarian.possessive]
+        owners = self._phrases.heads(("person",), tells_tense=False).then(
+            lambda head: self._phrases.subject(head, singular=True)
+        )
+        what = Choice(owned).then(self._phrases.countable)
+        return joint(owners, what, self._phrases.tense()).map(lambda drawn: Possession(*drawn))
+
+    def _profession(self) -> Distribution[Description]:
+        people = Choice(self._lexicon.names).map(lambda name: NounPhrase(name))
+        professions = Choice(self._lexicon.by_kind["person"])
+        negated = Choice([False, True], [100 - self._phrases.percent(12), self._phrases.percent(12)])
+        return joint(people, professions, self._phrases.tense(), negated).map(lambda drawn: Description(*drawn))
+
+    def _modal(self) -> Distribution[Action]:
+        modals = Choice(["can", "like", "want"])
+
+        def around(verb: Verb) -> Distribution[Action]:
+            place = self._phrases.optional(Choice(self._partners(verb, held=False)), 60)
+            subject = self._phrases.heads(verb.subjects).then(self._phrases.subject)
+            return joint(modals, subject, place, self._phrases.tense()).map(
+                lambda drawn: Action(verb, drawn[1], drawn[3], modal=drawn[0], place=drawn[2])
+            )
+
+        return Choice([verb for verb in self.verbs("located") if not verb.needs_companion]).then(around)
+
+    def _simple_predicates(self) -> Distribution[tuple[Verb, Parts]]:
+        """Predicates that name no other person, so that they go with any subject."""
+        verbs = [(verb, "transitive") for verb in self.verbs("transitive") if not verb.is_about("person")]
+        verbs += [(verb, "motion") for verb in self.verbs("motion")]
+        return Choice([choice for choice in verbs if "person" in choice[0].subjects]).then(
+            lambda choice: self.predicate(choice[1], choice[0], False, None).map(lambda parts: (choice[0], parts))
+        )
+
+    def _contrast(self) -> Distribution[Contrast]:
+        predicates = self._phrases.once("predicates", self._simple_predicates)
+        pairs = Choice(self._lexicon.names).then(
+            lambda first: self._phrases.names_but(first).map(lambda second: (first, second))
+        )
+
+        def build_both(drawn: tuple[Any, ...]) -> Contrast:
+            (first, second), (verb, parts), (other_verb, other_parts), tense = drawn
+            return Contrast(
+                Action(verb, NounPhrase(first), tense, **parts),
+                Action(other_verb, NounPhrase(second), tense, **other_parts),
+            )
+
+        return joint(pairs, predicates, predicates, self._phrases.tense()).map(build_both)
+
+    def _reason(self) -> Distribution[Reason]:
+        verbs = [(verb, name) for name in ("transitive", "located") for verb in self.verbs(name)]
+
+        def around(name: Name) -> Distribution[Reason]:
+            states = {adjective.english: adjective for adjective in self._phrases.adjectives(name)}
+            fitting = [(*verb, [states[why] for why in verb[0].reasons if why in states]) for verb in verbs]
+            return mixture([(self._because(name, *choice), 1) for choice in fitting if choice[-1]])
+
+        return Choice(self._lexicon.names).then(around)
+
+    def _because(self, name: Name, verb: Verb, template: str, states: Sequence[Adjective]) -> Distribution[Reason]:
+        parts = self.predicate(template, verb, False, name)
+        return joint(parts, Choice(states), self._phrases.tense()).map(
+            lambda drawn: Reason(Action(verb, NounPhrase(name), drawn[2], **drawn[0]), drawn[1])
+        )
+
+
+def _build(verb: Verb, subject: Any, when: When, parts: Parts) -> Action:
+    """An action of its parts."""
+    tense, time, frequency = when
+    return Action(verb, subject, tense, time=time, frequency=frequency, **parts)

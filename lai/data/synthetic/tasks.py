@@ -1,0 +1,169 @@
+"""The tasks: documents made of clauses, stories and questions, each a distribution with its share of the whole."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from lai.data.markup import Document, Turn, plain, translation_examples
+from lai.data.synthetic import in_english, in_hungarian
+from lai.data.synthetic.clauses import LANGUAGES, Clause, Language
+from lai.data.synthetic.config import SyntheticConfig
+from lai.data.synthetic.grammar import Choice, Distribution, joint
+from lai.data.synthetic.lexicon import load_lexicon
+from lai.data.synthetic.phrases import Phrases
+from lai.data.synthetic.questions import Question, questions
+from lai.data.synthetic.sentences import Sentences
+from lai.data.synthetic.stories import Story, asked_stories, stories
+from lai.errors import UserError
+
+_SMALL_TALK = Path(__file__).parent / "texts" / "small_talk.txt"
+
+Documents = tuple[Document, ...]
+"""What one draw gives: a document, or both directions of a translation."""
+
+# Other ways to ask for a translation than lai.data.markup's, by the language asked for.
+_REQUESTS: dict[Language, tuple[str, ...]] = {
+    "hu": ("Fordítsd magyarra: {}", "How do you say this in Hungarian? {}", "Mondd magyarul: {}"),
+    "en": ("Fordítsd angolra: {}", "What does this mean in English? {}", "Mondd angolul: {}"),
+}
+_SUMMARIZE: dict[Language, tuple[str, ...]] = {
+    "en": ("Summarize in one sentence: {}", "What is this story about? {}"),
+    "hu": ("Foglald össze egy mondatban: {}", "Miről szól ez a történet? {}"),
+}
+_CONTINUE: dict[Language, tuple[str, ...]] = {
+    "en": ("Continue the story: {}", "What happened next? {}"),
+    "hu": ("Folytasd a történetet: {}", "Mi történt ezután? {}"),
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """Documents of one kind: `count` draws, of which each gives `documents` documents, alike in probability."""
+
+    name: str
+    draws: Distribution[Documents]
+    count: int
+    documents: int = 1
+    repetitions: int = 1
+
+    @property
+    def total(self) -> int:
+        """How many documents there will be."""
+        return self.count * self.documents * self.repetitions
+
+
+def turns(user: str, assistant: str) -> Document:
+    """A question and its answer."""
+    return (Turn("user", user.encode()), Turn("assistant", assistant.encode()))
+
+
+def say(clause: Clause, language: Language) -> str:
+    """A clause as a sentence of a language."""
+    return in_english.sentence(clause) if language == "en" else in_hungarian.sentence(clause)
+
+
+class Grammar:
+    """What a configuration can say: the grammar over its lexicon."""
+
+    def __init__(self, config: SyntheticConfig) -> None:
+        self.phrases = Phrases(load_lexicon(config.lexicon_size), config.held_out, config.detail)
+        self.sentences = Sentences(self.phrases, config.chosen_templates)
+        self.clauses = self.sentences.clauses()
+
+    def translations(self, held: bool = False) -> Distribution[Documents]:
+        """Both directions of a translation."""
+        clauses = self.sentences.clauses(held=True) if held else self.clauses
+        return clauses.map(lambda clause: translation_examples(say(clause, "en").encode(), say(clause, "hu").encode()))
+
+    def questions(self, held: bool = False) -> Distribution[Question]:
+        """Questions about two facts."""
+        return self.phrases.once(("questions", held), lambda: questions(self.phrases, self.sentences, held))
+
+
+def tasks(config: SyntheticConfig) -> list[Task]:
+    """All tasks of a configuration that have documents.
+
+    Raises:
+        UserError: stories are asked for, and the lexicon has not the words for any.
+    """
+    grammar = Grammar(config)
+    plots = stories(grammar.phrases)
+    if plots is None and config.needs_stories:
+        raise UserError(
+            f"lexicon: {grammar.phrases.lexicon.size} words do not fill any story; "
+            "take more words, or stories=0 and an instruction_mix without summary, continuation and story_question"
+        )
+    made = [
+        Task("translation", grammar.translations(), config.translations, 2, config.repetitions),
+        Task("small_talk", small_talk(), 2 * config.instruction_count("small_talk")),
+    ]
+    for language in LANGUAGES:
+        made += _in_one_language(config, grammar, plots, language)
+    return [task for task in made if task.count]
+
+
+def _in_one_language(
+    config: SyntheticConfig, grammar: Grammar, plots: Distribution[Story] | None, language: Language
+) -> list[Task]:
+    clauses = grammar.clauses
+
+    def half(count: int) -> int:
+        return count // 2 if language == "hu" else count - count // 2
+
+    def instruction(name: str, draws: Distribution[Documents]) -> Task:
+        return Task(name, draws, config.instruction_count(name))
+
+    made = [
+        Task("sentence", clauses.map(lambda clause: (plain(say(clause, language).encode()),)), half(config.sentences)),
+        instruction("translate", joint(Choice(_REQUESTS[language]), clauses).map(partial(_request, language))),
+        instruction("question", grammar.questions().map(partial(_question, language))),
+    ]
+    if plots is None:
+        return made
+    return [
+        *made,
+        Task("story", plots.map(lambda story: (plain(_text(story, language).encode()),)), half(config.stories)),
+        instruction("summary", joint(Choice(_SUMMARIZE[language]), plots).map(partial(_summary, language))),
+        instruction("continuation", joint(Choice(_CONTINUE[language]), plots).map(partial(_continuation, language))),
+        instruction("story_question", asked_stories(grammar.phrases).map(partial(_story_question, language))),
+    ]
+
+
+def small_talk() -> Distribution[Documents]:
+    """Greetings and the like, in both languages; each has one answer."""
+    rows = [line.split(" | ") for line in _SMALL_TALK.read_text(encoding="utf-8").splitlines() if line[0] != "#"]
+    return Choice([(turns(user, assistant),) for _, user, assistant in rows], [int(weight) for weight, *_ in rows])
+
+
+def _request(language: Language, drawn: tuple[str, Clause]) -> Documents:
+    request, clause = drawn
+    source, target = say(clause, "en"), say(clause, "hu")
+    if language == "en":
+        source, target = target, source
+    return (turns(request.format(source), target),)
+
+
+def _question(language: Language, question: Question) -> Documents:
+    return (turns(question.prompt(language), question.answer(language)),)
+
+
+def _text(story: Story, language: Language) -> str:
+    return " ".join(story.sentences(language))
+
+
+def _summary(language: Language, drawn: tuple[str, Story]) -> Documents:
+    request, story = drawn
+    return (turns(request.format(_text(story, language)), story.say(story.plot.summary, language)),)
+
+
+def _continuation(language: Language, drawn: tuple[str, Story]) -> Documents:
+    request, story = drawn
+    sentences = story.sentences(language)
+    return (turns(request.format(" ".join(sentences[:2])), " ".join(sentences[2:])),)
+
+
+def _story_question(language: Language, drawn: tuple[Story, int]) -> Documents:
+    story, number = drawn
+    question, answer = story.plot.questions[number]
+    prompt = f"{_text(story, language)} {story.say(question, language)}"
+    return (turns(prompt, story.say(answer, language)),)

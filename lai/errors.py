@@ -1,0 +1,20 @@
+"""The one exception for a user's mistake, and the one place that turns it into a line and an exit code."""
+
+import sys
+from collections.abc import Callable
+
+
+class UserError(ValueError):
+    """Something the user can put right. The message is one line: what was found, what was expected, what to do."""
+
+
+def run_program(main: Callable[[], int | None]) -> None:
+    """Run a command-line program: exit with its status, or print a `UserError` as one line and exit with 2."""
+    try:
+        sys.exit(main())
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,39 @@
+"""What a checkpoint file holds for export: config, vocabulary and weights as plain data."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lai.data.vocab import Vocab
+from lai.errors import UserError
+from lai.model.transformer import ModelConfig
+
+_PREFIX = "model."
+
+
+def read_checkpoint(path: Path | str) -> tuple[ModelConfig, Vocab, dict[str, Tensor]]:
+    """The network's config, vocabulary and weights from a checkpoint of `lai.train`, without running any code of it.
+
+    Raises:
+        UserError: the file is missing, damaged, or not a checkpoint of `lai.train`.
+    """
+    path = Path(path)
+    try:
+        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise UserError(f"cannot read the checkpoint {path}: {error.strerror}") from None
+    except Exception as error:  # what bytes that are no checkpoint make the unpickler raise has no common class
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise UserError(f"{path} is not a whole checkpoint of lai.train: {reason}") from None
+    saved = checkpoint.get("lai") if isinstance(checkpoint, dict) else None
+    if not isinstance(saved, dict) or not {"config", "vocab"} <= saved.keys():
+        raise UserError(f"{path} is not a checkpoint of lai.train: it carries no config and vocabulary")
+    weights = {
+        name.removeprefix(_PREFIX): tensor
+        for name, tensor in checkpoint["state_dict"].items()
+        if name.startswith(_PREFIX)
+    }
+    vocab = Vocab.from_bytes(saved["vocab"].numpy().tobytes(), name=str(path))
+    return ModelConfig(**saved["config"]), vocab, weights

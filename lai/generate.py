@@ -1,0 +1,73 @@
+"""`python -m lai.generate -m FILE -p TEXT`: run an exported model in PyTorch, with the engine's options."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+
+from lai.errors import UserError, run_program
+from lai.export.model_file import read_model
+from lai.generation import Sampling, chat_prompt, generate, raw_prompt, stop_ids, stream_text, translation_prompt
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m lai.generate", description=__doc__)
+    parser.add_argument("-m", "--model", default="models/lai-tiny.bin", help="the model file (default: %(default)s)")
+    prompt = parser.add_mutually_exclusive_group()
+    prompt.add_argument("-p", "--prompt", metavar="TEXT", help="a chat turn: TEXT as the user")
+    prompt.add_argument("-t", "--to-hu", metavar="TEXT", help="translate TEXT from English to Hungarian")
+    prompt.add_argument("--to-en", metavar="TEXT", help="translate TEXT from Hungarian to English")
+    prompt.add_argument("-f", "--file", metavar="FILE", help="read the prompt from FILE (-: standard input)")
+    parser.add_argument("--raw", action="store_true", help="continue the text as it is; tags in it are markup")
+    parser.add_argument("--temp", type=float, default=0.7, help="temperature; 0: greedy (default: %(default)s)")
+    parser.add_argument("--top-k", type=int, default=40, help="0: all tokens (default: %(default)s)")
+    parser.add_argument("--top-p", type=float, default=0.9, help="(default: %(default)s)")
+    parser.add_argument("--repeat-penalty", type=float, default=1.1, help="1: none (default: %(default)s)")
+    parser.add_argument("--tokens", type=int, default=256, help="at most so many (default: %(default)s)")
+    parser.add_argument("--seed", type=int, help="the same seed gives the same text")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or mps (default: %(default)s)")
+    return parser
+
+
+def _prompt_text(options: argparse.Namespace) -> bytes:
+    if options.prompt is not None:
+        return options.prompt.encode("utf-8", "surrogateescape")  # type: ignore[no-any-return]
+    source = options.file
+    if source is None and sys.stdin.isatty():
+        raise UserError("there is nothing to answer: give a prompt with -p, -t, --to-en, -f or on standard input")
+    if source in (None, "-"):
+        return sys.stdin.buffer.read().rstrip(b"\n")
+    try:
+        return Path(source).read_bytes().rstrip(b"\n")
+    except OSError as error:
+        raise UserError(f"cannot read the prompt file {source}: {error.strerror}") from None
+
+
+def main() -> int:
+    options = _parser().parse_args()
+    sampling = Sampling(options.temp, options.top_k, options.top_p, options.repeat_penalty)
+    model = read_model(options.model)
+    vocab = model.vocab
+    try:
+        network = model.build().to(torch.device(options.device))
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"--device {options.device}: {str(error).splitlines()[0]}") from None
+    translation = options.to_hu if options.to_hu is not None else options.to_en
+    if translation is not None:
+        text = translation.encode("utf-8", "surrogateescape")
+        prompt = translation_prompt(vocab, text, to_english=options.to_en is not None)
+    elif options.raw:
+        prompt = raw_prompt(vocab, _prompt_text(options))
+    else:
+        prompt = chat_prompt(vocab, _prompt_text(options))
+    stop = stop_ids(vocab, options.raw)
+    ids = generate(network, prompt, stop=stop, tokens=options.tokens, sampling=sampling, seed=options.seed)
+    for piece in stream_text(vocab, ids):
+        print(piece, end="", flush=True)
+    print()
+    return 0
+
+
+if __name__ == "__main__":
+    run_program(main)

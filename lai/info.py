@@ -1,0 +1,102 @@
+"""`python -m lai.info FILE`: what one of LAi's files holds: model, vocabulary, checkpoint or token files."""
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+from lai.data.vocab import Vocab
+from lai.errors import UserError, run_program
+from lai.export.checkpoint import read_checkpoint
+from lai.export.model_file import is_model_file, read_model
+from lai.model.transformer import ModelConfig
+
+Rows = list[tuple[str, object]]
+
+
+def describe(path: Path) -> Rows:
+    """The facts about a file, as (name, value) rows.
+
+    Raises:
+        UserError: the file is missing, damaged or not one of ours.
+    """
+    if path.is_dir():
+        return _token_files(path)
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    if is_model_file(path):
+        return _model(path)
+    if start[:2] == b"PK":
+        return _checkpoint(path)
+    if path.name == "meta.json":
+        return _token_files(path.parent)
+    if start == b"VIAL":
+        return [("kind", "vocabulary"), *_vocab_rows(Vocab.load(path))]
+    raise UserError(
+        f"{path} is none of LAi's files: expected a model (.bin), a vocabulary (vocab.bin), a checkpoint (.ckpt) or a "
+        f"folder of token files, found a file that starts with {start!r}"
+    )
+
+
+def _model(path: Path) -> Rows:
+    model = read_model(path)
+    return [
+        ("kind", f"model, format version {model.version}"),
+        ("weight dtype", model.dtype),
+        ("file size", f"{model.file_size:,} bytes"),
+        ("checksum", f"{model.checksum:08x}, matches" if model.checksum else "none"),
+        *_config_rows(model.config),
+        *_vocab_rows(model.vocab),
+    ]
+
+
+def _checkpoint(path: Path) -> Rows:
+    config, vocab, weights = read_checkpoint(path)
+    stored = sum(tensor.numel() for tensor in weights.values())
+    return [("kind", "checkpoint"), *_config_rows(config), ("weights stored", f"{stored:,}"), *_vocab_rows(vocab)]
+
+
+def _config_rows(config: ModelConfig) -> Rows:
+    total, inner = config.parameter_counts()
+    return [
+        *config.to_dict().items(),
+        ("parameters", f"{total:,} ({inner:,} without the embedding)"),
+        ("memory as float32", f"{4 * total / 1e6:.1f} MB"),
+    ]
+
+
+def _vocab_rows(vocab: Vocab) -> Rows:
+    longest = max(range(len(vocab)), key=lambda index: vocab.byte_lengths[index])
+    return [
+        ("vocabulary", f"{len(vocab):,} tokens"),
+        ("longest token", repr(vocab.decode([longest]).decode("utf-8", "replace"))),
+        ("vocabulary SHA-256", vocab.fingerprint),
+    ]
+
+
+def _token_files(folder: Path) -> Rows:
+    try:
+        meta = json.loads((folder / "meta.json").read_bytes())
+    except (OSError, ValueError):
+        raise UserError(f"{folder} is no folder of token files: it has no readable meta.json") from None
+    return [("kind", "token files"), *((key, json.dumps(value, ensure_ascii=False)) for key, value in meta.items())]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m lai.info", description=__doc__)
+    parser.add_argument("file", type=Path)
+    rows = describe(parser.parse_args().file)
+    width = max(len(name) for name, _ in rows)
+    try:
+        for name, value in rows:
+            print(f"{name:<{width}}  {value}")
+    except BrokenPipeError:  # `… | head`
+        os.close(1)
+    return 0
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,149 @@
+"""The LightningModule around the transformer: steps, metrics, optimizer, and what a checkpoint carries."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import lightning
+import torch
+import torch.nn.functional as F
+from lightning.pytorch.callbacks import Timer
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+
+from lai.errors import UserError
+from lai.model.optimizers import Decay, build_adamw, build_schedule, learning_rate_factor
+from lai.model.transformer import ModelConfig, Transformer
+
+IGNORED = -100
+"""The target of a place where nothing is to be predicted: padding."""
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How the weights are learnt; the fields are those of the `optimizer` and `schedule` groups."""
+
+    lr: float = 1e-3
+    beta1: float = 0.9
+    beta2: float = 0.95
+    eps: float = 1e-8
+    weight_decay: float = 0.1
+    decay: Decay = "linear"
+    warmup_fraction: float = 0.02
+    final_fraction: float = 0.0
+
+
+class LanguageModel(lightning.LightningModule):
+    """Trains a `Transformer` to predict the next token.
+
+    Args:
+        config: the shape of the network.
+        vocab: the vocabulary file's bytes; every checkpoint carries them, so that it can be exported alone.
+        byte_lengths: (vocab_size,) how many bytes of text each token stands for, for bits per byte.
+        training: optimizer and schedule.
+    """
+
+    byte_lengths: Tensor
+
+    def __init__(
+        self, config: ModelConfig, vocab: bytes, byte_lengths: Tensor, training: TrainingSettings | None = None
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.vocab = vocab
+        self.training_settings = training or TrainingSettings()
+        self.model = Transformer(config)
+        self.register_buffer("byte_lengths", byte_lengths.long(), persistent=False)
+
+    def forward(self, tokens: Tensor, documents: Tensor | None = None) -> Tensor:
+        return self.model(tokens, documents)  # type: ignore[no-any-return]
+
+    def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
+        total, count = self._loss(batch)
+        loss = total / count.clamp(min=1)
+        self.log("train/loss", loss.detach(), prog_bar=True, batch_size=1)
+        self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"], prog_bar=True, batch_size=1)
+        return loss
+
+    def validation_step(self, batch: dict[str, Tensor], batch_index: int) -> None:
+        total, count = self._loss(batch)
+        targets = batch["targets"]
+        size = self.byte_lengths[targets.clamp(min=0)].masked_fill(targets == IGNORED, 0).sum()
+        # Weighting each batch's mean by its tokens (or bytes) makes the epoch's value the mean over all of them.
+        tokens, text_bytes = int(count), int(size)
+        self.log("val/loss", total / max(1, tokens), batch_size=tokens, sync_dist=True, prog_bar=True)
+        bits = total / math.log(2) / max(1, text_bytes)
+        self.log("val/bpb", bits, batch_size=text_bytes, sync_dist=True, prog_bar=True)
+
+    def _loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """The summed negative log-likelihood in nats, and the number of predicted tokens."""
+        logits = self(batch["tokens"], batch["documents"])  # (B, T, V)
+        targets = batch["targets"].flatten()
+        total = F.cross_entropy(logits.float().flatten(0, 1), targets, ignore_index=IGNORED, reduction="sum")
+        return total, (targets != IGNORED).sum()
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        settings = self.training_settings
+        optimizer = build_adamw(
+            self.model,
+            lr=settings.lr,
+            beta1=settings.beta1,
+            beta2=settings.beta2,
+            eps=settings.eps,
+            weight_decay=settings.weight_decay,
+        )
+        schedule = build_schedule(optimizer, self._learning_rate_factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _learning_rate_factor(self, step: int) -> float:
+        settings = self.training_settings
+        return learning_rate_factor(
+            self._progress(step), settings.decay, settings.warmup_fraction, settings.final_fraction
+        )
+
+    def _progress(self, step: int) -> float:
+        """The share of the run that is over when `step` begins: by steps or, where `max_time` may end it, by time."""
+        steps = float(self.trainer.estimated_stepping_batches)
+        progress = (step + 1) / (steps + 1)
+        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, Timer) and callback._duration:
+                # All processes must use the same rate, and their clocks differ.
+                elapsed = self.trainer.strategy.broadcast(callback.time_elapsed())
+                progress = max(progress, elapsed / callback._duration)
+        return min(1.0, progress)
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip by the global norm and log the norm before clipping.
+
+        Lightning refuses to clip for a fused optimizer under mixed precision because of loss scaling, which bf16 and
+        float32 do not have.
+        """
+        limit = gradient_clip_val or math.inf
+        # FSDP's own method takes the norm over the shards of all processes.
+        clip = getattr(self.trainer.strategy.model, "clip_grad_norm_", None)
+        norm = clip(limit) if clip else nn.utils.clip_grad_norm_(self.parameters(), limit)
+        self.log("train/grad_norm", norm, batch_size=1)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["lai"] = {
+            "config": self.config.to_dict(),
+            "vocab": torch.frombuffer(bytearray(self.vocab), dtype=torch.uint8),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        saved = checkpoint.get("lai")
+        if saved is None:
+            raise UserError("the checkpoint is not one of lai.train: it carries no config and vocabulary")
+        ours, theirs = self.config.to_dict(), saved["config"]
+        if different := [name for name in ours if ours[name] != theirs[name]]:
+            found, expected = (", ".join(f"{name} {of[name]}" for name in different) for of in (theirs, ours))
+            raise UserError(
+                f"the checkpoint's model has {found}, this run's has {expected}; give the run the same model"
+            )
+        if saved["vocab"].numpy().tobytes() != self.vocab:
+            raise UserError("the checkpoint was trained with another vocabulary; give the run the same data settings")

@@ -1,0 +1,261 @@
+"""The network: a pre-norm decoder exactly as docs/format.md defines it, in plain PyTorch.
+
+Shapes in the comments: B batch, T tokens, D dim, H query heads, K key/value heads, E = D / H the width of a head.
+"""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Activation = Literal["silu", "gelu"]
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The shape of a model, with the names of the file header.
+
+    Raises:
+        ValueError: a size is not positive, or sizes do not divide as attention needs.
+    """
+
+    dim: int
+    hidden_dim: int
+    n_layers: int
+    n_heads: int
+    n_kv_heads: int
+    vocab_size: int
+    max_seq_len: int
+    rope_theta: float = 10000.0
+    norm_eps: float = 1e-5
+    activation: Activation = "silu"
+    tie_embeddings: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("dim", "hidden_dim", "n_layers", "n_heads", "n_kv_heads", "vocab_size", "max_seq_len"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"model.{name} is {getattr(self, name)}; it must be at least 1")
+        for name in ("rope_theta", "norm_eps"):
+            if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
+                raise ValueError(f"model.{name} is {getattr(self, name)}; it must be a positive number")
+        if self.activation not in ("silu", "gelu"):
+            raise ValueError(f"model.activation is {self.activation!r}; it must be 'silu' or 'gelu'")
+        if self.dim % self.n_heads:
+            raise ValueError(f"model.dim {self.dim} is not divisible by model.n_heads {self.n_heads}")
+        if self.head_dim % 2:
+            raise ValueError(
+                f"model.dim / model.n_heads is {self.head_dim}; rotary embedding needs an even width of a head"
+            )
+        if self.n_heads % self.n_kv_heads:
+            raise ValueError(f"model.n_heads {self.n_heads} is not divisible by model.n_kv_heads {self.n_kv_heads}")
+
+    @property
+    def head_dim(self) -> int:
+        return self.dim // self.n_heads
+
+    @property
+    def kv_dim(self) -> int:
+        return self.head_dim * self.n_kv_heads
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def parameter_counts(self) -> tuple[int, int]:
+        """The number of parameters, and the number without embedding and output matrix."""
+        attention = self.dim * (2 * self.dim + 2 * self.kv_dim)
+        inner = self.n_layers * (attention + 3 * self.dim * self.hidden_dim + 2 * self.dim) + self.dim
+        outer = self.vocab_size * self.dim * (1 if self.tie_embeddings else 2)
+        return inner + outer, inner
+
+
+class RMSNorm(nn.Module):
+    """x / sqrt(mean(x²) + eps) * weight over the last axis (Zhang & Sennrich 2019), computed in float32."""
+
+    def __init__(self, dim: int, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x.float(), self.weight.shape, self.weight, self.eps)
+
+
+def rotary_tables(config: ModelConfig) -> tuple[Tensor, Tensor]:
+    """The cosines and sines of pos · theta^(-2i / head_dim), each (max_seq_len, head_dim / 2), float32."""
+    exponents = torch.arange(0, config.head_dim, 2, dtype=torch.float32) / config.head_dim
+    angles = torch.outer(torch.arange(config.max_seq_len, dtype=torch.float32), config.rope_theta**-exponents)
+    return angles.cos(), angles.sin()
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Turn the pairs (i, i + E/2) of every head, the two halves and not neighbours (Su et al. 2021).
+
+    Args:
+        x: (B, heads, T, E).
+        cos: (T, E/2), as are the sines.
+    """
+    first, second = x.float().chunk(2, dim=-1)
+    return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1).type_as(x)
+
+
+class KVCache:
+    """Keys and values of the tokens already seen, so that generation reads each token once."""
+
+    def __init__(self, config: ModelConfig, batch: int = 1, device: torch.device | str = "cpu") -> None:
+        shape = (config.n_layers, 2, batch, config.n_kv_heads, config.max_seq_len, config.head_dim)
+        self._store = torch.zeros(shape, device=device)
+        self.length = 0
+
+    def append(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Store one layer's keys and values (B, K, T, E) behind the earlier ones and return all of them."""
+        end = self.length + keys.shape[2]
+        self._store[layer, 0, :, :, self.length : end] = keys
+        self._store[layer, 1, :, :, self.length : end] = values
+        return self._store[layer, 0, :, :, :end], self._store[layer, 1, :, :, :end]
+
+
+class Attention(nn.Module):
+    """Causal self-attention with rotary positions; query head h reads key/value head h / (H / K)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.wq = nn.Linear(config.dim, config.dim, bias=False)
+        self.wk = nn.Linear(config.dim, config.kv_dim, bias=False)
+        self.wv = nn.Linear(config.dim, config.kv_dim, bias=False)
+        self.wo = nn.Linear(config.dim, config.dim, bias=False)
+
+    def forward(
+        self, x: Tensor, rotary: tuple[Tensor, Tensor], mask: Tensor | None, cache: KVCache | None, layer: int
+    ) -> Tensor:
+        batch, length, _ = x.shape
+        heads = (batch, length, -1, self.config.head_dim)
+        queries = rotate(self.wq(x).view(heads).transpose(1, 2), *rotary)  # (B, H, T, E)
+        keys = rotate(self.wk(x).view(heads).transpose(1, 2), *rotary)  # (B, K, T, E)
+        values = self.wv(x).view(heads).transpose(1, 2)  # (B, K, T, E)
+        if cache is not None:
+            keys, values = cache.append(layer, keys, values)
+        groups = self.config.n_heads // self.config.n_kv_heads
+        if groups > 1:
+            keys, values = keys.repeat_interleave(groups, dim=1), values.repeat_interleave(groups, dim=1)
+        mixed = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, is_causal=mask is None)
+        return self.wo(mixed.transpose(1, 2).reshape(batch, length, -1))  # type: ignore[no-any-return]
+
+
+class FeedForward(nn.Module):
+    """w_down · (act(w_gate · x) * (w_up · x)): SwiGLU, or GEGLU with the exact GELU (Shazeer 2020)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.activation = F.silu if config.activation == "silu" else F.gelu
+        self.w_gate = nn.Linear(config.dim, config.hidden_dim, bias=False)
+        self.w_up = nn.Linear(config.dim, config.hidden_dim, bias=False)
+        self.w_down = nn.Linear(config.hidden_dim, config.dim, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.w_down(self.activation(self.w_gate(x)) * self.w_up(x))  # type: ignore[no-any-return]
+
+
+class Block(nn.Module):
+    """One layer: attention and feed-forward, each behind its own norm and added to the residual stream."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.attn_norm = RMSNorm(config.dim, config.norm_eps)
+        self.attn = Attention(config)
+        self.ffn_norm = RMSNorm(config.dim, config.norm_eps)
+        self.ffn = FeedForward(config)
+
+    def forward(
+        self, x: Tensor, rotary: tuple[Tensor, Tensor], mask: Tensor | None, cache: KVCache | None, layer: int
+    ) -> Tensor:
+        x = x + self.attn(self.attn_norm(x), rotary, mask, cache, layer)
+        return x + self.ffn(self.ffn_norm(x))  # type: ignore[no-any-return]
+
+
+def document_mask(documents: Tensor) -> Tensor:
+    """Who may see whom in packed windows: earlier tokens of the same document.
+
+    Args:
+        documents: (B, T), the number of the document each token belongs to.
+
+    Returns:
+        (B, 1, T, T) boolean, true where row may read column.
+    """
+    length = documents.shape[1]
+    causal = torch.ones(length, length, dtype=torch.bool, device=documents.device).tril()
+    return (documents[:, :, None] == documents[:, None, :]).logical_and(causal).unsqueeze(1)
+
+
+class Transformer(nn.Module):
+    """Token ids to the logits of the next token.
+
+    Rotary positions only enter attention as differences, so a document inside a packed window (`documents`) is read
+    exactly as if it stood alone at position 0.
+    """
+
+    cos: Tensor
+    sin: Tensor
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.token_embed = nn.Embedding(config.vocab_size, config.dim)
+        self.layers = nn.ModuleList(Block(config) for _ in range(config.n_layers))
+        self.final_norm = RMSNorm(config.dim, config.norm_eps)
+        self.output = None if config.tie_embeddings else nn.Linear(config.dim, config.vocab_size, bias=False)
+        cos, sin = rotary_tables(config)
+        self.register_buffer("cos", cos, persistent=False)
+        self.register_buffer("sin", sin, persistent=False)
+        self.initialize()
+
+    def initialize(self) -> None:
+        """Draw the weights so that the first loss is ln(vocab_size).
+
+        Matrices get 0.4 / sqrt(fan-in) (GPT-2's 0.02 at a width of 400, carried over to every width); the two that
+        write into the residual stream are divided by sqrt(2 · n_layers) as in GPT-2. The embedding doubles as the
+        output matrix: 0.3 / sqrt(dim) keeps the spread of the first logits at 0.3, so they cost 0.3² / 2 nats.
+        """
+        for name, parameter in self.named_parameters():
+            if parameter.ndim < 2:
+                continue
+            std = (0.3 if name in ("token_embed.weight", "output.weight") else 0.4) / math.sqrt(parameter.shape[1])
+            if name.endswith(("wo.weight", "w_down.weight")):
+                std /= math.sqrt(2 * self.config.n_layers)
+            nn.init.normal_(parameter, std=std)
+
+    def forward(self, tokens: Tensor, documents: Tensor | None = None, cache: KVCache | None = None) -> Tensor:
+        """The logits (B, T, vocab_size) for token ids (B, T).
+
+        Args:
+            tokens: token ids.
+            documents: (B, T), the document each token belongs to; attention stays inside a document.
+            cache: the tokens before these; it grows by T.
+
+        Raises:
+            ValueError: more tokens than `max_seq_len`.
+        """
+        start = 0 if cache is None else cache.length
+        length = tokens.shape[1]
+        if start + length > self.config.max_seq_len:
+            raise ValueError(f"{start + length} tokens do not fit into max_seq_len {self.config.max_seq_len}")
+        rotary = (self.cos[start : start + length], self.sin[start : start + length])
+        mask = None
+        if documents is not None:
+            mask = document_mask(documents)
+        elif start > 0:
+            total = start + length
+            mask = torch.ones(length, total, dtype=torch.bool, device=tokens.device).tril(diagonal=start)
+        x = self.token_embed(tokens)  # (B, T, D)
+        for index, layer in enumerate(self.layers):
+            x = layer(x, rotary, mask, cache, index)
+        if cache is not None:
+            cache.length += length
+        return F.linear(self.final_norm(x), self.output_weight())
+
+    def output_weight(self) -> Tensor:
+        """The matrix (vocab_size, dim) that makes logits: the embedding itself where it is tied."""
+        return self.token_embed.weight if self.output is None else self.output.weight

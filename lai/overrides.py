@@ -1,0 +1,77 @@
+"""Hydra's complaints about the command line, each turned into one line that names the key and the nearest valid one."""
+
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+
+from lai.config import CONF_DIR, known_keys, target_keys, unknown_key
+from lai.errors import UserError
+
+
+def explain(error: Exception, arguments: Sequence[str]) -> UserError | None:
+    """The user's mistake behind an exception of Hydra while it composed `arguments`; None where it is not one."""
+    for cause in _causes(error):
+        if isinstance(cause, UserError):
+            return cause
+        if isinstance(cause, OverrideParseException):
+            return UserError(f"cannot read the override {cause.override!r}: {_first_line(cause)}")
+        if isinstance(cause, MissingConfigException):
+            return UserError(_missing_option(cause))
+    if isinstance(error, ValueError) and "Config group override" in str(error):  # `model=3`
+        return UserError(_unnamed_option(arguments))
+    if not isinstance(error, HydraException):
+        return None
+    valid = [*known_keys(), *target_keys(), *_groups()]
+    key = _first_unknown_key(arguments, valid)
+    if key:
+        return UserError(unknown_key(key, valid))
+    if match := re.match(r"Could not override '([\w.]+)'", str(error)):  # exists, but no YAML file sets it
+        return UserError(f"{match[1]} is not in this config yet; add it with a plus sign: +{match[1]}=…")
+    return UserError(_first_line(error))
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0]
+
+
+def _groups() -> list[str]:
+    return sorted(path.name for path in CONF_DIR.iterdir() if path.is_dir())
+
+
+def _missing_option(error: MissingConfigException) -> str:
+    """`model=tinyy`: the group's option that does not exist, and those that do."""
+    group, _, option = (error.missing_cfg_file or "").rpartition("/")
+    folder = CONF_DIR / group
+    if not group or not folder.is_dir():
+        close = difflib.get_close_matches(group, _groups(), n=1)
+        hint = f"did you mean {close[0]}={option}?" if close else f"the groups are {', '.join(_groups())}"
+        return f"there is no config group {group or option!r}; {hint}"
+    options = sorted(path.stem for path in folder.glob("*.yaml"))
+    close = difflib.get_close_matches(Path(option).stem, options, n=1)
+    hint = f"; did you mean {group}={close[0]}?" if close else ""
+    return f"{group}={option} does not exist: {group} is one of {', '.join(options)}{hint}"
+
+
+def _unnamed_option(arguments: Sequence[str]) -> str:
+    for override in OverridesParser.create().parse_overrides(list(arguments)):
+        if override.key_or_group in _groups() and not isinstance(override.value(), str):
+            options = sorted(path.stem for path in (CONF_DIR / override.key_or_group).glob("*.yaml"))
+            return f"{override.input_line} is no option of {override.key_or_group}: it is one of {', '.join(options)}"
+    return "a config group takes the name of one of its options, as in model=tiny"
+
+
+def _first_unknown_key(arguments: Sequence[str], valid: Sequence[str]) -> str | None:
+    """The first override whose key is none of the `valid` ones."""
+    overrides = [argument for argument in arguments if re.match(r"[+~]*[\w./@]+=", argument)]
+    keys = (override.key_or_group for override in OverridesParser.create().parse_overrides(overrides))
+    return next((key for key in keys if key not in valid and not key.startswith("hydra.")), None)

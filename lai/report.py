@@ -1,0 +1,85 @@
+"""The lines a person reads before and after training."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import lightning
+import torch
+
+from lai.callbacks.export import ExportModel
+from lai.config import RunConfig
+from lai.data.prepare import Corpus
+from lai.model.module import LanguageModel
+
+
+def start(run: RunConfig, corpus: Corpus, module: LanguageModel, trainer: lightning.Trainer) -> Iterator[str]:
+    """What is about to be trained on what, where."""
+    stats = corpus.shards.stats
+    train, val = stats.train, stats.val
+    yield _row("data", f"{_names(corpus.files)}: {stats.documents:,} documents, {train.bytes + val.bytes:,} bytes")
+    yield _row("", f"{stats.duplicates:,} exact duplicates; {stats.skipped:,} lines skipped, {stats.empty:,} empty")
+    if stats.stray_tags:
+        yield _row(
+            "", f"{stats.stray_tags:,} documents hold chat tags that are not markup; they are read as plain text"
+        )
+    yield _row("", f"training {train.documents:,} documents, {train.tokens:,} tokens")
+    yield _row("", f"validation {val.documents:,} documents, {val.tokens:,} tokens")
+    per_token = (train.bytes + val.bytes) / max(1, train.tokens + val.tokens)
+    yield _row("vocabulary", f"{corpus.vocab_path}: {len(corpus.vocab):,} tokens, {per_token:.2f} bytes a token")
+    total, inner = module.config.parameter_counts()
+    config = module.config
+    yield _row("model", f"{run.model.name}: {total:,} parameters, {inner:,} without the embedding")
+    yield _row(
+        "",
+        f"dim {config.dim}, hidden_dim {config.hidden_dim}, n_layers {config.n_layers}, n_heads {config.n_heads}, "
+        f"n_kv_heads {config.n_kv_heads}, max_seq_len {config.max_seq_len}",
+    )
+    yield _row("device", f"{_device_name(trainer)}, precision {trainer.precision}")
+    yield _row(
+        "training",
+        f"batches of {run.data.batch_size} x {run.data.seq_len} tokens, {_limit(run)}, lr {run.optimizer.lr:g}, "
+        f"{run.schedule.name} schedule, seed {run.seed}",
+    )
+
+
+def end(output_dir: Path, export: ExportModel) -> Iterator[str]:
+    """What came out, where it lies and how to use it."""
+    folder = output_dir.relative_to(Path.cwd()) if output_dir.is_relative_to(Path.cwd()) else output_dir
+    yield _row("result", "  ".join(f"{name} {value:.4f}" for name, value in export.metrics.items()))
+    yield _row("run", f"{folder}: config.yaml, train.log, metrics.csv, checkpoints")
+    if export.report is not None:
+        yield _row("model file", str(export.report))
+        yield _row("use it", f'build/lai -m {export.path} -p "Hello, how are you?"   (make release builds the engine)')
+        yield _row("", f'python -m lai.generate -m {export.path} -p "Hello, how are you?"')
+    yield _row("curves", f"tensorboard --logdir {folder if folder.is_absolute() else folder.parts[0]}")
+
+
+def _row(name: str, text: str) -> str:
+    return f"{name:<12}{text}"
+
+
+def _names(files: list[Path]) -> str:
+    if len(files) <= 3:
+        return ", ".join(str(file) for file in files)
+    return f"{files[0]} and {len(files) - 1} more files"
+
+
+def _limit(run: RunConfig) -> str:
+    parts = []
+    if (epochs := run.trainer.get("max_epochs")) not in (None, -1):
+        parts.append(f"{epochs} epochs")
+    if (steps := run.trainer.get("max_steps", -1)) not in (None, -1):
+        parts.append(f"{steps} steps")
+    if run.trainer.get("max_time"):
+        parts.append(f"max_time {run.trainer['max_time']}")
+    return " or ".join(parts) or "until stopped"
+
+
+def _device_name(trainer: lightning.Trainer) -> str:
+    device = trainer.strategy.root_device
+    processes = f", {trainer.world_size} processes" if trainer.world_size > 1 else ""
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name(device)}{processes}"
+    threads = f", {torch.get_num_threads()} threads" if device.type == "cpu" else ""
+    return f"{device.type}{threads} of {os.cpu_count()} processors{processes}"

@@ -1,0 +1,99 @@
+"""`python -m lai.train`: compose the config, build the objects, fit, export; returns `val/loss` to sweepers."""
+
+import logging
+import math
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from lai.config import CONF_DIR, RunConfig, load_run_config
+from lai.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+def train(run: RunConfig) -> float:
+    """Do one run: prepare the data, fit, export. The run's files go under `run.output_dir`.
+
+    Returns:
+        The validation loss of the exported weights, in nats a token; NaN without validation.
+
+    Raises:
+        UserError: something that the user can put right.
+    """
+    # Torch and Lightning take seconds to import; a mistake in the config is told before.
+    from lightning import seed_everything
+
+    from lai import assembly, report
+    from lai.callbacks.export import ExportModel
+    from lai.data.prepare import prepare_corpus
+
+    assembly.check_device(run)
+    assembly.model_config(run.model, run.data.vocab_size)  # an impossible shape is told before any data is read
+    output_dir = Path(run.output_dir)
+    export = ExportModel(run.export.path or output_dir / f"lai-{run.model.name}.bin", run.export.dtype)
+    trainer = assembly.build_trainer(run, export)
+    corpus = prepare_corpus(run.data)
+    seed_everything(run.seed, verbose=False)
+    module = assembly.build_module(run, assembly.model_config(run.model, len(corpus.vocab)), corpus.vocab)
+    datamodule = assembly.build_datamodule(run, corpus)
+    for line in report.start(run, corpus, module, trainer):
+        log.info(line)
+    assembly.fit(trainer, module, datamodule, run.ckpt_path)
+    assembly.log_hyperparameters(trainer, run, export.metrics)
+    for line in report.end(output_dir, export):
+        log.info(line)
+    return export.metrics.get("val/loss", math.nan)
+
+
+def _run(composed: DictConfig) -> float:
+    run = load_run_config(composed)
+    if run.export.path is None and not _in_sweep():
+        run.export.path = f"models/lai-{run.model.name}.bin"
+    OmegaConf.save(OmegaConf.create(asdict(run)), Path(run.output_dir) / "config.yaml")
+    return train(run)
+
+
+def _in_sweep() -> bool:
+    return HydraConfig.get().mode is RunMode.MULTIRUN
+
+
+@hydra.main(config_path=str(CONF_DIR), config_name="train", version_base="1.3")
+def _hydra_main(composed: DictConfig) -> float:
+    try:
+        return _run(composed)
+    except UserError as error:
+        # Hydra would put a line of its own before ours; a sweeper, though, has to see the exception.
+        if _in_sweep():
+            raise
+        sys.exit(_tell(error))
+
+
+def _tell(error: UserError) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return 2
+
+
+def main() -> None:
+    """The entry point of `python -m lai.train` and `lai-train`."""
+    wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come here instead of Hydra's own several lines
+    try:
+        _hydra_main()
+    except Exception as error:
+        from lai.overrides import explain
+
+        mistake = explain(error, sys.argv[1:])
+        if mistake is None or wants_traceback:
+            raise
+        sys.exit(_tell(mistake))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""`python scripts/build_vocab.py --data FILE [FILE ...]`: learn a vocabulary from documents and write `vocab.bin`."""
+
+import argparse
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from lai.data.corpus import CorpusCounts, find_files, read_documents
+from lai.data.vocab_training import TrainingReport, train_vocab
+from lai.errors import UserError, run_program
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", nargs="+", required=True, help="text files, folders or patterns")
+    parser.add_argument("--vocab_size", type=int, default=8000, help="tokens at most (default: %(default)s)")
+    parser.add_argument("--min_freq", type=int, default=2, help="uses that keep a token (default: %(default)s)")
+    parser.add_argument("--output", type=Path, default="data/vocab.bin", help="file to write (default: %(default)s)")
+    options = parser.parse_args()
+    started = time.perf_counter()
+    files = find_files(options.data)
+    counts = CorpusCounts()
+    vocab, report = train_vocab(contents(files, counts), options.vocab_size, options.min_freq)
+    if report.texts == 0:
+        raise UserError(f"{', '.join(options.data)}: no document found; expected at least one line of text")
+    vocab.save(options.output)
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(summary(counts, report, len(vocab), options.min_freq, time.perf_counter() - started))
+    console.print(f"Written to {options.output}, sha256 {vocab.fingerprint[:16]}…", markup=False)
+    console.print(f"Train with it:  python -m lai.train data.vocab_path={options.output}", markup=False)
+    return 0
+
+
+def contents(files: list[Path], counts: CorpusCounts) -> Iterator[bytes]:
+    """What is said in the files' documents, without markup, with a progress bar while it is read."""
+    columns = (TextColumn("reading"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("reading", total=sum(file.stat().st_size for file in files))
+        for document in read_documents(files, counts):
+            for turn in document:
+                yield turn.content
+            progress.update(task, completed=counts.bytes_read)
+
+
+def summary(counts: CorpusCounts, report: TrainingReport, n_tokens: int, min_freq: int, seconds: float) -> Table:
+    """What was read and learned, a line each."""
+    rows = [
+        ("documents", f"{counts.documents:,}"),
+        ("text", f"{report.text_bytes:,} bytes"),
+        ("tokens", f"{n_tokens:,}, of these {report.learned:,} learned"),
+        ("stepping stones", f"{report.stepping_stones:,} tokens, kept because others are merged by way of them"),
+        ("removed", f"{report.removed:,} candidates that the text uses less than {min_freq} times"),
+        ("bytes per token", f"{report.bytes_per_token:.2f} on this text"),
+        ("time", f"{seconds:.1f} s"),
+    ]
+    if report.sample_bytes < report.text_bytes:
+        rows.insert(2, ("learned from", f"{report.sample_bytes:,} bytes of it, taken evenly"))
+    if report.unfilled:
+        rows.append(("not filled", f"{report.unfilled:,} tokens: the text has no more that occur {min_freq} times"))
+    table = Table(box=None, show_header=False)
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+if __name__ == "__main__":
+    run_program(main)

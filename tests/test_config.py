@@ -1,0 +1,124 @@
+"""The config: every file composes, and every mistake is one line that names the key and the nearest valid one."""
+
+import pytest
+from conftest import composed
+
+from lai.config import CONF_DIR, flatten, load_run_config
+from lai.overrides import explain
+
+GROUPS = sorted(path for path in CONF_DIR.glob("*/*.yaml") if path.parent.name != "experiment" and path.stem != "base")
+EXPERIMENTS = sorted(path.stem for path in (CONF_DIR / "experiment").glob("*.yaml"))
+OUTPUT = "output_dir=unused"
+
+
+def mistake(*overrides: str) -> str:
+    """The line that `lai-train` prints for these overrides."""
+    try:
+        load_run_config(composed(OUTPUT, *overrides))
+    except Exception as error:
+        found = explain(error, list(overrides))
+        assert found is not None, f"not recognised as a mistake of the user's: {error!r}"
+        assert "\n" not in str(found)
+        return str(found)
+    pytest.fail(f"{overrides} was accepted")
+
+
+@pytest.mark.parametrize("file", GROUPS, ids=lambda file: f"{file.parent.name}={file.stem}")
+def test_every_option_composes_and_fits_the_schema(file):
+    extra = ["data.path=some.txt"] if file.parent.name == "data" else []
+    run = load_run_config(composed(OUTPUT, f"{file.parent.name}={file.stem}", *extra))
+    assert run.model.dim > 0
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_composes_and_fits_the_schema(name):
+    assert load_run_config(composed(OUTPUT, f"experiment={name}")).model.name
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("tiny", (384, 1536, 8, 6, 512)),
+        ("mini", (512, 2048, 12, 8, 1024)),
+        ("small", (768, 3072, 16, 12, 2048)),
+    ],
+)
+def test_presets_have_the_shapes_they_promise(name, shape):
+    model = load_run_config(composed(OUTPUT, f"model={name}")).model
+    assert (model.dim, model.hidden_dim, model.n_layers, model.n_heads, model.max_seq_len) == shape
+
+
+def test_the_overrides_of_the_guide_arrive():
+    run = load_run_config(
+        composed(
+            OUTPUT,
+            "model=mini",
+            "trainer.accelerator=cpu",
+            "trainer.max_epochs=10",
+            "data.batch_size=32",
+            "optimizer.lr=3e-4",
+            "data.path=my.txt",
+            "export.path=models/lai-tiny.bin",
+            "ckpt_path=last.ckpt",
+            "seed=7",
+        )
+    )
+    assert (run.model.name, run.trainer["accelerator"], run.trainer["max_epochs"]) == ("mini", "cpu", 10)
+    assert (run.data.batch_size, run.data.path, run.optimizer.lr) == (32, "my.txt", 3e-4)
+    assert (run.export.path, run.ckpt_path, run.seed) == ("models/lai-tiny.bin", "last.ckpt", 7)
+
+
+def test_accelerator_decides_the_device_where_device_is_auto():
+    run = load_run_config(composed(OUTPUT, "trainer.accelerator=mps"))
+    assert (run.device.name, run.trainer["precision"], run.device.num_workers) == ("mps", "32-true", 0)
+    run = load_run_config(composed(OUTPUT, "trainer.accelerator=cuda", "device.num_workers=9"))
+    assert (run.device.name, run.trainer["precision"], run.device.num_workers) == ("cuda", "bf16-mixed", 9)
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("optimizer.lrr=1", "optimizer.lrr; did you mean optimizer.lr?"),
+        ("+optimizer.lrr=1", "optimizer.lrr; did you mean optimizer.lr?"),
+        ("lr=1", "lr; did you mean optimizer.lr?"),
+        ("+batch_size=1", "batch_size; did you mean data.batch_size?"),
+        ("+data.synthetic.sentence=1", "data.synthetic.sentence; did you mean data.synthetic.sentences?"),
+        ("trainer.max_epoch=3", "trainer.max_epoch; did you mean trainer.max_epochs?"),
+        ("+trainer.max_epoch=3", "trainer.max_epoch; did you mean trainer.max_epochs?"),
+        ("+callbacks.checkpoint.monitr=x", "did you mean callbacks.checkpoint.monitor?"),
+        ("trainer.profiler=simple", "+trainer.profiler="),
+        ("+model.vocab_size=9", "model.vocab_size; did you mean data.vocab_size?"),
+        ("model=tinyy", "did you mean model=tiny?"),
+        ("modell=tiny", "modell; did you mean model?"),
+        ("optimizer.lr=fast", "optimizer.lr: Value 'fast'"),
+        ("data.batch_size=2.5", "data.batch_size: Value '2.5'"),
+        ("model.tie_embeddings=perhaps", "model.tie_embeddings"),
+        ("model.dim=null", "model.dim"),
+        ("trainer.max_epochs=ten", "trainer.max_epochs: 'ten' is not"),
+        ("trainer.gradient_clip_val=true", "trainer.gradient_clip_val: True is not"),
+        ("seed=abc", "seed: 'abc' is not a whole number"),
+        ("data=text", "data.path is missing"),
+        ("~optimizer.lr", "optimizer.lr is missing"),
+        ("data.path=[", "cannot read the override"),
+        ("model=3", "model"),
+        ("optimizer.lr=-1", "optimizer.lr is -1.0"),
+        ("data.val_fraction=1.5", "data.val_fraction is 1.5"),
+        ("schedule.name=lineer", "did you mean linear?"),
+        ("export.dtype=f8", "export.dtype is 'f8'"),
+        ("data.seq_len=4096", "model.max_seq_len, 512"),
+        ("trainer.accelerator=tpux", "trainer.accelerator=tpux"),
+        ("+callbacks.mine._target_=no.such.Thing", "callbacks.mine._target_"),
+        ("+callbacks.mine=3", "callbacks.mine needs a _target_"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_the_key(override, words):
+    assert words in mistake(override)
+
+
+def test_a_batch_that_mps_computes_wrongly_is_refused():
+    assert "32768" in mistake("device=mps", "data.batch_size=65")
+
+
+def test_flatten_gives_plain_values_under_dotted_keys():
+    nested = {"a": {"b": 1, "c": {"d": None}}, "e": [1, "x"], "f": True}
+    assert flatten(nested) == {"a.b": 1, "a.c.d": None, "e": "[1, 'x']", "f": True}

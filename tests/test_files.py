@@ -1,0 +1,62 @@
+"""Files appear whole or not at all."""
+
+import pytest
+
+from lai.data.cache import cached_file
+from lai.files import atomic_directory, atomic_write
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"old")
+    with pytest.raises(RuntimeError), atomic_write(path) as file:
+        file.write(b"half")
+        raise RuntimeError
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+    with atomic_write(path) as file:
+        file.write(b"new")
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_written_file_is_readable_like_any_other(tmp_path):
+    (tmp_path / "plain").write_bytes(b"")
+    with atomic_write(tmp_path / "atomic"):
+        pass
+    assert (tmp_path / "atomic").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_failed_folder_leaves_the_old_one(tmp_path):
+    folder = tmp_path / "f"
+    with atomic_directory(folder) as temporary:
+        (temporary / "x").write_text("old")
+    with pytest.raises(RuntimeError), atomic_directory(folder) as temporary:
+        (temporary / "x").write_text("half")
+        raise RuntimeError
+    assert (folder / "x").read_text() == "old"
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+@pytest.mark.parametrize("damage", ["delete", "truncate", "edit", "sidecar", None])
+def test_a_cached_file_is_built_again_only_if_it_is_not_what_was_built(tmp_path, damage):
+    path, builds = tmp_path / "c.txt", []
+
+    def build(target):
+        builds.append(target)
+        with atomic_write(target) as file:
+            file.write(b"content")
+        return {"lines": 1}
+
+    assert cached_file(path, build) == {"lines": 1}
+    if damage == "delete":
+        path.unlink()
+    elif damage == "truncate":
+        path.write_bytes(b"conten")
+    elif damage == "edit":
+        path.write_bytes(b"Content")
+    elif damage == "sidecar":
+        (tmp_path / "c.txt.json").write_text("{")
+    assert cached_file(path, build) == {"lines": 1}
+    assert path.read_bytes() == b"content"
+    assert len(builds) == (1 if damage is None else 2)

@@ -1,0 +1,218 @@
+"""Whole runs of `lai.train` on a toy model: what is trained, written, resumed and refused."""
+
+import csv
+import math
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from conftest import TINY, example_lines
+from lightning.pytorch.callbacks import Callback
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from lai import assembly
+from lai.data.vocab import Vocab
+from lai.errors import UserError
+from lai.export.checkpoint import read_checkpoint
+from lai.export.model_file import read_model
+from lai.train import train
+
+
+def lai_train(*arguments, cwd, **environment):
+    """`python -m lai.train` as a person types it."""
+    return subprocess.run(
+        [sys.executable, "-m", "lai.train", *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        timeout=300,
+        check=False,
+    )
+
+
+def test_a_run_trains_writes_its_files_and_exports(tmp_path, compose_run, text_file):
+    run = compose_run(f"data.path={text_file}", "trainer.max_epochs=4", "trainer.log_every_n_steps=1")
+    loss = train(run)
+    with (tmp_path / "run" / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    losses = [float(row["train/loss"]) for row in rows if row["train/loss"]]
+    vocab_size = read_model(tmp_path / "model.bin").config.vocab_size
+    assert losses[0] == pytest.approx(math.log(vocab_size), rel=0.02)
+    assert losses[-1] < losses[0] - 1
+    validation = [float(row["val/loss"]) for row in rows if row["val/loss"]]
+    assert len(validation) == 4
+    assert loss == pytest.approx(min(validation), abs=1e-5)
+    events = EventAccumulator(str(tmp_path / "run"))
+    events.Reload()
+    logged = set(events.Tags()["scalars"])
+    names = {"train/loss", "val/loss", "val/bpb", "train/lr", "train/grad_norm", "train/tokens_per_second"}
+    assert names <= logged
+    assert names <= set(rows[0])
+    assert (tmp_path / "run" / "checkpoints" / "last.ckpt").is_file()
+
+
+class Evaluated(Callback):
+    """Sums the loss of every validation document by itself, in float64 and outside of packing."""
+
+    def __init__(self, shards):
+        self.val = shards.val
+
+    def on_fit_end(self, trainer, pl_module):
+        nats = tokens = 0
+        text = 0
+        vocab = Vocab.from_bytes(pl_module.vocab)
+        with torch.no_grad():
+            for index in range(len(self.val)):
+                ids = torch.from_numpy(self.val.document(index).astype("int64"))
+                logits = pl_module.model(ids[None, :-1])[0].double()
+                nats -= logits.log_softmax(-1).gather(1, ids[1:, None]).sum().item()
+                tokens += len(ids) - 1
+                text += len(vocab.decode(ids.tolist()))
+        self.loss, self.bpb = nats / tokens, nats / math.log(2) / text
+
+
+def test_validation_is_the_mean_over_tokens_and_bytes_of_whole_documents(tmp_path, compose_run, text_file):
+    run = compose_run(f"data.path={text_file}", "trainer.max_steps=3", "data.val_fraction=0.3")
+    from lai.callbacks.export import ExportModel
+    from lai.data.prepare import prepare_corpus
+
+    corpus = prepare_corpus(run.data)
+    export = ExportModel(tmp_path / "model.bin")
+    trainer = assembly.build_trainer(run, export)
+    evaluated = Evaluated(corpus.shards)
+    trainer.callbacks.append(evaluated)
+    module = assembly.build_module(run, assembly.model_config(run.model, len(corpus.vocab)), corpus.vocab)
+    assembly.fit(trainer, module, assembly.build_datamodule(run, corpus), None)
+    assert export.metrics["val/loss"] == pytest.approx(evaluated.loss, rel=1e-4)
+    assert export.metrics["val/bpb"] == pytest.approx(evaluated.bpb, rel=1e-4)
+
+
+def test_stopping_inside_an_epoch_validates_and_exports_the_last_weights(tmp_path, compose_run, text_file):
+    run = compose_run(f"data.path={text_file}", "trainer.max_steps=5", "trainer.max_epochs=-1")
+    assert math.isfinite(train(run))
+    _, _, weights = read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt")
+    exported = read_model(tmp_path / "model.bin").weights
+    assert all(torch.equal(exported[name], weights[name]) for name in exported)
+
+
+def test_max_time_ends_a_run_and_exports(tmp_path, compose_run, text_file):
+    train(compose_run(f"data.path={text_file}", "trainer.max_epochs=-1", "trainer.max_time=00:00:00:03"))
+    assert read_model(tmp_path / "model.bin").config.dim == 32
+
+
+def test_early_stopping_exports_the_best_weights(tmp_path, compose_run, text_file):
+    run = compose_run(
+        f"data.path={text_file}",
+        "trainer.max_epochs=20",
+        "optimizer.lr=3.0",  # so high that the loss soon rises
+        "schedule=constant",
+        "trainer.check_val_every_n_epoch=1",
+        "+callbacks.stop._target_=lightning.pytorch.callbacks.EarlyStopping",
+        "+callbacks.stop.monitor=val/loss",
+        "+callbacks.stop.patience=2",
+        "+callbacks.stop.check_finite=false",
+    )
+    loss = train(run)
+    with (tmp_path / "run" / "metrics.csv").open() as file:
+        found = [float(row["val/loss"]) for row in csv.DictReader(file) if row["val/loss"]]
+    assert len(found) < 20
+    assert loss == pytest.approx(min(found), abs=1e-4)
+
+
+def test_a_run_goes_on_from_a_checkpoint(tmp_path, compose_run, text_file):
+    straight = compose_run(f"data.path={text_file}", "trainer.max_epochs=4", "schedule=constant")
+    expected = train(straight)
+    first = compose_run(f"data.path={text_file}", "trainer.max_epochs=2", "schedule=constant")
+    first.output_dir = first.trainer["default_root_dir"] = str(tmp_path / "first")
+    first.callbacks["checkpoint"]["dirpath"] = str(tmp_path / "first" / "checkpoints")
+    train(first)
+    checkpoint = tmp_path / "first" / "checkpoints" / "last.ckpt"
+    second = compose_run(
+        f"data.path={text_file}", "trainer.max_epochs=4", "schedule=constant", f"ckpt_path={checkpoint}"
+    )
+    # The constant schedule warms up over a share of all steps, so only the first steps' rates differ.
+    assert train(second) == pytest.approx(expected, rel=0.05)
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path, compose_run, text_file):
+    train(compose_run(f"data.path={text_file}", "trainer.max_steps=1"))
+    checkpoint = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    with pytest.raises(UserError, match=r"hidden_dim 64.*hidden_dim 96"):
+        train(compose_run(f"data.path={text_file}", "model.hidden_dim=96", f"ckpt_path={checkpoint}"))
+    with pytest.raises(UserError, match="no such file"):
+        train(compose_run(f"data.path={text_file}", "ckpt_path=no/such.ckpt"))
+    with pytest.raises(UserError, match="nothing left to train"):
+        train(compose_run(f"data.path={text_file}", "trainer.max_steps=1", f"ckpt_path={checkpoint}"))
+
+
+def test_the_command_prints_what_a_person_needs(tmp_path, text_file):
+    done = lai_train(*TINY, f"data.path={text_file}", "trainer.max_steps=2", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for words in ("documents", "exact duplicates", "parameters", "without the embedding", "models/lai-tiny.bin"):
+        assert words in done.stdout
+    assert (tmp_path / "models" / "lai-tiny.bin").is_file()
+    runs = list(tmp_path.glob("outputs/*-*-*/*-*-*"))
+    assert len(runs) == 1
+    for name in ("config.yaml", "train.log", "metrics.csv", "checkpoints/last.ckpt"):
+        assert (runs[0] / name).is_file(), name
+    assert list(runs[0].glob("events.out.tfevents.*"))
+
+
+def test_a_users_mistake_is_one_line_and_a_status(tmp_path):
+    done = lai_train("data.path=nowhere.txt", "trainer.accelerator=cpu", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.strip().count("\n") == 0
+    assert "nowhere.txt" in done.stderr
+
+
+def test_a_sweep_gives_a_folder_a_job_and_prepares_its_data_once(tmp_path, text_file):
+    done = lai_train(
+        "-m", *TINY, f"data.path={text_file}", "trainer.max_steps=2", "optimizer.lr=1e-3,3e-4", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    jobs = sorted(path.name for path in tmp_path.glob("outputs/*-*-*/*-*-*/*") if path.is_dir())
+    assert jobs == ["0", "1"]
+    for job in tmp_path.glob("outputs/*-*-*/*-*-*/[01]"):
+        assert list(job.glob("events.out.tfevents.*"))
+        assert (job / "lai-tiny.bin").is_file()
+    assert len(list(tmp_path.glob("outputs/cache/shards-*/meta.json"))) == 1
+    assert len(list(tmp_path.glob("outputs/cache/vocab-*.bin"))) == 1
+    assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_model(tmp_path, text_file):
+    done = lai_train(
+        *TINY,
+        f"data.path={text_file}",
+        "trainer.max_steps=4",
+        "trainer.devices=2",
+        "trainer.strategy=ddp",
+        cwd=tmp_path,
+        OMP_NUM_THREADS="1",
+    )
+    assert done.returncode == 0, done.stderr
+    assert read_model(tmp_path / "models" / "lai-tiny.bin").config.dim == 32
+
+
+def test_a_corpus_with_every_oddity_trains(tmp_path, compose_run):
+    odd = [
+        "",
+        "   ",
+        "plain <user> text with </assistant> in it",
+        "<user>unclosed",
+        "<user>ok</user><assistant>fine</assistant>",
+        "emoji 👩‍👩‍👧‍👦 and NFD e\u0301 and ▁ mark",
+        "tab\tand\x00nul and \x0b\x0c\u2028 breaks",
+        "a" * 5000,
+    ]
+    path = tmp_path / "odd.txt"
+    path.write_bytes(
+        b"\xef\xbb\xbf"
+        + "\r\n".join([*odd, *example_lines(60), *example_lines(20)]).encode()
+        + b"\r\nbad \xff\xfe\xc3 bytes"
+    )
+    assert math.isfinite(train(compose_run(f"data.path={path}", "trainer.max_steps=3")))
