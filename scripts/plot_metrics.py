@@ -1,0 +1,62 @@
+"""`python scripts/plot_metrics.py RUN [RUN …] --output loss.png`: the loss curves of runs as a picture."""
+
+import argparse
+import csv
+from pathlib import Path
+
+from lai.errors import UserError, run_program
+
+Curve = list[tuple[int, float]]
+
+
+def read_curves(run: Path) -> dict[str, Curve]:
+    """The (step, value) points of `train/loss` and `val/loss` in a run's metrics.csv.
+
+    Raises:
+        UserError: the run has no metrics.csv, or nothing is logged in it.
+    """
+    path = run if run.is_file() else run / "metrics.csv"
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; give a folder under outputs/<date>/<time>") from None
+    curves = {
+        name: [(int(row["step"]), float(row[name])) for row in rows if row.get(name)]
+        for name in ("train/loss", "val/loss")
+    }
+    if not any(curves.values()):
+        raise UserError(f"{path} holds no losses; the run ended before its first log line")
+    return curves
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", type=Path, nargs="+", help="folders of runs, as in outputs/<date>/<time>")
+    parser.add_argument("--output", type=Path, default=Path("loss.png"), help="the picture (default: %(default)s)")
+    options = parser.parse_args()
+    curves = {run: read_curves(run) for run in options.runs}
+
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    for number, (run, found) in enumerate(curves.items()):
+        label = "" if len(curves) == 1 else f" {run}"
+        color = f"C{number}"
+        axes.plot(*zip(*found["train/loss"], strict=True), color=color, alpha=0.4, label=f"train/loss{label}")
+        if found["val/loss"]:
+            axes.plot(*zip(*found["val/loss"], strict=True), color=color, marker="o", label=f"val/loss{label}")
+    axes.set(xlabel="step", ylabel="nats per token", ylim=(0, None))
+    axes.grid(alpha=0.3)
+    axes.legend()
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(options.output, dpi=120)
+    print(f"{options.output} written")
+    return 0
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,141 @@
+"""The programs around training, run as a person runs them: generate, info, export, plot_metrics."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from lai import info
+from lai.data.shards import prepare_shards
+from lai.errors import UserError
+from lai.export.model_file import read_model, write_model
+from lai.model.module import LanguageModel
+from lai.model.transformer import ModelConfig, Transformer
+
+SCRIPTS = Path(__file__).parents[1] / "scripts"
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run a program with arguments in this process; gives its status, output and error output."""
+
+    def start(program, *arguments):
+        monkeypatch.setattr(sys, "argv", [str(program), *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            if str(program).endswith(".py"):
+                runpy.run_path(str(program), run_name="__main__")
+            else:
+                runpy.run_module(program, run_name="__main__", alter_sys=False)
+        captured = capsys.readouterr()
+        return ended.value.code, captured.out, captured.err
+
+    return start
+
+
+@pytest.fixture
+def config(small_vocab):
+    return ModelConfig(
+        dim=32, hidden_dim=48, n_layers=1, n_heads=2, n_kv_heads=2, vocab_size=len(small_vocab), max_seq_len=64
+    )
+
+
+@pytest.fixture
+def model_file(tmp_path, config, small_vocab):
+    torch.manual_seed(0)
+    write_model(tmp_path / "m.bin", config, Transformer(config).state_dict(), small_vocab)
+    return tmp_path / "m.bin"
+
+
+@pytest.fixture
+def checkpoint(tmp_path, config, small_vocab):
+    """A checkpoint as Lightning writes it, and the module it is of."""
+    import lightning
+
+    module = LanguageModel(config, small_vocab.to_bytes(), torch.from_numpy(small_vocab.byte_lengths.copy()))
+    trainer = lightning.Trainer(accelerator="cpu", logger=False, max_steps=0, enable_progress_bar=False)
+    trainer.strategy.connect(module)
+    trainer.save_checkpoint(tmp_path / "x.ckpt", weights_only=True)
+    return tmp_path / "x.ckpt", module
+
+
+def test_generate_answers_and_is_repeatable(run, model_file):
+    arguments = ("-m", model_file, "-p", "dog", "--tokens", 12, "--seed", 5)
+    status, first, _ = run("lai.generate", *arguments)
+    assert (status, first) == (0, run("lai.generate", *arguments)[1])
+    assert first.strip()
+    status, greedy, _ = run("lai.generate", "-m", model_file, "--raw", "-p", "The", "--temp", 0, "--tokens", 5)
+    assert status == 0
+    assert greedy
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("-m", "no/such.bin", "-p", "x"), "no/such.bin"),
+        (("-p", "x", "--temp", -1), "--temp is -1"),
+        (("-p", "dog " * 200), "context holds 64"),
+        (("-f", "no/such.txt"), "no/such.txt"),
+        (("-p", "x", "--device", "cuda"), "--device cuda"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(run, model_file, arguments, words):
+    if words == "--device cuda" and torch.cuda.is_available():
+        pytest.skip("this machine has a CUDA device")
+    if "-m" not in arguments:
+        arguments = ("-m", model_file, *arguments)
+    status, _, error = run("lai.generate", *arguments)
+    assert status == 2
+    assert error.startswith("error: ")
+    assert words in error
+    assert error.count("\n") == 1
+
+
+def test_export_makes_the_same_file_from_the_checkpoint_alone(run, tmp_path, checkpoint):
+    path, module = checkpoint
+    status, output, _ = run(SCRIPTS / "export.py", path, "--output", tmp_path / "e.bin")
+    assert status == 0
+    assert "parameters" in output
+    read = read_model(tmp_path / "e.bin")
+    for name, value in module.model.state_dict().items():
+        assert torch.equal(read.weights[name], value)
+    status, _, _ = run(SCRIPTS / "export.py", path, "--output", tmp_path / "h.bin", "--dtype", "f16")
+    assert status == 0
+    assert read_model(tmp_path / "h.bin").dtype == "f16"
+    status, _, error = run(SCRIPTS / "export.py", tmp_path / "none.ckpt", "--output", tmp_path / "n.bin")
+    assert (status, error.count("\n")) == (2, 1)
+
+
+def test_info_knows_each_of_our_files(run, tmp_path, model_file, checkpoint, small_vocab, text_file):
+    small_vocab.save(tmp_path / "vocab.bin")
+    shards = prepare_shards(text_file, small_vocab, tmp_path / "cache", val_fraction=0.1, split_seed=0)
+    parameters = sum(value.numel() for value in checkpoint[1].model.parameters())
+    for path, words in (
+        (model_file, f"{parameters:,} ("),
+        (checkpoint[0], f"{parameters:,} ("),
+        (tmp_path / "vocab.bin", f"{len(small_vocab):,} tokens"),
+        (shards.folder, small_vocab.fingerprint),
+    ):
+        status, output, _ = run("lai.info", path)
+        assert status == 0
+        assert words in output, path
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"LAi1", b"VIAL", b"hello"])
+def test_info_refuses_what_is_none_of_ours(tmp_path, content):
+    (tmp_path / "f").write_bytes(content)
+    with pytest.raises(UserError, match="f") as raised:
+        info.describe(tmp_path / "f")
+    assert "\n" not in str(raised.value)
+
+
+def test_plot_metrics_draws_a_run(run, tmp_path):
+    pytest.importorskip("matplotlib")
+    (tmp_path / "metrics.csv").write_text("epoch,step,train/loss,val/loss\n0,9,3.5,\n0,19,2.5,\n0,19,,2.75\n")
+    status, _, _ = run(SCRIPTS / "plot_metrics.py", tmp_path, "--output", tmp_path / "loss.png")
+    assert status == 0
+    assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
+    (tmp_path / "metrics.csv").write_text("epoch,step\n")
+    status, _, error = run(SCRIPTS / "plot_metrics.py", tmp_path)
+    assert (status, error.count("\n")) == (2, 1)
