@@ -24,8 +24,8 @@ from lai.model.transformer import ModelConfig
 log = logging.getLogger(__name__)
 
 
-def check_device(run: RunConfig) -> None:
-    """Refuse an accelerator that this machine does not have."""
+def choose_device(run: RunConfig) -> None:
+    """Refuse an accelerator that this machine does not have, and set the number of threads."""
     accelerator = run.trainer["accelerator"]
     missing = {
         "cuda": not torch.cuda.is_available(),
@@ -37,6 +37,8 @@ def check_device(run: RunConfig) -> None:
             f"trainer.accelerator={accelerator}, but PyTorch finds no such device here; use trainer.accelerator=cpu "
             "or leave it out"
         )
+    if run.device.threads is not None:
+        torch.set_num_threads(run.device.threads)
 
 
 def model_config(settings: ModelSettings, vocab_size: int) -> ModelConfig:

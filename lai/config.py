@@ -54,6 +54,7 @@ class DeviceSettings:
     num_workers: int | None = None
     pin_memory: bool | None = None
     compile: bool | None = None
+    threads: int | None = None
     max_batch_tokens: int | None = None
 
 
@@ -363,7 +364,11 @@ def _check_values(run: RunConfig) -> None:
 
 
 def _check_batch(run: RunConfig) -> None:
-    for key, count in (("data.batch_size", run.data.batch_size), ("data.min_freq", run.data.min_freq)):
+    for key, count in (
+        ("data.batch_size", run.data.batch_size),
+        ("data.min_freq", run.data.min_freq),
+        ("device.threads", 1 if run.device.threads is None else run.device.threads),
+    ):
         if count < 1:
             raise UserError(f"{key} is {count}; it must be at least 1")
     seq_len = run.data.seq_len if run.data.seq_len is not None else run.model.max_seq_len

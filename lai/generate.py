@@ -16,7 +16,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-m", "--model", default="models/lai-tiny.bin", help="the model file (default: %(default)s)")
     prompt = parser.add_mutually_exclusive_group()
     prompt.add_argument("-p", "--prompt", metavar="TEXT", help="a chat turn: TEXT as the user")
-    prompt.add_argument("-t", "--to-hu", metavar="TEXT", help="translate TEXT from English to Hungarian")
+    prompt.add_argument("-t", "--translate", metavar="TEXT", help="translate TEXT from English to Hungarian")
     prompt.add_argument("--to-en", metavar="TEXT", help="translate TEXT from Hungarian to English")
     prompt.add_argument("-f", "--file", metavar="FILE", help="read the prompt from FILE (-: standard input)")
     parser.add_argument("--raw", action="store_true", help="continue the text as it is; tags in it are markup")
@@ -53,7 +53,9 @@ def main() -> int:
         network = model.build().to(torch.device(options.device))
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"--device {options.device}: {str(error).splitlines()[0]}") from None
-    translation = options.to_hu if options.to_hu is not None else options.to_en
+    if options.raw and (options.translate is not None or options.to_en is not None):
+        raise UserError("--raw continues a text as it is; it does not go with -t or --to-en")
+    translation = options.translate if options.translate is not None else options.to_en
     if translation is not None:
         text = translation.encode("utf-8", "surrogateescape")
         prompt = translation_prompt(vocab, text, to_english=options.to_en is not None)

@@ -1,21 +1,26 @@
 """Generation in PyTorch: the reference that the C++ engine is held to.
 
-How a token is chosen, here and in cpp/sampler.cpp:
+How a token is chosen, here and in cpp/sampler.hpp, to the last bit:
 
-1. <pad>, <bos> and <unk> are never chosen.
-2. Repetition: every token among the last 64 of prompt and answer has its logit divided by `repeat_penalty` if it is
-   positive and multiplied with it if not (Keskar et al. 2019).
-3. `temperature` 0: the largest logit, the lowest id of equals. Else the logits are divided by the temperature.
-4. The `top_k` largest stay (0: all), then, of their softmax, the fewest that together reach `top_p` (Holtzman et al.
-   2020), and one of these is drawn.
+1. Repetition: of the last 64 tokens of prompt and answer, each distinct one's logit is divided by `repeat_penalty` if
+   it is positive and multiplied with it if not (Keskar et al. 2019), in float32.
+2. <pad>, <bos> and <unk> are never chosen.
+3. `temperature` 0: the largest logit, the lowest id of equals. Nothing random is drawn.
+4. The candidates are the `top_k` tokens (0: all) with the largest logits, equals by rising id, each with the weight
+   exp((its logit - the largest) / temperature), in float64.
+5. Of these stay the fewest first ones whose weights reach `top_p` of the sum of all (Holtzman et al. 2020).
+6. With u from [0, 1): the first one at which the running sum of weights is above u times their sum. u is the upper 53
+   bits of the next splitmix64 number (Steele, Lea & Flood 2014), whose state begins as the seed.
 """
 
 import codecs
+import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from lai.data.markup import TO_ENGLISH, TO_HUNGARIAN
 from lai.data.vocab import Vocab
@@ -23,6 +28,7 @@ from lai.errors import UserError
 from lai.model.transformer import KVCache, Transformer
 
 REPEAT_WINDOW = 64
+_UINT64 = (1 << 64) - 1
 
 
 @dataclass(frozen=True)
@@ -92,22 +98,17 @@ def generate(
         UserError: the prompt does not fit into the context.
     """
     config = network.config
-    sampling = sampling or Sampling()
     if len(prompt) > config.max_seq_len:
         raise UserError(
             f"the prompt has {len(prompt)} tokens, the model's context holds {config.max_seq_len}; shorten the prompt"
         )
     device = network.token_embed.weight.device
-    generator = torch.Generator()
-    if seed is None:
-        generator.seed()
-    else:
-        generator.manual_seed(seed)
+    sampler = Sampler(sampling or Sampling(), secrets.randbits(64) if seed is None else seed)
     cache = KVCache(config, device=device)
     ids, fresh = list(prompt), list(prompt)
     for _ in range(min(tokens, config.max_seq_len - len(prompt) + 1)):
-        logits = network(torch.tensor([fresh], device=device), cache=cache)[0, -1].float().cpu()
-        chosen = choose(logits, ids, sampling, generator)
+        logits = network(torch.tensor([fresh], device=device), cache=cache)[0, -1]
+        chosen = sampler.choose(logits.float().cpu().numpy(), ids)
         if chosen in stop:
             return
         ids.append(chosen)
@@ -117,22 +118,37 @@ def generate(
             return
 
 
-def choose(logits: Tensor, ids: Sequence[int], sampling: Sampling, generator: torch.Generator) -> int:
-    """The next id for the logits (vocab_size,) behind `ids`; see the module's text."""
-    logits = logits.clone()
-    logits[[Vocab.PAD, Vocab.BOS, Vocab.UNK]] = -torch.inf
-    recent = torch.tensor(sorted(set(ids[-REPEAT_WINDOW:])))
-    seen = logits[recent]
-    logits[recent] = torch.where(seen > 0, seen / sampling.repeat_penalty, seen * sampling.repeat_penalty)
-    if sampling.temperature == 0:
-        return int(logits.argmax())
-    kept = min(sampling.top_k, logits.numel()) or logits.numel()
-    values, candidates = torch.sort(logits / sampling.temperature, descending=True, stable=True)
-    probabilities = torch.softmax(values[:kept], dim=0)
-    reached = probabilities.cumsum(0)
-    count = int((reached < sampling.top_p).sum()) + 1
-    drawn = torch.multinomial(probabilities[:count], 1, generator=generator)
-    return int(candidates[drawn])
+class Sampler:
+    """Chooses tokens one after another; see the module's text."""
+
+    def __init__(self, sampling: Sampling, seed: int) -> None:
+        self._sampling = sampling
+        self._state = seed & _UINT64
+
+    def choose(self, logits: NDArray[np.float32], ids: Sequence[int]) -> int:
+        """The next id for the logits (vocab_size,) behind `ids`."""
+        settings = self._sampling
+        logits = logits.copy()
+        recent = np.unique(np.array(ids[-REPEAT_WINDOW:], dtype=np.int64))
+        penalty = np.float32(settings.repeat_penalty)
+        logits[recent] = np.where(logits[recent] > 0, logits[recent] / penalty, logits[recent] * penalty)
+        logits[[Vocab.PAD, Vocab.BOS, Vocab.UNK]] = -np.inf
+        if settings.temperature == 0:
+            return int(logits.argmax())
+        order = np.argsort(-logits, kind="stable")[: settings.top_k or None]
+        falling = logits[order].astype(np.float64)
+        weights = np.exp((falling - falling[0]) / float(np.float32(settings.temperature)))
+        sums = weights.cumsum()
+        kept = 1 + int((sums < float(np.float32(settings.top_p)) * sums[-1]).sum())
+        sums = sums[:kept]
+        return int(order[min(int((sums <= self._uniform() * sums[-1]).sum()), len(sums) - 1)])
+
+    def _uniform(self) -> float:
+        self._state = (self._state + 0x9E3779B97F4A7C15) & _UINT64
+        z = self._state
+        z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _UINT64
+        z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _UINT64
+        return ((z ^ (z >> 31)) >> 11) * 2.0**-53
 
 
 def stream_text(vocab: Vocab, ids: Iterator[int]) -> Iterator[str]:

@@ -34,7 +34,7 @@ def train(run: RunConfig) -> float:
     from lai.callbacks.export import ExportModel
     from lai.data.prepare import prepare_corpus
 
-    assembly.check_device(run)
+    assembly.choose_device(run)
     assembly.model_config(run.model, run.data.vocab_size)  # an impossible shape is told before any data is read
     output_dir = Path(run.output_dir)
     export = ExportModel(run.export.path or output_dir / f"lai-{run.model.name}.bin", run.export.dtype)

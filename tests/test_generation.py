@@ -9,9 +9,9 @@ import torch
 from lai.data.vocab import Vocab
 from lai.errors import UserError
 from lai.generation import (
+    Sampler,
     Sampling,
     chat_prompt,
-    choose,
     generate,
     raw_prompt,
     stop_ids,
@@ -43,9 +43,8 @@ def network(small_vocab):
 
 
 def draw(logits, ids, count=2000, **settings):
-    generator = torch.Generator().manual_seed(0)
-    sampling = Sampling(**settings)
-    return [choose(logits, ids, sampling, generator) for _ in range(count)]
+    sampler = Sampler(Sampling(**settings), seed=0)
+    return [sampler.choose(logits, ids) for _ in range(count)]
 
 
 def test_greedy_equals_the_argmax_of_the_whole_text_read_anew(network):
@@ -84,13 +83,13 @@ def test_the_same_seed_gives_the_same_text(network):
 
 
 def test_control_tokens_are_never_chosen():
-    logits = torch.zeros(300)
+    logits = np.zeros(300, np.float32)
     logits[[0, 1, 3]] = 100.0
     assert not {0, 1, 3} & set(draw(logits, [50], top_k=0, top_p=1.0))
 
 
 def test_temperature_draws_from_the_softmax():
-    logits = torch.full((300,), -torch.inf)
+    logits = np.full(300, -np.inf, np.float32)
     logits[10], logits[11] = 0.0, 1.0
     share = draw(logits, [50], count=4000, temperature=0.5, top_k=0, top_p=1.0, repeat_penalty=1).count(11) / 4000
     assert share == pytest.approx(math.exp(2) / (1 + math.exp(2)), abs=0.03)
@@ -98,8 +97,8 @@ def test_temperature_draws_from_the_softmax():
 
 def test_top_k_and_top_p_keep_the_most_likely():
     probabilities = np.array([0.4, 0.3, 0.2, 0.1])
-    logits = torch.full((300,), -torch.inf)
-    logits[10:14] = torch.from_numpy(np.log(probabilities)).float()
+    logits = np.full(300, -np.inf, np.float32)
+    logits[10:14] = np.log(probabilities)
     plain = {"temperature": 1.0, "repeat_penalty": 1.0}
     assert set(draw(logits, [50], top_k=2, top_p=1.0, **plain)) == {10, 11}
     assert set(draw(logits, [50], top_k=0, top_p=0.75, **plain)) == {10, 11, 12}
@@ -109,12 +108,11 @@ def test_top_k_and_top_p_keep_the_most_likely():
 
 @pytest.mark.parametrize(("first", "second", "expected"), [(2.0, 1.5, 11), (-1.0, -1.5, 11), (2.0, 0.9, 10)])
 def test_a_repeated_token_is_penalised_whatever_its_sign(first, second, expected):
-    logits = torch.full((300,), -10.0)
+    logits = np.full(300, -10.0, np.float32)
     logits[10], logits[11] = first, second
-    sampling = Sampling(temperature=0, repeat_penalty=2.0)
-    generator = torch.Generator()
-    assert choose(logits, [10, *[20] * 63], sampling, generator) == expected
-    assert choose(logits, [10, *[20] * 64], sampling, generator) == 10  # out of the window of 64
+    settings = {"count": 1, "temperature": 0, "repeat_penalty": 2.0}
+    assert draw(logits, [10, *[20] * 63], **settings) == [expected]
+    assert draw(logits, [10, *[20] * 64], **settings) == [10]  # out of the window of 64
 
 
 @pytest.mark.parametrize(

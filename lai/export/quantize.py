@@ -64,14 +64,18 @@ def _with_scales(scales: Floats, payload: NDArray[np.uint8]) -> bytes:
 
 
 def _inverse(scales: Floats) -> Floats:
-    return np.divide(1.0, scales, out=np.zeros_like(scales), where=scales != 0)
+    # A scale too small to invert is 0 as float16 anyway.
+    with np.errstate(over="ignore"):
+        inverse = np.divide(1.0, scales, out=np.zeros_like(scales), where=scales != 0)
+    inverse[np.isinf(inverse)] = 0
+    return inverse
 
 
 def _encode_q8_0(blocks: Floats) -> bytes:
     scales = np.abs(blocks).max(axis=1, keepdims=True) / np.float32(127)
     scaled = blocks * _inverse(scales)
-    # ggml rounds halves away from zero.
-    quants = np.trunc(scaled + np.copysign(np.float32(0.5), scaled)).astype(np.int8)
+    # ggml rounds halves away from zero; the sum in float64 is exact, so that nothing below a half is rounded up to it.
+    quants = np.trunc(scaled.astype(np.float64) + np.copysign(0.5, scaled)).astype(np.int8)
     return _with_scales(scales, quants.view(np.uint8))
 
 
@@ -80,4 +84,4 @@ def _encode_q4_0(blocks: Floats) -> bytes:
     scales = largest / np.float32(-8)
     quants = np.minimum(15, (blocks * _inverse(scales) + np.float32(8.5)).astype(np.int32)).astype(np.uint8)
     half = BLOCK // 2
-    return _with_scales(scales, quants[:, :half] | (quants[:, half:] << 4))
+    return _with_scales(scales, quants[:, :half] | (quants[:, half:] << np.uint8(4)))

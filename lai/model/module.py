@@ -11,12 +11,10 @@ from lightning.pytorch.callbacks import Timer
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
+from lai.data.batches import IGNORED
 from lai.errors import UserError
 from lai.model.optimizers import Decay, build_adamw, build_schedule, learning_rate_factor
 from lai.model.transformer import ModelConfig, Transformer
-
-IGNORED = -100
-"""The target of a place where nothing is to be predicted: padding."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,76 @@
+# Everything runs in .venv, made here with the versions of constraints.txt. `make help` lists the targets.
+
+PYTHON ?= python3
+# Further arguments for pip, for example an index of CPU-only torch builds.
+PIP_ARGS ?=
+JOBS ?= 2
+
+VENV := .venv
+RUN := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+MODEL := models/lai-quickstart.bin
+ENGINE := build/lai
+SOURCES := $(shell find lai conf -name '*.py' -o -name '*.yaml')
+ENGINE_SOURCES := $(shell find cpp -name '*.cpp' -o -name '*.hpp' -o -name CMakeLists.txt)
+
+# A CMake of the system is used where there is one, so that the engine can be built without Python packages.
+SYSTEM_CMAKE := $(shell command -v cmake 2>/dev/null)
+CMAKE := $(or $(SYSTEM_CMAKE),$(VENV)/bin/cmake)
+CMAKE_READY := $(if $(SYSTEM_CMAKE),,$(INSTALLED))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup train answer test lint release debug clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(INSTALLED)  ## make .venv and install LAi into it
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else "error: LAi needs Python 3.11 to 3.13, %s is %d.%d; name another: make PYTHON=python3.12 ..." % (sys.executable, *v))'
+	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt torch
+	$(RUN) -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[dev]'
+	@touch $@
+
+train: answer  ## set up, train a small model on generated text, and ask it three things
+
+$(MODEL): $(INSTALLED) $(SOURCES)
+	$(RUN) -m lai.train experiment=quickstart export.path=$(MODEL)
+
+answer: $(MODEL) $(ENGINE)
+	@echo
+	@echo '> Hello, how are you?'
+	@$(ENGINE) -m $(MODEL) --temp 0 -p 'Hello, how are you?'
+	@echo '> in Hungarian: $(ENGLISH)'
+	@$(ENGINE) -m $(MODEL) --temp 0 -t '$(ENGLISH)'
+	@echo '> in English: $(HUNGARIAN)'
+	@$(ENGINE) -m $(MODEL) --temp 0 --to-en '$(HUNGARIAN)'
+
+# Neither sentence is in the training text: these combinations of words are held out.
+ENGLISH := The cook played in the forest.
+HUNGARIAN := A nő evett egy tortát.
+
+test: $(INSTALLED) $(ENGINE)  ## set up and run the tests
+	$(RUN) -m pytest
+
+lint: $(INSTALLED)  ## check style and types
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+release: $(ENGINE)  ## build the engine, build/lai
+
+$(ENGINE): $(CMAKE_READY) $(ENGINE_SOURCES)
+	@$(CMAKE) -S cpp -B build/cmake -DCMAKE_BUILD_TYPE=Release >/dev/null
+	@$(CMAKE) --build build/cmake --target lai -j $(JOBS) -- --no-print-directory
+	@touch $@
+
+debug: $(CMAKE_READY)  ## build the engine with address and undefined-behaviour checks, and run its tests
+	$(CMAKE) -S cpp -B build-debug/cmake -DCMAKE_BUILD_TYPE=Debug -DLAI_SANITIZE=ON -DLAI_WERROR=ON -DLAI_TESTS=ON \
+	  -DLAI_OUTPUT_DIR=$(CURDIR)/build-debug
+	$(CMAKE) --build build-debug/cmake -j $(JOBS)
+	cd build-debug/cmake && ctest --output-on-failure
+
+clean:  ## remove what was built; models, outputs and .venv stay
+	rm -rf build build-debug

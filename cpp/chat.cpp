@@ -1,0 +1,263 @@
+#include "chat.hpp"
+
+#include "error.hpp"
+#include "prompts.hpp"
+#include "report.hpp"
+#include "text_output.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <deque>
+#include <iostream>
+#include <optional>
+#include <sys/select.h>
+#include <unistd.h>
+
+namespace lai {
+
+namespace {
+
+constexpr const char* kCommands = R"(/chat            talk; the conversation so far is remembered
+/translate       translate each line, in the direction of the last /hu or /en
+/hu [TEXT]       translate English to Hungarian, TEXT or every line from now on
+/en [TEXT]       translate Hungarian to English
+/temp NUMBER     the temperature, 0 for the likeliest token each time
+/tokens N        the longest answer
+/reset           forget the conversation
+/stats           speed and context of the last answer
+/info            what the model file holds
+/help            this list
+/quit            leave; so does Ctrl-D. Ctrl-C stops an answer.
+)";
+
+std::atomic<bool> interrupted{false};
+
+extern "C" void on_interrupt(int) { interrupted.store(true); }
+
+// While the object lives, Ctrl-C sets a flag and ends nothing.
+class InterruptHandler {
+public:
+    InterruptHandler() {
+        struct sigaction action {};
+        action.sa_handler = on_interrupt;
+        sigemptyset(&action.sa_mask);
+        sigaction(SIGINT, &action, &previous_);
+    }
+    ~InterruptHandler() { sigaction(SIGINT, &previous_, nullptr); }
+    InterruptHandler(const InterruptHandler&) = delete;
+    InterruptHandler& operator=(const InterruptHandler&) = delete;
+
+private:
+    struct sigaction previous_ {};
+};
+
+// Lines from the terminal. The signal is let through only while waiting, so that none is lost just before.
+class LineReader {
+public:
+    // The next line without its end; nothing at the end of the input.
+    std::optional<std::string> next() {
+        sigset_t interrupt;
+        sigset_t before;
+        sigemptyset(&interrupt);
+        sigaddset(&interrupt, SIGINT);
+        pthread_sigmask(SIG_BLOCK, &interrupt, &before);
+        std::cout << "> " << std::flush;
+        while (buffer_.find('\n') == std::string::npos && wait(before) && fill()) {
+        }
+        interrupted.store(false);
+        pthread_sigmask(SIG_SETMASK, &before, nullptr);
+        return take_line();
+    }
+
+private:
+    static bool wait(const sigset_t& mask) {
+        for (;;) {
+            fd_set readable;
+            FD_ZERO(&readable);
+            FD_SET(STDIN_FILENO, &readable);
+            if (::pselect(STDIN_FILENO + 1, &readable, nullptr, nullptr, nullptr, &mask) >= 0) return true;
+            if (errno != EINTR) return false;
+            std::cout << "\n(/quit or Ctrl-D leaves)\n> " << std::flush;
+        }
+    }
+
+    bool fill() {
+        std::array<char, 4096> piece{};
+        const ssize_t length = ::read(STDIN_FILENO, piece.data(), piece.size());
+        if (length <= 0) return false;
+        buffer_.append(piece.data(), static_cast<std::size_t>(length));
+        return true;
+    }
+
+    std::optional<std::string> take_line() {
+        if (buffer_.empty()) return std::nullopt;
+        const std::size_t end = std::min(buffer_.find('\n'), buffer_.size());
+        std::string line = buffer_.substr(0, end);
+        buffer_.erase(0, end + 1);
+        if (!line.empty() && line.back() == '\r') line.pop_back();
+        return line;
+    }
+
+    std::string buffer_;
+};
+
+class Conversation {
+public:
+    Conversation(const ModelFile& file, Transformer& transformer, Sampler& sampler, const Options& options)
+        : file_(file),
+          transformer_(transformer),
+          sampler_(sampler),
+          limits_(options.generation),
+          generator_(transformer, file.vocabulary(), sampler) {}
+
+    void run() {
+        const InterruptHandler handler;
+        std::cout << file_.path() << ", " << file_.parameter_count() << " parameters. /help lists the commands.\n";
+        LineReader lines;
+        while (const std::optional<std::string> line = lines.next()) {
+            if (line->empty()) continue;
+            try {
+                if (line->front() != '/') {
+                    answer(*line);
+                } else if (!command(*line)) {
+                    return;
+                }
+            } catch (const Error& error) {
+                std::cout << error.what() << "\n";
+            }
+        }
+        std::cout << "\n";
+    }
+
+private:
+    // False to leave.
+    bool command(const std::string& line) {
+        const std::size_t space = line.find(' ');
+        const std::string name = line.substr(0, space);
+        const std::string rest = space == std::string::npos ? "" : line.substr(space + 1);
+        if (name == "/quit" || name == "/exit") return false;
+        if (name == "/hu" || name == "/en") {
+            translate_to(name == "/hu" ? Translate::to_hungarian : Translate::to_english, rest);
+        } else if (name == "/chat") {
+            mode_ = Translate::no;
+        } else if (name == "/translate") {
+            mode_ = direction_;
+        } else if (name == "/temp") {
+            sampler_.options().temperature = static_cast<float>(number(name, rest, 100));
+        } else if (name == "/tokens") {
+            limits_.max_tokens = static_cast<std::size_t>(number(name, rest, 1e6));
+        } else if (name == "/reset") {
+            turns_.clear();
+            generator_.reset();
+        } else if (name == "/stats") {
+            print_stats();
+        } else if (name == "/info") {
+            std::cout << describe_model(file_, transformer_.packed_weight_bytes());
+        } else if (name == "/help") {
+            std::cout << kCommands;
+        } else {
+            throw Error("unknown command " + name + "; /help lists the commands");
+        }
+        return true;
+    }
+
+    static double number(const std::string& name, const std::string& text, double highest) {
+        char* end = nullptr;
+        const double value = std::strtod(text.c_str(), &end);
+        if (text.empty() || *end != '\0' || !(value >= 0 && value <= highest)) {
+            throw Error(name + " is given '" + text + "', expected a number from 0 to " + std::to_string(static_cast<int>(highest)));
+        }
+        return value;
+    }
+
+    void translate_to(Translate direction, const std::string& text) {
+        direction_ = direction;
+        if (text.empty()) {
+            mode_ = direction;
+            return;
+        }
+        const Translate before = mode_;
+        mode_ = direction;
+        answer(text);
+        mode_ = before;
+    }
+
+    // A translation stands alone; a turn of the chat stands behind the turns before it.
+    void answer(const std::string& text) {
+        if (mode_ == Translate::no) {
+            begin_chat_turn(chat_turn(file_.vocabulary(), text, file_.path()));
+        } else {
+            const std::string_view request = mode_ == Translate::to_hungarian ? kToHungarian : kToEnglish;
+            std::vector<TokenId> tokens = chat_turn(file_.vocabulary(), std::string(request) + text, file_.path());
+            tokens.insert(tokens.begin(), kBos);
+            generator_.reset();
+            generator_.append(tokens);
+        }
+        Utf8Stream stream;
+        last_ = generator_.generate(
+            limits_, [&](TokenId id) { std::cout << stream.push(file_.vocabulary().decode({id})) << std::flush; }, &interrupted);
+        std::cout << stream.finish() << "\n";
+        if (last_.stop == Stop::context) std::cout << "(the context is full)\n";
+        if (mode_ == Translate::no) end_chat_turn();
+    }
+
+    // Forgets the oldest turns until at least a quarter of the context, or the longest answer, is free.
+    void begin_chat_turn(const std::vector<TokenId>& turn) {
+        const std::size_t context = transformer_.config().max_seq_len;
+        const std::size_t room = std::min(limits_.max_tokens, context / 4);
+        const auto total = [&] {
+            std::size_t sum = 1 + turn.size() + room;
+            for (const auto& earlier : turns_) sum += earlier.size();
+            return sum;
+        };
+        const std::size_t before = turns_.size();
+        while (!turns_.empty() && total() > context) turns_.pop_front();
+        if (turns_.size() < before) std::cout << "(the oldest turns are forgotten: the context is full)\n";
+        if (generator_.sequence() != flattened()) generator_.restart(flattened());
+        generator_.append(turn);
+        turns_.push_back(turn);
+    }
+
+    void end_chat_turn() {
+        turns_.back().insert(turns_.back().end(), last_.ids.begin(), last_.ids.end());
+        turns_.back().push_back(file_.vocabulary().tags().assistant_end);
+        if (generator_.sequence().size() < transformer_.config().max_seq_len) {
+            generator_.append({file_.vocabulary().tags().assistant_end});
+        }
+    }
+
+    std::vector<TokenId> flattened() const {
+        std::vector<TokenId> all = {kBos};
+        for (const auto& turn : turns_) all.insert(all.end(), turn.begin(), turn.end());
+        return all;
+    }
+
+    void print_stats() const {
+        const auto rate = [](std::size_t tokens, double seconds) { return seconds > 0 ? static_cast<double>(tokens) / seconds : 0.0; };
+        std::printf("read %zu tokens, %.0f tokens/s; wrote %zu tokens, %.0f tokens/s; %zu of %zu tokens of context used\n",
+                    last_.prompt_tokens, rate(last_.prompt_tokens, last_.prompt_seconds), last_.ids.size(),
+                    rate(last_.ids.size(), last_.answer_seconds), generator_.sequence().size(), transformer_.config().max_seq_len);
+    }
+
+    const ModelFile& file_;
+    Transformer& transformer_;
+    Sampler& sampler_;
+    GenerationOptions limits_;
+    Generator generator_;
+    Translate mode_ = Translate::no;
+    Translate direction_ = Translate::to_hungarian;
+    std::deque<std::vector<TokenId>> turns_;  // each from <user> to </assistant>
+    Generation last_;
+};
+
+}  // namespace
+
+void chat(const ModelFile& file, Transformer& transformer, Sampler& sampler, const Options& options) {
+    Conversation(file, transformer, sampler, options).run();
+}
+
+}  // namespace lai

@@ -1,0 +1,11 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace lai {
+
+// The CRC-32 of zlib and PNG (reflected polynomial 0xEDB88320), continued from `crc` (0 to begin with).
+std::uint32_t crc32(const std::uint8_t* data, std::size_t size, std::uint32_t crc = 0);
+
+}  // namespace lai

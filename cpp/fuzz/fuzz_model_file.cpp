@@ -1,0 +1,27 @@
+// Any bytes as a model file: refused with an Error, or good enough to run three tokens.
+
+#include "error.hpp"
+#include "model_file.hpp"
+#include "transformer.hpp"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    static const int descriptor = ::memfd_create("model", 0);
+    static const std::string path = "/proc/self/fd/" + std::to_string(descriptor);
+    static lai::ThreadPool pool(1);
+    const auto length = static_cast<ssize_t>(size);
+    if (::ftruncate(descriptor, length) != 0 || ::pwrite(descriptor, data, size, 0) != length) return 0;
+    try {
+        // The checksum is left out: no mutation would pass it.
+        const lai::ModelFile file(path, false);
+        lai::Transformer transformer(file, pool, lai::choose_kernels());
+        lai::KvCache cache(file.config());
+        const lai::TokenId tokens[] = {lai::kBos, 100, static_cast<lai::TokenId>(file.config().vocab_size - 1)};
+        transformer.read(tokens, std::min<std::size_t>(3, file.config().max_seq_len), cache);
+        file.is_tied();
+    } catch (const lai::Error&) {
+    }
+    return 0;
+}

@@ -1,0 +1,69 @@
+#pragma once
+
+#include "tensor.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace lai {
+
+// Rows of a blocked matrix that are packed together, and positions of the keys of a head (see packing.hpp, kv_cache.hpp).
+constexpr std::size_t kLanes = 16;
+// The most tokens a matrix product takes at once.
+constexpr std::size_t kMaxBatch = 128;
+
+// 32 activations as integers, value = scale * integer, for products with blocked weights. 16 bits, so that the rounding
+// stays far below that of the weights; how they are laid out in `payload` is each kernel set's own affair.
+struct ActivationBlock {
+    std::int8_t payload[2 * kBlock];
+    float scale;
+    std::int32_t offset;  // -8 times the sum of the integers: makes up for the 8 that is in every nibble of q4_0
+};
+
+// The input of a matrix product: (tokens, width), as floats, and as blocks where the weights are blocked.
+struct Activations {
+    const float* values;
+    const ActivationBlock* blocks;
+    std::size_t tokens;
+    std::size_t width;
+};
+
+// Where a product's results go: element (token, row) at data[token * stride + row], stored or added.
+struct Output {
+    float* data;
+    std::size_t stride;
+    bool add;
+};
+
+// One head's attention for one token: `keys` and `values` are laid out as kv_cache.hpp says; `scores` is scratch with
+// room for `positions` rounded up to kLanes.
+struct AttentionHead {
+    const float* query;  // (head_dim)
+    const float* keys;
+    const float* values;
+    std::size_t positions;
+    std::size_t head_dim;
+    float* scores;
+    float* out;  // (head_dim)
+};
+
+// One implementation of everything that takes time. All of them give the same results but for rounding.
+struct Kernels {
+    const char* name;
+    void (*quantize)(const float* values, std::size_t count, ActivationBlock* blocks);
+    // out = matrix · input for the rows from begin to end. Blocked matrices are packed, and `begin` is a multiple of kLanes.
+    void (*multiply)(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, const Output& out);
+    void (*rms_norm)(const float* x, const float* weight, std::size_t size, float eps, float* out);
+    // Turns the pairs (i, i + half) of one head.
+    void (*rotate)(float* head, const float* cos, const float* sin, std::size_t half);
+    void (*attend)(const AttentionHead& head);
+    // gate = activation(gate) * up
+    void (*activate)(Activation activation, float* gate, const float* up, std::size_t size);
+};
+
+// The fastest implementation for this machine; the environment variable LAI_KERNELS names another one.
+// Throws Error where that name is unknown or this machine cannot run it.
+const Kernels& choose_kernels();
+
+}  // namespace lai

@@ -1,0 +1,88 @@
+// For every machine: vectors of four floats, which is SSE2 on x86-64 and NEON on ARM64.
+
+#define LAI_WIDTH 4
+#include "kernels_vector.hpp"
+
+namespace lai {
+namespace {
+
+constexpr std::size_t kTileRows = 4;
+constexpr std::size_t kTileTokens = 2;
+constexpr std::size_t kPackedTokens = 4;
+
+LAI_INLINE float sum(Vector vector) { return (vector[0] + vector[2]) + (vector[1] + vector[3]); }
+
+LAI_INLINE Vector load_halves(const std::uint16_t* halves) {
+    Vector vector;
+    for (std::size_t i = 0; i < kWidth; ++i) vector[i] = half_to_float(halves[i]);
+    return vector;
+}
+
+void quantize_block(const std::int32_t* integers, std::int8_t* payload) {
+    std::int16_t shorts[kBlock] = {};
+    for (std::size_t i = 0; i < kBlock; ++i) shorts[i] = static_cast<std::int16_t>(integers[i]);
+    std::memcpy(payload, shorts, sizeof shorts);
+}
+
+// Four columns of sixteen rows.
+LAI_INLINE void add_word(const std::uint8_t* quants, const std::int16_t* x, std::int32_t* sums) {
+    for (std::size_t lane = 0; lane < kLanes; ++lane) {
+        const std::uint8_t* q = quants + 4 * lane;
+        sums[lane] += q[0] * x[0] + q[1] * x[1] + q[2] * x[2] + q[3] * x[3];
+    }
+}
+
+template <DType Type>
+void block_sums(const std::uint8_t* quants, const std::int16_t* x, std::int32_t* sums) {
+    if constexpr (Type == DType::q8_0) {
+        for (std::size_t word = 0; word < 8; ++word) add_word(quants + word * 64, x + 4 * word, sums);
+    } else {
+        for (std::size_t word = 0; word < 4; ++word) {
+            std::uint8_t low[64];
+            std::uint8_t high[64];
+            for (std::size_t i = 0; i < 64; ++i) {
+                low[i] = quants[word * 64 + i] & 15;
+                high[i] = quants[word * 64 + i] >> 4;
+            }
+            add_word(low, x + 4 * word, sums);
+            add_word(high, x + 16 + 4 * word, sums);
+        }
+    }
+}
+
+template <DType Type, std::size_t Tokens>
+void packed_tile(const std::uint8_t* group, std::size_t blocks, const ActivationBlock* input, float (&results)[Tokens][kLanes]) {
+    // q8_0 has 128 in every byte, sixteen times the 8 of q4_0.
+    constexpr std::int32_t kOffsets = Type == DType::q8_0 ? 16 : 1;
+    for (std::size_t t = 0; t < Tokens; ++t) std::memset(results[t], 0, sizeof results[t]);
+    const std::uint8_t* quants = group + packed_scale_bytes(blocks);
+    for (std::size_t block = 0; block < blocks; ++block, group += 2 * kLanes, quants += packed_words(Type) * kWordBytes) {
+        float scales[kLanes];
+        for (std::size_t lane = 0; lane < kLanes; ++lane) {
+            std::uint16_t half;
+            std::memcpy(&half, group + 2 * lane, 2);
+            scales[lane] = half_to_float(half);
+        }
+        for (std::size_t t = 0; t < Tokens; ++t) {
+            const ActivationBlock& x = input[t * blocks + block];
+            std::int16_t shorts[kBlock];
+            std::memcpy(shorts, x.payload, sizeof shorts);
+            std::int32_t sums[kLanes];
+            for (std::size_t lane = 0; lane < kLanes; ++lane) sums[lane] = kOffsets * x.offset;
+            block_sums<Type>(quants, shorts, sums);
+            for (std::size_t lane = 0; lane < kLanes; ++lane) {
+                results[t][lane] += static_cast<float>(sums[lane]) * (scales[lane] * x.scale);
+            }
+        }
+    }
+}
+
+}  // namespace
+}  // namespace lai
+
+#include "kernels_body.hpp"
+
+namespace lai {
+extern const Kernels kPortableKernels;
+const Kernels kPortableKernels = {"portable", quantize, multiply, rms_norm, rotate, attend, activate};
+}  // namespace lai

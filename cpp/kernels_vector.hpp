@@ -1,0 +1,67 @@
+#pragma once
+
+// Vectors of LAI_WIDTH floats, by the vector extension that g++ and clang++ share. Included once by each kernels_*.cpp,
+// which is compiled for one instruction set and defines LAI_WIDTH first.
+//
+// Everything is in an unnamed namespace and no inline function of the standard library is used: a function compiled for
+// AVX-512 must never be the copy that the linker keeps for machines without it.
+
+#include "kernels.hpp"
+#include "packing.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#define LAI_INLINE inline __attribute__((always_inline))
+#if defined(__clang__)
+#define LAI_UNROLL _Pragma("unroll")
+#else
+#define LAI_UNROLL _Pragma("GCC unroll 32")
+#endif
+
+namespace lai {
+namespace {
+
+constexpr std::size_t kWidth = LAI_WIDTH;
+typedef float Vector __attribute__((vector_size(4 * LAI_WIDTH)));
+typedef std::int32_t IntVector __attribute__((vector_size(4 * LAI_WIDTH)));
+
+LAI_INLINE Vector load(const float* data) {
+    Vector vector;
+    std::memcpy(&vector, data, sizeof vector);
+    return vector;
+}
+
+LAI_INLINE void store(float* data, Vector vector) { std::memcpy(data, &vector, sizeof vector); }
+
+LAI_INLINE Vector broadcast(float value) { return value - Vector{}; }
+
+LAI_INLINE std::size_t smaller(std::size_t a, std::size_t b) { return a < b ? a : b; }
+
+// Cephes' expf: 2^n times a polynomial on [-ln 2 / 2, ln 2 / 2], within two units in the last place.
+// Arguments outside what a float's exponent can hold give the ends of that range.
+LAI_INLINE Vector exponential(Vector x) {
+    const Vector lowest = broadcast(-87.0F);
+    const Vector highest = broadcast(88.0F);
+    x = x < lowest ? lowest : x;
+    x = x > highest ? highest : x;
+    const Vector magic = broadcast(12582912.0F);  // 1.5 * 2^23: adding it rounds to a whole number
+    const Vector n = (x * 1.44269504F + magic) - magic;
+    Vector r = x - n * 0.693359375F;
+    r = r + n * 2.12194440e-4F;
+    Vector p = broadcast(1.9875691500e-4F);
+    p = p * r + 1.3981999507e-3F;
+    p = p * r + 8.3334519073e-3F;
+    p = p * r + 4.1665795894e-2F;
+    p = p * r + 1.6666665459e-1F;
+    p = p * r + 5.0000001201e-1F;
+    p = p * (r * r) + r + 1.0F;
+    const IntVector exponent = (__builtin_convertvector(n, IntVector) + 127) << 23;
+    Vector scale;
+    std::memcpy(&scale, &exponent, sizeof scale);
+    return p * scale;
+}
+
+}  // namespace
+}  // namespace lai

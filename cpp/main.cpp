@@ -1,0 +1,255 @@
+#include "bench.hpp"
+#include "chat.hpp"
+#include "error.hpp"
+#include "generator.hpp"
+#include "options.hpp"
+#include "perplexity.hpp"
+#include "prompts.hpp"
+#include "report.hpp"
+#include "text_output.hpp"
+
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <exception>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <random>
+#include <sstream>
+#include <unistd.h>
+
+namespace lai {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double milliseconds_since(Clock::time_point start) {
+    return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
+
+std::string read_all_of(const std::string& path) {
+    if (path == "-") return {std::istreambuf_iterator<char>(std::cin), {}};
+    std::ifstream file(path, std::ios::binary);
+    std::string text{std::istreambuf_iterator<char>(file), {}};
+    if (!file) throw Error("cannot read " + path + ": " + std::strerror(errno));
+    return text;
+}
+
+// Everything needed to run a model, in the order in which it is set up.
+class Engine {
+public:
+    explicit Engine(const Options& options)
+        : options_(options),
+          start_(Clock::now()),
+          kernels_(choose_kernels()),
+          file_(options.model, options.verify),
+          pool_(options.threads > 0 ? options.threads : available_cores()),
+          transformer_(file_, pool_, kernels_),
+          seed_(options.seed ? *options.seed : std::random_device()()),
+          sampler_(options.sampler, seed_),
+          load_milliseconds_(milliseconds_since(start_)) {}
+
+    void run() {
+        switch (options_.mode) {
+            case Mode::info: return info();
+            case Mode::bench: return bench();
+            case Mode::perplexity: return perplexity();
+            default: return answer();
+        }
+    }
+
+private:
+    void info() {
+        const std::size_t packed = transformer_.packed_weight_bytes();
+        std::cout << (options_.json ? model_json(file_, packed).str() + "\n" : describe_model(file_, packed));
+    }
+
+    void bench() {
+        JsonObject json;
+        json.text("kernels", kernels_.name).count("threads", pool_.size()).number("load_ms", load_milliseconds_);
+        if (!options_.json) std::printf("%s kernels, %zu threads, loaded in %.1f ms\n", kernels_.name, pool_.size(), load_milliseconds_);
+        for (const Speed& speed : measure_speed(transformer_)) {
+            json.number(speed.what + ("_" + std::to_string(speed.tokens)), speed.tokens_per_second);
+            if (!options_.json) std::printf("%-5s %4zu tokens: %8.0f tokens/s\n", speed.what, speed.tokens, speed.tokens_per_second);
+        }
+        if (options_.json) std::cout << json.str() << "\n";
+    }
+
+    void perplexity() {
+        const Loss loss = measure_loss(options_.argument, file_.vocabulary(), transformer_);
+        if (options_.json) {
+            JsonObject json;
+            json.number("nats_per_token", loss.per_token()).number("bits_per_byte", loss.bits_per_byte());
+            json.count("tokens", loss.tokens).count("bytes", loss.bytes).count("documents", loss.documents);
+            std::cout << json.str() << "\n";
+        } else {
+            std::printf("%.6f nats per token, %.6f bits per byte (%zu documents, %zu tokens, %zu bytes)\n", loss.per_token(),
+                        loss.bits_per_byte(), loss.documents, loss.tokens, loss.bytes);
+        }
+    }
+
+    void answer() {
+        const bool terminal = ::isatty(STDIN_FILENO) != 0;
+        if (!options_.prompt && !options_.file && terminal && !options_.json && !options_.logits) {
+            return chat(file_, transformer_, sampler_, options_);
+        }
+        const std::vector<TokenId> prompt = prompt_ids();
+        Generator generator(transformer_, file_.vocabulary(), sampler_);
+        generator.append(prompt);
+        if (options_.logits) write_logits(prompt);
+        Utf8Stream stream;
+        std::string text;
+        const Generation result = generator.generate(options_.generation, [&](TokenId id) {
+            const std::string piece = stream.push(file_.vocabulary().decode({id}));
+            text += piece;
+            if (!options_.json) std::cout << piece << std::flush;
+        });
+        const std::string rest = stream.finish();
+        if (options_.json) {
+            std::cout << answer_json(prompt, text + rest, result) << "\n";
+        } else if (options_.generation.max_tokens > 0) {
+            std::cout << rest << "\n";
+            if (result.stop == Stop::context) {
+                std::cerr << "note: the context of " << file_.config().max_seq_len << " tokens is full; --keep N goes on\n";
+            }
+        }
+    }
+
+    std::vector<TokenId> prompt_ids() const {
+        std::string text = options_.prompt ? *options_.prompt : read_all_of(options_.file ? *options_.file : "-");
+        if (!options_.prompt) text.erase(text.find_last_not_of('\n') + 1);
+        if (!options_.prompt && text.empty()) throw Error("the prompt is empty; give one with -p, -f or on standard input");
+        std::vector<TokenId> ids = {kBos};
+        std::vector<TokenId> rest;
+        if (options_.raw) {
+            rest = file_.vocabulary().encode(text, TextKind::markup);
+        } else {
+            if (options_.translate == Translate::to_hungarian) text.insert(0, kToHungarian);
+            if (options_.translate == Translate::to_english) text.insert(0, kToEnglish);
+            rest = chat_turn(file_.vocabulary(), text, file_.path());
+        }
+        ids.insert(ids.end(), rest.begin(), rest.end());
+        return ids;
+    }
+
+    void write_logits(const std::vector<TokenId>& prompt) {
+        std::ofstream out(*options_.logits, std::ios::binary);
+        KvCache cache(transformer_.config());
+        transformer_.read_all(prompt.data(), prompt.size(), cache, [&](std::size_t, std::size_t tokens, const float* logits) {
+            out.write(reinterpret_cast<const char*>(logits),
+                      static_cast<std::streamsize>(tokens * transformer_.config().vocab_size * sizeof(float)));
+        });
+        out.close();
+        if (!out) throw Error("cannot write " + *options_.logits + ": " + std::strerror(errno));
+    }
+
+    std::string answer_json(const std::vector<TokenId>& prompt, const std::string& text, const Generation& result) const {
+        const auto rate = [](std::size_t tokens, double seconds) { return seconds > 0 ? static_cast<double>(tokens) / seconds : 0.0; };
+        JsonObject timing;
+        timing.number("load_ms", load_milliseconds_);
+        timing.count("prompt_tokens", result.prompt_tokens).number("prompt_ms", result.prompt_seconds * 1e3);
+        timing.number("prompt_tokens_per_second", rate(result.prompt_tokens, result.prompt_seconds));
+        timing.count("answer_tokens", result.ids.size()).number("answer_ms", result.answer_seconds * 1e3);
+        timing.number("answer_tokens_per_second", rate(result.ids.size(), result.answer_seconds));
+        JsonObject json;
+        json.text("version", kVersion).text("model", Utf8Stream().push(options_.model)).text("kernels", kernels_.name);
+        json.count("threads", pool_.size()).count("seed", seed_).ids("prompt_ids", prompt).ids("ids", result.ids);
+        json.text("text", text).text("stop", stop_name(result.stop)).object("timing", timing);
+        return json.str();
+    }
+
+    Options options_;
+    Clock::time_point start_;
+    const Kernels& kernels_;
+    ModelFile file_;
+    ThreadPool pool_;
+    Transformer transformer_;
+    std::uint64_t seed_;
+    Sampler sampler_;
+    double load_milliseconds_;
+};
+
+void print_ids(const std::vector<TokenId>& ids, bool json) {
+    if (json) {
+        std::cout << JsonObject().ids("ids", ids).str() << "\n";
+        return;
+    }
+    std::string line;
+    for (const TokenId id : ids) line += (line.empty() ? "" : " ") + std::to_string(id);
+    std::cout << line << "\n";
+}
+
+void detokenize(const Vocabulary& vocabulary, const Options& options) {
+    std::istringstream words(options.argument);
+    std::vector<TokenId> ids;
+    for (std::string word; words >> word;) {
+        std::size_t used = 0;
+        long long id = -1;
+        try {
+            id = std::stoll(word, &used);
+        } catch (const std::exception&) {
+            used = 0;
+        }
+        if (used != word.size() || id < 0 || id >= static_cast<long long>(vocabulary.size())) {
+            throw Error("--detokenize found '" + word + "', expected ids from 0 to " + std::to_string(vocabulary.size() - 1));
+        }
+        ids.push_back(static_cast<TokenId>(id));
+    }
+    const std::string text = vocabulary.decode(ids);
+    if (options.json) {
+        Utf8Stream stream;
+        const std::string valid = stream.push(text) + stream.finish();
+        std::cout << JsonObject().text("text", valid).str() << "\n";
+    } else {
+        std::cout << text;
+    }
+}
+
+// Tools that need the vocabulary alone.
+bool run_vocabulary_tool(const Options& options) {
+    if (options.mode != Mode::tokenize && options.mode != Mode::tokenize_lines && options.mode != Mode::detokenize) return false;
+    const ModelFile file(options.model, options.verify);
+    const Vocabulary& vocabulary = file.vocabulary();
+    if (options.mode == Mode::tokenize) {
+        print_ids(vocabulary.encode(options.argument, TextKind::markup), options.json);
+    } else if (options.mode == Mode::detokenize) {
+        detokenize(vocabulary, options);
+    } else {
+        std::istringstream lines(read_all_of(options.argument));
+        for (std::string line; std::getline(lines, line);) print_ids(vocabulary.encode(line, TextKind::markup), options.json);
+    }
+    return true;
+}
+
+void run(int count, char** arguments) {
+    const Options options = parse_options(count, arguments);
+    if (options.mode == Mode::help) {
+        std::cout << kHelp;
+    } else if (options.mode == Mode::version) {
+        std::cout << "lai " << kVersion << "\n";
+    } else if (!run_vocabulary_tool(options)) {
+        Engine(options).run();
+    }
+}
+
+}  // namespace
+
+}  // namespace lai
+
+int main(int count, char** arguments) {
+    try {
+        lai::run(count, arguments);
+        std::cout.flush();
+        return 0;
+    } catch (const lai::Error& error) {
+        std::cerr << "error: " << error.what() << "\n";
+    } catch (const std::bad_alloc&) {
+        std::cerr << "error: there is not enough memory for this model and context\n";
+    } catch (const std::exception& error) {
+        std::cerr << "error: " << error.what() << "\n";
+    }
+    return 2;
+}

@@ -1,0 +1,67 @@
+#include "perplexity.hpp"
+
+#include "error.hpp"
+#include "prompts.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <fstream>
+#include <numeric>
+
+namespace lai {
+
+namespace {
+
+// -ln softmax(logits)[target], summed in double so that its error stays below that of the logits.
+double negative_log_likelihood(const float* logits, std::size_t size, TokenId target) {
+    const float largest = *std::max_element(logits, logits + size);
+    const double total = std::accumulate(logits, logits + size, 0.0, [&](double sum, float logit) {
+        return sum + std::exp(static_cast<double>(logit - largest));
+    });
+    return std::log(total) - static_cast<double>(logits[target] - largest);
+}
+
+void add_document(const std::vector<TokenId>& ids, Transformer& transformer, KvCache& cache, Loss& loss) {
+    const std::size_t vocab_size = transformer.config().vocab_size;
+    const std::size_t predictions = ids.size() - 1;
+    for (std::size_t begin = 0; begin < predictions; begin += transformer.config().max_seq_len) {
+        const std::size_t count = std::min(transformer.config().max_seq_len, predictions - begin);
+        cache.length = 0;
+        transformer.read_all(ids.data() + begin, count, cache, [&](std::size_t first, std::size_t tokens, const float* logits) {
+            for (std::size_t i = 0; i < tokens; ++i) {
+                loss.nats += negative_log_likelihood(logits + i * vocab_size, vocab_size, ids[begin + first + i + 1]);
+            }
+        });
+    }
+    loss.tokens += predictions;
+}
+
+bool is_blank(const std::string& line) { return line.find_first_not_of(" \t\n\r\f\v") == std::string::npos; }
+
+}  // namespace
+
+double Loss::bits_per_byte() const { return nats / std::log(2.0) / static_cast<double>(bytes); }
+
+Loss measure_loss(const std::string& path, const Vocabulary& vocabulary, Transformer& transformer) {
+    std::ifstream file(path, std::ios::binary);
+    if (!file) throw Error("cannot read " + path + ": " + std::strerror(errno));
+    Loss loss;
+    KvCache cache(transformer.config());
+    bool first = true;
+    for (std::string line; std::getline(file, line);) {
+        if (first && line.compare(0, 3, "\xEF\xBB\xBF") == 0) line.erase(0, 3);
+        first = false;
+        if (!line.empty() && line.back() == '\r') line.pop_back();
+        if (is_blank(line)) continue;
+        const Document document = read_document(vocabulary, line);
+        add_document(document.ids, transformer, cache, loss);
+        loss.bytes += document.bytes;
+        ++loss.documents;
+    }
+    if (loss.documents == 0) throw Error(path + " holds no document, expected one a line");
+    return loss;
+}
+
+}  // namespace lai

@@ -1,0 +1,113 @@
+#include "report.hpp"
+
+#include "text_output.hpp"
+
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <utility>
+
+namespace lai {
+
+namespace {
+
+const char* checksum_name(Checksum checksum) {
+    switch (checksum) {
+        case Checksum::correct: return "correct";
+        case Checksum::unknown: return "none in the file";
+        case Checksum::not_checked: return "not checked";
+    }
+    return "";
+}
+
+const char* activation_name(Activation activation) { return activation == Activation::silu ? "silu" : "gelu"; }
+
+std::string megabytes(std::size_t bytes) {
+    std::array<char, 32> text{};
+    std::snprintf(text.data(), text.size(), "%.1f MB", static_cast<double>(bytes) / 1e6);
+    return text.data();
+}
+
+std::string decimal(double value) {
+    std::array<char, 32> text{};
+    std::snprintf(text.data(), text.size(), "%.9g", value);
+    return text.data();
+}
+
+// What a full context takes.
+std::size_t cache_bytes(const ModelConfig& config) {
+    return 2 * config.n_layers * config.kv_dim() * config.max_seq_len * sizeof(float);
+}
+
+std::size_t weights_bytes(const ModelFile& file, std::size_t packed) {
+    return packed > 0 ? packed : file.file().size() - file.weights_offset();
+}
+
+}  // namespace
+
+JsonObject& JsonObject::field(std::string_view key, const std::string& value) {
+    fields_ += (fields_.empty() ? "" : ", ") + json_string(key) + ": " + value;
+    return *this;
+}
+
+JsonObject& JsonObject::text(std::string_view key, std::string_view value) { return field(key, json_string(value)); }
+
+// JSON has no infinity and no NaN.
+JsonObject& JsonObject::number(std::string_view key, double value) {
+    return field(key, std::isfinite(value) ? decimal(value) : "null");
+}
+
+JsonObject& JsonObject::count(std::string_view key, std::size_t value) { return field(key, std::to_string(value)); }
+
+JsonObject& JsonObject::boolean(std::string_view key, bool value) { return field(key, value ? "true" : "false"); }
+
+JsonObject& JsonObject::ids(std::string_view key, const std::vector<TokenId>& ids) {
+    std::string list = "[";
+    for (const TokenId id : ids) list += (list.size() > 1 ? ", " : "") + std::to_string(id);
+    return field(key, list + "]");
+}
+
+JsonObject& JsonObject::object(std::string_view key, const JsonObject& value) { return field(key, value.str()); }
+
+JsonObject model_json(const ModelFile& file, std::size_t packed) {
+    const ModelConfig& config = file.config();
+    JsonObject json;
+    json.text("path", Utf8Stream().push(file.path())).count("version", file.version()).text("dtype", dtype_name(file.dtype()));
+    json.count("dim", config.dim).count("hidden_dim", config.hidden_dim).count("n_layers", config.n_layers);
+    json.count("n_heads", config.n_heads).count("n_kv_heads", config.n_kv_heads).count("vocab_size", config.vocab_size);
+    json.count("max_seq_len", config.max_seq_len).number("rope_theta", static_cast<double>(config.rope_theta));
+    json.number("norm_eps", static_cast<double>(config.norm_eps)).text("activation", activation_name(config.activation));
+    json.boolean("tie_embeddings", file.is_tied()).count("parameters", file.parameter_count());
+    json.boolean("chat_tags", file.vocabulary().has_chat_tags()).count("file_size", file.file().size());
+    json.text("checksum", checksum_name(file.checksum()));
+    json.count("weight_bytes", weights_bytes(file, packed)).count("cache_bytes", cache_bytes(config));
+    return json;
+}
+
+std::string describe_model(const ModelFile& file, std::size_t packed) {
+    const ModelConfig& config = file.config();
+    const auto text = [](std::size_t number) { return std::to_string(number); };
+    const std::size_t outside = config.vocab_size * config.dim * (file.is_tied() ? 1 : 2);
+    const std::pair<const char*, std::string> lines[] = {
+        {"file", file.path() + ", " + megabytes(file.file().size()) + ", format version " + text(file.version())},
+        {"weights", std::string(dtype_name(file.dtype())) + (file.is_tied() ? ", output tied to the embedding" : "")},
+        {"parameters", text(file.parameter_count()) + ", without embedding and output " + text(file.parameter_count() - outside)},
+        {"layers", text(config.n_layers) + " of dim " + text(config.dim) + ", hidden_dim " + text(config.hidden_dim) + ", " +
+                       activation_name(config.activation)},
+        {"heads", text(config.n_heads) + " of width " + text(config.head_dim()) + ", " + text(config.n_kv_heads) + " for keys and values"},
+        {"context", text(config.max_seq_len) + " tokens, rope_theta " + decimal(static_cast<double>(config.rope_theta)) +
+                        ", norm_eps " + decimal(static_cast<double>(config.norm_eps))},
+        {"vocabulary", text(config.vocab_size) + " tokens, " + (file.vocabulary().has_chat_tags() ? "with" : "without") + " chat tags"},
+        {"memory", megabytes(weights_bytes(file, packed)) + " weights, " + megabytes(cache_bytes(config)) + " keys and values of a full context"},
+        {"checksum", checksum_name(file.checksum())},
+    };
+    std::string description;
+    for (const auto& [name, value] : lines) {
+        std::string label = std::string(name) + ":";
+        label.resize(12, ' ');
+        description += label + value + "\n";
+    }
+    return description;
+}
+
+}  // namespace lai

@@ -1,0 +1,33 @@
+#pragma once
+
+#include "generator.hpp"
+#include "model_file.hpp"
+#include "transformer.hpp"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lai {
+
+// A JSON object, field by field.
+class JsonObject {
+public:
+    JsonObject& text(std::string_view key, std::string_view value);
+    JsonObject& number(std::string_view key, double value);
+    JsonObject& count(std::string_view key, std::size_t value);
+    JsonObject& boolean(std::string_view key, bool value);
+    JsonObject& ids(std::string_view key, const std::vector<TokenId>& ids);
+    JsonObject& object(std::string_view key, const JsonObject& value);
+    std::string str() const { return "{" + fields_ + "}"; }
+
+private:
+    JsonObject& field(std::string_view key, const std::string& value);
+    std::string fields_;
+};
+
+// What a model file holds, for people and for programs. `packed` is the memory that repacked weights take.
+std::string describe_model(const ModelFile& file, std::size_t packed);
+JsonObject model_json(const ModelFile& file, std::size_t packed);
+
+}  // namespace lai

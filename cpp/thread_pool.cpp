@@ -1,0 +1,123 @@
+#include "thread_pool.hpp"
+
+#include <csignal>
+
+#if defined(__linux__)
+#include <sched.h>
+#endif
+
+namespace lai {
+
+namespace {
+
+// Some tens of microseconds: longer than the pauses between a token's loops, shorter than a scheduler's time slice.
+constexpr int kSpins = 4000;
+constexpr std::uint32_t kClosed = 0xFFFFFFFF;  // more than any loop's count
+
+void pause() {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+std::uint32_t epoch_of(std::uint64_t ticket) { return static_cast<std::uint32_t>(ticket >> 32); }
+
+}  // namespace
+
+ThreadPool::ThreadPool(std::size_t threads) {
+    // Signals are for the calling thread: workers inherit a mask that lets none through.
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    for (std::size_t i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+ThreadPool::~ThreadPool() {
+    {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        stop_.store(true);
+    }
+    wake_.notify_all();
+    for (std::thread& worker : workers_) worker.join();
+}
+
+void ThreadPool::run(std::uint32_t count, Call call, const void* context) {
+    const std::uint32_t epoch = epoch_of(ticket_.load(std::memory_order_relaxed)) + 1;
+    // Close the old loop first: a worker late in it that sees a new field below can then take no ticket with it.
+    ticket_.store(std::uint64_t{epoch - 1} << 32 | kClosed);
+    call_.store(call, std::memory_order_release);
+    context_.store(context, std::memory_order_release);
+    count_.store(count, std::memory_order_release);
+    unfinished_.store(count, std::memory_order_release);
+    // Sequentially consistent, as is the counting of sleepers: either this sees a sleeper, or the sleeper sees this.
+    ticket_.store(std::uint64_t{epoch} << 32);
+    if (sleepers_.load() > 0) {
+        { const std::lock_guard<std::mutex> lock(mutex_); }
+        wake_.notify_all();
+    }
+    take_iterations(epoch);
+    for (int spins = 0; unfinished_.load(std::memory_order_acquire) > 0; ++spins) {
+        // An iteration is in another thread's hands; where that thread has no core, it is to have this one.
+        if (spins < kSpins) {
+            pause();
+        } else {
+            std::this_thread::yield();
+        }
+    }
+}
+
+void ThreadPool::take_iterations(std::uint32_t epoch) {
+    std::uint64_t ticket = ticket_.load(std::memory_order_acquire);
+    for (;;) {
+        const Call call = call_.load(std::memory_order_acquire);
+        const void* context = context_.load(std::memory_order_acquire);
+        const std::uint32_t count = count_.load(std::memory_order_acquire);
+        const auto iteration = static_cast<std::uint32_t>(ticket);
+        if (epoch_of(ticket) != epoch || iteration >= count) return;
+        if (!ticket_.compare_exchange_weak(ticket, ticket + 1, std::memory_order_acq_rel)) continue;
+        call(context, iteration);
+        unfinished_.fetch_sub(1, std::memory_order_acq_rel);
+        ticket = ticket_.load(std::memory_order_acquire);
+    }
+}
+
+void ThreadPool::work() {
+    std::uint32_t epoch = 0;
+    while (wait_for_epoch(epoch)) take_iterations(epoch);
+}
+
+// Waits for a loop newer than `epoch` and sets it; false when the pool is being taken down.
+bool ThreadPool::wait_for_epoch(std::uint32_t& epoch) {
+    const auto newer = [&] { return epoch_of(ticket_.load()) != epoch; };
+    for (int spins = 0; spins < kSpins && !newer(); ++spins) {
+        if (stop_.load(std::memory_order_relaxed)) return false;
+        pause();
+    }
+    if (!newer()) {
+        std::unique_lock<std::mutex> lock(mutex_);
+        sleepers_.fetch_add(1);
+        wake_.wait(lock, [&] { return stop_.load() || newer(); });
+        sleepers_.fetch_sub(1);
+    }
+    if (stop_.load()) return false;
+    epoch = epoch_of(ticket_.load(std::memory_order_acquire));
+    return true;
+}
+
+std::size_t available_cores() {
+#if defined(__linux__)
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0) {
+        const int count = CPU_COUNT(&set);
+        if (count > 0) return static_cast<std::size_t>(count);
+    }
+#endif
+    const unsigned count = std::thread::hardware_concurrency();
+    return count > 0 ? count : 1;
+}
+
+}  // namespace lai

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace lai {
+
+// Runs a loop's iterations on the calling thread and its workers.
+//
+// A token takes some fifty such loops of microseconds each, so workers spin for a short while between loops before
+// they sleep. A loop is over when its iterations are done, not when every worker has come by: a worker that lost its
+// core to another program delays nothing, the others do its share. Which thread does an iteration is left open, so
+// iterations must not depend on each other; results are then the same for any number of threads.
+class ThreadPool {
+public:
+    explicit ThreadPool(std::size_t threads);
+    ~ThreadPool();
+    ThreadPool(const ThreadPool&) = delete;
+    ThreadPool& operator=(const ThreadPool&) = delete;
+
+    std::size_t size() const { return workers_.size() + 1; }
+
+    // Calls body(i) for every i below count, and returns when all calls have returned. The body must not throw.
+    template <class Body>
+    void parallel_for(std::size_t count, const Body& body) {
+        if (workers_.empty() || count < 2) {
+            for (std::size_t i = 0; i < count; ++i) body(i);
+            return;
+        }
+        run(static_cast<std::uint32_t>(count), [](const void* context, std::size_t i) { (*static_cast<const Body*>(context))(i); },
+            &body);
+    }
+
+private:
+    using Call = void (*)(const void*, std::size_t);
+
+    void run(std::uint32_t count, Call call, const void* context);
+    void work();
+    void take_iterations(std::uint32_t epoch);
+    bool wait_for_epoch(std::uint32_t& epoch);
+
+    // The loop in progress. A worker may read these while the next loop is being written: it then fails to take a
+    // ticket and never uses what it read.
+    std::atomic<Call> call_{nullptr};
+    std::atomic<const void*> context_{nullptr};
+    std::atomic<std::uint32_t> count_{0};
+    std::atomic<std::uint64_t> ticket_{0};  // the loop's epoch in the upper half, its next iteration in the lower
+    alignas(64) std::atomic<std::uint32_t> unfinished_{0};
+    alignas(64) std::atomic<std::uint32_t> sleepers_{0};
+    std::atomic<bool> stop_{false};
+    std::mutex mutex_;
+    std::condition_variable wake_;
+    std::vector<std::thread> workers_;
+};
+
+// The number of cores this process may run on.
+std::size_t available_cores();
+
+}  // namespace lai

@@ -1,0 +1,217 @@
+#include "transformer.hpp"
+
+#include "packing.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace lai {
+
+namespace {
+
+constexpr std::size_t kSlice = 16;  // tokens of a batch whose attention is one piece of work
+
+// Rows of a product that are handed out together: enough pieces to share out evenly, few enough to be cheap.
+std::size_t rows_per_piece(std::size_t rows, std::size_t threads) {
+    if (threads == 1) return rows;
+    const std::size_t pieces = 4 * threads;
+    return std::max<std::size_t>(kBlock, (rows / pieces + kBlock - 1) / kBlock * kBlock);
+}
+
+}  // namespace
+
+Transformer::Transformer(const ModelFile& file, ThreadPool& pool, const Kernels& kernels)
+    : config_(file.config()),
+      weights_(file.weights()),
+      embedding_(file.weights().token_embed),
+      pool_(pool),
+      kernels_(kernels),
+      blocked_(is_blocked(file.dtype())) {
+    if (blocked_) pack_weights(file);
+}
+
+void Transformer::pack_weights(const ModelFile& file) {
+    std::vector<Matrix*> matrices = {&weights_.output};
+    for (LayerWeights& layer : weights_.layers) {
+        for (Matrix* matrix : {&layer.wq, &layer.wk, &layer.wv, &layer.wo, &layer.w_gate, &layer.w_up, &layer.w_down}) {
+            matrices.push_back(matrix);
+        }
+    }
+    // A group's bytes are a multiple of a cache line, and so is where every matrix begins.
+    std::size_t total = 0;
+    for (const Matrix* matrix : matrices) total += packed_bytes(*matrix);
+    packed_ = PageBuffer(total);
+    std::uint8_t* next = packed_.data();
+    for (Matrix* matrix : matrices) {
+        pool_.parallel_for(packed_groups(*matrix), [&](std::size_t group) {
+            pack_group(*matrix, group, next + group * packed_group_bytes(matrix->dtype, matrix->cols));
+        });
+        matrix->data = next;
+        next += packed_bytes(*matrix);
+    }
+    file.file().release(file.weights_offset(), file.file().size());
+    // The norms lie among the released pages; they are read again from the file, a page each at most.
+}
+
+// cos and sin of pos * theta^(-2i / head_dim), rounded to floats at the same places as PyTorch does.
+void Transformer::extend_rotary(std::size_t positions) {
+    const std::size_t half = config_.head_dim() / 2;
+    for (std::size_t position = cos_.size() / half; position < positions; ++position) {
+        for (std::size_t i = 0; i < half; ++i) {
+            const float exponent = static_cast<float>(2 * i) / static_cast<float>(config_.head_dim());
+            const float frequency = std::pow(config_.rope_theta, -exponent);
+            const float angle = static_cast<float>(position) * frequency;
+            cos_.push_back(std::cos(angle));
+            sin_.push_back(std::sin(angle));
+        }
+    }
+}
+
+const float* Transformer::read(const TokenId* tokens, std::size_t count, KvCache& cache) {
+    std::size_t last = 0;
+    for (std::size_t first = 0; first < count; first += last) {
+        last = std::min(kMaxBatch, count - first);
+        forward(tokens + first, last, cache);
+    }
+    return logits(last - 1, 1);
+}
+
+void Transformer::read_all(const TokenId* tokens, std::size_t count, KvCache& cache, const TakeLogits& take) {
+    for (std::size_t first = 0; first < count; first += kMaxBatch) {
+        const std::size_t batch = std::min(kMaxBatch, count - first);
+        forward(tokens + first, batch, cache);
+        take(first, batch, logits(0, batch));
+    }
+}
+
+void Transformer::forward(const TokenId* tokens, std::size_t count, KvCache& cache) {
+    const std::size_t dim = config_.dim;
+    if (x_.size() < count * dim) {
+        for (std::vector<float>* buffer : {&x_, &normed_, &queries_, &mixed_}) buffer->resize(count * dim);
+        for (std::vector<float>* buffer : {&keys_, &values_}) buffer->resize(count * config_.kv_dim());
+        for (std::vector<float>* buffer : {&gate_, &up_}) buffer->resize(count * config_.hidden_dim);
+        if (blocked_) blocks_.resize(count * std::max(dim, config_.hidden_dim) / kBlock);
+    }
+    cache.reserve(cache.length + count);
+    extend_rotary(cache.length + count);
+    scores_.resize(std::max(scores_.size(), config_.n_heads * (kMaxBatch / kSlice) * cache.capacity()));
+    for (std::size_t token = 0; token < count; ++token) {
+        unpack_row(embedding_, static_cast<std::size_t>(tokens[token]), x_.data() + token * dim);
+    }
+    for (std::size_t layer = 0; layer < config_.n_layers; ++layer) {
+        attention(weights_.layers[layer], layer, count, cache);
+        feed_forward(weights_.layers[layer], count);
+    }
+    cache.length += count;
+}
+
+void Transformer::normalize(const float* weight, std::size_t first, std::size_t count) {
+    const std::size_t dim = config_.dim;
+    pool_.parallel_for(count, [&](std::size_t token) {
+        const std::size_t at = (first + token) * dim;
+        kernels_.rms_norm(x_.data() + at, weight, dim, config_.norm_eps, normed_.data() + at);
+    });
+}
+
+// The input of a product: tokens of (T, width) values, as blocks too where the weights are blocked.
+Activations Transformer::input(const std::vector<float>& values, std::size_t first, std::size_t count, std::size_t width) {
+    const float* data = values.data() + first * width;
+    if (blocked_) {
+        pool_.parallel_for(count, [&](std::size_t token) {
+            kernels_.quantize(data + token * width, width, blocks_.data() + token * width / kBlock);
+        });
+    }
+    return {data, blocks_.data(), count, width};
+}
+
+// Several matrices times one input; all their rows are shared out among the threads in one go.
+template <std::size_t Count>
+void Transformer::multiply(const Product (&products)[Count], const Activations& input, bool add) {
+    std::size_t pieces_until[Count];
+    std::size_t rows = 0;
+    for (const Product& product : products) rows += product.matrix->rows;
+    const std::size_t step = rows_per_piece(rows, pool_.size());
+    std::size_t pieces = 0;
+    for (std::size_t i = 0; i < Count; ++i) pieces_until[i] = pieces += (products[i].matrix->rows + step - 1) / step;
+    pool_.parallel_for(pieces, [&](std::size_t piece) {
+        std::size_t i = 0;
+        while (piece >= pieces_until[i]) ++i;
+        const Matrix& matrix = *products[i].matrix;
+        const std::size_t begin = (piece - (i == 0 ? 0 : pieces_until[i - 1])) * step;
+        kernels_.multiply(matrix, input, begin, std::min(matrix.rows, begin + step), {products[i].out, matrix.rows, add});
+    });
+}
+
+void Transformer::attention(const LayerWeights& weights, std::size_t layer, std::size_t count, KvCache& cache) {
+    normalize(weights.attn_norm, 0, count);
+    multiply<3>({{&weights.wq, queries_.data()}, {&weights.wk, keys_.data()}, {&weights.wv, values_.data()}},
+                input(normed_, 0, count, config_.dim));
+    const std::size_t group = config_.n_heads / config_.n_kv_heads;
+    if (count == 1) {
+        pool_.parallel_for(config_.n_kv_heads, [&](std::size_t head) {
+            store_keys(layer, head, 1, cache);
+            for (std::size_t i = 0; i < group; ++i) attend(layer, head * group + i, 0, 1, cache);
+        });
+    } else {
+        pool_.parallel_for(config_.n_kv_heads, [&](std::size_t head) { store_keys(layer, head, count, cache); });
+        const std::size_t slices = (count + kSlice - 1) / kSlice;
+        pool_.parallel_for(config_.n_heads * slices, [&](std::size_t piece) {
+            const std::size_t first = piece % slices * kSlice;
+            attend(layer, piece / slices, first, std::min(kSlice, count - first), cache);
+        });
+    }
+    multiply<1>({{&weights.wo, x_.data()}}, input(mixed_, 0, count, config_.dim), true);
+}
+
+void Transformer::store_keys(std::size_t layer, std::size_t head, std::size_t count, KvCache& cache) {
+    const std::size_t head_dim = config_.head_dim();
+    for (std::size_t token = 0; token < count; ++token) {
+        const std::size_t position = cache.length + token;
+        const std::size_t at = token * config_.kv_dim() + head * head_dim;
+        const std::size_t rotary = position * head_dim / 2;
+        kernels_.rotate(keys_.data() + at, cos_.data() + rotary, sin_.data() + rotary, head_dim / 2);
+        cache.store(layer, head, position, keys_.data() + at, values_.data() + at);
+    }
+}
+
+void Transformer::attend(std::size_t layer, std::size_t head, std::size_t first, std::size_t count, KvCache& cache) {
+    const std::size_t head_dim = config_.head_dim();
+    const std::size_t kv_head = head / (config_.n_heads / config_.n_kv_heads);
+    // Scratch for each piece of work: any thread may have any of them.
+    float* scores = scores_.data() + (head * (kMaxBatch / kSlice) + first / kSlice) * cache.capacity();
+    for (std::size_t token = first; token < first + count; ++token) {
+        const std::size_t position = cache.length + token;
+        const std::size_t rotary = position * head_dim / 2;
+        float* query = queries_.data() + token * config_.dim + head * head_dim;
+        kernels_.rotate(query, cos_.data() + rotary, sin_.data() + rotary, head_dim / 2);
+        kernels_.attend({query, cache.keys(layer, kv_head), cache.values(layer, kv_head), position + 1, head_dim, scores,
+                         mixed_.data() + token * config_.dim + head * head_dim});
+    }
+}
+
+void Transformer::feed_forward(const LayerWeights& weights, std::size_t count) {
+    normalize(weights.ffn_norm, 0, count);
+    const Activations normed = input(normed_, 0, count, config_.dim);
+    const std::size_t hidden = config_.hidden_dim;
+    const std::size_t step = rows_per_piece(hidden, pool_.size());
+    pool_.parallel_for((hidden + step - 1) / step, [&](std::size_t piece) {
+        const std::size_t begin = piece * step;
+        const std::size_t end = std::min(hidden, begin + step);
+        kernels_.multiply(weights.w_gate, normed, begin, end, {gate_.data(), hidden, false});
+        kernels_.multiply(weights.w_up, normed, begin, end, {up_.data(), hidden, false});
+        for (std::size_t token = 0; token < count; ++token) {
+            const std::size_t at = token * hidden + begin;
+            kernels_.activate(config_.activation, gate_.data() + at, up_.data() + at, end - begin);
+        }
+    });
+    multiply<1>({{&weights.w_down, x_.data()}}, input(gate_, 0, count, hidden), true);
+}
+
+const float* Transformer::logits(std::size_t first, std::size_t count) {
+    logits_.resize(std::max(logits_.size(), count * config_.vocab_size));
+    normalize(weights_.final_norm, first, count);
+    multiply<1>({{&weights_.output, logits_.data()}}, input(normed_, first, count, config_.dim));
+    return logits_.data();
+}
+
+}  // namespace lai

@@ -1,0 +1,69 @@
+#pragma once
+
+#include "kernels.hpp"
+#include "kv_cache.hpp"
+#include "model_file.hpp"
+#include "page_buffer.hpp"
+#include "thread_pool.hpp"
+
+#include <cstddef>
+#include <functional>
+#include <vector>
+
+namespace lai {
+
+// Runs a model as docs/format.md defines it. Shapes in the comments: T tokens of a batch, D dim.
+class Transformer {
+public:
+    // The file must outlive the object. Blocked weights are packed; their mapped pages are given back.
+    Transformer(const ModelFile& file, ThreadPool& pool, const Kernels& kernels);
+
+    // Reads `count` tokens behind those in the cache and returns the logits of the last one (vocab_size), valid until
+    // the next call. Together they must fit into max_seq_len.
+    const float* read(const TokenId* tokens, std::size_t count, KvCache& cache);
+
+    // The same, with the logits of every token: calls take(first, tokens, logits (tokens, vocab_size)) batch by batch.
+    using TakeLogits = std::function<void(std::size_t first, std::size_t tokens, const float* logits)>;
+    void read_all(const TokenId* tokens, std::size_t count, KvCache& cache, const TakeLogits& take);
+
+    const ModelConfig& config() const { return config_; }
+    std::size_t packed_weight_bytes() const { return packed_.size(); }
+
+private:
+    struct Product {
+        const Matrix* matrix;
+        float* out;
+    };
+
+    void pack_weights(const ModelFile& file);
+    void extend_rotary(std::size_t positions);
+    void forward(const TokenId* tokens, std::size_t count, KvCache& cache);
+    void attention(const LayerWeights& weights, std::size_t layer, std::size_t count, KvCache& cache);
+    void store_keys(std::size_t layer, std::size_t head, std::size_t count, KvCache& cache);
+    void attend(std::size_t layer, std::size_t head, std::size_t first, std::size_t count, KvCache& cache);
+    void feed_forward(const LayerWeights& weights, std::size_t count);
+    void normalize(const float* weight, std::size_t first, std::size_t count);
+    const float* logits(std::size_t first, std::size_t count);
+    Activations input(const std::vector<float>& values, std::size_t first, std::size_t count, std::size_t width);
+    template <std::size_t Count>
+    void multiply(const Product (&products)[Count], const Activations& input, bool add = false);
+
+    ModelConfig config_;
+    Weights weights_;
+    Matrix embedding_;  // as in the file, for looking up rows
+    ThreadPool& pool_;
+    const Kernels& kernels_;
+    bool blocked_;
+    PageBuffer packed_;
+
+    std::vector<float> cos_, sin_;              // (positions, head_dim / 2)
+    std::vector<float> x_, normed_;             // (T, D): the residual stream, and it normalised
+    std::vector<float> queries_, mixed_;        // (T, D)
+    std::vector<float> keys_, values_;          // (T, kv_dim)
+    std::vector<float> gate_, up_;              // (T, hidden_dim)
+    std::vector<float> scores_;                 // (n_heads, slices of a batch, positions)
+    std::vector<float> logits_;                 // (T or 1, vocab_size)
+    std::vector<ActivationBlock> blocks_;       // (T, D / 32) or (T, hidden_dim / 32)
+};
+
+}  // namespace lai

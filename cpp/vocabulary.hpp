@@ -1,0 +1,76 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lai {
+
+using TokenId = std::int32_t;
+
+constexpr TokenId kPad = 0;
+constexpr TokenId kBos = 1;
+constexpr TokenId kEos = 2;
+constexpr TokenId kUnk = 3;
+constexpr TokenId kFirstByte = 4;  // token 4 + b is the single byte b
+
+// The ids of the six chat tags; -1 where the vocabulary has no such token.
+struct ChatTags {
+    TokenId system, system_end, user, user_end, assistant, assistant_end;
+};
+
+// What may become a token: text in which tags are markup, or text a person typed, which can never form a tag.
+enum class TextKind { markup, typed };
+
+// The tokens of a model and the three steps of docs/format.md that turn text into them.
+class Vocabulary {
+public:
+    // Reads a vocabulary record; `name` is the file's path, for messages. The bytes must outlive the object.
+    Vocabulary(const std::uint8_t* data, std::size_t size, const std::string& name);
+
+    std::size_t size() const { return tokens_.size(); }
+    std::size_t bytes_read() const { return bytes_read_; }
+    std::string_view bytes(TokenId id) const { return tokens_[static_cast<std::size_t>(id)].bytes; }
+    float score(TokenId id) const { return tokens_[static_cast<std::size_t>(id)].score; }
+    const ChatTags& tags() const { return tags_; }
+    bool has_chat_tags() const;
+
+    // Takes time proportional to n log n.
+    std::vector<TokenId> encode(std::string_view text, TextKind kind) const;
+
+    // The tokens' bytes one after another; the four control tokens have none.
+    std::string decode(const std::vector<TokenId>& ids) const;
+
+private:
+    struct Token {
+        std::string_view bytes;
+        float score;
+    };
+    // All tokens with the same bytes, but for those that text never produces.
+    struct Entry {
+        std::string_view bytes;
+        float score;  // the highest
+        TokenId id;   // the highest
+        bool markup;  // a chat tag or the beginning of one
+    };
+
+    class Merger;
+
+    void read_tokens(const std::uint8_t* data, std::size_t size, const std::string& name);
+    void build_index();
+    std::size_t slot(std::string_view bytes) const;
+    const Entry* find(std::string_view bytes, TextKind kind) const;
+    TokenId id_of(std::string_view bytes) const;
+
+    std::vector<Token> tokens_;
+    std::vector<Entry> entries_;
+    std::vector<std::uint32_t> slots_;  // open addressing: 1 + index into entries_, 0 for empty
+    std::uint64_t seed_ = 0;
+    std::size_t longest_ = 0;
+    std::size_t bytes_read_ = 0;
+    ChatTags tags_{};
+};
+
+}  // namespace lai

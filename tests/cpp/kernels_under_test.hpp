@@ -1,0 +1,17 @@
+#pragma once
+
+#include "error.hpp"
+#include "kernels.hpp"
+
+#include <cstdio>
+#include <cstdlib>
+
+// The kernels that LAI_KERNELS names; ends the program as skipped where this machine cannot run them.
+inline const lai::Kernels& kernels_under_test() {
+    try {
+        return lai::choose_kernels();
+    } catch (const lai::Error& error) {
+        std::fprintf(stderr, "%s\n", error.what());
+        std::exit(77);
+    }
+}

@@ -1,0 +1,181 @@
+// Each kernel against the plain formula in double.
+
+#include "check.hpp"
+#include "kernels_under_test.hpp"
+#include "packing.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <random>
+#include <vector>
+
+using namespace lai;
+
+namespace {
+
+std::mt19937 generator(1);
+
+std::vector<float> random_floats(std::size_t count, float scale = 1) {
+    std::normal_distribution<float> normal(0, scale);
+    std::vector<float> values(count);
+    for (float& value : values) value = normal(generator);
+    return values;
+}
+
+std::vector<std::uint8_t> random_weights(DType dtype, std::size_t rows, std::size_t cols) {
+    std::vector<std::uint8_t> data(rows * weight_bytes(dtype, cols));
+    if (dtype == DType::f32) {
+        const std::vector<float> values = random_floats(rows * cols);
+        std::memcpy(data.data(), values.data(), data.size());
+        return data;
+    }
+    std::uniform_int_distribution<int> byte(0, 255);
+    for (std::uint8_t& value : data) value = static_cast<std::uint8_t>(byte(generator));
+    // Halves from 2^-8 to 2^3: weights, or the scales of blocks.
+    const std::size_t step = dtype == DType::f16 ? 2 : weight_bytes(dtype, kBlock);
+    for (std::size_t i = 0; i < data.size(); i += step) data[i + 1] = static_cast<std::uint8_t>((data[i + 1] & 0x83) | (7 + byte(generator) % 11) << 2);
+    return data;
+}
+
+void check_product(const Kernels& kernels, DType dtype, std::size_t rows, std::size_t cols, std::size_t tokens) {
+    const std::vector<std::uint8_t> data = random_weights(dtype, rows, cols);
+    Matrix matrix = {dtype, rows, cols, data.data()};
+    const std::vector<float> x = random_floats(tokens * cols);
+    std::vector<ActivationBlock> blocks(tokens * cols / kBlock + 1);
+    std::vector<std::uint8_t> packed;
+    std::vector<double> expected(tokens * rows);
+    std::vector<double> size(tokens * rows);
+    std::vector<float> row(cols);
+    for (std::size_t r = 0; r < rows; ++r) {
+        unpack_row(matrix, r, row.data());
+        for (std::size_t t = 0; t < tokens; ++t) {
+            for (std::size_t c = 0; c < cols; ++c) {
+                const double term = static_cast<double>(row[c]) * static_cast<double>(x[t * cols + c]);
+                expected[t * rows + r] += term;
+                size[t * rows + r] += std::abs(term);
+            }
+        }
+    }
+    if (is_blocked(dtype)) {
+        packed.resize(packed_bytes(matrix));
+        for (std::size_t g = 0; g < packed_groups(matrix); ++g) pack_group(matrix, g, packed.data() + g * packed_group_bytes(dtype, cols));
+        matrix.data = packed.data();
+        for (std::size_t t = 0; t < tokens; ++t) kernels.quantize(x.data() + t * cols, cols, blocks.data() + t * cols / kBlock);
+    }
+    const Activations input = {x.data(), blocks.data(), tokens, cols};
+    std::vector<float> out(tokens * rows, 7.0F);
+    const std::size_t middle = std::min(rows, std::size_t{16});
+    kernels.multiply(matrix, input, 0, middle, {out.data(), rows, false});
+    kernels.multiply(matrix, input, middle, rows, {out.data(), rows, false});
+    const double tolerance = is_blocked(dtype) ? 3e-5 : 1e-6;
+    for (std::size_t i = 0; i < out.size(); ++i) CHECK(std::abs(static_cast<double>(out[i]) - expected[i]) <= tolerance * size[i]);
+    // Adding to what is there; and one token alone gives the same as among others.
+    std::vector<float> sums = out;
+    kernels.multiply(matrix, input, 0, rows, {sums.data(), rows, true});
+    for (std::size_t i = 0; i < out.size(); ++i) CHECK(std::abs(sums[i] - 2 * out[i]) <= 1e-5F * std::abs(out[i]));
+}
+
+void check_products(const Kernels& kernels) {
+    for (const DType dtype : {DType::f32, DType::f16, DType::q4_0, DType::q8_0}) {
+        for (const std::size_t tokens : {1, 2, 5, 8, 13, 37}) {
+            check_product(kernels, dtype, 16, 32, tokens);
+            check_product(kernels, dtype, 53, 96, tokens);
+            check_product(kernels, dtype, 3, 416, tokens);
+        }
+    }
+    for (const std::size_t cols : {1, 7, 20, 33, 63}) check_product(kernels, DType::f32, 19, cols, 9);
+    for (const std::size_t cols : {1, 7, 20, 33, 63}) check_product(kernels, DType::f16, 19, cols, 9);
+}
+
+void check_quantize(const Kernels& kernels) {
+    // Of a block of zeros, of huge and of tiny values the products stay what they should be.
+    for (const float scale : {0.0F, 1e-38F, 1e-20F, 1.0F, 1e30F}) {
+        const std::vector<float> x = random_floats(kBlock, scale);
+        ActivationBlock block;
+        kernels.quantize(x.data(), kBlock, &block);
+        CHECK(std::isfinite(block.scale) && block.scale >= 0);
+        double total = 0;
+        for (const float value : x) total += static_cast<double>(value);
+        const double largest = static_cast<double>(std::abs(*std::max_element(x.begin(), x.end(), [](float a, float b) { return std::abs(a) < std::abs(b); })));
+        if (scale != 1e-38F) CHECK(std::abs(static_cast<double>(block.scale) * block.offset / -8 - total) <= 5e-4 * largest);
+    }
+}
+
+void check_norm(const Kernels& kernels) {
+    for (const std::size_t size : {2, 15, 16, 100, 384}) {
+        const std::vector<float> x = random_floats(size);
+        const std::vector<float> weight = random_floats(size);
+        std::vector<float> out(size);
+        kernels.rms_norm(x.data(), weight.data(), size, 1e-5F, out.data());
+        double squares = 0;
+        for (const float value : x) squares += static_cast<double>(value) * static_cast<double>(value);
+        const double factor = 1 / std::sqrt(squares / static_cast<double>(size) + 1e-5);
+        for (std::size_t i = 0; i < size; ++i) {
+            CHECK(std::abs(static_cast<double>(out[i]) - static_cast<double>(x[i]) * factor * static_cast<double>(weight[i])) < 1e-5);
+        }
+    }
+}
+
+void check_rotate(const Kernels& kernels) {
+    std::vector<float> head = {1, 2, 3, 4};
+    const float cos[] = {0, 1};
+    const float sin[] = {1, 0};
+    kernels.rotate(head.data(), cos, sin, 2);
+    CHECK((head == std::vector<float>{-3, 2, 1, 4}));
+}
+
+void check_attend(const Kernels& kernels) {
+    for (const std::size_t head_dim : {2, 10, 16, 64, 72, 200}) {
+        for (const std::size_t positions : {1, 2, 15, 16, 17, 100}) {
+            const std::size_t rounded = (positions + kLanes - 1) / kLanes * kLanes;
+            const std::vector<float> query = random_floats(head_dim, 3);
+            const std::vector<float> keys = random_floats(rounded * head_dim);
+            const std::vector<float> values = random_floats(rounded * head_dim);
+            std::vector<float> scores(rounded);
+            std::vector<float> out(head_dim);
+            kernels.attend({query.data(), keys.data(), values.data(), positions, head_dim, scores.data(), out.data()});
+            std::vector<double> expected(head_dim);
+            double total = 0;
+            for (std::size_t p = 0; p < positions; ++p) {
+                double score = 0;
+                for (std::size_t d = 0; d < head_dim; ++d) {
+                    const float key = keys[p / kLanes * kLanes * head_dim + d * kLanes + p % kLanes];
+                    score += static_cast<double>(query[d]) * static_cast<double>(key);
+                }
+                const double weight = std::exp(score / std::sqrt(static_cast<double>(head_dim)));
+                total += weight;
+                for (std::size_t d = 0; d < head_dim; ++d) expected[d] += weight * static_cast<double>(values[p * head_dim + d]);
+            }
+            for (std::size_t d = 0; d < head_dim; ++d) CHECK(std::abs(static_cast<double>(out[d]) - expected[d] / total) < 1e-5);
+        }
+    }
+}
+
+void check_activate(const Kernels& kernels) {
+    std::vector<float> gate;
+    for (int i = -1203; i <= 1200; ++i) gate.push_back(static_cast<float>(i) * 0.1F);
+    const std::vector<float> up = random_floats(gate.size());
+    for (const Activation activation : {Activation::silu, Activation::gelu}) {
+        std::vector<float> out = gate;
+        kernels.activate(activation, out.data(), up.data(), out.size());
+        for (std::size_t i = 0; i < out.size(); ++i) {
+            const auto x = static_cast<double>(gate[i]);
+            const double factor = activation == Activation::silu ? 1 / (1 + std::exp(-x)) : 0.5 * std::erfc(-x / std::sqrt(2.0));
+            const double expected = x * factor * static_cast<double>(up[i]);
+            CHECK(std::abs(static_cast<double>(out[i]) - expected) <= 5e-7 * std::abs(static_cast<double>(up[i])) * (1 + std::abs(x)));
+        }
+    }
+}
+
+}  // namespace
+
+int main() {
+    const Kernels& kernels = kernels_under_test();
+    check_products(kernels);
+    check_quantize(kernels);
+    check_norm(kernels);
+    check_rotate(kernels);
+    check_attend(kernels);
+    check_activate(kernels);
+}

@@ -1,0 +1,74 @@
+#include "check.hpp"
+#include "packing.hpp"
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+using namespace lai;
+
+namespace {
+
+// Sign, exponent and fraction as IEEE 754 defines them.
+double half_value(std::uint16_t half) {
+    const int exponent = half >> 10 & 31;
+    const double fraction = (half & 1023) / 1024.0;
+    const double sign = (half >> 15) != 0 ? -1 : 1;
+    if (exponent == 31) return fraction == 0 ? sign * std::numeric_limits<double>::infinity() : std::nan("");
+    return exponent == 0 ? sign * std::ldexp(fraction, -14) : sign * std::ldexp(1 + fraction, exponent - 15);
+}
+
+std::vector<std::uint8_t> blocks(DType dtype, std::size_t rows, std::size_t cols) {
+    std::vector<std::uint8_t> data(rows * weight_bytes(dtype, cols));
+    for (std::size_t i = 0; i < data.size(); ++i) data[i] = static_cast<std::uint8_t>(i * 197 + (i >> 8) * 11);
+    return data;
+}
+
+// The value that a packed matrix holds for one row and column, by the description in packing.hpp.
+double packed_value(const Matrix& matrix, const std::vector<std::uint8_t>& packed, std::size_t row, std::size_t col) {
+    const std::size_t blocks = matrix.cols / kBlock;
+    const std::uint8_t* group = packed.data() + row / kLanes * packed_group_bytes(matrix.dtype, matrix.cols);
+    const std::size_t lane = row % kLanes;
+    const std::size_t column = col % kBlock;
+    std::uint16_t scale = 0;
+    std::memcpy(&scale, group + (col / kBlock * kLanes + lane) * 2, 2);
+    const std::uint8_t* quants = group + packed_scale_bytes(blocks) + col / kBlock * packed_words(matrix.dtype) * kWordBytes;
+    if (matrix.dtype == DType::q8_0) return half_value(scale) * (quants[(column / 4 * kLanes + lane) * 4 + column % 4] - 128);
+    const std::uint8_t both = quants[(column % 16 / 4 * kLanes + lane) * 4 + column % 4];
+    return half_value(scale) * ((column < 16 ? both & 15 : both >> 4) - 8);
+}
+
+void check_packing(DType dtype, std::size_t rows, std::size_t cols) {
+    const std::vector<std::uint8_t> data = blocks(dtype, rows, cols);
+    const Matrix matrix = {dtype, rows, cols, data.data()};
+    std::vector<std::uint8_t> packed(packed_bytes(matrix), 0xAA);
+    for (std::size_t group = 0; group < packed_groups(matrix); ++group) {
+        pack_group(matrix, group, packed.data() + group * packed_group_bytes(dtype, cols));
+    }
+    std::vector<float> values(cols);
+    for (std::size_t row = 0; row < rows; ++row) {
+        unpack_row(matrix, row, values.data());
+        for (std::size_t col = 0; col < cols; ++col) {
+            const double expected = packed_value(matrix, packed, row, col);
+            const double value = static_cast<double>(values[col]);
+            CHECK(value == expected || (std::isnan(value) && std::isnan(expected)));
+        }
+    }
+    for (std::size_t row = rows; row < packed_groups(matrix) * kLanes; ++row) CHECK(packed_value(matrix, packed, row, 0) == 0);
+}
+
+}  // namespace
+
+int main() {
+    for (std::uint32_t half = 0; half < 65536; ++half) {
+        const double expected = half_value(static_cast<std::uint16_t>(half));
+        const auto value = static_cast<double>(half_to_float(static_cast<std::uint16_t>(half)));
+        CHECK(value == expected || (std::isnan(value) && std::isnan(expected)));
+    }
+    for (const DType dtype : {DType::q4_0, DType::q8_0}) {
+        check_packing(dtype, 16, 32);
+        check_packing(dtype, 37, 96);
+        check_packing(dtype, 1, 64);
+    }
+}

@@ -1,0 +1,75 @@
+// Reading in one batch, in pieces and token by token; the cache; forgetting; threads.
+
+#include "check.hpp"
+#include "kernels_under_test.hpp"
+#include "model_bytes.hpp"
+#include "transformer.hpp"
+
+#include <cmath>
+
+using namespace lai;
+
+namespace {
+
+constexpr std::size_t kTokens = 150;  // more than one batch
+
+std::vector<float> logits_of(Transformer& transformer, const std::vector<TokenId>& tokens, std::size_t piece) {
+    KvCache cache(transformer.config());
+    const float* logits = nullptr;
+    for (std::size_t first = 0; first < tokens.size(); first += piece) {
+        logits = transformer.read(tokens.data() + first, std::min(piece, tokens.size() - first), cache);
+    }
+    CHECK(cache.length == tokens.size());
+    return {logits, logits + transformer.config().vocab_size};
+}
+
+void check_close(const std::vector<float>& a, const std::vector<float>& b, float tolerance) {
+    float largest = 0;
+    for (const float value : a) largest = std::max(largest, std::abs(value));
+    CHECK(largest > 0.01F);
+    for (std::size_t i = 0; i < a.size(); ++i) CHECK(std::abs(a[i] - b[i]) <= tolerance * largest);
+}
+
+void check(const Kernels& kernels, DType dtype, bool tied, std::size_t kv_heads) {
+    const std::vector<TestToken> vocabulary = test_tokens();
+    const ModelConfig config = {96, 160, 2, 6, kv_heads, vocabulary.size(), 200, 10000.0F, 1e-5F, Activation::silu};
+    const TemporaryFile content(model_bytes(config, dtype, vocabulary, tied));
+    const ModelFile file(content.path(), true);
+    CHECK(file.flagged_tied() == tied && file.is_tied() == tied && file.checksum() == Checksum::unknown);
+    std::vector<TokenId> tokens;
+    for (std::size_t i = 0; i < kTokens; ++i) tokens.push_back(static_cast<TokenId>((i * i * 7 + 5) % vocabulary.size()));
+
+    ThreadPool pool(1);
+    Transformer transformer(file, pool, kernels);
+    CHECK((transformer.packed_weight_bytes() > 0) == is_blocked(dtype));
+    const std::vector<float> at_once = logits_of(transformer, tokens, kTokens);
+    // The rounding of activations is a step: float noise from another order of sums can move one over it.
+    const float tolerance = is_blocked(dtype) ? 5e-4F : 1e-5F;
+    for (const std::size_t piece : {1, 7, 149}) check_close(at_once, logits_of(transformer, tokens, piece), tolerance);
+
+    std::vector<float> all;
+    KvCache cache(config);
+    transformer.read_all(tokens.data(), kTokens, cache, [&](std::size_t first, std::size_t count, const float* logits) {
+        CHECK(first * config.vocab_size == all.size());
+        all.insert(all.end(), logits, logits + count * config.vocab_size);
+    });
+    CHECK(std::equal(at_once.begin(), at_once.end(), all.end() - static_cast<std::ptrdiff_t>(config.vocab_size)));
+    // Going back in the cache and reading on gives what was there before.
+    cache.length = 40;
+    const float* again = transformer.read(tokens.data() + 40, kTokens - 40, cache);
+    check_close(at_once, {again, again + config.vocab_size}, tolerance);
+
+    ThreadPool many(4);
+    Transformer shared(file, many, kernels);
+    CHECK(logits_of(shared, tokens, kTokens) == at_once);
+}
+
+}  // namespace
+
+int main() {
+    const Kernels& kernels = kernels_under_test();
+    for (const DType dtype : {DType::f32, DType::f16, DType::q4_0, DType::q8_0}) {
+        check(kernels, dtype, true, 6);
+        check(kernels, dtype, false, 2);
+    }
+}

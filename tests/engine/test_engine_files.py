@@ -1,0 +1,190 @@
+"""Files that are no model files, or no longer: every one is refused in one line with exit code 2."""
+
+import struct
+import zlib
+
+import pytest
+import torch
+from engine_program import random_network
+
+from lai.data.vocab import Vocab
+from lai.export.model_file import write_model
+from lai.model.transformer import ModelConfig
+
+INTEGERS = ("dim", "hidden_dim", "n_layers", "n_heads", "n_kv_heads", "vocab_size", "max_seq_len")
+# offset, format and the name by which the refusal calls the field
+FIELDS = {
+    "version": (4, "I"),
+    "dim": (8, "i"),
+    "hidden_dim": (12, "i"),
+    "n_layers": (16, "i"),
+    "n_heads": (20, "i"),
+    "n_kv_heads": (24, "i"),
+    "vocab_size": (28, "i"),
+    "max_seq_len": (32, "i"),
+    "rope_theta": (36, "f"),
+    "norm_eps": (40, "f"),
+    "activation": (44, "i"),
+    "dtype": (48, "B"),
+    "vocab_offset": (49, "Q"),
+    "weights_offset": (57, "Q"),
+    "file_size": (65, "Q"),
+    "crc": (73, "I"),
+    "flags": (77, "I"),
+}
+
+
+@pytest.fixture(scope="module", params=["f32", "q8_0"])
+def model_bytes(request, tmp_path_factory, vocab):
+    path = tmp_path_factory.mktemp("files") / "model.bin"
+    config = ModelConfig(32, 64, 2, 2, 1, len(vocab), 16)
+    write_model(path, config, random_network(config).state_dict(), vocab, request.param)
+    return path.read_bytes()
+
+
+def sealed(data, size=None):
+    """The file with its size and checksum put right: damage that only the checks of the fields can find."""
+    data = bytearray(data)
+    struct.pack_into("<Q", data, 65, len(data) if size is None else size)
+    struct.pack_into("<I", data, 73, zlib.crc32(data[256:]))
+    return bytes(data)
+
+
+def refuse(engine, tmp_path, data):
+    path = tmp_path / "edited.bin"
+    path.write_bytes(data)
+    line = engine.error("-m", path, "--info")
+    assert str(path) in line
+    return line
+
+
+def edited(data, name, value):
+    offset, kind = FIELDS[name]
+    data = bytearray(data)
+    struct.pack_into("<" + kind, data, offset, value)
+    return bytes(data)
+
+
+def test_the_file_itself_is_accepted(engine, tmp_path, model_bytes):
+    path = tmp_path / "model.bin"
+    path.write_bytes(sealed(model_bytes))
+    assert path.read_bytes() == model_bytes
+    assert engine.json("-m", path, "--info")["checksum"] == "correct"
+
+
+@pytest.mark.parametrize("size", [0, 1, 3, 4, *(offset + 1 for offset, _ in FIELDS.values()), 255, 256, 300, -65, -1])
+def test_truncated_files(engine, tmp_path, model_bytes, size):
+    refuse(engine, tmp_path, model_bytes[:size])
+    if size > 81 or size < 0:
+        refuse(engine, tmp_path, sealed(model_bytes[:size]))
+        refuse(engine, tmp_path, edited(model_bytes[:size], "file_size", 0))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((name, value) for name in INTEGERS for value in (0, -1, -(2**31), 2**31 - 1, 2**28)),
+        *((name, value) for name in ("rope_theta", "norm_eps") for value in (0.0, -1.0, float("nan"), float("inf"))),
+        *(("version", value) for value in (0, 3, 2**32 - 1)),
+        *(("dtype", value) for value in (4, 255)),
+        *((name, value) for name in ("vocab_offset", "weights_offset") for value in (0, 255, 2**63, 2**64 - 1, 2**20)),
+        *(("flags", value) for value in (2, 2**31, 3)),
+        *(("n_layers", value) for value in (1, 3)),
+        *(("dim", value) for value in (30, 34, 64)),
+        *(("hidden_dim", value) for value in (32, 33, 96)),
+        *(("n_heads", value) for value in (3, 4, 32)),
+        ("n_kv_heads", 2),
+        ("file_size", 1),
+        ("file_size", 2**64 - 1),
+        *(("activation", value) for value in (2, -1, 2**31 - 1)),
+    ],
+)  # fmt: skip
+def test_impossible_fields(engine, tmp_path, model_bytes, name, value):
+    line = refuse(engine, tmp_path, edited(model_bytes, name, value))
+    assert "expect" in line or "room" in line or "positive" in line or "magic" in line or "vocabulary" in line
+    if name != "file_size":
+        refuse(engine, tmp_path, edited(edited(model_bytes, name, value), "file_size", 0))
+
+
+def test_damage_is_found_by_the_checksum(engine, tmp_path, model_bytes):
+    damaged = bytearray(model_bytes)
+    damaged[-100] ^= 1
+    assert "checksum" in refuse(engine, tmp_path, bytes(damaged))
+    assert engine.json("-m", tmp_path / "edited.bin", "--info", "--no-verify")["checksum"] == "not checked"
+    path = tmp_path / "unknown.bin"
+    path.write_bytes(edited(model_bytes, "file_size", 0))
+    assert engine.json("-m", path, "--info")["checksum"] == "none in the file"
+
+
+def record(offset, token):
+    return offset + 12 + sum(8 + len(part) for part in token)
+
+
+@pytest.mark.parametrize(
+    ("what", "offset", "value"),
+    [
+        ("magic", 256, 0x4C414957),
+        ("version", 260, 2),
+        ("count", 264, 2**32 - 1),
+        ("count", 264, 259),
+        ("count", 264, 0),
+        ("length of a token", 268, 2**32 - 1),
+        ("length of a token", 268, 6),
+    ],
+)
+def test_impossible_vocabularies(engine, tmp_path, model_bytes, what, offset, value):
+    data = bytearray(model_bytes)
+    struct.pack_into("<I", data, offset, value)
+    assert "vocabulary" in refuse(engine, tmp_path, sealed(data)), what
+
+
+@pytest.mark.parametrize("token", [0, 1, 3, 4, 259, 300])
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), float("-inf"), -1.0])
+def test_scores(engine, tmp_path, model_bytes, vocab, token, score):
+    data = bytearray(model_bytes)
+    struct.pack_into("<f", data, record(256, vocab.tokens[:token]) + 4 + len(vocab.tokens[token]), score)
+    if score == -1.0 and token > 3:
+        (tmp_path / "m.bin").write_bytes(sealed(data))
+        assert engine.run("-m", tmp_path / "m.bin", "--info").returncode == 0
+    else:
+        assert "vocabulary" in refuse(engine, tmp_path, sealed(data))
+
+
+def test_a_byte_token_that_is_another_byte(engine, tmp_path, model_bytes, vocab):
+    data = bytearray(model_bytes)
+    data[record(256, vocab.tokens[:100]) + 4] ^= 1
+    assert "token 100" in refuse(engine, tmp_path, sealed(data))
+
+
+def test_more_bytes_than_the_header_accounts_for(engine, tmp_path, model_bytes):
+    refuse(engine, tmp_path, sealed(model_bytes + bytes(64)))
+    refuse(engine, tmp_path, edited(model_bytes + bytes(4096), "file_size", 0))
+
+
+def test_what_is_no_file_of_ours(engine, tmp_path):
+    assert "directory" in engine.error("-m", tmp_path) or "regular" in engine.error("-m", tmp_path)
+    assert "No such file" in engine.error("-m", tmp_path / "missing.bin")
+    for data in (b"", b"GGUF" + bytes(1000), b"\x7fELF", b"Ez nem modell.\n" * 100):
+        refuse(engine, tmp_path, data)
+
+
+def test_a_context_of_millions_takes_no_memory_until_it_is_used(engine, tmp_path, vocab):
+    path = tmp_path / "long.bin"
+    config = ModelConfig(16, 16, 1, 1, 1, len(vocab), 1 << 24)
+    # The network's rotary tables would be large in Python; its weights do not depend on the context.
+    weights = random_network(ModelConfig(16, 16, 1, 1, 1, len(vocab), 16)).state_dict()
+    write_model(path, config, weights, vocab)
+    assert engine.json("-m", path, "--raw", "-p", "hello", "--tokens", "3", "--temp", "0")["ids"]
+
+
+def test_weights_that_are_not_numbers_end_in_a_message(engine, tmp_path, vocab):
+    path = tmp_path / "nan.bin"
+    config = ModelConfig(32, 64, 1, 2, 2, len(vocab), 16)
+    weights = random_network(config).state_dict()
+    write_model(path, config, weights, vocab)
+    data = bytearray(path.read_bytes())
+    data[-32 * 4 :] = struct.pack("<f", float("nan")) * 32
+    path.write_bytes(sealed(data))
+    for temperature in ("0", "1"):
+        assert "not a number" in engine.error("-m", path, "--raw", "-p", "a", "--temp", temperature)
+    assert torch.isfinite(weights["final_norm.weight"]).all() and Vocab.BOS == 1
