@@ -139,7 +139,15 @@ def fit(trainer: lightning.Trainer, module: LanguageModel, datamodule: CorpusDat
     """
     if ckpt_path is not None and not Path(ckpt_path).exists():
         raise UserError(f"ckpt_path={ckpt_path}: there is no such file; give a .ckpt under outputs/…/checkpoints")
-    trainer.fit(module, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
+    try:
+        trainer.fit(module, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
+    except SystemExit:  # how Lightning ends a program after Ctrl-C
+        if not trainer.interrupted:
+            raise
+        last = getattr(trainer.checkpoint_callback, "last_model_path", None)
+        hint = f"go on with ckpt_path={last}" if last else "there is no checkpoint to go on from"
+        log.info("interrupted at step %s; %s", f"{trainer.global_step:,}", hint)
+        raise KeyboardInterrupt from None
 
 
 def log_hyperparameters(trainer: lightning.Trainer, run: RunConfig, metrics: dict[str, float]) -> None:

@@ -3,6 +3,7 @@
 import csv
 import math
 import os
+import signal
 import subprocess
 import sys
 
@@ -181,6 +182,31 @@ def test_a_sweep_gives_a_folder_a_job_and_prepares_its_data_once(tmp_path, text_
     assert len(list(tmp_path.glob("outputs/cache/shards-*/meta.json"))) == 1
     assert len(list(tmp_path.glob("outputs/cache/vocab-*.bin"))) == 1
     assert not (tmp_path / "models").exists()
+
+
+def test_ctrl_c_leaves_a_checkpoint_to_go_on_from(tmp_path, text_file):
+    run = [*TINY, f"data.path={text_file}", "schedule=constant"]
+    program = subprocess.Popen(
+        [sys.executable, "-m", "lai.train", *run, "trainer.max_epochs=100000"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert program.stdout is not None
+    for line in program.stdout:
+        if line.startswith("epoch 3 "):
+            program.send_signal(signal.SIGINT)
+            break
+    output, error = program.communicate(timeout=120)
+    assert program.returncode == 130
+    assert error.strip() == "interrupted"
+    (checkpoint,) = tmp_path.glob("outputs/*-*-*/*-*-*/checkpoints/last.ckpt")
+    assert str(checkpoint) in output
+    assert not (tmp_path / "models").exists()
+    done = lai_train(*run, f"ckpt_path={checkpoint}", "trainer.max_epochs=10", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "epoch 2 " not in done.stdout
 
 
 @pytest.mark.slow

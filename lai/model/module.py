@@ -89,6 +89,8 @@ class LanguageModel(lightning.LightningModule):
             beta2=settings.beta2,
             eps=settings.eps,
             weight_decay=settings.weight_decay,
+            # With float16's scaled losses a fused step would unscale the gradients only after they were clipped.
+            fused=self.trainer.precision != "16-mixed",
         )
         schedule = build_schedule(optimizer, self._learning_rate_factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -118,8 +120,8 @@ class LanguageModel(lightning.LightningModule):
     ) -> None:
         """Clip by the global norm and log the norm before clipping.
 
-        Lightning refuses to clip for a fused optimizer under mixed precision because of loss scaling, which bf16 and
-        float32 do not have.
+        Lightning's own clipping refuses every fused optimizer under mixed precision because of loss scaling; bf16 has
+        none, and with float16 the optimizer is not fused.
         """
         limit = gradient_clip_val or math.inf
         # FSDP's own method takes the norm over the shards of all processes.

@@ -11,16 +11,16 @@ Decay = Literal["linear", "cosine", "constant"]
 
 
 def build_adamw(
-    model: nn.Module, *, lr: float, beta1: float, beta2: float, eps: float, weight_decay: float
+    model: nn.Module, *, lr: float, beta1: float, beta2: float, eps: float, weight_decay: float, fused: bool = True
 ) -> torch.optim.AdamW:
     """AdamW (Loshchilov & Hutter 2019) that decays matrices only: vectors (norms) scale, they do not overfit.
 
-    The fused step does one pass over the parameters and is several times faster; it exists for CPU, CUDA and MPS.
+    The fused step makes one pass over the parameters and is several times faster; it exists for CPU, CUDA and MPS.
     """
     matrices = [parameter for parameter in model.parameters() if parameter.requires_grad and parameter.ndim >= 2]
     vectors = [parameter for parameter in model.parameters() if parameter.requires_grad and parameter.ndim < 2]
     groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=lr, betas=(beta1, beta2), eps=eps, fused=True)
+    return torch.optim.AdamW(groups, lr=lr, betas=(beta1, beta2), eps=eps, fused=fused)
 
 
 def learning_rate_factor(progress: float, decay: Decay, warmup_fraction: float, final_fraction: float) -> float:
