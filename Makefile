@@ -10,7 +10,7 @@ RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 MODEL := models/lai-quickstart.bin
 ENGINE := build/lai
-SOURCES := $(shell find lai conf -name '*.py' -o -name '*.yaml')
+SOURCES := $(shell find lai conf -name '*.py' -o -name '*.yaml' -o -name '*.txt')
 ENGINE_SOURCES := $(shell find cpp -name '*.cpp' -o -name '*.hpp' -o -name CMakeLists.txt)
 
 # A CMake of the system is used where there is one, so that the engine can be built without Python packages.

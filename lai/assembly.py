@@ -1,5 +1,6 @@
 """From a checked `RunConfig` to the objects of a run."""
 
+import itertools
 import logging
 import warnings
 from dataclasses import asdict
@@ -9,15 +10,17 @@ from typing import Any
 import lightning
 import torch
 from hydra.utils import instantiate
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from lai.callbacks.export import ExportModel
+from lai.callbacks.stop import StopBetweenBatches
 from lai.config import ModelSettings, RunConfig, flatten
 from lai.data.datamodule import CorpusDataModule
 from lai.data.prepare import Corpus
 from lai.data.vocab import Vocab
-from lai.errors import UserError
+from lai.errors import Interrupted, UserError
 from lai.model.module import LanguageModel, TrainingSettings
 from lai.model.transformer import ModelConfig
 
@@ -108,9 +111,13 @@ def build_trainer(run: RunConfig, export: ExportModel) -> lightning.Trainer:
         ".*does not have many workers.*",  # slicing a mapped file needs none
         ".*exists and is not empty.*",  # the run's folder holds its config and log already
         ".*treespec, LeafSpec.*",
+        ".*smaller than the logging interval.*",
+        ".*The dirpath has changed.*",  # a resumed run keeps its checkpoints in a folder of its own
+        ".*your dataloader is not resumable.*",  # the data module goes on where the checkpoint stopped
     ):
         warnings.filterwarnings("ignore", message)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    _keep_metrics(Path(run.output_dir) / "metrics.csv")
     loggers: list[Logger] = [_instantiate(f"logger.{name}", node) for name, node in run.logger.items()]
     callbacks: list[Callback] = [_instantiate(f"callbacks.{name}", node) for name, node in run.callbacks.items()]
     trainer: lightning.Trainer = _instantiate(
@@ -121,6 +128,13 @@ def build_trainer(run: RunConfig, export: ExportModel) -> lightning.Trainer:
         default_root_dir=run.output_dir,
     )
     return trainer
+
+
+def _keep_metrics(path: Path) -> None:
+    """Move the metrics of an earlier run in the same folder aside: the CSV logger would delete them."""
+    if path.exists():
+        number = next(number for number in itertools.count(1) if not path.with_stem(f"metrics-{number}").exists())
+        path.rename(path.with_stem(f"metrics-{number}"))
 
 
 def _instantiate(key: str, node: dict[str, Any], **runtime: Any) -> Any:
@@ -135,19 +149,24 @@ def fit(trainer: lightning.Trainer, module: LanguageModel, datamodule: CorpusDat
     """Train, from `ckpt_path` on where one is given.
 
     Raises:
-        UserError: the checkpoint does not exist or belongs to another model.
+        UserError: the checkpoint belongs to another model, or Lightning refuses the settings.
+        Interrupted: Ctrl-C or SIGTERM.
     """
-    if ckpt_path is not None and not Path(ckpt_path).exists():
-        raise UserError(f"ckpt_path={ckpt_path}: there is no such file; give a .ckpt under outputs/…/checkpoints")
     try:
         trainer.fit(module, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
     except SystemExit:  # how Lightning ends a program after Ctrl-C
         if not trainer.interrupted:
             raise
-        last = getattr(trainer.checkpoint_callback, "last_model_path", None)
-        hint = f"go on with ckpt_path={last}" if last else "there is no checkpoint to go on from"
-        log.info("interrupted at step %s; %s", f"{trainer.global_step:,}", hint)
-        raise KeyboardInterrupt from None
+        stop = next((callback for callback in trainer.callbacks if isinstance(callback, StopBetweenBatches)), None)  # type: ignore[attr-defined]
+        if stop is not None and stop.checkpoint is not None:
+            log.info("stopped at step %s; go on with ckpt_path=%s", f"{trainer.global_step:,}", stop.checkpoint)
+        raise Interrupted(stop.received if stop else None) from None
+    except (MisconfigurationException, ValueError) as error:
+        if isinstance(error, UserError) or not (
+            isinstance(error, MisconfigurationException) or "val_check_interval" in str(error)
+        ):
+            raise
+        raise UserError(f"trainer: {str(error).strip().splitlines()[0]}") from error
 
 
 def log_hyperparameters(trainer: lightning.Trainer, run: RunConfig, metrics: dict[str, float]) -> None:

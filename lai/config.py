@@ -20,6 +20,7 @@ from omegaconf.errors import (
     ValidationError,
 )
 
+from lai.checks import check_values
 from lai.errors import UserError
 
 _PACKAGED = Path(__file__).parent / "conf"
@@ -175,11 +176,11 @@ def load_run_config(composed: DictConfig) -> RunConfig:
         config[group] = _typed(group, config[group])
     _check_target("trainer", config.trainer)
     for group in _TARGET_GROUPS:
-        for name, node in (config[group] or {}).items():
+        for name, node in (config.get(group) or {}).items():
             if node is not None:
                 _check_target(f"{group}.{name}", node)
     run = _to_objects(config)
-    _check_values(run)
+    check_values(run)
     return run
 
 
@@ -237,7 +238,8 @@ def _resolve(config: DictConfig) -> None:
     try:
         OmegaConf.resolve(config)
     except (InterpolationKeyError, InterpolationResolutionError) as error:
-        raise UserError(f"{error.full_key}: {_first_line(error)}") from None
+        where = f"{error.full_key}: " if error.full_key else ""
+        raise UserError(f"{where}{_first_line(error)}") from None
 
 
 def _to_objects(config: DictConfig) -> RunConfig:
@@ -249,13 +251,12 @@ def _to_objects(config: DictConfig) -> RunConfig:
         }
     except OmegaConfBaseException as error:
         raise UserError(_first_line(error)) from None
-    for name, kind in (("seed", int),):
-        if not isinstance(values[name], kind) or isinstance(values[name], bool):
-            raise UserError(f"{name}: {values[name]!r} is not a whole number")
+    if not isinstance(values["seed"], int) or isinstance(values["seed"], bool):
+        raise UserError(f"seed: {values['seed']!r} is not a whole number")
     if values["ckpt_path"] is not None and not isinstance(values["ckpt_path"], str):
         raise UserError(f"ckpt_path: {values['ckpt_path']!r} is not a path")
     for group in _TARGET_GROUPS:
-        values[group] = {name: node for name, node in (values[group] or {}).items() if node is not None}
+        values[group] = {name: node for name, node in (values.get(group) or {}).items() if node is not None}
     return RunConfig(**values)
 
 
@@ -329,65 +330,6 @@ def detect_accelerator() -> str:
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def _check_values(run: RunConfig) -> None:
-    """What types alone do not say; each line names the key."""
-    _choice("data.source", run.data.source, ("synthetic", "files", "hub"))
-    _choice("schedule.name", run.schedule.name, ("linear", "cosine", "constant"))
-    _choice("optimizer.name", run.optimizer.name, ("adamw",))
-    _choice("export.dtype", run.export.dtype, ("f32", "f16", "q8_0", "q4_0"))
-    _choice("model.activation", run.model.activation, ("silu", "gelu"))
-    if run.data.source == "files" and run.data.path is None:
-        raise UserError("data.path is missing; give it a file, a folder or a pattern: data.path=my.txt")
-    for key, value, low, high in (
-        ("data.val_fraction", run.data.val_fraction, 0.0, 1.0),
-        ("optimizer.beta1", run.optimizer.beta1, 0.0, 1.0),
-        ("optimizer.beta2", run.optimizer.beta2, 0.0, 1.0),
-    ):
-        if not low < value < high:
-            raise UserError(f"{key} is {value}; it must lie between {low:g} and {high:g}")
-    for key, fraction in (
-        ("schedule.warmup_fraction", run.schedule.warmup_fraction),
-        ("schedule.final_fraction", run.schedule.final_fraction),
-    ):
-        if not 0 <= fraction <= 1:
-            raise UserError(f"{key} is {fraction}; it must lie between 0 and 1")
-    for key, positive in (("optimizer.lr", run.optimizer.lr), ("optimizer.eps", run.optimizer.eps)):
-        if not positive > 0:
-            raise UserError(f"{key} is {positive}; it must be positive")
-    if not run.optimizer.weight_decay >= 0:
-        raise UserError(f"optimizer.weight_decay is {run.optimizer.weight_decay}; it must not be negative")
-    if run.seed < 0:
-        raise UserError(f"seed is {run.seed}; it must not be negative")
-    _check_batch(run)
-
-
-def _check_batch(run: RunConfig) -> None:
-    for key, count in (
-        ("data.batch_size", run.data.batch_size),
-        ("data.min_freq", run.data.min_freq),
-        ("device.threads", 1 if run.device.threads is None else run.device.threads),
-    ):
-        if count < 1:
-            raise UserError(f"{key} is {count}; it must be at least 1")
-    seq_len = run.data.seq_len if run.data.seq_len is not None else run.model.max_seq_len
-    if not 1 <= seq_len <= run.model.max_seq_len:
-        raise UserError(f"data.seq_len is {seq_len}; it must be from 1 to model.max_seq_len, {run.model.max_seq_len}")
-    run.data.seq_len = seq_len
-    limit = run.device.max_batch_tokens
-    if limit is not None and run.data.batch_size * seq_len > limit:
-        raise UserError(
-            f"data.batch_size {run.data.batch_size} x data.seq_len {seq_len} is more than the {limit} tokens that "
-            f"device={run.device.name} computes rightly; lower one and raise trainer.accumulate_grad_batches"
-        )
-
-
-def _choice(key: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        close = difflib.get_close_matches(value, choices, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        raise UserError(f"{key} is {value!r}; it must be one of {', '.join(choices)}{hint}")
 
 
 def _load(path: Path) -> DictConfig:

@@ -1,5 +1,6 @@
 """The one exception for a user's mistake, and the one place that turns it into a line and an exit code."""
 
+import signal
 import sys
 from collections.abc import Callable
 
@@ -8,11 +9,22 @@ class UserError(ValueError):
     """Something the user can put right. The message is one line: what was found, what was expected, what to do."""
 
 
+class Interrupted(KeyboardInterrupt):
+    """A program was asked to stop; `status` is what a shell expects then, 128 and the signal's number."""
+
+    def __init__(self, number: int | None = None) -> None:
+        super().__init__()
+        self.status = 128 + (number or signal.SIGINT)
+
+
 def run_program(main: Callable[[], int | None]) -> None:
-    """Run a command-line program: exit with its status, or print a `UserError` as one line and exit with 2."""
+    """Run a command-line program: exit with its status, or print what went wrong as one line and exit with 2."""
     try:
         sys.exit(main())
     except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from lai.errors import UserError
+
 
 def sync_directory(path: Path) -> None:
     """Make renames inside `path` durable (a no-op where directories cannot be opened, as on Windows)."""
@@ -24,10 +26,19 @@ def sync_directory(path: Path) -> None:
 
 @contextmanager
 def atomic_write(path: Path | str) -> Iterator[IO[bytes]]:
-    """Open a temporary file beside `path`; sync and rename it to `path` on success, remove it on any error."""
+    """Open a temporary file beside `path`; sync and rename it to `path` on success, remove it on any error.
+
+    Raises:
+        UserError: `path` is a folder, or its folder cannot be written to.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; expected the name of a file to write")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}") from None
     temporary = Path(name)
     try:
         # mkstemp makes the file private (0600); the finished file gets the permissions any new file would have.

@@ -14,6 +14,8 @@ from lai.errors import UserError
 
 def explain(error: Exception, arguments: Sequence[str]) -> UserError | None:
     """The user's mistake behind an exception of Hydra while it composed `arguments`; None where it is not one."""
+    if isinstance(error, OSError) and not isinstance(error, HydraException):
+        return UserError(str(error))
     for cause in _causes(error):
         if isinstance(cause, UserError):
             return cause
@@ -31,6 +33,8 @@ def explain(error: Exception, arguments: Sequence[str]) -> UserError | None:
         return UserError(unknown_key(key, valid))
     if match := re.match(r"Could not override '([\w.]+)'", str(error)):  # exists, but no YAML file sets it
         return UserError(f"{match[1]} is not in this config yet; add it with a plus sign: +{match[1]}=…")
+    if match := re.search(r"An item is already at '([\w.]+)'", " ".join(map(str, _causes(error)))):
+        return UserError(f"{match[1]} is in this config already; leave out the plus sign: {match[1]}=…")
     return UserError(_first_line(error))
 
 

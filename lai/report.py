@@ -27,6 +27,8 @@ def start(run: RunConfig, corpus: Corpus, module: LanguageModel, trainer: lightn
     yield _row("", f"validation {val.documents:,} documents, {val.tokens:,} tokens")
     per_token = (train.bytes + val.bytes) / max(1, train.tokens + val.tokens)
     yield _row("vocabulary", f"{corpus.vocab_path}: {len(corpus.vocab):,} tokens, {per_token:.2f} bytes a token")
+    if run.data.vocab_path is None and len(corpus.vocab) < run.data.vocab_size:
+        yield _row("", f"the text fills no more of the {run.data.vocab_size:,} tokens of data.vocab_size")
     total, inner = module.config.parameter_counts()
     config = module.config
     yield _row("model", f"{run.model.name}: {total:,} parameters, {inner:,} without the embedding")
@@ -52,7 +54,9 @@ def end(output_dir: Path, export: ExportModel) -> Iterator[str]:
         yield _row("model file", str(export.report))
         yield _row("use it", f'build/lai -m {export.path} -p "Hello, how are you?"   (make release builds the engine)')
         yield _row("", f'python -m lai.generate -m {export.path} -p "Hello, how are you?"')
-    yield _row("curves", f"tensorboard --logdir {folder if folder.is_absolute() else folder.parts[0]}")
+    yield _row(
+        "curves", f"tensorboard --logdir {folder if folder.is_absolute() or not folder.parts else folder.parts[0]}"
+    )
 
 
 def _row(name: str, text: str) -> str:

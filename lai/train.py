@@ -12,8 +12,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from lai.checks import check_files
 from lai.config import CONF_DIR, RunConfig, load_run_config
-from lai.errors import UserError
+from lai.errors import Interrupted, UserError
 
 log = logging.getLogger(__name__)
 
@@ -33,11 +34,15 @@ def train(run: RunConfig) -> float:
     from lai import assembly, report
     from lai.callbacks.export import ExportModel
     from lai.data.prepare import prepare_corpus
+    from lai.export.checkpoint import read_checkpoint
 
     assembly.choose_device(run)
-    assembly.model_config(run.model, run.data.vocab_size)  # an impossible shape is told before any data is read
     output_dir = Path(run.output_dir)
     export = ExportModel(run.export.path or output_dir / f"lai-{run.model.name}.bin", run.export.dtype)
+    check_files(run, export.path)
+    if run.ckpt_path is not None:
+        read_checkpoint(run.ckpt_path)
+    assembly.model_config(run.model, run.data.vocab_size)  # an impossible shape is told before any data is read
     trainer = assembly.build_trainer(run, export)
     corpus = prepare_corpus(run.data)
     seed_everything(run.seed, verbose=False)
@@ -56,7 +61,10 @@ def _run(composed: DictConfig) -> float:
     run = load_run_config(composed)
     if run.export.path is None and not _in_sweep():
         run.export.path = f"models/lai-{run.model.name}.bin"
-    OmegaConf.save(OmegaConf.create(asdict(run)), Path(run.output_dir) / "config.yaml")
+    if int(os.environ.get("LOCAL_RANK", "0")) == 0:
+        OmegaConf.save(OmegaConf.create(asdict(run)), Path(run.output_dir) / "config.yaml")
+    else:  # the first of several processes speaks for all
+        logging.getLogger("lai").setLevel(logging.WARNING)
     return train(run)
 
 
@@ -86,9 +94,12 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come here instead of Hydra's own several lines
     try:
         _hydra_main()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("interrupted", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(stop.status if isinstance(stop, Interrupted) else 130)
+    except BrokenPipeError:  # `… --help | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except Exception as error:
         from lai.overrides import explain
 

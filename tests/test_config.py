@@ -105,6 +105,8 @@ def test_accelerator_decides_the_device_where_device_is_auto():
         ("data.val_fraction=1.5", "data.val_fraction is 1.5"),
         ("schedule.name=lineer", "did you mean linear?"),
         ("export.dtype=f8", "export.dtype is 'f8'"),
+        ("trainer.max_epochs=-1", "the run has no end"),
+        ("device.threads=0", "device.threads is 0"),
         ("data.seq_len=4096", "model.max_seq_len, 512"),
         ("trainer.accelerator=tpux", "trainer.accelerator=tpux"),
         ("+callbacks.mine._target_=no.such.Thing", "callbacks.mine._target_"),
@@ -113,6 +115,11 @@ def test_accelerator_decides_the_device_where_device_is_auto():
 )
 def test_a_mistake_is_one_line_that_names_the_key(override, words):
     assert words in mistake(override)
+
+
+def test_a_run_needs_neither_loggers_nor_callbacks():
+    run = load_run_config(composed(OUTPUT, "~logger", "~callbacks"))
+    assert (run.logger, run.callbacks) == ({}, {})
 
 
 def test_a_batch_that_mps_computes_wrongly_is_refused():

@@ -123,19 +123,24 @@ def test_early_stopping_exports_the_best_weights(tmp_path, compose_run, text_fil
     assert loss == pytest.approx(min(found), abs=1e-4)
 
 
-def test_a_run_goes_on_from_a_checkpoint(tmp_path, compose_run, text_file):
-    straight = compose_run(f"data.path={text_file}", "trainer.max_epochs=4", "schedule=constant")
-    expected = train(straight)
-    first = compose_run(f"data.path={text_file}", "trainer.max_epochs=2", "schedule=constant")
-    first.output_dir = first.trainer["default_root_dir"] = str(tmp_path / "first")
-    first.callbacks["checkpoint"]["dirpath"] = str(tmp_path / "first" / "checkpoints")
-    train(first)
-    checkpoint = tmp_path / "first" / "checkpoints" / "last.ckpt"
-    second = compose_run(
-        f"data.path={text_file}", "trainer.max_epochs=4", "schedule=constant", f"ckpt_path={checkpoint}"
-    )
-    # The constant schedule warms up over a share of all steps, so only the first steps' rates differ.
-    assert train(second) == pytest.approx(expected, rel=0.05)
+@pytest.mark.parametrize("steps", [13, 22, 31], ids=["inside an epoch", "at its end", "in a later one"])
+def test_a_resumed_run_does_exactly_what_an_uninterrupted_one_does(tmp_path, compose_run, text_file, steps):
+    common = (f"data.path={text_file}", "trainer.max_epochs=3")
+    whole = compose_run(*common)
+    whole.callbacks["every_step"] = {
+        "_target_": "lightning.pytorch.callbacks.ModelCheckpoint",
+        "dirpath": str(tmp_path / "steps"),
+        "filename": "{step}",
+        "every_n_train_steps": 1,
+        "save_top_k": -1,
+        "save_on_train_epoch_end": False,
+    }
+    expected = train(whole)
+    assert torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["global_step"] == 3 * 22
+    (tmp_path / "run").rename(tmp_path / "whole")
+    resumed = compose_run(*common, f"ckpt_path={tmp_path / 'steps' / f'step={steps}.ckpt'}".replace("step=", "step\\="))
+    assert train(resumed) == expected
+    assert torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["global_step"] == 3 * 22
 
 
 def test_a_checkpoint_of_another_model_is_refused(tmp_path, compose_run, text_file):
@@ -147,6 +152,38 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path, compose_run, text_fi
         train(compose_run(f"data.path={text_file}", "ckpt_path=no/such.ckpt"))
     with pytest.raises(UserError, match="nothing left to train"):
         train(compose_run(f"data.path={text_file}", "trainer.max_steps=1", f"ckpt_path={checkpoint}"))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["export.path=."], "is a folder"),
+        (["export.path=text.txt/model.bin"], "cannot be written"),
+        (["ckpt_path=no.ckpt"], "no such file"),
+        (["ckpt_path={text}"], "not a whole checkpoint"),
+        (["data.vocab_path=no.bin"], "no such file"),
+        (["export.dtype=q4_0", "model.dim=36", "model.n_heads=2"], "multiples of 32"),
+        (["data.path=2024"], "data.path is 2024"),
+        (["data.path="], "data.path is empty"),
+        (["seed=99999999999999"], "seed is 99999999999999"),
+        (["trainer.val_check_interval=100000"], "val_check_interval"),
+        (["trainer.max_steps=0"], "trainer.max_steps is 0"),
+        (["optimizer.lr=1e9", "trainer.gradient_clip_val=null"], "diverged"),
+    ],
+)
+def test_a_mistake_is_told_as_such(tmp_path, compose_run, text_file, monkeypatch, overrides, words):
+    monkeypatch.chdir(tmp_path)
+    given = [override.format(text=text_file) for override in overrides]
+    with pytest.raises(UserError, match=words) as raised:
+        train(compose_run(f"data.path={text_file}", "trainer.max_epochs=2", *given))
+    assert "\n" not in str(raised.value)
+
+
+def test_metrics_of_an_earlier_run_in_the_same_folder_are_kept(tmp_path, compose_run, text_file):
+    for _ in range(3):
+        train(compose_run(f"data.path={text_file}", "trainer.max_steps=1", "trainer.log_every_n_steps=1"))
+    names = sorted(path.name for path in (tmp_path / "run").glob("metrics*.csv"))
+    assert names == ["metrics-1.csv", "metrics-2.csv", "metrics.csv"]
 
 
 def test_the_command_prints_what_a_person_needs(tmp_path, text_file):

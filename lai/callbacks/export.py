@@ -35,7 +35,13 @@ class ExportModel(Callback):
 
     def on_validation_end(self, trainer: lightning.Trainer, *_: Any) -> None:
         found = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
-        if not trainer.sanity_checking and found["val/loss"] < self.metrics.get("val/loss", math.inf):
+        if trainer.sanity_checking or "val/loss" not in found:
+            return
+        if not math.isfinite(found["val/loss"]):
+            raise UserError(
+                f"val/loss is {found['val/loss']} at step {trainer.global_step}: training diverged; lower optimizer.lr"
+            )
+        if found["val/loss"] < self.metrics.get("val/loss", math.inf):
             self.metrics = found
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
@@ -58,8 +64,9 @@ class ExportModel(Callback):
         best = self._best_checkpoint(trainer)
         if best is not None:
             _, _, weights = read_checkpoint(best.best_model_path)
-            if float(best.best_model_score or math.inf) < self.metrics["val/loss"]:  # from before a resumed run
-                self.metrics = {"val/loss": float(best.best_model_score or math.nan)}
+            score = best.best_model_score
+            if score is not None and float(score) < self.metrics["val/loss"]:  # from before the run was resumed
+                self.metrics = {"val/loss": float(score)}
         self.report = export_model(self.path, pl_module.config, weights, vocab, self.dtype)
         log.debug("exported %s", self.report)
 

@@ -48,11 +48,21 @@ class CorpusDataModule(lightning.LightningDataModule):
         self._files = {"train": train, "val": val}
         self._seq_len, self._batch_size, self._seed = seq_len, batch_size, seed
         self._drop_last = drop_last
+        self._start = (0, 0)  # the epoch and batch to go on with
         self._loading: dict[str, Any] = {
             "num_workers": num_workers,
             "pin_memory": pin_memory,
             "persistent_workers": num_workers > 0,
         }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where training stands, for checkpoints: the epoch, and how many of its batches are done."""
+        assert self.trainer is not None
+        done: int = self.trainer.fit_loop.epoch_loop.batch_progress.current.processed  # type: ignore[attr-defined]
+        return {"epoch": self.trainer.current_epoch, "batch": done}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._start = (state_dict["epoch"], state_dict["batch"])
 
     def train_dataloader(self) -> Batches:
         """Packed rows, shuffled anew every epoch."""
@@ -80,6 +90,8 @@ class CorpusDataModule(lightning.LightningDataModule):
             repeat=repeat,
             drop_last=drop_last,
         )
+        if repeat:
+            sampler.start_at(*self._start)
         dataset = PackedDataset(file, self._seq_len)
         return DataLoader(dataset, sampler=sampler, batch_size=None, **self._loading)
 

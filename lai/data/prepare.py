@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _VOCAB_VERSION = 1
-_TEXT_VERSION = 1
+_HUB_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -58,16 +58,20 @@ def _paths(data: "DataSettings", cache: Path) -> Any:
 
 
 def _synthetic_file(settings: Mapping[str, Any], cache: Path) -> Path:
-    from lai.data.synthetic import SyntheticConfig, generate
+    from lai.data import synthetic
 
     given = {key: value for key, value in settings.items() if value is not None}
-    path = cache / f"synthetic-{fingerprint({'settings': given, 'version': _TEXT_VERSION})}.txt"
+    generator = Path(synthetic.__file__).parent  # its code and its word lists, which decide what is written
+    made_by = [
+        (file.name, file_digest(file)) for file in sorted(generator.rglob("*")) if file.suffix in (".py", ".txt")
+    ]
+    path = cache / f"synthetic-{fingerprint({'settings': given, 'made by': made_by})}.txt"
 
     def build(target: Path) -> dict[str, Any]:
         log.info("generating text")
         count = 0
         with atomic_write(target) as file:
-            for example in generate(SyntheticConfig(**given)):
+            for example in synthetic.generate(synthetic.SyntheticConfig(**given)):
                 file.write(render(example.document) + b"\n")
                 count += 1
         return {"documents": count}
@@ -79,7 +83,7 @@ def _synthetic_file(settings: Mapping[str, Any], cache: Path) -> Path:
 def _hub_file(settings: Mapping[str, Any], cache: Path) -> Path:
     from lai.data.hub import save_hub_documents
 
-    path = cache / f"hub-{fingerprint({'settings': settings, 'version': _TEXT_VERSION})}.jsonl.gz"
+    path = cache / f"hub-{fingerprint({'settings': settings, 'version': _HUB_VERSION})}.jsonl.gz"
     cached_file(path, lambda target: save_hub_documents(target, **settings))
     return path
 

@@ -25,8 +25,7 @@ def read_checkpoint(path: Path | str) -> tuple[ModelConfig, Vocab, dict[str, Ten
     except OSError as error:
         raise UserError(f"cannot read the checkpoint {path}: {error.strerror}") from None
     except Exception as error:  # what bytes that are no checkpoint make the unpickler raise has no common class
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise UserError(f"{path} is not a whole checkpoint of lai.train: {reason}") from None
+        raise UserError(f"{path} is not a whole checkpoint of lai.train ({type(error).__name__})") from None
     saved = checkpoint.get("lai") if isinstance(checkpoint, dict) else None
     if not isinstance(saved, dict) or not {"config", "vocab"} <= saved.keys():
         raise UserError(f"{path} is not a checkpoint of lai.train: it carries no config and vocabulary")

@@ -9,11 +9,13 @@ from torch import Tensor
 
 from lai.data.vocab import Vocab
 from lai.errors import UserError
+from lai.export import quantize
 from lai.export.model_file import ModelFile, read_model, write_model
+from lai.files import sync_directory
 from lai.model.transformer import ModelConfig, Transformer
 
-TOLERANCE = {"f32": 1e-5, "f16": 2e-2, "q8_0": 1e-1, "q4_0": 1.0}
-"""The largest difference of a logit, as a share of the largest logit; quantised weights are meant to differ."""
+TOLERANCE = 1e-5
+"""The largest difference of a logit, as a share of the largest logit."""
 
 
 @dataclass(frozen=True)
@@ -39,19 +41,36 @@ class ExportReport:
 def export_model(
     path: Path | str, config: ModelConfig, weights: Mapping[str, Tensor], vocab: Vocab, dtype: str = "f32"
 ) -> ExportReport:
-    """Write a model file, read it back and compare its logits with the network's.
+    """Write a model file that computes what the network does: it gets its name only when, read back, it did so.
 
     Raises:
         UserError: the weights cannot be written, or what was read back computes something else.
     """
-    write_model(path, config, weights, vocab, dtype)
+    path = Path(path)
+    unverified = path.with_name(f".{path.name}.unverified")
+    try:
+        write_model(unverified, config, weights, vocab, dtype)
+        difference = _difference(_stored_network(config, weights, dtype), read_model(unverified))
+        if not difference <= TOLERANCE:
+            raise UserError(f"{path} is not written: read back, its logits differ by {difference:.1e} of the largest")
+        unverified.replace(path)
+    finally:
+        unverified.unlink(missing_ok=True)
+    sync_directory(path.parent)
+    parameters, _ = config.parameter_counts()
+    return ExportReport(path, config, parameters, path.stat().st_size, difference)
+
+
+def _stored_network(config: ModelConfig, weights: Mapping[str, Tensor], dtype: str) -> Transformer:
+    """The network with its matrices rounded as `dtype` stores them."""
     network = Transformer(config)
     network.load_state_dict(dict(weights))
-    difference = _difference(network.eval(), read_model(path))
-    if not difference <= TOLERANCE[dtype]:
-        raise UserError(f"{path} was written, but its logits differ by {difference:.1e} of the largest: do not use it")
-    parameters, _ = config.parameter_counts()
-    return ExportReport(Path(path), config, parameters, Path(path).stat().st_size, difference)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.ndim == 2:
+                rounded = quantize.decode(quantize.encode(parameter.numpy(), dtype), tuple(parameter.shape), dtype)
+                parameter.copy_(torch.from_numpy(rounded))
+    return network.eval()
 
 
 @torch.inference_mode()

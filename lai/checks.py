@@ -1,0 +1,125 @@
+"""What the types of the schema do not say about the values of a run; each mistake is one line that names the key."""
+
+import difflib
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lai.errors import UserError
+
+if TYPE_CHECKING:
+    from lai.config import RunConfig
+
+_LARGEST_SEED = 2**32 - 1  # numpy's limit
+
+
+def check_values(run: "RunConfig") -> None:
+    """Check every value that a person can set.
+
+    Raises:
+        UserError: a value is out of its range, or two values contradict each other.
+    """
+    _check_choices(run)
+    _check_numbers(run)
+    _check_paths(run)
+    _check_length(run)
+    _check_batch(run)
+
+
+def _check_choices(run: "RunConfig") -> None:
+    for key, value, choices in (
+        ("data.source", run.data.source, ("synthetic", "files", "hub")),
+        ("schedule.name", run.schedule.name, ("linear", "cosine", "constant")),
+        ("optimizer.name", run.optimizer.name, ("adamw",)),
+        ("export.dtype", run.export.dtype, ("f32", "f16", "q8_0", "q4_0")),
+        ("model.activation", run.model.activation, ("silu", "gelu")),
+    ):
+        if value not in choices:
+            close = difflib.get_close_matches(value, choices, n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise UserError(f"{key} is {value!r}; it must be one of {', '.join(choices)}{hint}")
+    if run.export.dtype in ("q8_0", "q4_0") and (run.model.dim % 32 or run.model.hidden_dim % 32):
+        raise UserError(
+            f"export.dtype={run.export.dtype} needs model.dim and model.hidden_dim to be multiples of 32; they are "
+            f"{run.model.dim} and {run.model.hidden_dim}"
+        )
+
+
+def _check_numbers(run: "RunConfig") -> None:
+    optimizer, schedule = run.optimizer, run.schedule
+    threads = 1 if run.device.threads is None else run.device.threads
+    for key, value, valid, expected in (
+        ("data.val_fraction", run.data.val_fraction, 0 < run.data.val_fraction < 1, "between 0 and 1"),
+        ("data.batch_size", run.data.batch_size, run.data.batch_size >= 1, "at least 1"),
+        ("data.min_freq", run.data.min_freq, run.data.min_freq >= 1, "at least 1"),
+        ("device.threads", threads, threads >= 1, "at least 1"),
+        ("optimizer.lr", optimizer.lr, optimizer.lr > 0, "positive"),
+        ("optimizer.eps", optimizer.eps, optimizer.eps > 0, "positive"),
+        ("optimizer.beta1", optimizer.beta1, 0 < optimizer.beta1 < 1, "between 0 and 1"),
+        ("optimizer.beta2", optimizer.beta2, 0 < optimizer.beta2 < 1, "between 0 and 1"),
+        ("optimizer.weight_decay", optimizer.weight_decay, optimizer.weight_decay >= 0, "0 or more"),
+        ("schedule.warmup_fraction", schedule.warmup_fraction, 0 <= schedule.warmup_fraction <= 1, "from 0 to 1"),
+        ("schedule.final_fraction", schedule.final_fraction, 0 <= schedule.final_fraction <= 1, "from 0 to 1"),
+        ("seed", run.seed, 0 <= run.seed <= _LARGEST_SEED, f"from 0 to {_LARGEST_SEED}"),
+    ):
+        if not valid:
+            raise UserError(f"{key} is {value}; it must be {expected}")
+
+
+def _check_paths(run: "RunConfig") -> None:
+    if run.data.source == "files" and run.data.path is None:
+        raise UserError("data.path is missing; give it a file, a folder or a pattern: data.path=my.txt")
+    paths: Any = run.data.path
+    given = [] if paths is None else paths if isinstance(paths, list) else [paths]
+    if not all(isinstance(path, str) for path in given):
+        raise UserError(f"data.path is {paths!r}; it must be a path or a list of paths, numbers in quotes")
+    for key, values in (
+        ("data.path", given),
+        ("data.vocab_path", [run.data.vocab_path]),
+        ("data.cache_dir", [run.data.cache_dir]),
+        ("export.path", [run.export.path]),
+        ("ckpt_path", [run.ckpt_path]),
+    ):
+        if "" in values:
+            raise UserError(f"{key} is empty; give it a path, or leave it out")
+
+
+def check_files(run: "RunConfig", export_path: Path) -> None:
+    """Refuse a missing input and an output that could not be written, before anything is made with them.
+
+    Raises:
+        UserError: a file does not exist; the model file's path is a folder or cannot be written to.
+    """
+    for key, value in (("data.vocab_path", run.data.vocab_path), ("ckpt_path", run.ckpt_path)):
+        if value is not None and not Path(value).expanduser().is_file():
+            raise UserError(f"{key}={value}: there is no such file")
+    if export_path.is_dir():
+        raise UserError(f"export.path={export_path} is a folder; give it the name of a file")
+    existing = next(folder for folder in export_path.absolute().parents if folder.exists())
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise UserError(f"export.path={export_path} cannot be written: {error.strerror}") from None
+
+
+def _check_length(run: "RunConfig") -> None:
+    epochs, steps = run.trainer.get("max_epochs"), run.trainer.get("max_steps", -1)
+    for key, count in (("max_epochs", epochs), ("max_steps", steps)):
+        if count is not None and (count == 0 or count < -1):
+            raise UserError(f"trainer.{key} is {count}; it must be at least 1, or -1 for no limit")
+    if epochs == -1 and steps == -1 and not run.trainer.get("max_time"):
+        raise UserError("the run has no end; set trainer.max_epochs, trainer.max_steps or trainer.max_time")
+
+
+def _check_batch(run: "RunConfig") -> None:
+    seq_len = run.data.seq_len if run.data.seq_len is not None else run.model.max_seq_len
+    if not 1 <= seq_len <= run.model.max_seq_len:
+        raise UserError(f"data.seq_len is {seq_len}; it must be from 1 to model.max_seq_len, {run.model.max_seq_len}")
+    run.data.seq_len = seq_len
+    limit = run.device.max_batch_tokens
+    if limit is not None and run.data.batch_size * seq_len > limit:
+        raise UserError(
+            f"data.batch_size {run.data.batch_size} x data.seq_len {seq_len} is more than the {limit} tokens that "
+            f"device={run.device.name} computes rightly; lower one and raise trainer.accumulate_grad_batches"
+        )
