@@ -26,6 +26,8 @@ from lai.model.transformer import ModelConfig
 
 log = logging.getLogger(__name__)
 
+_THREADS = torch.get_num_threads()
+
 
 def choose_device(run: RunConfig) -> None:
     """Refuse an accelerator that this machine does not have, and set the number of threads."""
@@ -40,8 +42,7 @@ def choose_device(run: RunConfig) -> None:
             f"trainer.accelerator={accelerator}, but PyTorch finds no such device here; use trainer.accelerator=cpu "
             "or leave it out"
         )
-    if run.device.threads is not None:
-        torch.set_num_threads(run.device.threads)
+    torch.set_num_threads(run.device.threads or _THREADS)  # an earlier job of a sweep may have set another number
 
 
 def model_config(settings: ModelSettings, vocab_size: int) -> ModelConfig:
@@ -161,10 +162,11 @@ def fit(trainer: lightning.Trainer, module: LanguageModel, datamodule: CorpusDat
         if stop is not None and stop.checkpoint is not None:
             log.info("stopped at step %s; go on with ckpt_path=%s", f"{trainer.global_step:,}", stop.checkpoint)
         raise Interrupted(stop.received if stop else None) from None
+    except UserError:
+        raise
     except (MisconfigurationException, ValueError) as error:
-        if isinstance(error, UserError) or not (
-            isinstance(error, MisconfigurationException) or "val_check_interval" in str(error)
-        ):
+        # Lightning refuses settings with the one, but more batches between validations than there are with the other.
+        if isinstance(error, ValueError) and "val_check_interval" not in str(error):
             raise
         raise UserError(f"trainer: {str(error).strip().splitlines()[0]}") from error
 

@@ -48,7 +48,8 @@ def start(run: RunConfig, corpus: Corpus, module: LanguageModel, trainer: lightn
 def end(output_dir: Path, export: ExportModel) -> Iterator[str]:
     """What came out, where it lies and how to use it."""
     folder = output_dir.relative_to(Path.cwd()) if output_dir.is_relative_to(Path.cwd()) else output_dir
-    yield _row("result", "  ".join(f"{name} {value:.4f}" for name, value in export.metrics.items()))
+    found = "  ".join(f"{name} {value:.4f}" for name, value in export.metrics.items())
+    yield _row("result", found or "not validated")
     yield _row("run", f"{folder}: config.yaml, train.log, metrics.csv, checkpoints")
     if export.report is not None:
         yield _row("model file", str(export.report))

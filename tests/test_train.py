@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 import torch
@@ -221,25 +222,27 @@ def test_a_sweep_gives_a_folder_a_job_and_prepares_its_data_once(tmp_path, text_
     assert not (tmp_path / "models").exists()
 
 
-def test_ctrl_c_leaves_a_checkpoint_to_go_on_from(tmp_path, text_file):
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_leaves_a_checkpoint_to_go_on_from(tmp_path, text_file, number, status):
     run = [*TINY, f"data.path={text_file}", "schedule=constant"]
-    program = subprocess.Popen(
-        [sys.executable, "-m", "lai.train", *run, "trainer.max_epochs=100000"],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert program.stdout is not None
-    for line in program.stdout:
-        if line.startswith("epoch 3 "):
-            program.send_signal(signal.SIGINT)
-            break
-    output, error = program.communicate(timeout=120)
-    assert program.returncode == 130
+    screen = tmp_path / "screen.txt"
+    with screen.open("w") as output:
+        program = subprocess.Popen(
+            [sys.executable, "-m", "lai.train", *run, "trainer.max_epochs=100000"],
+            cwd=tmp_path,
+            stdout=output,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        while "\nepoch 3 " not in screen.read_text():
+            assert program.poll() is None, screen.read_text()
+            time.sleep(0.1)
+        program.send_signal(number)
+        _, error = program.communicate(timeout=120)
+    assert program.returncode == status
     assert error.strip() == "interrupted"
     (checkpoint,) = tmp_path.glob("outputs/*-*-*/*-*-*/checkpoints/last.ckpt")
-    assert str(checkpoint) in output
+    assert str(checkpoint) in screen.read_text()
     assert not (tmp_path / "models").exists()
     done = lai_train(*run, f"ckpt_path={checkpoint}", "trainer.max_epochs=10", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

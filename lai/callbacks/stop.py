@@ -23,7 +23,8 @@ class StopBetweenBatches(Callback):
         self.checkpoint: Path | None = None
         self._handlers: dict[int, Any] = {}
 
-    def on_fit_start(self, trainer: lightning.Trainer, *_: Any) -> None:
+    def on_train_start(self, *_: Any) -> None:
+        # Later than Lightning, whose own handler for SIGTERM would end training without a word.
         if threading.current_thread() is threading.main_thread():
             self._handlers = {number: signal.signal(number, self._note) for number in _SIGNALS}
 
