@@ -1,7 +1,7 @@
 """The config: every file composes, and every mistake is one line that names the key and the nearest valid one."""
 
 import pytest
-from conftest import composed
+from runs import composed
 
 from lai.config import CONF_DIR, flatten, load_run_config
 from lai.overrides import explain

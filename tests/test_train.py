@@ -10,8 +10,8 @@ import time
 
 import pytest
 import torch
-from conftest import TINY, example_lines
 from lightning.pytorch.callbacks import Callback
+from runs import TINY, example_lines
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lai import assembly
