@@ -146,7 +146,9 @@ def _instantiate(key: str, node: dict[str, Any], **runtime: Any) -> Any:
         raise UserError(f"{key}: {str(cause).strip().splitlines()[0]}") from error
 
 
-def fit(trainer: lightning.Trainer, module: LanguageModel, datamodule: CorpusDataModule, ckpt_path: str | None) -> None:
+def fit(
+    trainer: lightning.Trainer, module: LanguageModel, datamodule: CorpusDataModule, ckpt_path: Path | None
+) -> None:
     """Train, from `ckpt_path` on where one is given.
 
     Raises:

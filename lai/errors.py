@@ -21,10 +21,7 @@ def run_program(main: Callable[[], int | None]) -> None:
     """Run a command-line program: exit with its status, or print what went wrong as one line and exit with 2."""
     try:
         sys.exit(main())
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except OSError as error:
+    except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:

@@ -38,10 +38,12 @@ def train(run: RunConfig) -> float:
 
     assembly.choose_device(run)
     output_dir = Path(run.output_dir)
-    export = ExportModel(run.export.path or output_dir / f"lai-{run.model.name}.bin", run.export.dtype)
-    check_files(run, export.path)
-    if run.ckpt_path is not None:
-        read_checkpoint(run.ckpt_path)
+    export_path = Path(run.export.path or output_dir / f"lai-{run.model.name}.bin").expanduser()
+    export = ExportModel(export_path, run.export.dtype)
+    check_files(run, export_path)
+    ckpt_path = None if run.ckpt_path is None else Path(run.ckpt_path).expanduser()
+    if ckpt_path is not None:
+        read_checkpoint(ckpt_path)
     assembly.model_config(run.model, run.data.vocab_size)  # an impossible shape is told before any data is read
     trainer = assembly.build_trainer(run, export)
     corpus = prepare_corpus(run.data)
@@ -50,7 +52,7 @@ def train(run: RunConfig) -> float:
     datamodule = assembly.build_datamodule(run, corpus)
     for line in report.start(run, corpus, module, trainer):
         log.info(line)
-    assembly.fit(trainer, module, datamodule, run.ckpt_path)
+    assembly.fit(trainer, module, datamodule, ckpt_path)
     assembly.log_hyperparameters(trainer, run, export.metrics)
     for line in report.end(output_dir, export):
         log.info(line)
@@ -76,14 +78,14 @@ def _in_sweep() -> bool:
 def _hydra_main(composed: DictConfig) -> float:
     try:
         return _run(composed)
-    except UserError as error:
+    except (UserError, OSError) as error:
         # Hydra would put a line of its own before ours; a sweeper, though, has to see the exception.
         if _in_sweep():
             raise
         sys.exit(_tell(error))
 
 
-def _tell(error: UserError) -> int:
+def _tell(error: UserError | OSError) -> int:
     print(f"error: {error}", file=sys.stderr)
     return 2
 

@@ -2,14 +2,13 @@
 
 import argparse
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from lai.data.corpus import CorpusCounts, find_files, read_documents
+from lai.data.corpus import CorpusCounts, find_files
+from lai.data.prepare import contents
 from lai.data.vocab_training import TrainingReport, train_vocab
 from lai.errors import UserError, run_program
 
@@ -33,18 +32,6 @@ def main() -> int:
     console.print(f"Written to {options.output}, sha256 {vocab.fingerprint[:16]}…", markup=False)
     console.print(f"Train with it:  python -m lai.train data.vocab_path={options.output}", markup=False)
     return 0
-
-
-def contents(files: list[Path], counts: CorpusCounts) -> Iterator[bytes]:
-    """What is said in the files' documents, without markup, with a progress bar while it is read."""
-    columns = (TextColumn("reading"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("reading", total=sum(file.stat().st_size for file in files))
-        for document in read_documents(files, counts):
-            for turn in document:
-                yield turn.content
-            progress.update(task, completed=counts.bytes_read)
 
 
 def summary(counts: CorpusCounts, report: TrainingReport, n_tokens: int, min_freq: int, seconds: float) -> Table:

@@ -57,8 +57,8 @@ class ExportModel(Callback):
             return
         if not self.trained:
             raise UserError(
-                f"{trainer.ckpt_path} has nothing left to train up to max_epochs {trainer.max_epochs} and max_steps "
-                f"{trainer.max_steps}; raise trainer.max_epochs or trainer.max_steps"
+                f"{trainer.ckpt_path or 'this run'} has nothing left to train up to max_epochs {trainer.max_epochs} "
+                f"and max_steps {trainer.max_steps}; raise trainer.max_epochs or trainer.max_steps"
             )
         vocab = Vocab.from_bytes(pl_module.vocab)
         best = self._best_checkpoint(trainer)

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lai.data.cache import cached_file, fingerprint
-from lai.data.corpus import find_files, read_documents
+from lai.data.corpus import CorpusCounts, find_files, read_documents
 from lai.data.markup import render
+from lai.data.progress import progress
 from lai.data.shards import Shards, prepare_shards
 from lai.data.vocab import Vocab
 from lai.errors import UserError
@@ -99,15 +100,20 @@ def _trained_vocab(data: "DataSettings", files: list[Path], cache: Path) -> Path
 
     def build(target: Path) -> dict[str, Any]:
         log.info("building a vocabulary of up to %s tokens", f"{data.vocab_size:,}")
-        Vocab.train(contents(files), data.vocab_size, data.min_freq).save(target)
+        Vocab.train(contents(files, CorpusCounts()), data.vocab_size, data.min_freq).save(target)
         return {}
 
     cached_file(path, build)
     return path
 
 
-def contents(files: list[Path]) -> Iterator[bytes]:
-    """What is said in all documents, without markup: the text that a vocabulary is trained on."""
-    for document in read_documents(files):
-        for turn in document:
-            yield turn.content
+def contents(files: list[Path], counts: CorpusCounts) -> Iterator[bytes]:
+    """What is said in all documents, without markup: the text that a vocabulary is trained on; shows its progress."""
+    shown = 0
+    with progress("reading the text", sum(file.stat().st_size for file in files)) as show:
+        for document in read_documents(files, counts):
+            for turn in document:
+                yield turn.content
+            if counts.bytes_read != shown:
+                shown = counts.bytes_read
+                show(shown)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lai.data.markup import Document, Role
+from lai.data.markup import ROLES, Document
 from lai.data.vocab import Vocab
 
 
@@ -89,8 +89,7 @@ def encode_documents(documents: Sequence[Document], vocab: Vocab) -> tuple[NDArr
         return np.array([token], np.uint32)
 
     bos, eos = control(Vocab.BOS), control(Vocab.EOS)
-    roles: tuple[Role, ...] = ("system", "user", "assistant")
-    tags = {role: [control(vocab.tag_id(tag % role.encode())) for tag in (b"<%b>", b"</%b>")] for role in roles}
+    tags = {role: [control(vocab.tag_id(tag % role.encode())) for tag in (b"<%b>", b"</%b>")] for role in ROLES}
     contents = iter(vocab.encode_batch([turn.content for document in documents for turn in document]))
     pieces: list[Any] = []
     ends = []

@@ -2,7 +2,6 @@ import hashlib
 import pickle
 import random
 import struct
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +12,6 @@ from lai.data import bpe
 from lai.data.markup import CHAT_TAGS
 from lai.errors import UserError
 
-SHARED = Path(__file__).parents[2] / ".." / "shared" / "data"
 PREFIXES = {tag[:length] for tag in CHAT_TAGS for length in range(2, len(tag))}
 MARKUP = {*CHAT_TAGS, *PREFIXES}
 WORDS = """
@@ -68,10 +66,9 @@ def test_many_new_words_at_once_encode_by_the_three_steps(vocab, without):
         assert ids.tolist() == naive(text)
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the real texts are not beside this checkout")
 @pytest.mark.parametrize("name", ["mono.en.txt", "mono.hu.txt", "parallel.tsv", "stories.hu.txt"])
-def test_real_lines_encode_by_the_three_steps(name):
-    with (SHARED / name).open("rb") as file:
+def test_real_lines_encode_by_the_three_steps(name, shared_data):
+    with (shared_data / name).open("rb") as file:
         lines = [file.readline().rstrip(b"\n") for _ in range(3000)]
     vocab = Vocab.train(lines[:2000], 2000)
     texts = [line[-120:] for line in lines]
