@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from lai.data.markup import TO_ENGLISH, TO_HUNGARIAN, Document, parse, render, split_key, translation_examples
-from lai.data.synthetic import TEMPLATES, Example, SyntheticConfig, entropy, generate, held_out_prompts
+from lai.data.synthetic import TEMPLATES, Example, SyntheticConfig, draw, entropy, generate, held_out_prompts
 from lai.data.synthetic.phrases import split_combinations
 from lai.data.synthetic.tasks import Grammar, say, tasks
 from lai.errors import UserError
@@ -63,7 +63,8 @@ def test_the_guides_numbers_make_25000_documents(documents: list[Example]) -> No
 
 def test_more_than_95_percent_are_unique(documents: list[Example]) -> None:
     assert len({example.document for example in documents}) / len(documents) > 0.95
-    longer = [example.document for example in documents if example.task != "small_talk"]
+    # Greetings are few, and so are the parts of sentences that are translated by themselves.
+    longer = [e.document for e in documents if e.task != "small_talk" and e.document[-1].content[-1:] in b".?!"]
     assert len(set(longer)) / len(longer) > 0.99
 
 
@@ -84,7 +85,7 @@ def test_a_seed_gives_the_same_documents_and_another_gives_others() -> None:
 def test_the_documents_are_the_same_on_every_platform() -> None:
     """A digest made once; it changes with the words or the grammar, and then only by a new number here."""
     text = b"\n".join(render(example.document) for example in generate(replace(SMALL, sentences=300, stories=100)))
-    assert hashlib.sha256(text).hexdigest() == "1c15cf09928b1638550695dc710a56ad60de283e29f473fd826867ad71ba1c93"
+    assert hashlib.sha256(text).hexdigest() == "6c0c6963e32519a40fab58fa97dbdb01d25d31a64b9bbcdbc5358ac86cc18fc3"
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +131,36 @@ def test_a_text_always_has_the_same_probability() -> None:
             other = seen.setdefault(example.document, example)
             assert example.log_prob == pytest.approx(other.log_prob) and example.task == other.task
     assert len(seen) < 0.95 * 50000
+
+
+def test_documents_are_drawn_with_their_probabilities(counted: dict[Document, float]) -> None:
+    drawn = list(draw(TINY, 20000, seed=3))
+    assert all(math.exp(example.log_prob) == pytest.approx(counted[example.document]) for example in drawn)
+    # The commonest document, a greeting, comes as often as it should.
+    document, p = max(counted.items(), key=lambda entry: entry[1])
+    often = sum(example.document == document for example in drawn)
+    assert often == pytest.approx(20000 * p, abs=5 * math.sqrt(20000 * p))
+    mean = -math.fsum(example.log_prob for example in drawn) / len(drawn)
+    assert mean == pytest.approx(entropy(TINY, sample=200).nats_per_document, rel=0.02)
+    assert drawn[:100] == list(draw(TINY, 100, seed=3)) != list(draw(TINY, 100, seed=4))
+
+
+def test_a_share_of_the_translations_are_parts_of_sentences() -> None:
+    """They name every noun, place and time alike often, and are translations of each other both ways."""
+    config = SyntheticConfig(sentences=0, stories=0, translations=6000, instructions=0, phrases=1.0)
+    pairs = {
+        (user.content.removeprefix(TO_HUNGARIAN).decode(), assistant.content.decode())
+        for user, assistant in (example.document for example in generate(config))
+        if user.content.startswith(TO_HUNGARIAN)
+    }
+    assert len({english for english, _ in pairs}) == len({hungarian for _, hungarian in pairs}) == len(pairs)
+    assert ("to the library", "a könyvtárba") in pairs and ("yesterday", "tegnap") in pairs
+    assert not any(english[-1] == "." or hungarian[-1] == "." for english, hungarian in pairs)
+    said = " ".join(english for english, _ in pairs)
+    lexicon = Grammar(config).phrases.lexicon
+    assert sum(noun.english in said for noun in lexicon.nouns) > 0.98 * len(lexicon.nouns)
+    sentences = sum(example.document[1].content.endswith(b".") for example in generate(replace(config, phrases=0.3)))
+    assert sentences / 12000 == pytest.approx(0.7, abs=0.02)
 
 
 def test_translations_are_functions_both_ways() -> None:
@@ -251,6 +282,15 @@ def test_every_word_of_held_out_prompts_is_in_the_training_text(lexicon: str) ->
     assert len(unknown) < 0.05 * len(prompts)
 
 
+def test_held_out_prompts_are_of_what_is_trained() -> None:
+    def kinds(**changes: Any) -> set[str]:
+        return {prompt.task for prompt in held_out_prompts(replace(SMALL, **changes), 40)}
+
+    assert kinds(instruction_mix={"translate": 1, "small_talk": 1}) == {"translation"}
+    assert kinds(translations=0, instruction_mix={"question": 1}) == {"question"}
+    assert kinds(translations=0, instructions=0) == set()
+
+
 def test_held_out_prompts_have_one_answer() -> None:
     answers: dict[bytes, bytes] = {}
     for prompt in held_out_prompts(SMALL, 2000):
@@ -281,7 +321,7 @@ def test_instruction_counts_add_up() -> None:
     [
         ("sentences", -1), ("stories", 1.5), ("seed", -3), ("lexicon", "tiny"), ("lexicon", 5), ("held_out", 0.7),
         ("detail", 2), ("repetitions", 0), ("templates", ("sonnet",)), ("instruction_mix", {"rhyme": 1}),
-        ("templates", ()), ("translations", True),
+        ("templates", ()), ("translations", True), ("phrases", -0.1),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_one_line_that_names_the_key(key: str, value: Any) -> None:

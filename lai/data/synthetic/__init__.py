@@ -8,13 +8,13 @@ from two derivations, so probabilities of choices multiply and their entropies a
 
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from lai.data.markup import Document, render
 from lai.data.synthetic.clauses import LANGUAGES
 from lai.data.synthetic.config import INSTRUCTION_MIX, SyntheticConfig
-from lai.data.synthetic.grammar import Distribution, Random
+from lai.data.synthetic.grammar import Choice, Distribution, Random
 from lai.data.synthetic.questions import Question
 from lai.data.synthetic.sentences import TEMPLATES
 from lai.data.synthetic.tasks import Documents, Grammar, Task, tasks, turns
@@ -26,6 +26,7 @@ __all__ = [
     "Floor",
     "Prompt",
     "SyntheticConfig",
+    "draw",
     "entropy",
     "generate",
     "held_out_prompts",
@@ -86,6 +87,22 @@ def generate(config: SyntheticConfig) -> Iterator[Example]:
     return iter(examples)
 
 
+def draw(config: SyntheticConfig, count: int, seed: int) -> Iterator[Example]:
+    """Draw documents one by one, each with exactly its probability; `generate` counts them out by task instead.
+
+    The mean of -log_prob is an estimate of the entropy, and no model that knows no more than the generator has, on
+    average, a smaller loss on these documents.
+    """
+    source = random.Random(f"draw {seed}").random
+    parts = tasks(config)
+    kinds = Choice(parts, [task.total for task in parts])
+    for _ in range(count):
+        task, share = kinds.sample(source)
+        documents, log_prob = task.draws.sample(source)
+        document = documents[int(source() * len(documents))]
+        yield Example(document, task.name, share - math.log(len(documents)) + log_prob)
+
+
 def entropy(config: SyntheticConfig, sample: int = 20000) -> Floor:
     """The floor: entropy as an exact sum, mean length from `sample` documents or so, in the shares of the tasks."""
     source = random.Random(config.seed).random
@@ -119,18 +136,23 @@ def _shuffle(examples: list[Example], source: Random) -> None:
 
 
 def held_out_prompts(config: SyntheticConfig, limit: int) -> list[Prompt]:
-    """At most `limit` different prompts about held-out word combinations, the four kinds in turn.
+    """At most `limit` different prompts about held-out word combinations, of what the text trains, the kinds in turn.
 
     They depend on the seed, but which combinations are held out does not: data of all seeds leave out the same ones.
     """
     source = random.Random(config.seed).random
     grammar = Grammar(config)
-    translations = grammar.translations(held=True)
-    questions = grammar.questions(held=True)
+    draws: list[Callable[[], list[Prompt]]] = []
+    if config.translations or config.instruction_count("translate"):
+        translations = grammar.translations(held=True)
+        draws.append(lambda: _translation_prompts(translations, source))
+    if config.instruction_count("question"):
+        questions = grammar.questions(held=True)
+        draws.append(lambda: _question_prompts(questions, source))
     found: dict[Prompt, None] = {}
     # A small lexicon may have fewer prompts than asked for; drawing ends when nothing new comes.
     for _ in range(4 * limit + 100):
-        for prompt in (*_translation_prompts(translations, source), *_question_prompts(questions, source)):
+        for prompt in (prompt for draw_prompts in draws for prompt in draw_prompts()):
             found.setdefault(prompt)
         if len(found) >= limit:
             break

@@ -11,8 +11,8 @@ SMALL_LEXICON = 120
 SMALL_TEMPLATES = ("transitive", "located", "motion", "description")
 
 INSTRUCTION_MIX: dict[str, int] = {
-    "translate": 20,
-    "question": 34,
+    "translate": 34,
+    "question": 20,
     "story_question": 10,
     "summary": 10,
     "continuation": 8,
@@ -35,6 +35,7 @@ class SyntheticConfig:
         templates: the kinds of sentences, of `TEMPLATES`; None takes all, or a few with the small lexicon.
         instruction_mix: weights of the kinds of instructions, of `INSTRUCTION_MIX`; a missing one is 0.
         detail: how often sentences have optional parts (adjectives, times, places, negation), from 0, never, to 1.
+        phrases: the share of translations that are not a sentence but a part of one (lai.data.synthetic.parts).
         repetitions: how many times each translation pair is written.
         held_out: the share of word combinations that are never generated, at most a half.
 
@@ -51,6 +52,7 @@ class SyntheticConfig:
     templates: tuple[str, ...] | None = None
     instruction_mix: Mapping[str, int] = field(default_factory=lambda: dict(INSTRUCTION_MIX))
     detail: float = 1.0
+    phrases: float = 0.2
     repetitions: int = 1
     held_out: float = 0.1
 
@@ -58,7 +60,9 @@ class SyntheticConfig:
         for key in ("sentences", "stories", "translations", "instructions", "seed"):
             self._check_whole(key, getattr(self, key), 0)
         self._check_whole("repetitions", self.repetitions, 1)
-        self._check(isinstance(self.detail, float | int) and 0 <= self.detail <= 1, "detail", "from 0 to 1")
+        for key in ("detail", "phrases"):
+            value = getattr(self, key)
+            self._check(isinstance(value, float | int) and 0 <= value <= 1, key, "from 0 to 1")
         self._check(isinstance(self.held_out, float | int) and 0 <= self.held_out <= 0.5, "held_out", "from 0 to 0.5")
         if self.lexicon not in ("full", "small"):
             self._check(
@@ -77,6 +81,11 @@ class SyntheticConfig:
                 "instruction_mix gives every kind of instruction 0; give one a weight, or set instructions=0"
             )
 
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> "SyntheticConfig":
+        """From a mapping of these names; a value of None takes the default."""
+        return cls(**{key: value for key, value in settings.items() if value is not None})
+
     def _check(self, right: bool, key: str, expected: str, value: Any = None) -> None:
         if not right:
             value = getattr(self, key) if value is None else value
@@ -90,6 +99,12 @@ class SyntheticConfig:
         unknown = [name for name in given if name not in known]
         if unknown or (not given and key == "templates"):
             raise UserError(f"{key} has {unknown or 'nothing'}; it takes any of {', '.join(known)}")
+
+    @property
+    def documents(self) -> int:
+        """How many documents there are in all."""
+        pairs = self.translations * self.repetitions
+        return self.sentences + self.stories + 2 * (pairs + self.instructions)
 
     @property
     def lexicon_size(self) -> int | None:

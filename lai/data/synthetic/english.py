@@ -19,9 +19,14 @@ def indefinite_article(next_word: str) -> str:
     return "an" if word[0] in _VOWELS else "a"
 
 
+def with_articles(text: str) -> str:
+    """Put the right article for every `a(n)`."""
+    return _ARTICLE.sub(lambda m: m[1] + indefinite_article(m[2])[1:] + " " + m[2], text)
+
+
 def finish(text: str) -> str:
     """Put the right article for every `a(n)`, and a capital letter at the start."""
-    text = _ARTICLE.sub(lambda m: m[1] + indefinite_article(m[2])[1:] + " " + m[2], text)
+    text = with_articles(text)
     return text[0].upper() + text[1:]
 
 

@@ -41,9 +41,14 @@ def is_rounded(word: str) -> bool:
     return last in _ROUNDED
 
 
+def with_articles(text: str) -> str:
+    """Put the right article for every `a(z)`."""
+    return _ARTICLE.sub(lambda match: match[1] + ("z " if match[2].lower() in _VOWELS else " ") + match[2], text)
+
+
 def finish(text: str) -> str:
     """Put the right article for every `a(z)`, and a capital letter at the start."""
-    text = _ARTICLE.sub(lambda match: match[1] + ("z " if match[2].lower() in _VOWELS else " ") + match[2], text)
+    text = with_articles(text)
     return text[0].upper() + text[1:]
 
 

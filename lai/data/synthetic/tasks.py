@@ -1,15 +1,18 @@
 """The tasks: documents made of clauses, stories and questions, each a distribution with its share of the whole."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from lai.data.markup import Document, Turn, plain, translation_examples
 from lai.data.synthetic import in_english, in_hungarian
 from lai.data.synthetic.clauses import LANGUAGES, Clause, Language
 from lai.data.synthetic.config import SyntheticConfig
-from lai.data.synthetic.grammar import Choice, Distribution, joint
+from lai.data.synthetic.grammar import Choice, Distribution, joint, mixture
 from lai.data.synthetic.lexicon import load_lexicon
+from lai.data.synthetic.parts import parts, say_part
 from lai.data.synthetic.phrases import Phrases
 from lai.data.synthetic.questions import Question, questions
 from lai.data.synthetic.sentences import Sentences
@@ -17,6 +20,8 @@ from lai.data.synthetic.stories import Story, asked_stories, stories
 from lai.errors import UserError
 
 _SMALL_TALK = Path(__file__).parent / "texts" / "small_talk.txt"
+
+T = TypeVar("T")
 
 Documents = tuple[Document, ...]
 """What one draw gives: a document, or both directions of a translation."""
@@ -69,11 +74,16 @@ class Grammar:
         self.phrases = Phrases(load_lexicon(config.lexicon_size), config.held_out, config.detail)
         self.sentences = Sentences(self.phrases, config.chosen_templates)
         self.clauses = self.sentences.clauses()
+        self._percent_of_parts = round(100 * config.phrases)
 
     def translations(self, held: bool = False) -> Distribution[Documents]:
-        """Both directions of a translation."""
+        """Both directions of a translation; a held-out one is always of a sentence."""
         clauses = self.sentences.clauses(held=True) if held else self.clauses
-        return clauses.map(lambda clause: translation_examples(say(clause, "en").encode(), say(clause, "hu").encode()))
+        sentences = clauses.map(lambda clause: _translation(clause, say))
+        if held:
+            return sentences
+        of_parts = parts(self.phrases).map(lambda part: _translation(part, say_part))
+        return mixture([(sentences, 100 - self._percent_of_parts), (of_parts, self._percent_of_parts)])
 
     def questions(self, held: bool = False) -> Distribution[Question]:
         """Questions about two facts."""
@@ -133,6 +143,10 @@ def small_talk() -> Distribution[Documents]:
     """Greetings and the like, in both languages; each has one answer."""
     rows = [line.split(" | ") for line in _SMALL_TALK.read_text(encoding="utf-8").splitlines() if line[0] != "#"]
     return Choice([(turns(user, assistant),) for _, user, assistant in rows], [int(weight) for weight, *_ in rows])
+
+
+def _translation(what: T, speak: Callable[[T, Language], str]) -> Documents:
+    return translation_examples(speak(what, "en").encode(), speak(what, "hu").encode())
 
 
 def _request(language: Language, drawn: tuple[str, Clause]) -> Documents:
