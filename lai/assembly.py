@@ -19,7 +19,6 @@ from lai.callbacks.stop import StopBetweenBatches
 from lai.config import ModelSettings, RunConfig, flatten
 from lai.data.datamodule import CorpusDataModule
 from lai.data.prepare import Corpus
-from lai.data.vocab import Vocab
 from lai.errors import Interrupted, UserError
 from lai.model.module import LanguageModel, TrainingSettings
 from lai.model.transformer import ModelConfig
@@ -69,7 +68,7 @@ def model_config(settings: ModelSettings, vocab_size: int) -> ModelConfig:
         raise UserError(str(error)) from None
 
 
-def build_module(run: RunConfig, config: ModelConfig, vocab: Vocab) -> LanguageModel:
+def build_module(run: RunConfig, config: ModelConfig, corpus: Corpus) -> LanguageModel:
     """The LightningModule, compiled in place where the device's settings say so."""
     settings = TrainingSettings(
         lr=run.optimizer.lr,
@@ -81,7 +80,9 @@ def build_module(run: RunConfig, config: ModelConfig, vocab: Vocab) -> LanguageM
         warmup_fraction=run.schedule.warmup_fraction,
         final_fraction=run.schedule.final_fraction,
     )
-    module = LanguageModel(config, vocab.to_bytes(), torch.from_numpy(vocab.byte_lengths.copy()), settings)
+    vocab, floor = corpus.vocab, corpus.floor
+    references = {"val/loss_floor": floor.loss, "val/bpb_floor": floor.bpb} if floor else {}
+    module = LanguageModel(config, vocab.to_bytes(), torch.from_numpy(vocab.byte_lengths.copy()), settings, references)
     if run.device.compile:
         module.model.compile()  # in place: the names in checkpoints stay as they are
     return module

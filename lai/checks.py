@@ -69,12 +69,13 @@ def _check_numbers(run: "RunConfig") -> None:
 def _check_paths(run: "RunConfig") -> None:
     if run.data.source == "files" and run.data.path is None:
         raise UserError("data.path is missing; give it a file, a folder or a pattern: data.path=my.txt")
-    paths: Any = run.data.path
-    given = [] if paths is None else paths if isinstance(paths, list) else [paths]
-    if not all(isinstance(path, str) for path in given):
-        raise UserError(f"data.path is {paths!r}; it must be a path or a list of paths, numbers in quotes")
+    given: dict[str, list[Any]] = {}
+    for key, paths in (("data.path", run.data.path), ("data.val_path", run.data.val_path)):
+        given[key] = [] if paths is None else paths if isinstance(paths, list) else [paths]
+        if not all(isinstance(path, str) for path in given[key]):
+            raise UserError(f"{key} is {paths!r}; it must be a path or a list of paths, numbers in quotes")
     for key, values in (
-        ("data.path", given),
+        *given.items(),
         ("data.vocab_path", [run.data.vocab_path]),
         ("data.cache_dir", [run.data.cache_dir]),
         ("export.path", [run.export.path]),

@@ -5,11 +5,12 @@ This file and train.py are the only ones that know OmegaConf; everything behind 
 
 import difflib
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+from hydra import compose, initialize_config_dir
 from hydra.utils import get_class
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import (
@@ -72,20 +73,26 @@ class SyntheticSettings:
     templates: list[str] | None = None
     instruction_mix: dict[str, int] | None = None
     detail: float = 1.0
+    phrases: float = 0.2
     repetitions: int = 1
     held_out: float = 0.1
 
 
 @dataclass
 class HubSettings:
-    """`data.hub`: which data set of a hub, and how a row becomes a document (lai.data.hub)."""
+    """`data.hub`: the known data sets by size (lai.data.known_sets), or one of your own (lai.data.hub.HubSource)."""
 
-    name: str = MISSING
+    size: str = MISSING
+    rows: dict[str, int] | None = None
+    name: str | None = None
     config: str | None = None
     split: str = MISSING
     revision: str | None = None
+    columns: dict[str, str] | None = None
+    clean: str | None = None
     template: str | None = None
     limit: int | None = None
+    streaming: bool = True
 
 
 @dataclass
@@ -94,6 +101,7 @@ class DataSettings:
 
     source: str = MISSING
     path: Any = None
+    val_path: Any = None
     vocab_path: str | None = None
     vocab_size: int = MISSING
     min_freq: int = MISSING
@@ -182,6 +190,24 @@ def load_run_config(composed: DictConfig) -> RunConfig:
     run = _to_objects(config)
     check_values(run)
     return run
+
+
+def compose_run(overrides: Sequence[str]) -> RunConfig:
+    """The run that `lai-train` does with these overrides.
+
+    Raises:
+        UserError: as `load_run_config`, or an override that Hydra refuses.
+    """
+    from lai.overrides import explain
+
+    try:
+        with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+            return load_run_config(compose("train", overrides=["output_dir=outputs", *overrides]))
+    except Exception as error:
+        mistake = explain(error, overrides)
+        if mistake is None:
+            raise
+        raise mistake from None
 
 
 def known_keys() -> list[str]:

@@ -1,7 +1,7 @@
 """The lines a person reads before and after training."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import lightning
@@ -10,6 +10,7 @@ import torch
 from lai.callbacks.export import ExportModel
 from lai.config import RunConfig
 from lai.data.prepare import Corpus
+from lai.data.quality import shares
 from lai.model.module import LanguageModel
 
 
@@ -19,12 +20,21 @@ def start(run: RunConfig, corpus: Corpus, module: LanguageModel, trainer: lightn
     train, val = stats.train, stats.val
     yield _row("data", f"{_names(corpus.files)}: {stats.documents:,} documents, {train.bytes + val.bytes:,} bytes")
     yield _row("", f"{stats.duplicates:,} exact duplicates; {stats.skipped:,} lines skipped, {stats.empty:,} empty")
-    if stats.stray_tags:
-        yield _row(
-            "", f"{stats.stray_tags:,} documents hold chat tags that are not markup; they are read as plain text"
-        )
+    facts = corpus.quality.facts
+    yield _row("", f"tasks: {shares(facts['tasks'])}; languages: {shares(facts['languages'])}")
+    for finding in corpus.quality.findings:
+        # A vocabulary that this run builds has the size that was asked for.
+        if finding.verdict != "ok" and (finding.check != "vocabulary" or run.data.vocab_path):
+            places = f" (first {', '.join(finding.places[:3])})" if finding.places else ""
+            yield _row("", f"check {finding.check}: {finding.found}, expected {finding.expected}{places}")
     yield _row("", f"training {train.documents:,} documents, {train.tokens:,} tokens")
-    yield _row("", f"validation {val.documents:,} documents, {val.tokens:,} tokens")
+    drawn = f" of {_names(corpus.val_files)}" if corpus.val_files else ""
+    yield _row("", f"validation {val.documents:,} documents{drawn}, {val.tokens:,} tokens")
+    if corpus.floor:
+        yield _row(
+            "",
+            f"the generator's own val/loss there is {corpus.floor.loss:.4f}, val/bpb {corpus.floor.bpb:.4f}: the floor",
+        )
     per_token = (train.bytes + val.bytes) / max(1, train.tokens + val.tokens)
     yield _row("vocabulary", f"{corpus.vocab_path}: {len(corpus.vocab):,} tokens, {per_token:.2f} bytes a token")
     if run.data.vocab_path is None and len(corpus.vocab) < run.data.vocab_size:
@@ -48,7 +58,9 @@ def start(run: RunConfig, corpus: Corpus, module: LanguageModel, trainer: lightn
 def end(output_dir: Path, export: ExportModel) -> Iterator[str]:
     """What came out, where it lies and how to use it."""
     folder = output_dir.relative_to(Path.cwd()) if output_dir.is_relative_to(Path.cwd()) else output_dir
-    found = "  ".join(f"{name} {value:.4f}" for name, value in export.metrics.items())
+    found = "  ".join(
+        _metric(name, value, export.metrics) for name, value in export.metrics.items() if "floor" not in name
+    )
     yield _row("result", found or "not validated")
     yield _row("run", f"{folder}: config.yaml, train.log, metrics.csv, checkpoints")
     if export.report is not None:
@@ -58,6 +70,12 @@ def end(output_dir: Path, export: ExportModel) -> Iterator[str]:
     yield _row(
         "curves", f"tensorboard --logdir {folder if folder.is_absolute() or not folder.parts else folder.parts[0]}"
     )
+
+
+def _metric(name: str, value: float, metrics: Mapping[str, float]) -> str:
+    """A metric, with the floor under it where that is known."""
+    floor = metrics.get(f"{name}_floor")
+    return f"{name} {value:.4f}" + ("" if floor is None else f" ({value / floor - 1:+.1%} from the floor {floor:.4f})")
 
 
 def _row(name: str, text: str) -> str:

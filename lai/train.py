@@ -48,7 +48,7 @@ def train(run: RunConfig) -> float:
     trainer = assembly.build_trainer(run, export)
     corpus = prepare_corpus(run.data)
     seed_everything(run.seed, verbose=False)
-    module = assembly.build_module(run, assembly.model_config(run.model, len(corpus.vocab)), corpus.vocab)
+    module = assembly.build_module(run, assembly.model_config(run.model, len(corpus.vocab)), corpus)
     datamodule = assembly.build_datamodule(run, corpus)
     for line in report.start(run, corpus, module, trainer):
         log.info(line)

@@ -10,7 +10,7 @@ Curve = list[tuple[int, float]]
 
 
 def read_curves(run: Path) -> dict[str, Curve]:
-    """The (step, value) points of `train/loss` and `val/loss` in a run's metrics.csv.
+    """The (step, value) points of `train/loss`, `val/loss` and, of generated text, its floor in a run's metrics.csv.
 
     Raises:
         UserError: the run has no metrics.csv, or nothing is logged in it.
@@ -23,7 +23,7 @@ def read_curves(run: Path) -> dict[str, Curve]:
         raise UserError(f"cannot read {path}: {error.strerror}; give a folder under outputs/<date>/<time>") from None
     curves = {
         name: [(int(row["step"]), float(row[name])) for row in rows if row.get(name)]
-        for name in ("train/loss", "val/loss")
+        for name in ("train/loss", "val/loss", "val/loss_floor")
     }
     if not any(curves.values()):
         raise UserError(f"{path} holds no losses; the run ended before its first log line")
@@ -49,6 +49,9 @@ def main() -> int:
         axes.plot(*zip(*found["train/loss"], strict=True), color=color, alpha=0.4, label=f"train/loss{label}")
         if found["val/loss"]:
             axes.plot(*zip(*found["val/loss"], strict=True), color=color, marker="o", label=f"val/loss{label}")
+        if found["val/loss_floor"]:
+            floor = found["val/loss_floor"][-1][1]
+            axes.axhline(floor, color=color, linestyle="--", label=f"the generator's own loss{label}")
     axes.set(xlabel="step", ylabel="nats per token", ylim=(0, None))
     axes.grid(alpha=0.3)
     axes.legend()

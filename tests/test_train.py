@@ -15,6 +15,7 @@ from runs import TINY, example_lines
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lai import assembly
+from lai.data.markup import render
 from lai.data.vocab import Vocab
 from lai.errors import UserError
 from lai.export.checkpoint import read_checkpoint
@@ -86,10 +87,31 @@ def test_validation_is_the_mean_over_tokens_and_bytes_of_whole_documents(tmp_pat
     trainer = assembly.build_trainer(run, export)
     evaluated = Evaluated(corpus.shards)
     trainer.callbacks.append(evaluated)
-    module = assembly.build_module(run, assembly.model_config(run.model, len(corpus.vocab)), corpus.vocab)
+    module = assembly.build_module(run, assembly.model_config(run.model, len(corpus.vocab)), corpus)
     assembly.fit(trainer, module, assembly.build_datamodule(run, corpus), None)
     assert export.metrics["val/loss"] == pytest.approx(evaluated.loss, rel=1e-4)
     assert export.metrics["val/bpb"] == pytest.approx(evaluated.bpb, rel=1e-4)
+
+
+def test_generated_text_is_validated_beside_its_floor(tmp_path, compose_run):
+    """The floor, counted again: the -log p of the documents drawn for validation, a token and a byte."""
+    from lai.data.prepare import prepare_corpus
+    from lai.data.synthetic import SyntheticConfig, draw
+
+    small = {"sentences": 400, "stories": 0, "translations": 200, "instructions": 0, "lexicon": "small"}
+    run = compose_run(*(f"data.synthetic.{key}={value}" for key, value in small.items()), "trainer.max_steps=3")
+    train(run)
+    corpus = prepare_corpus(run.data)
+    examples = list(draw(SyntheticConfig.from_settings(small), 40, seed=0))
+    assert len(corpus.shards.val) == 40
+    nats = -math.fsum(example.log_prob for example in examples)
+    tokens = sum(len(corpus.shards.val.document(index)) - 1 for index in range(40))
+    assert corpus.floor.loss == pytest.approx(nats / tokens)
+    assert corpus.floor.bpb == pytest.approx(
+        nats / math.log(2) / sum(len(render(example.document)) for example in examples)
+    )
+    logged = (tmp_path / "run" / "metrics.csv").read_text()
+    assert "val/loss_floor" in logged and str(corpus.floor.loss)[:6] in logged
 
 
 def test_stopping_inside_an_epoch_validates_and_exports_the_last_weights(tmp_path, compose_run, text_file):

@@ -45,7 +45,8 @@ class ProgressLog(Callback):
         ]
         for name, form in (("train/loss", ".3f"), ("val/loss", ".3f"), ("val/bpb", ".3f"), ("train/lr", ".1e")):
             if name in metrics:
-                parts.append(f"{name} {metrics[name]:{form}}")
+                floor = metrics.get(f"{name}_floor")
+                parts.append(f"{name} {metrics[name]:{form}}" + ("" if floor is None else f" (floor {floor:{form}})"))
         if "train/tokens_per_second" in metrics:
             parts.append(f"{metrics['train/tokens_per_second']:,.0f} tokens/s")
         on_terminal = sys.stdout.isatty()

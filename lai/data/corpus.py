@@ -2,7 +2,8 @@
 
 One row of a file is one document (a pair of sentences: two, one for each direction). The kinds, each also with `.gz`:
 
-- `.txt`: a document a line. Only a line feed ends a line; one carriage return before it is dropped.
+- `.txt`: a document a line. Only a line feed ends a line; one carriage return before it is dropped. U+2028, Unicode's
+  line separator, is a line's end inside the document.
 - `.jsonl`: an object a line, read as a row (see `row_documents`).
 - `.tsv`: English TAB Hungarian.
 - `.parquet`: a row a document, read as in `.jsonl`; only the columns that a row needs are loaded.
@@ -21,7 +22,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from lai.data.markup import ROLES, Document, Turn, has_stray_tags, parse, plain, render, translation_examples
+from lai.data.markup import (
+    ROLES,
+    Document,
+    Turn,
+    has_stray_tags,
+    parse,
+    parse_line,
+    plain,
+    render,
+    translation_examples,
+)
 from lai.errors import UserError
 
 KINDS = (".txt", ".jsonl", ".tsv", ".parquet")
@@ -102,25 +113,45 @@ def read_documents(paths: str | Path | Sequence[str | Path], counts: CorpusCount
     """
     counts = CorpusCounts() if counts is None else counts
     for path in find_files(paths):
-        for document in _read_file(path, counts):
+        for document in read_file(path, counts):
             counts.documents += 1
             counts.stray_tags += has_stray_tags(document)
             yield document
 
 
-def _read_file(path: Path, counts: CorpusCounts) -> Iterator[Document]:
+def read_file(path: Path, counts: CorpusCounts) -> Iterator[Document]:
+    """The documents of one file; see `read_documents`."""
     readers = {".txt": _read_text, ".jsonl": _read_jsonl, ".tsv": _read_pairs, ".parquet": _read_parquet}
     kind = kind_of(path)
     assert kind is not None, path
     end = counts.bytes_read
-    try:
+    with _telling_damage(path):
         end += path.stat().st_size
         yield from readers[kind](path, counts)
+    counts.bytes_read = end  # Parquet leaves columns out and reads its footer twice
+
+
+@contextmanager
+def _telling_damage(path: Path) -> Iterator[None]:
+    try:
+        yield
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UserError(f"{path} is a damaged gzip file ({error}); expected a whole one, fetch it again") from error
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error}") from error
-    counts.bytes_read = end  # Parquet leaves columns out and reads its footer twice
+
+
+def read_chunks(path: Path, counts: CorpusCounts, size: int) -> Iterator[bytes]:
+    """The bytes of a file in pieces of at most `size`, unpacked, without a byte order mark.
+
+    Raises:
+        UserError: the file cannot be read or is damaged.
+    """
+    with _telling_damage(path), _open(path, counts) as file:
+        chunk = file.read(size).removeprefix(_UTF8_BOM)
+        while chunk:
+            yield chunk
+            chunk = file.read(size)
 
 
 class _CountedFile(io.FileIO):
@@ -166,7 +197,7 @@ def _lines(path: Path, counts: CorpusCounts) -> Iterator[tuple[int, bytes]]:
 
 def _read_text(path: Path, counts: CorpusCounts) -> Iterator[Document]:
     for _, line in _lines(path, counts):
-        yield parse(line)
+        yield parse_line(line)
 
 
 def _read_pairs(path: Path, counts: CorpusCounts) -> Iterator[Document]:

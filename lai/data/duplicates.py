@@ -1,54 +1,100 @@
-"""Counting different documents exactly, in memory that does not grow with their number."""
+"""Finding equal documents exactly, in memory that does not grow with their number."""
 
+from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lai.data.markup import Document
 
-_DIGEST_BYTES = 16
 _HELD_BYTES = 1 << 20
 
 
+class _Buckets:
+    """Rows of 16 bytes, spilled into 256 files of a folder by their first byte."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._held = bytearray()
+
+    def add(self, rows: bytes) -> None:
+        self._held += rows
+        if len(self._held) >= _HELD_BYTES:
+            self._spill()
+
+    def read(self) -> Iterator[NDArray[np.uint64]]:
+        """The rows of one file after another, (rows, 2); equal first halves are in the same file."""
+        self._spill()
+        for file in sorted(self._folder.iterdir()):
+            yield np.fromfile(file, np.uint64).reshape(-1, 2)
+
+    def _spill(self) -> None:
+        rows = np.frombuffer(bytes(self._held), np.uint8).reshape(-1, 16)
+        self._held.clear()
+        rows = rows[np.argsort(rows[:, 0], kind="stable")]
+        starts = np.flatnonzero(np.diff(rows[:, 0].astype(np.int16), prepend=-1))
+        for bucket in np.split(rows, starts[1:]):
+            if len(bucket):
+                with (self._folder / f"{bucket[0, 0]:02x}").open("ab") as file:
+                    file.write(bucket.tobytes())
+
+
 class DuplicateCounter:
-    """Counts different documents by 16-byte digests, spilled into 256 files by their first byte.
+    """Counts different documents by 16-byte digests.
 
     Args:
         folder: an empty folder of the counter's own; the caller removes it.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._held = bytearray()
+        self._buckets = _Buckets(folder)
 
     def add(self, document: Document) -> None:
-        digest = blake2b(digest_size=_DIGEST_BYTES)
+        digest = blake2b(digest_size=16)
         for turn in document:
             # The length before the content keeps apart what would look alike as text, such as tags inside a content.
             digest.update(b"%b %d " % (turn.role.encode(), len(turn.content)))
             digest.update(turn.content)
-        self._held += digest.digest()
-        if len(self._held) >= _HELD_BYTES:
-            self._spill()
+        self._buckets.add(digest.digest())
 
     def count(self) -> int:
         """How many different documents were added."""
-        self._spill()
-        return sum(_count_different(file) for file in self._folder.iterdir())
-
-    def _spill(self) -> None:
-        digests = np.frombuffer(bytes(self._held), np.uint8).reshape(-1, _DIGEST_BYTES)
-        self._held.clear()
-        digests = digests[np.argsort(digests[:, 0], kind="stable")]
-        starts = np.flatnonzero(np.diff(digests[:, 0].astype(np.int16), prepend=-1))
-        for bucket in np.split(digests, starts[1:]):
-            if len(bucket):
-                with (self._folder / f"{bucket[0, 0]:02x}").open("ab") as file:
-                    file.write(bucket.tobytes())
+        return sum(_count_different(rows) for rows in self._buckets.read())
 
 
-def _count_different(file: Path) -> int:
-    halves = np.fromfile(file, np.uint64).reshape(-1, 2)
-    halves = halves[np.lexsort((halves[:, 1], halves[:, 0]))]
-    return 1 + int(np.any(halves[1:] != halves[:-1], axis=1).sum())
+def _count_different(rows: NDArray[np.uint64]) -> int:
+    rows = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
+    return 1 + int(np.any(rows[1:] != rows[:-1], axis=1).sum())
+
+
+class DuplicateFinder:
+    """Finds texts that were there before, many at a time, by Python's hash of 64 bits.
+
+    Among ten million texts the chance that any two different ones have the same hash is one in 300,000.
+
+    Args:
+        folder: an empty folder of the finder's own; the caller removes it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._buckets = _Buckets(folder)
+
+    def add(self, texts: list[bytes], numbers: NDArray[np.int64]) -> None:
+        """Add texts, each with a number to find it again by, rising from call to call."""
+        rows = np.empty((len(texts), 2), np.int64)
+        rows[:, 0] = np.fromiter(map(hash, texts), np.int64, len(texts))
+        rows[:, 1] = numbers
+        self._buckets.add(rows.tobytes())
+
+    def duplicates(self, first: int) -> tuple[int, list[int]]:
+        """How many texts were there before, and the numbers of the `first` ones."""
+        count = 0
+        found = np.empty(0, np.uint64)
+        for rows in self._buckets.read():
+            rows = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
+            again = rows[1:, 1][rows[1:, 0] == rows[:-1, 0]]
+            count += len(again)
+            found = np.sort(np.concatenate((found, again)))[:first]
+        return count, [int(number) for number in found]

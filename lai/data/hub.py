@@ -1,134 +1,226 @@
-"""Data sets of the Hugging Face hub (or a folder of Parquet files) to documents, streamed row by row."""
+"""Data sets of the Hugging Face hub (or a folder of Parquet files) to documents in a file, fetched row by row.
 
-import gzip
+Fetching can be broken off at any moment and goes on where it was: the rows that are done stand in `.NAME.part`, and
+`.NAME.state` says how many bytes of it count and how the data set is gone on with. Only a finished file has the name.
+"""
+
 import json
-import string
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
+import logging
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lai.data.corpus import document_row, row_documents
-from lai.data.markup import Document, Turn, parse
+from lai.data.cache import fingerprint
+from lai.data.corpus import document_row
+from lai.data.markup import Document
 from lai.data.progress import progress
+from lai.data.rows import row_reader
 from lai.errors import UserError
-from lai.files import atomic_write
+from lai.files import atomic_write, sync_directory
 
-Row = Mapping[str, Any]
+log = logging.getLogger(__name__)
+
+_SAVE_SECONDS = 2.0
 
 
-def hub_documents(
-    name: str,
-    *,
-    split: str,
-    config: str | None = None,
-    revision: str | None = None,
-    template: str | None = None,
-    limit: int | None = None,
-) -> Iterator[Document]:
-    """The documents of the first `limit` rows of a data set's split; rows that leave a turn blank give none.
+@dataclass(frozen=True)
+class HubSource:
+    """Rows of a data set, and how one becomes documents.
 
     Args:
         name: the data set, such as `roneneldan/TinyStories`, or a local folder of data files.
-        template: what a row becomes, such as `"{title}\\n{text}"` or
-            `"<user>{question}</user><assistant>{answer.text}</assistant>"`: the template's tags are markup, a column's
-            never are. None: `text`, `messages`, or both directions of `translation` or of `en` and `hu`.
+        config, split, revision: as the hub names them; a revision is a commit or a tag, None the newest.
+        columns, clean, template: see `lai.data.rows.row_reader`.
+        limit: so many rows that give a document; None takes all.
+        streaming: read what is needed over the network; if not, the whole split is downloaded into the hub's cache.
+    """
+
+    name: str
+    config: str | None = None
+    split: str = "train"
+    revision: str | None = None
+    columns: Mapping[str, str] | None = None
+    clean: str | None = None
+    template: str | None = None
+    limit: int | None = None
+    streaming: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.name} (config {self.config}, split {self.split}, revision {self.revision or 'main'})"
+
+
+@dataclass
+class Fetched:
+    """How far a file is: rows that gave a document, rows that gave none, documents, and bytes of the file."""
+
+    rows: int = 0
+    dropped: int = 0
+    documents: int = 0
+    size: int = 0
+
+
+def fetch(source: HubSource, path: Path) -> Fetched:
+    """Write the documents of a data set to `path` as `.jsonl`, going on where an earlier call was broken off.
 
     Raises:
-        UserError: the data set cannot be reached or read, or a row lacks what the template asks for.
+        UserError: the data set cannot be reached or read, a row lacks a column, or there is no document. What was
+            fetched stays for the next call.
     """
-    to_documents = _default_documents if template is None else _filler(template)
-    for number, row in enumerate(_rows(name, split, config, revision, limit), start=1):
+    to_documents = row_reader(source.columns, source.clean, source.template)
+    part = _Part(path, source)
+    rows = _Rows(source, part)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with part, progress(f"fetching {source.name}", source.limit) as show:
+        show(part.done.rows)
+        for row in rows:
+            number = part.done.rows + part.done.dropped + 1
+            try:
+                documents = to_documents(row)
+            except UserError as error:
+                raise UserError(f"{source.name} ({source.split}): row {number}: {error}") from None
+            part.add(documents)
+            show(part.done.rows)
+            if part.is_due:
+                part.save(rows.position())
+    if not part.done.documents:
+        part.remove()
+        raise UserError(
+            f"{source.name} gave no document from {part.done.dropped} rows; "
+            "check its columns, template, cleaning and limit"
+        )
+    part.finish()
+    return part.done
+
+
+class _Rows:
+    """The rows of a data set behind those that are done; iterating raises one UserError for whatever goes wrong."""
+
+    def __init__(self, source: HubSource, part: "_Part") -> None:
+        self._source = source
+        self._part = part
+        self._data: Any = None
+
+    def position(self) -> dict[str, Any]:
+        """What goes on behind the row that was given last."""
+        return self._data.state_dict()  # type: ignore[no-any-return]
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        limit = self._source.limit
+        if limit is not None and self._part.done.rows >= limit:
+            return
+        # Loading it takes seconds, and only this method needs it.
+        import datasets
+
+        source = self._source
+        datasets.config.STREAMING_READ_MAX_RETRIES = 5  # with 5 seconds between them; the next call goes on anyway
+        datasets.disable_progress_bars()
         try:
-            documents = to_documents(row)
-        except UserError as error:
-            raise UserError(f"{name} ({split}): row {number}: {error}") from None
-        yield from (document for document in documents if all(turn.content.strip() for turn in document))
-
-
-def save_hub_documents(path: Path | str, **settings: Any) -> dict[str, Any]:
-    """Write `hub_documents(**settings)` as `.jsonl.gz`, whole or not at all; returns how many there were.
-
-    Raises:
-        UserError: as `hub_documents`, or there is no document.
-    """
-    count = 0
-    title = f"fetching {settings.get('name')}"
-    with atomic_write(path) as file, progress(title, settings.get("limit")) as show:
-        # Neither a name nor a time in the file: equal documents make an equal file.
-        with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed:
-            for document in hub_documents(**settings):
-                line = json.dumps(document_row(document), ensure_ascii=False)
-                packed.write(line.encode("utf-8", "surrogatepass") + b"\n")
-                count += 1
-                show(count)
-        if not count:
-            raise UserError(f"{settings.get('name')} gave no document; check data.hub.template and data.hub.limit")
-    return {"documents": count}
-
-
-def _rows(name: str, split: str, config: str | None, revision: str | None, limit: int | None) -> Iterator[Row]:
-    # Loading it takes seconds, and only this function needs it.
-    import datasets
-
-    try:
-        rows = datasets.load_dataset(name, config, split=split, revision=revision, streaming=True)
-        yield from islice(rows, limit)
-    except Exception as error:  # datasets, huggingface_hub, fsspec, the HTTP client and Arrow share no base class
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise UserError(
-            f"{name} (config {config}, split {split}, revision {revision or 'main'}) cannot be read from "
-            f"{datasets.config.HF_ENDPOINT}: {reason[0]}; check the name and the connection, "
-            "or use data=synthetic or a local file with data=text data.path=…"
-        ) from error
-
-
-def _default_documents(row: Row) -> Sequence[Document]:
-    if "text" in row and "messages" not in row:
-        return [(Turn("text", _value(row, "text")),)]
-    return row_documents(row)
-
-
-def _filler(template: str) -> Callable[[Row], Sequence[Document]]:
-    """The function that puts a row's values into the template's turns."""
-    turns = [(turn.role, _parts(turn.content.decode())) for turn in parse(template.encode())]
-    if not any(field is not None for _, parts in turns for _, field in parts):
-        raise UserError(f"data.hub.template is {template!r}; expected at least one column, such as {{text}}")
-
-    def fill(row: Row) -> Sequence[Document]:
-        return [
-            tuple(
-                Turn(role, b"".join(text + (b"" if field is None else _value(row, field)) for text, field in parts))
-                for role, parts in turns
+            self._data = datasets.load_dataset(
+                source.name, source.config, split=source.split, revision=source.revision, streaming=source.streaming
             )
-        ]
+            if not source.streaming:
+                self._data = self._data.to_iterable_dataset()
+            if self._part.position is not None:
+                self._data.load_state_dict(self._part.position)
+            for row in self._data:
+                yield row
+                if limit is not None and self._part.done.rows >= limit:
+                    return
+        except UserError:
+            raise
+        except Exception as error:  # datasets, huggingface_hub, fsspec, the HTTP client and Arrow share no base class
+            reason = str(error).strip().splitlines() or [type(error).__name__]
+            kept = self._part.saved_rows
+            raise UserError(
+                f"{source} cannot be read from {datasets.config.HF_ENDPOINT}: {reason[0]}; "
+                + (f"{kept:,} rows are kept, the same command goes on behind them; " if kept else "")
+                + "check the name and the connection, or use data=synthetic or a local copy: data=text data.path=…"
+            ) from error
 
-    return fill
+
+class _Part:
+    """The unfinished file, and its state on the disk; a context manager."""
+
+    def __init__(self, path: Path, source: HubSource) -> None:
+        self._path = path
+        self._part = path.with_name(f".{path.name}.part")
+        self._state = path.with_name(f".{path.name}.state")
+        self._source = fingerprint(asdict(source))
+        self.position: dict[str, Any] | None = None
+        self.done = self._read_state()
+        self.saved_rows = self.done.rows
+
+    def _read_state(self) -> Fetched:
+        try:
+            state = json.loads(self._state.read_bytes())
+            done = Fetched(**state["done"])
+            if state["source"] != self._source or self._part.stat().st_size < done.size:
+                return Fetched()
+            self.position = state["position"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return Fetched()
+        return done
+
+    def __enter__(self) -> "_Part":
+        self._part.touch()
+        self._file = self._part.open("r+b")
+        self._file.truncate(self.done.size)  # what was written behind the last saved state comes again
+        self._file.seek(self.done.size)
+        self._due = time.monotonic() + _SAVE_SECONDS
+        if self.saved_rows:
+            log.info("going on behind %s rows of %s", f"{self.saved_rows:,}", self._path.name)
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._file.close()
+        if error[0] is not None and not self.saved_rows:
+            self.remove()
+
+    def add(self, documents: Any) -> None:
+        """Append a row's documents."""
+        if not documents:
+            self.done.dropped += 1
+            return
+        lines = b"".join(_line(document) for document in documents)
+        self._file.write(lines)
+        self.done.rows += 1
+        self.done.documents += len(documents)
+        self.done.size += len(lines)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to save the state again."""
+        return time.monotonic() >= self._due
+
+    def save(self, position: Mapping[str, Any]) -> None:
+        """Make everything so far survive a crash; `position` is that of the row that was added last."""
+        self._sync()
+        state = {"source": self._source, "done": asdict(self.done), "position": position}
+        with atomic_write(self._state) as file:
+            file.write(json.dumps(state).encode())
+        self.saved_rows = self.done.rows
+        self._due = time.monotonic() + _SAVE_SECONDS
+
+    def _sync(self) -> None:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def finish(self) -> None:
+        """Give the file its name."""
+        with self._part.open("r+b") as file:
+            os.fsync(file.fileno())
+        self._part.replace(self._path)
+        self._state.unlink(missing_ok=True)
+        sync_directory(self._path.parent)
+
+    def remove(self) -> None:
+        """Leave nothing behind."""
+        self._part.unlink(missing_ok=True)
+        self._state.unlink(missing_ok=True)
 
 
-def _parts(text: str) -> list[tuple[bytes, str | None]]:
-    """A template's text as pairs of literal bytes and the column behind them."""
-    try:
-        parsed = list(string.Formatter().parse(text))
-    except ValueError as error:
-        raise UserError(
-            f"data.hub.template holds {text!r}: {error}; a literal brace is written {{{{ or }}}}"
-        ) from error
-    for _, field, spec, conversion in parsed:
-        if field == "" or spec or conversion:
-            raise UserError(f"data.hub.template holds {text!r}; expected plain columns, such as {{text}} or {{a.b}}")
-    return [(literal.encode(), field) for literal, field, _, _ in parsed]
-
-
-def _value(row: Row, field: str) -> bytes:
-    """A column's text; `a.b` is the field `b` of the column `a`, and a missing value is empty."""
-    value: Any = row
-    for key in field.split("."):
-        if not isinstance(value, Mapping) or key not in value:
-            raise UserError(f"found columns {', '.join(map(repr, list(row)[:8]))}; expected {field}")
-        value = value[key]
-    if value is None:
-        return b""
-    if not isinstance(value, str | int | float):
-        raise UserError(f"column {field} is a {type(value).__name__}; expected a text")
-    return str(value).encode("utf-8", "surrogatepass")
+def _line(document: Document) -> bytes:
+    return json.dumps(document_row(document), ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"

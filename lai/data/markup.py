@@ -21,6 +21,9 @@ CHAT_TAGS: tuple[bytes, ...] = tuple(f"<{slash}{role}>".encode() for role in ROL
 TO_HUNGARIAN = b"Translate to Hungarian: "
 TO_ENGLISH = b"Translate to English: "
 
+# In a text file a document is a line; a line's end inside a document is written as Unicode's LINE SEPARATOR, U+2028.
+LINE_SEPARATOR = "\u2028".encode()
+
 _ANY_TAG = re.compile(rb"</?(?:system|user|assistant)>")
 _TURN = re.compile(rb"\s*<(system|user|assistant)>(.*?)</\1>", re.DOTALL)
 
@@ -68,6 +71,16 @@ def render(document: Document) -> bytes:
         turn.content if turn.role == "text" else b"<%b>%b</%b>" % (turn.role.encode(), turn.content, turn.role.encode())
         for turn in document
     )
+
+
+def to_line(document: Document) -> bytes:
+    """A document's text form on one line, as `.txt` files hold it; `parse_line` reads it."""
+    return render(document).replace(b"\n", LINE_SEPARATOR)
+
+
+def parse_line(line: bytes) -> Document:
+    """Read a line of a `.txt` file."""
+    return parse(line.replace(LINE_SEPARATOR, b"\n"))
 
 
 def translation_examples(english: bytes, hungarian: bytes) -> tuple[Document, Document]:

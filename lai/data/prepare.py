@@ -1,7 +1,8 @@
 """From data settings to what training reads: documents, then a vocabulary, then token files, each made once."""
 
 import logging
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,18 +11,21 @@ from lai.data.cache import cached_file, fingerprint
 from lai.data.corpus import CorpusCounts, find_files, read_documents
 from lai.data.markup import render
 from lai.data.progress import progress
-from lai.data.shards import Shards, prepare_shards
+from lai.data.quality import Quality, examine
+from lai.data.shards import Shards, SplitStats, prepare_shards
 from lai.data.vocab import Vocab
 from lai.errors import UserError
 from lai.files import atomic_write, file_digest
 
 if TYPE_CHECKING:
     from lai.config import DataSettings
+    from lai.data.synthetic import Example, SyntheticConfig
 
 log = logging.getLogger(__name__)
 
 _VOCAB_VERSION = 1
-_HUB_VERSION = 1
+_HUB_VERSION = 2
+_QUALITY_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -29,9 +33,27 @@ class Corpus:
     """What a run reads: where its text lies, its vocabulary, its token files."""
 
     files: list[Path]
+    val_files: list[Path]
     vocab: Vocab
     vocab_path: Path
     shards: Shards
+    quality: Quality
+    floor: "Floor | None" = None
+
+
+@dataclass(frozen=True)
+class Floor:
+    """The generator's own loss on the documents to validate with, of which it knows each one's probability.
+
+    A model that has learnt all there is to learn has it on average; the difference is what is left to gain.
+
+    Args:
+        loss: nats a token, as `val/loss`.
+        bpb: bits a byte, as `val/bpb`.
+    """
+
+    loss: float
+    bpb: float
 
 
 def prepare_corpus(data: "DataSettings") -> Corpus:
@@ -41,52 +63,121 @@ def prepare_corpus(data: "DataSettings") -> Corpus:
         UserError: no such file, nothing to read, or something in the files that cannot be read.
     """
     cache = Path(data.cache_dir).expanduser()
-    files = find_files(_paths(data, cache))
-    vocab_path = Path(data.vocab_path).expanduser() if data.vocab_path else _trained_vocab(data, files, cache)
+    text = _text(data, cache)
+    vocab_path = Path(data.vocab_path).expanduser() if data.vocab_path else _trained_vocab(data, text.files, cache)
     vocab = Vocab.load(vocab_path)
-    shards = prepare_shards(files, vocab, cache, val_fraction=data.val_fraction, split_seed=data.split_seed)
-    return Corpus(files, vocab, vocab_path, shards)
+    shards = prepare_shards(
+        text.files,
+        vocab,
+        cache,
+        val_fraction=data.val_fraction,
+        split_seed=data.split_seed,
+        val_paths=text.val_files or None,
+    )
+    quality = _quality(text.files, vocab, shards, cache)
+    floor = None if text.val_nats is None else _floor(text.val_nats, shards.stats.val)
+    return Corpus(text.files, text.val_files, vocab, vocab_path, shards, quality, floor)
 
 
-def _paths(data: "DataSettings", cache: Path) -> Any:
+@dataclass(frozen=True)
+class _Text:
+    """The files to train on, those to validate with (none: a share is chosen), and the -log p of all in them."""
+
+    files: list[Path]
+    val_files: list[Path]
+    val_nats: float | None = None
+
+
+def _text(data: "DataSettings", cache: Path) -> _Text:
+    """The text that is given, generated or fetched."""
+    val_files = [] if data.val_path is None else find_files(data.val_path)
     if data.path is not None:
-        return data.path
-    if data.source == "synthetic" and data.synthetic is not None:
-        return _synthetic_file(asdict(data.synthetic), cache)
+        return _Text(find_files(data.path), val_files)
     if data.source == "hub" and data.hub is not None:
-        return _hub_file(asdict(data.hub), cache)
-    raise UserError(f"data.{data.source} is missing; data.source={data.source} needs its settings or a data.path")
+        return _Text(_hub_files(asdict(data.hub), cache), val_files)
+    if data.source != "synthetic" or data.synthetic is None:
+        raise UserError(f"data.{data.source} is missing; data.source={data.source} needs its settings or a data.path")
+    from lai.data.synthetic import SyntheticConfig
+
+    config = SyntheticConfig.from_settings(asdict(data.synthetic))
+    files = [_synthetic_file(config, cache)]
+    if val_files:
+        return _Text(files, val_files)
+    drawn, nats = _drawn_file(config, data.val_fraction, cache)
+    return _Text(files, [drawn], nats)
 
 
-def _synthetic_file(settings: Mapping[str, Any], cache: Path) -> Path:
+def _quality(files: list[Path], vocab: Vocab, shards: Shards, cache: Path) -> Quality:
+    """The report on the text that is trained on; the name of the token files says what it depends on."""
+    path = cache / f"quality-{shards.folder.name.removeprefix('shards-')}-{_QUALITY_VERSION}.json"
+
+    def build(target: Path) -> dict[str, Any]:
+        with atomic_write(target) as file:
+            file.write(examine(files, vocab).to_json())
+        return {}
+
+    cached_file(path, build)
+    return Quality.from_json(path.read_bytes())
+
+
+def _floor(nats: float, val: SplitStats) -> Floor:
+    return Floor(nats / (val.tokens - val.documents), nats / math.log(2) / val.bytes)  # a document's BOS is given
+
+
+def _synthetic_file(config: "SyntheticConfig", cache: Path) -> Path:
+    """The text to train on."""
+    from lai.data.synthetic import generate
+
+    path = cache / f"synthetic-{_fingerprint_of_generated(config)}.txt"
+    cached_file(path, lambda target: _write_examples(target, generate(config)))
+    return path
+
+
+def _drawn_file(config: "SyntheticConfig", fraction: float, cache: Path) -> tuple[Path, float]:
+    """The text to validate with, and the sum of its documents' -log p in nats."""
+    from lai.data.synthetic import draw
+
+    count = math.ceil(fraction * config.documents)
+    path = cache / f"synthetic-{_fingerprint_of_generated(config, drawn=count)}.txt"
+    facts = cached_file(path, lambda target: _write_examples(target, draw(config, count, config.seed)))
+    return path, facts["nats"]
+
+
+def _fingerprint_of_generated(config: "SyntheticConfig", **settings: Any) -> str:
     from lai.data import synthetic
 
-    given = {key: value for key, value in settings.items() if value is not None}
     generator = Path(synthetic.__file__).parent  # its code and its word lists, which decide what is written
     made_by = [
         (file.name, file_digest(file)) for file in sorted(generator.rglob("*")) if file.suffix in (".py", ".txt")
     ]
-    path = cache / f"synthetic-{fingerprint({'settings': given, 'made by': made_by})}.txt"
-
-    def build(target: Path) -> dict[str, Any]:
-        log.info("generating text")
-        count = 0
-        with atomic_write(target) as file:
-            for example in synthetic.generate(synthetic.SyntheticConfig(**given)):
-                file.write(render(example.document) + b"\n")
-                count += 1
-        return {"documents": count}
-
-    cached_file(path, build)
-    return path
+    return fingerprint({"settings": asdict(config), "made by": made_by} | settings)
 
 
-def _hub_file(settings: Mapping[str, Any], cache: Path) -> Path:
-    from lai.data.hub import save_hub_documents
+def _write_examples(path: Path, examples: Iterable["Example"]) -> dict[str, Any]:
+    log.info("generating text")
+    count, nats = 0, 0.0
+    with atomic_write(path) as file:
+        for example in examples:
+            file.write(render(example.document) + b"\n")
+            count += 1
+            nats -= example.log_prob
+    return {"documents": count, "nats": nats}
 
-    path = cache / f"hub-{fingerprint({'settings': settings, 'version': _HUB_VERSION})}.jsonl.gz"
-    cached_file(path, lambda target: save_hub_documents(target, **settings))
-    return path
+
+def _hub_files(settings: Mapping[str, Any], cache: Path) -> list[Path]:
+    """The text of the data sets, a file each."""
+    from lai.data.hub import HubSource, fetch
+    from lai.data.known_sets import choose_sets
+
+    size, rows = settings["size"], settings["rows"]
+    own = {key: value for key, value in settings.items() if key not in ("size", "rows")}
+    sources = choose_sets(size, rows or {}) if own["name"] is None else {"hub": HubSource(**own)}
+    paths = []
+    for name, source in sources.items():
+        path = cache / f"{name}-{fingerprint({'settings': asdict(source), 'version': _HUB_VERSION})}.jsonl"
+        cached_file(path, lambda target, source=source: asdict(fetch(source, target)))  # type: ignore[misc]
+        paths.append(path)
+    return paths
 
 
 def _trained_vocab(data: "DataSettings", files: list[Path], cache: Path) -> Path:

@@ -13,7 +13,7 @@ import logging
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from hashlib import blake2b, sha256
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
+from numpy.typing import NDArray
 
 from lai.data.cache import fingerprint
 from lai.data.corpus import CorpusCounts, find_files, kind_of, read_documents
@@ -32,7 +33,7 @@ from lai.data.vocab import Vocab
 from lai.errors import UserError
 from lai.files import atomic_directory, file_digest
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _BATCH_BYTES = 1 << 20
 _BATCH_DOCUMENTS = 1 << 14
 _HASH_RANGE = 1 << 64
@@ -93,10 +94,12 @@ def prepare_shards(
     *,
     val_fraction: float,
     split_seed: int,
+    val_paths: str | Path | Sequence[str | Path] | None = None,
 ) -> Shards:
     """The token files of a corpus, from `cache_dir` if they are there and whole, else built.
 
-    A document goes to validation by a hash of its content and `split_seed` alone, so that neither its position nor its
+    With `val_paths`, the documents there are the ones to validate with, and all others are trained on. Without, a
+    document goes to validation by a hash of its content and `split_seed` alone, so that neither its position nor its
     neighbours matter and duplicates stay together. If that leaves a split empty, the document with the smallest hash
     goes to validation, or the one with the largest to training.
 
@@ -107,14 +110,17 @@ def prepare_shards(
     if not 0 < val_fraction < 1:
         raise UserError(f"the validation fraction is {val_fraction}; expected a number between 0 and 1, such as 0.05")
     sources = _hash_sources(find_files(paths))
-    settings = {
+    val_sources = [] if val_paths is None else _hash_sources(find_files(val_paths))
+    settings: dict[str, Any] = {
         "version": FORMAT_VERSION,
         "vocabulary": vocab.fingerprint,
-        "val_fraction": float(val_fraction),
-        "split_seed": split_seed,
         # What the documents depend on: content, kind and order of the files, but not where they lie.
         "sources": [source.content for source in sources],
     }
+    if val_sources:
+        settings["val_sources"] = [source.content for source in val_sources]
+    else:
+        settings |= {"val_fraction": float(val_fraction), "split_seed": split_seed}
     folder = Path(cache_dir) / f"shards-{fingerprint(settings)}"
     try:
         with _locked(folder):
@@ -123,8 +129,9 @@ def prepare_shards(
                 shutil.rmtree(folder)
             if not folder.exists():
                 with atomic_directory(folder) as temporary:
-                    _build(temporary, [source.file for source in sources], vocab, settings)
-                    for source in sources:
+                    files, val_files = ([source.file for source in part] for part in (sources, val_sources))
+                    _build(temporary, files, val_files, vocab, settings)
+                    for source in (*sources, *val_sources):
                         source.check_unchanged()
     except OSError as error:
         raise UserError(f"{folder} cannot be written: {error}") from error
@@ -196,22 +203,15 @@ def _checksum(meta: dict[str, Any]) -> str:
     return sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()
 
 
-def _build(folder: Path, files: Sequence[Path], vocab: Vocab, settings: dict[str, Any]) -> None:
-    threshold = int(settings["val_fraction"] * _HASH_RANGE)
-    stats, lowest, highest = _write_splits(folder, files, vocab, settings, threshold)
-    if not stats.documents:
-        raise UserError(f"{files[0]} (of {len(files)} files) holds no document; expected at least two different ones")
-    if lowest == highest:
-        raise UserError(
-            f"{files[0]} (of {len(files)} files) holds only one different document; "
-            "expected at least two, one to train on and one to validate with"
-        )
-    if not stats.val.documents or not stats.train.documents:
-        threshold = highest if stats.val.documents else lowest + 1
-        stats, _, _ = _write_splits(folder, files, vocab, settings, threshold)
+def _build(
+    folder: Path, files: Sequence[Path], val_files: Sequence[Path], vocab: Vocab, settings: dict[str, Any]
+) -> None:
+    stats = (
+        _write_given(folder, files, val_files, vocab) if val_files else _write_chosen(folder, files, vocab, settings)
+    )
     meta: dict[str, Any] = {
         **settings,
-        "names": [str(file) for file in files],
+        "names": [str(file) for file in (*files, *val_files)],
         "dtype": token_dtype(len(vocab)),
         "stats": asdict(stats),
         "files": {
@@ -221,46 +221,97 @@ def _build(folder: Path, files: Sequence[Path], vocab: Vocab, settings: dict[str
     (folder / "meta.json").write_text(json.dumps(meta | {"checksum": _checksum(meta)}, indent=1))
 
 
-def _write_splits(
-    folder: Path, files: Sequence[Path], vocab: Vocab, settings: dict[str, Any], threshold: int
+def _write_given(folder: Path, files: Sequence[Path], val_files: Sequence[Path], vocab: Vocab) -> ShardStats:
+    """Write the token files where the documents to validate with have files of their own."""
+    with _Splits(folder, vocab) as splits:
+        for part, in_val in ((files, False), (val_files, True)):
+            for documents in splits.read(part):
+                splits.add(documents, np.full(len(documents), in_val))
+        stats = splits.stats()
+    for part, written in ((files, stats.train), (val_files, stats.val)):
+        if not written.documents:
+            raise UserError(f"{part[0]} (of {len(part)} files) holds no document; expected at least one")
+    return stats
+
+
+def _write_chosen(folder: Path, files: Sequence[Path], vocab: Vocab, settings: dict[str, Any]) -> ShardStats:
+    """Write the token files where a share of the documents is chosen to validate with."""
+    threshold = int(settings["val_fraction"] * _HASH_RANGE)
+    key = str(settings["split_seed"]).encode()
+    stats, lowest, highest = _write_below(folder, files, vocab, key, threshold)
+    if not stats.documents:
+        raise UserError(f"{files[0]} (of {len(files)} files) holds no document; expected at least two different ones")
+    if lowest == highest:
+        raise UserError(
+            f"{files[0]} (of {len(files)} files) holds only one different document; "
+            "expected at least two, one to train on and one to validate with"
+        )
+    if not stats.val.documents or not stats.train.documents:
+        threshold = highest if stats.val.documents else lowest + 1
+        stats, _, _ = _write_below(folder, files, vocab, key, threshold)
+    return stats
+
+
+def _write_below(
+    folder: Path, files: Sequence[Path], vocab: Vocab, key: bytes, threshold: int
 ) -> tuple[ShardStats, int, int]:
     """Write both splits' token files; documents whose hash is below `threshold` go to validation.
 
     Returns:
         The statistics, and the lowest and highest hash met.
     """
-    counts = CorpusCounts()
     lowest, highest = _HASH_RANGE, -1
-    key = str(settings["split_seed"]).encode()
-    dtype = token_dtype(len(vocab))
-    with (
-        tempfile.TemporaryDirectory(dir=folder) as buckets,
-        TokenWriter(folder / "train.bin", dtype) as train,
-        TokenWriter(folder / "val.bin", dtype) as val,
-        progress("building token files", sum(source["size"] for source in settings["sources"])) as show,
-    ):
-        different = DuplicateCounter(Path(buckets))
-        for documents in _batches(read_documents(files, counts)):
-            for document in documents:
-                different.add(document)
+    with _Splits(folder, vocab) as splits:
+        for documents in splits.read(files):
             hashes = [_split_hash(document, key) for document in documents]
             lowest, highest = min(lowest, *hashes), max(highest, *hashes)
-            in_val = np.array([value < threshold for value in hashes])
-            sizes = np.array([len(render(document)) for document in documents])
-            tokens, lengths = encode_documents(documents, vocab)
-            for writer, chosen in ((train, ~in_val), (val, in_val)):
-                writer.add(tokens[np.repeat(chosen, lengths)], lengths[chosen], int(sizes[chosen].sum()))
-            show(counts.bytes_read)
-        unique = different.count()
-    stats = ShardStats(
-        train=SplitStats(train.documents, train.tokens, train.bytes),
-        val=SplitStats(val.documents, val.tokens, val.bytes),
-        unique=unique,
-        empty=counts.empty,
-        stray_tags=counts.stray_tags,
-        skipped=counts.skipped,
-    )
-    return stats, lowest, highest
+            splits.add(documents, np.array([value < threshold for value in hashes]))
+        return splits.stats(), lowest, highest
+
+
+class _Splits:
+    """Both splits' token files while they are written; a context manager."""
+
+    def __init__(self, folder: Path, vocab: Vocab) -> None:
+        self._vocab = vocab
+        self._counts = CorpusCounts()
+        dtype = token_dtype(len(vocab))
+        self._open = ExitStack()
+        self._writers = {
+            in_val: self._open.enter_context(TokenWriter(folder / name, dtype))
+            for in_val, name in ((False, "train.bin"), (True, "val.bin"))
+        }
+        self._different = DuplicateCounter(Path(self._open.enter_context(tempfile.TemporaryDirectory(dir=folder))))
+
+    def __enter__(self) -> "_Splits":
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._open.close()
+
+    def read(self, files: Sequence[Path]) -> Iterator[list[Document]]:
+        """The documents of files in batches; shows how much is read."""
+        before = self._counts.bytes_read
+        with progress("building token files", sum(file.stat().st_size for file in files)) as show:
+            for documents in _batches(read_documents(files, self._counts)):
+                yield documents
+                show(self._counts.bytes_read - before)
+
+    def add(self, documents: Sequence[Document], in_val: NDArray[np.bool_]) -> None:
+        """Encode documents and append each to the file of its split."""
+        for document in documents:
+            self._different.add(document)
+        sizes = np.array([len(render(document)) for document in documents])
+        tokens, lengths = encode_documents(documents, self._vocab)
+        for value, writer in self._writers.items():
+            chosen = in_val == value
+            writer.add(tokens[np.repeat(chosen, lengths)], lengths[chosen], int(sizes[chosen].sum()))
+
+    def stats(self) -> ShardStats:
+        """What was read and written."""
+        train, val = (SplitStats(w.documents, w.tokens, w.bytes) for w in self._writers.values())
+        counts = self._counts
+        return ShardStats(train, val, self._different.count(), counts.empty, counts.stray_tags, counts.skipped)
 
 
 def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:

@@ -1,6 +1,7 @@
 """The LightningModule around the transformer: steps, metrics, optimizer, and what a checkpoint carries."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,17 +40,24 @@ class LanguageModel(lightning.LightningModule):
         vocab: the vocabulary file's bytes; every checkpoint carries them, so that it can be exported alone.
         byte_lengths: (vocab_size,) how many bytes of text each token stands for, for bits per byte.
         training: optimizer and schedule.
+        references: constants to be logged beside the validation metrics, such as `{"val/loss_floor": 0.9}`.
     """
 
     byte_lengths: Tensor
 
     def __init__(
-        self, config: ModelConfig, vocab: bytes, byte_lengths: Tensor, training: TrainingSettings | None = None
+        self,
+        config: ModelConfig,
+        vocab: bytes,
+        byte_lengths: Tensor,
+        training: TrainingSettings | None = None,
+        references: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__()
         self.config = config
         self.vocab = vocab
         self.training_settings = training or TrainingSettings()
+        self.references = dict(references or {})
         self.model = Transformer(config)
         self.register_buffer("byte_lengths", byte_lengths.long(), persistent=False)
 
@@ -72,6 +80,9 @@ class LanguageModel(lightning.LightningModule):
         self.log("val/loss", total / max(1, tokens), batch_size=tokens, sync_dist=True, prog_bar=True)
         bits = total / math.log(2) / max(1, text_bytes)
         self.log("val/bpb", bits, batch_size=text_bytes, sync_dist=True, prog_bar=True)
+
+    def on_validation_epoch_end(self) -> None:
+        self.log_dict(self.references, sync_dist=True)
 
     def _loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """The summed negative log-likelihood in nats, and the number of predicted tokens."""

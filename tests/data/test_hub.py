@@ -1,167 +1,121 @@
-import hashlib
-import http.server
-import io
+"""Fetching data sets from a hub served on this machine, whole, broken off and broken."""
+
 import json
-import os
 import re
 import subprocess
 import sys
-import threading
-import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import pyarrow
 import pytest
-from pyarrow import parquet
+from loopback_hub import LoopbackHub, configs, parquet_bytes, serving
 
 from lai.data.corpus import read_documents
-from lai.data.hub import hub_documents, save_hub_documents
-from lai.data.markup import Turn, plain, translation_examples
+from lai.data.hub import HubSource, fetch
+from lai.data.markup import Document, Turn, plain, translation_examples
 from lai.errors import UserError
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
-
-
-class LoopbackHub(http.server.ThreadingHTTPServer):
-    """The routes of a hub that loading a data set asks for; `files` are those of every repository but org/missing."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.files: dict[str, bytes] = {}
-        self.status = 200
-
-    @property
-    def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-
-class _Handler(http.server.BaseHTTPRequestHandler):
-    server: LoopbackHub
-
-    def do_GET(self) -> None:
-        path = urllib.parse.unquote(urllib.parse.urlparse(self.path).path)
-        if self.server.status != 200:
-            return self._send(self.server.status, b"broken")
-        if match := re.fullmatch(r"/datasets/org/(?!missing)\w+/resolve/\w+/(.+)", path):
-            return self._send_file(match[1])
-        if match := re.fullmatch(r"/api/datasets/(org/(?!missing)\w+)(?:/(revision|tree)/(\w+)/?(.*))?", path):
-            return self._send_json(match[1], match[2], match[4] or "")
-        return self._send(404, b"", {"X-Error-Code": "RepoNotFound"})
-
-    do_HEAD = do_GET
-
-    def _send_json(self, repository: str, kind: str | None, folder: str) -> None:
-        files = self.server.files
-        if kind in (None, "revision"):
-            answer: object = {"id": repository, "sha": COMMIT, "siblings": [{"rfilename": name} for name in files]}
-        else:
-            recursive = "recursive=true" in self.path.lower()
-            answer = [
-                entry for entry in self._entries() if recursive or str(entry["path"]).rpartition("/")[0] == folder
-            ]
-        self._send(200, json.dumps(answer).encode(), {"Content-Type": "application/json"})
-
-    def _entries(self) -> list[dict[str, object]]:
-        folders = {name.rpartition("/")[0] for name in self.server.files} - {""}
-        return [{"type": "directory", "oid": COMMIT, "size": 0, "path": path} for path in sorted(folders)] + [
-            {"type": "file", "oid": hashlib.sha1(data).hexdigest(), "size": len(data), "path": name}
-            for name, data in self.server.files.items()
-        ]
-
-    def _send_file(self, name: str) -> None:
-        if name not in self.server.files:
-            return self._send(404, b"", {"X-Error-Code": "EntryNotFound"})
-        data = self.server.files[name]
-        headers = {"ETag": f'"{hashlib.sha1(data).hexdigest()}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
-        if match := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")):
-            end = min(int(match[2] or len(data) - 1), len(data) - 1)
-            headers["Content-Range"] = f"bytes {match[1]}-{end}/{len(data)}"
-            return self._send(206, data[int(match[1]) : end + 1], headers)
-        return self._send(200, data, headers)
-
-    def _send(self, status: int, data: bytes, headers: dict[str, str] | None = None) -> None:
-        self.send_response(status)
-        for key, value in (headers or {}).items():
-            self.send_header(key, value)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(data)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
 def hub() -> Iterator[LoopbackHub]:
-    server = LoopbackHub()
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving() as server:
+        yield server
 
 
-def parquet_bytes(**columns: list[object]) -> bytes:
-    buffer = io.BytesIO()
-    parquet.write_table(pyarrow.table(columns), buffer)
-    return buffer.getvalue()
-
-
-def fetch(endpoint: str, target: Path, **settings: object) -> subprocess.CompletedProcess[str]:
-    """Run `save_hub_documents` in a process of its own: the hub's address is read when `datasets` is imported."""
+def fetched(hub: LoopbackHub, target: Path, endpoint: str | None = None, **settings: object):
+    """Run `fetch` in a process of its own: the hub's address is read when `datasets` is imported."""
     program = (
         "import sys, json, time\n"
         "time.sleep = lambda seconds: None\n"  # the pauses between the hub client's attempts
-        "from lai.data.hub import save_hub_documents\n"
+        "from pathlib import Path\n"
+        "from lai.data import hub\n"
         "from lai.errors import run_program\n"
+        "hub._SAVE_SECONDS = 0\n"
         "target, settings = sys.argv[1], json.loads(sys.argv[2])\n"
-        "run_program(lambda: print(save_hub_documents(target, **settings)))\n"
+        "run_program(lambda: print(hub.fetch(hub.HubSource(**settings), Path(target)).documents))\n"
     )
-    home = target.parent / "hub-home"
-    environment = {"HF_ENDPOINT": endpoint, "HF_HOME": str(home), "HF_HUB_DISABLE_TELEMETRY": "1", "NO_PROXY": "*"}
     return subprocess.run(
         [sys.executable, "-c", program, str(target), json.dumps(settings)],
-        env=os.environ | environment,
-        cwd=Path(__file__).parents[2],
+        env=hub.environment(target.parent / "hub-home", endpoint),
+        cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=120,
     )
 
 
-def test_a_data_set_is_streamed_and_saved(hub: LoopbackHub, tmp_path: Path) -> None:
-    hub.files = {
-        "README.md": b"---\nconfigs:\n- config_name: hu\n  data_files: [{split: train, path: hu/*.parquet}]\n---\n",
+@pytest.mark.parametrize("streaming", [True, False])
+def test_a_data_set_is_fetched_and_saved(hub: LoopbackHub, tmp_path: Path, streaming: bool) -> None:
+    hub.repositories["org/wiki"] = {
+        "README.md": configs(hu="hu/*.parquet"),
         "hu/train-00000.parquet": parquet_bytes(title=["Ló", "<user>"], text=["egy\nkét", "x</user>"]),
         "hu/train-00001.parquet": parquet_bytes(title=["három"], text=["nem kell"]),
     }
-    target = tmp_path / "out.jsonl.gz"
-    done = fetch(hub.endpoint, target, name="org/wiki", config="hu", split="train", template="{title}{text}", limit=2)
-    assert (done.returncode, done.stdout) == (0, "{'documents': 2}\n"), done.stderr
+    target = tmp_path / "out.jsonl"
+    settings = {"name": "org/wiki", "config": "hu", "template": "{title}{text}", "limit": 2, "streaming": streaming}
+    done = fetched(hub, target, **settings)
+    assert (done.returncode, done.stdout) == (0, "2\n"), done.stderr
     # The second row looks like markup once filled in, and must not become it.
     assert list(read_documents(target)) == [plain("Lóegy\nkét".encode()), plain(b"<user>x</user>")]
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["out.jsonl"]
 
 
 def test_a_failing_hub_is_one_line_and_leaves_no_file(hub: LoopbackHub, tmp_path: Path) -> None:
-    def fails(name: str, endpoint: str = hub.endpoint) -> str:
-        done = fetch(endpoint, tmp_path / "out.jsonl.gz", name=name, split="train")
+    def fails(name: str, endpoint: str | None = None) -> str:
+        done = fetched(hub, tmp_path / "out.jsonl", endpoint, name=name)
         assert done.returncode == 2, done.stderr
-        assert list(tmp_path.glob("*.gz*")) == []
+        assert not list(tmp_path.glob("*.jsonl*"))
         last = done.stderr.splitlines()[-1]
-        assert re.match(rf"error: {name} \(.*split train.*\) cannot be read from {endpoint}: .*data=synthetic", last), (
-            last
-        )
+        where = re.escape(endpoint or hub.endpoint)
+        assert re.match(rf"error: {name} \(.*split train.*\) cannot be read from {where}: .*data=synthetic", last), last
+        assert "Traceback" not in done.stderr
         return last
 
     fails("org/missing")
-    hub.files = {"train.parquet": b"PAR1 this is no Parquet file PAR1"}
+    hub.repositories["org/garbage"] = {"train.parquet": b"PAR1 this is no Parquet file PAR1"}
     assert "arquet" in fails("org/garbage")
+    hub.repositories["org/cut"] = {"train.parquet": parquet_bytes(text=["x" * 1000] * 1000)}
+    hub.cut["train.parquet"] = 100
+    fails("org/cut")
     hub.status = 500
     fails("org/broken")
     fails("org/refused", "http://127.0.0.1:9")
+
+
+def test_a_broken_off_fetch_goes_on_and_writes_nothing_twice(hub: LoopbackHub, tmp_path: Path) -> None:
+    """The connection is cut inside the last of three files; the second call goes on there."""
+    texts = [[f"text {file}-{row}" for row in range(400)] for file in range(3)]
+    files = {f"train-{n:05d}-of-00003.parquet": parquet_bytes(text=list(rows)) for n, rows in enumerate(texts)}
+    hub.repositories["org/long"] = dict(files)
+    hub.cut["train-00002-of-00003.parquet"] = 50
+    target = tmp_path / "out.jsonl"
+    broken = fetched(hub, target, name="org/long")
+    assert broken.returncode == 2 and not target.exists()
+    kept = int(re.search(r"([\d,]+) rows are kept, the same command goes on", broken.stderr)[1].replace(",", ""))  # type: ignore[index]
+    assert kept == 800
+    # What a killed process wrote behind its last saved state must not stay either.
+    with (tmp_path / ".out.jsonl.part").open("ab") as part:
+        part.write(b'{"text": "written, but not saved"}\n{"te')
+    hub.cut.clear()
+    # Whoever fetched the first file once more would find other rows in it.
+    hub.repositories["org/long"]["train-00000-of-00003.parquet"] = parquet_bytes(text=["changed"] * 400)
+    done = fetched(hub, target, name="org/long")
+    assert (done.returncode, done.stdout) == (0, "1200\n"), done.stderr
+    assert list(read_documents(target)) == [plain(text.encode()) for rows in texts for text in rows]
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["out.jsonl"]
+
+
+def test_rows_of_other_settings_are_not_gone_on_with(hub: LoopbackHub, tmp_path: Path) -> None:
+    hub.repositories["org/one"] = {"train.parquet": parquet_bytes(text=["one", "two"])}
+    target = tmp_path / "out.jsonl"
+    (tmp_path / ".out.jsonl.part").write_bytes(b'{"text": "other"}\n')
+    state = {"source": "other", "done": {"rows": 1, "documents": 1, "size": 18}, "position": {}}
+    (tmp_path / ".out.jsonl.state").write_text(json.dumps(state))
+    assert fetched(hub, target, name="org/one").returncode == 0
+    assert list(read_documents(target)) == [plain(b"one"), plain(b"two")]
 
 
 @pytest.fixture
@@ -172,18 +126,23 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-def documents(folder: Path, template: str | None = None, **columns: list[object]) -> list[object]:
-    (folder / "train.parquet").write_bytes(parquet_bytes(**columns))
-    return list(hub_documents(str(folder), split="train", template=template))
+def documents(folder: Path, table: dict[str, list[Any]], **settings: Any) -> list[Document]:
+    """The documents of a local data set with these columns, its table."""
+    (folder / "train.parquet").write_bytes(parquet_bytes(**table))
+    target = folder.parent / "out.jsonl"
+    fetch(HubSource(str(folder), **settings), target)
+    return list(read_documents(target))
 
 
 def test_a_template_makes_turns_and_columns_are_never_markup(folder: Path) -> None:
     rows = documents(
         folder,
-        "<user>{q} {{n={meta.n}}}</user><assistant>{a}</assistant>",
-        q=["What?", "x</user><assistant>y", "blank answer"],
-        a=["That.", "<user>", " "],
-        meta=[{"n": 1}, {"n": 2}, {"n": 3}],
+        {
+            "q": ["What?", "x</user><assistant>y", "blank answer"],
+            "a": ["That.", "<user>", " "],
+            "meta": [{"n": 1}, {"n": 2}, {"n": 3}],
+        },
+        template="<user>{q} {{n={meta.n}}}</user><assistant>{a}</assistant>",
     )
     assert rows == [
         (Turn("user", b"What? {n=1}"), Turn("assistant", b"That.")),
@@ -192,33 +151,47 @@ def test_a_template_makes_turns_and_columns_are_never_markup(folder: Path) -> No
 
 
 def test_without_a_template_the_columns_decide(folder: Path) -> None:
-    chat = b"<user>a</user><assistant>b</assistant>"
-    assert documents(folder, text=[chat.decode(), None, ""]) == [plain(chat)]
-    pairs = documents(folder, translation=[{"en": "dog", "hu": "kutya"}, {"en": "cat", "hu": ""}])
+    chat = "<user>a</user><assistant>b</assistant>"
+    assert documents(folder, {"text": [chat, None, ""]}) == [plain(chat.encode())]
+    pairs = documents(folder, {"translation": [{"en": "dog", "hu": "kutya"}, {"en": "cat", "hu": ""}]})
     assert pairs == list(translation_examples(b"dog", b"kutya"))
 
 
+def test_columns_are_renamed_and_cleaned(folder: Path) -> None:
+    rows = documents(
+        folder,
+        {"source": [{"a": "The dog.", "b": "A kutya."}, {"a": "Same", "b": "same"}], "text": ["no", "no"]},
+        columns={"en": "source.a", "hu": "source.b"},
+    )
+    assert rows[:2] == list(translation_examples(b"The dog.", b"A kutya."))
+    story = "A story that is long enough to be kept,  with spaces in it."
+    rows = documents(folder, {"body": ["x", story]}, columns={"text": "body"}, clean="story")
+    assert rows == [plain(story.replace("  ", " ").encode())]
+
+
 @pytest.mark.parametrize(
-    ("template", "message"),
+    ("settings", "message"),
     [
-        ("no column", "expected at least one column"),
-        ("{text", "literal brace"),
-        ("{}", "plain columns"),
-        ("{text:>9}", "plain columns"),
-        ("{other}", "row 1: found columns 'text'; expected other"),
-        ("{text.x}", "expected text.x"),
+        ({"template": "no column"}, "expected at least one column"),
+        ({"template": "{text"}, "literal brace"),
+        ({"template": "{}"}, "plain columns"),
+        ({"template": "{text:>9}"}, "plain columns"),
+        ({"template": "{other}"}, "row 1: found columns 'text'; expected other"),
+        ({"template": "{text.x}"}, "expected text.x"),
+        ({"columns": {"text": "body"}}, "row 1: found columns 'text'; expected body"),
+        ({"clean": "scrub"}, "article, story, pair"),
+        ({"limit": 0}, "gave no document"),
     ],
 )
-def test_a_wrong_template_is_named(folder: Path, template: str, message: str) -> None:
+def test_wrong_settings_are_named_and_leave_nothing(folder: Path, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=re.escape(message)):
-        documents(folder, template, text=["x"])
+        documents(folder, {"text": ["x"]}, **settings)
+    assert not (folder.parent / "out.jsonl").exists()
 
 
-def test_saving_is_deterministic_and_refuses_nothing(folder: Path, tmp_path: Path) -> None:
+def test_fetching_is_deterministic(folder: Path, tmp_path: Path) -> None:
     (folder / "train.parquet").write_bytes(parquet_bytes(text=["one\ntwo", "három", " "]))
-    for target in ("a.jsonl.gz", "b.jsonl.gz"):
-        assert save_hub_documents(tmp_path / target, name=str(folder), split="train") == {"documents": 2}
-    assert (tmp_path / "a.jsonl.gz").read_bytes() == (tmp_path / "b.jsonl.gz").read_bytes()
-    with pytest.raises(UserError, match="gave no document"):
-        save_hub_documents(tmp_path / "c.jsonl.gz", name=str(folder), split="train", limit=0)
-    assert not (tmp_path / "c.jsonl.gz").exists()
+    for target in ("a.jsonl", "b.jsonl"):
+        done = fetch(HubSource(str(folder)), tmp_path / target)
+        assert (done.rows, done.dropped, done.documents) == (2, 1, 2)
+    assert (tmp_path / "a.jsonl").read_bytes() == (tmp_path / "b.jsonl").read_bytes()

@@ -6,9 +6,11 @@ from lai.data.markup import (
     Turn,
     has_stray_tags,
     parse,
+    parse_line,
     plain,
     render,
     split_key,
+    to_line,
     translation_examples,
 )
 
@@ -63,3 +65,11 @@ def test_both_directions_of_a_pair_have_the_same_split_key():
     assert split_key(to_hungarian) == split_key(to_english)
     assert split_key(to_hungarian) == split_key(parse(render(to_hungarian)))
     assert split_key(to_hungarian) != split_key(translation_examples(b"a cat", b"egy kutya")[0])
+
+
+def test_line_ends_inside_a_document_survive_a_text_file() -> None:
+    document = (Turn("user", b"one\ntwo"), Turn("assistant", b"\n"))
+    line = to_line(document)
+    assert b"\n" not in line and line.decode().count("\u2028") == 2
+    assert parse_line(line) == document
+    assert parse_line(to_line(plain(b"a\n\nb"))) == plain(b"a\n\nb")

@@ -57,6 +57,24 @@ def texts(file: TokenFile, vocab: Vocab) -> list[bytes]:
     return found
 
 
+def test_files_of_their_own_are_validated_with(tmp_path: Path, text: Path, vocab: Vocab) -> None:
+    val = tmp_path / "val.txt"
+    val.write_bytes(b"\n".join(lines(50, seed=1)))
+
+    def build() -> Shards:
+        return prepare_shards(text, vocab, tmp_path / "cache", val_fraction=0.2, split_seed=0, val_paths=val)
+
+    shards = build()
+    assert texts(shards.val, vocab) == lines(50, seed=1)
+    assert texts(shards.train, vocab) == [line for line in text.read_bytes().split(b"\n") if line]
+    assert build().folder == shards.folder != prepare(text, vocab).folder
+    val.write_bytes(b"\n".join(lines(49, seed=1)))
+    assert len(build().val) == 49
+    val.write_bytes(b"\n\n")
+    with pytest.raises(UserError, match=r"val\.txt .*holds no document"):
+        build()
+
+
 def test_an_example_has_tag_tokens_and_a_literal_tag_has_none(vocab: Vocab) -> None:
     example = (Turn("user", b"say </user>"), Turn("assistant", b""))
     tokens, lengths = encode_documents([example, plain(b"<user>dog")], vocab)

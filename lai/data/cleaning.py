@@ -1,0 +1,94 @@
+"""Cleaning of the rows of real data sets: what is no running text goes, and rows with nothing left are dropped."""
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Row = Mapping[str, Any]
+Cleaner = Callable[[Row], Row | None]
+"""Gives the cleaned row, or None where it is not worth reading."""
+
+_LEAST_ARTICLE = 200  # characters; shorter articles are stubs
+_LEAST_STORY = 50
+_LONGEST_SIDE = 1000  # of a pair
+_LARGEST_RATIO = 3.0  # of the lengths of a pair's sides, where one is longer than a few words
+_FEW_WORDS = 20  # characters
+
+# Headings behind which a Wikipedia article has no running text any more.
+_APPENDICES = {
+    *("jegyzetek", "források", "forrás", "hivatkozások", "külső hivatkozások", "további információk", "lásd még"),
+    *("kapcsolódó szócikkek", "irodalom", "további olvasnivaló", "bibliográfia", "fordítás", "galéria"),
+    *("references", "notes", "external links", "see also", "further reading", "bibliography", "sources"),
+}
+_TEMPLATE = re.compile(r"\{\{[^{}]*\}\}|\[\[(?:Fájl|Kép|File|Image):[^\[\]]*\]\]")
+_REFERENCE = re.compile(r"\[\d+\]")
+_EMPTY_BRACKETS = re.compile(r"\s*\([\s,;:/–-]*\)")
+_TABLE_LINE = re.compile(r"^\s*(?:\{\||\|[-}|+]?|!)")
+_SPACES = re.compile(r"[^\S\n]+")
+_BLANK_LINES = re.compile(r"\n\s*\n\s*")
+_DASH = re.compile(r"^[-–—]\s*")
+_LETTER = re.compile(r"[^\W\d_]")
+
+
+def clean_article(row: Row) -> Row | None:
+    """A row with `title` and `text` of Wikipedia: without notes and links at the end, tables and left-over markup."""
+    lines = []
+    for line in _text(row, "text").split("\n"):
+        if line.strip().rstrip(":").lower() in _APPENDICES:
+            break
+        if not _TABLE_LINE.match(line):
+            lines.append(line)
+    text = _TEMPLATE.sub("", "\n".join(lines))
+    text = tidy(_EMPTY_BRACKETS.sub("", _REFERENCE.sub("", text)))
+    return None if len(text) < _LEAST_ARTICLE else {**row, "title": tidy(_text(row, "title")), "text": text}
+
+
+def clean_story(row: Row) -> Row | None:
+    """A row with `text`: quotation marks that were decoded wrongly are mended, white space is tidied."""
+    text = tidy(_mend(_text(row, "text")))
+    return None if len(text) < _LEAST_STORY else {**row, "text": text}
+
+
+def clean_pair(row: Row) -> Row | None:
+    """A row with `translation`: a pair is dropped if a side is missing, copied, or of quite another length."""
+    pair = row.get("translation")
+    if not isinstance(pair, Mapping):
+        return row  # told where the row becomes a document
+    english, hungarian = (" ".join(tidy(_text(pair, side)).split()) for side in ("en", "hu"))
+    if _DASH.match(english) and _DASH.match(hungarian):  # of a dialogue
+        english, hungarian = _DASH.sub("", english), _DASH.sub("", hungarian)
+    shorter, longer = sorted((len(english), len(hungarian)))
+    wanted = (
+        _LETTER.search(english)
+        and _LETTER.search(hungarian)
+        and english.lower() != hungarian.lower()
+        and longer <= _LONGEST_SIDE
+        and (longer <= _FEW_WORDS or longer <= _LARGEST_RATIO * shorter)
+    )
+    return {**row, "translation": {"en": english, "hu": hungarian}} if wanted else None
+
+
+CLEANERS: dict[str, Cleaner] = {"article": clean_article, "story": clean_story, "pair": clean_pair}
+
+
+def tidy(text: str) -> str:
+    """NFC, one space between words, one blank line at most between paragraphs, nothing around."""
+    text = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
+    lines = (_SPACES.sub(" ", line).strip() for line in text.split("\n"))
+    return _BLANK_LINES.sub("\n\n", "\n".join(lines)).strip()
+
+
+def _mend(text: str) -> str:
+    """Text whose UTF-8 was read as Windows-1252 (â€œ for “), as it was meant."""
+    if "â€" not in text:
+        return text
+    try:
+        return text.encode("cp1252").decode("utf-8")
+    except UnicodeError:  # only parts of it are so
+        return text.replace("â€œ", "“").replace("â€\x9d", "”").replace("â€™", "’").replace("â€", "”")
+
+
+def _text(row: Row, column: str) -> str:
+    value = row.get(column)
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,374 @@
+"""How good a text is for training: what is in it, what is wrong with it, and where.
+
+    files → batches of lines → one pass of counting, an even sample kept → facts, and findings with verdicts
+
+Counting takes no step of Python's for a byte and few for a line. Languages and tokens are of the sample, which is the
+whole text up to `SAMPLE_BYTES`.
+"""
+
+import json
+import re
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lai.data.bpe import FIRST_BYTE
+from lai.data.corpus import CorpusCounts, kind_of, read_chunks, read_file
+from lai.data.duplicates import DuplicateFinder
+from lai.data.language import identify
+from lai.data.markup import CHAT_TAGS, TO_ENGLISH, TO_HUNGARIAN, Document, has_stray_tags, parse_line, render
+from lai.data.progress import progress
+from lai.data.vocab import N_BASE, TAG_PREFIXES, Vocab
+
+Verdict = Literal["ok", "warning", "error"]
+
+LEAST_DOCUMENTS = 20_000
+LEAST_UNIQUE = 0.60
+VOCABULARY_SIZES = (8_000, 32_000)
+LONGEST_LINE = 100_000
+SAMPLE_BYTES = 16 << 20
+OFFENDERS = 5
+"""How many places a finding names."""
+
+_CHUNK = 1 << 22
+_DOCUMENTS = 1 << 14
+_LENGTHS = 1 << 17  # longer documents are counted together
+_CONTROL = bytes(byte for byte in (*range(32), 127) if byte not in b"\t\n\r")
+_CONTROL_IN_LINE = re.compile(b"[" + re.escape(_CONTROL) + b"]")
+_MARKUP = frozenset((*CHAT_TAGS, *TAG_PREFIXES))  # which no text is encoded to
+_PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at: what was found, what is expected, and the first places where it is not so."""
+
+    check: str
+    verdict: Verdict
+    found: str
+    expected: str
+    places: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Quality:
+    """The report on a text."""
+
+    facts: dict[str, Any]
+    findings: list[Finding]
+    lengths: list[int]
+    """How many documents have each number of characters, up to the longest (or the last entry: that and more)."""
+
+    def to_json(self) -> bytes:
+        """The report as a JSON object with the keys good, facts, findings and lengths."""
+        return json.dumps({"good": self.good, **asdict(self)}, ensure_ascii=False).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> "Quality":
+        """The report that `to_json` wrote."""
+        saved = json.loads(data)
+        return cls(saved["facts"], [Finding(**finding) for finding in saved["findings"]], saved["lengths"])
+
+    @property
+    def good(self) -> bool:
+        """Whether no finding is an error."""
+        return all(finding.verdict != "error" for finding in self.findings)
+
+
+def examine(files: Sequence[Path], vocab: Vocab | None = None, longest_line: int = LONGEST_LINE) -> Quality:
+    """Read a text once and report on it, in memory that does not grow with it.
+
+    Args:
+        files: as `find_files` gives them.
+        vocab: for what depends on tokens.
+        longest_line: bytes of a document above which it is a finding.
+
+    Raises:
+        UserError: a file cannot be read as what its ending says.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        counting = _Counting(Path(folder), longest_line)
+        with progress("checking the text", sum(file.stat().st_size for file in files)) as show:
+            for batch in _batches(files, counting.counts):
+                counting.add(batch)
+                show(counting.counts.bytes_read)
+        return counting.report(files, vocab)
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Some texts, one after another in a file: lines of a text file, or what `documents` are read from."""
+
+    file: Path
+    first: int  # the number of the first line or document
+    texts: list[bytes]
+    documents: list[Document] | None = None
+
+    def place(self, index: int) -> str:
+        return f"{self.file}:{'' if self.documents is None else ' document '}{self.first + index}"
+
+
+def _batches(files: Sequence[Path], counts: CorpusCounts) -> Iterator[_Batch]:
+    for file in files:
+        yield from _line_batches(file, counts) if kind_of(file) == ".txt" else _document_batches(file, counts)
+
+
+def _line_batches(file: Path, counts: CorpusCounts) -> Iterator[_Batch]:
+    first, rest = 1, b""
+    for chunk in read_chunks(file, counts, _CHUNK):
+        chunk = rest + chunk
+        texts = chunk.split(b"\n")
+        rest = texts.pop()
+        if b"\r" in chunk:
+            texts = [text.removesuffix(b"\r") for text in texts]
+        yield _Batch(file, first, texts)
+        first += len(texts)
+    if rest:
+        yield _Batch(file, first, [rest.removesuffix(b"\r")])
+
+
+def _document_batches(file: Path, counts: CorpusCounts) -> Iterator[_Batch]:
+    first = 1
+    documents = read_file(file, counts)
+    while batch := list(islice(documents, _DOCUMENTS)):
+        yield _Batch(file, first, [render(document) for document in batch], batch)
+        first += len(batch)
+
+
+def shares(values: Mapping[str, float]) -> str:
+    """Shares in percent, as a person reads them."""
+    return ", ".join(f"{name} {share:.1%}" for name, share in values.items()) or "none"
+
+
+def task_of(document: Document) -> str:
+    """What a document trains: plain text, a translation, a question, another instruction, or a conversation."""
+    if document[0].role == "text":
+        return "plain"
+    questions = [turn.content for turn in document if turn.role == "user"]
+    if len(questions) != 1:
+        return "conversation"
+    if questions[0].startswith((TO_ENGLISH, TO_HUNGARIAN)):
+        return "translation"
+    return "question" if questions[0].rstrip().endswith(b"?") else "instruction"
+
+
+class _Sample:
+    """Every n-th document, n doubled whenever there are too many: the whole text, or an even sample of it."""
+
+    def __init__(self) -> None:
+        self.step = 1
+        self.documents: list[tuple[int, bytes]] = []
+        self._size = 0
+
+    def add(self, texts: list[bytes], before: int) -> None:
+        for index in range(-before % self.step, len(texts), self.step):
+            self.documents.append((before + index, texts[index]))
+            self._size += len(texts[index])
+        while self._size > SAMPLE_BYTES and len(self.documents) > 1:
+            self.step *= 2
+            self.documents = [entry for entry in self.documents if entry[0] % self.step == 0]
+            self._size = sum(len(text) for _, text in self.documents)
+
+
+class _Counting:
+    """Everything that is counted in the one pass."""
+
+    def __init__(self, folder: Path, longest_line: int) -> None:
+        self.counts = CorpusCounts()
+        self._longest_line = longest_line
+        self._totals: Counter[str] = Counter()
+        self._tasks: Counter[str] = Counter()
+        self._lengths = np.zeros(_LENGTHS + 1, np.int64)
+        self._longest = 0
+        self._sample = _Sample()
+        self._duplicates = DuplicateFinder(folder)
+        self._places: dict[str, list[str]] = {}
+        self._firsts: list[
+            tuple[int, _Batch]
+        ] = []  # the number of each file's first text, to find a text by its number
+
+    def add(self, batch: _Batch) -> None:
+        """Count a batch."""
+        texts = batch.texts
+        if batch.first == 1:
+            self._firsts.append((self._totals["lines"], replace(batch, texts=[], documents=batch.documents and [])))
+        sizes = np.fromiter(map(len, texts), np.int64, len(texts))
+        kept = np.fromiter((bool(text.strip()) for text in texts), np.bool_, len(texts))
+        numbers = self._totals["lines"] + np.arange(len(texts))
+        self._totals["lines"] += len(texts)
+        self._totals["empty"] += int((~kept).sum())
+        self._note("long", batch, np.flatnonzero(sizes > self._longest_line))
+        self._add_bytes(batch, kept)
+        self._add_markup(batch)
+        if not kept.all():
+            texts, numbers = [text for text in texts if text.strip()], numbers[kept]
+        self._duplicates.add(texts, numbers)
+        self._sample.add(texts, self._totals["documents"])
+        self._totals["documents"] += len(texts)
+        self._totals["bytes"] += int(sizes[kept].sum())
+
+    def _note(self, check: str, batch: _Batch, indices: Any) -> None:
+        """Count texts with a fault, and keep the places of the first ones."""
+        self._totals[check] += len(indices)
+        places = self._places.setdefault(check, [])
+        places += [batch.place(int(index)) for index in indices[: OFFENDERS - len(places)]]
+
+    def _add_bytes(self, batch: _Batch, kept: NDArray[np.bool_]) -> None:
+        """Characters, bytes that are no UTF-8, control characters."""
+        joined = b"\n".join(batch.texts)
+        try:
+            characters = joined.decode()
+        except UnicodeDecodeError:
+            self._note("utf-8", batch, [index for index, text in enumerate(batch.texts) if not _is_utf8(text)])
+            characters = joined.decode("utf-8", "replace")
+        lengths = (
+            np.fromiter(map(len, characters.split("\n")), np.int64)
+            if batch.documents is None
+            else _lengths(batch.texts)
+        )
+        lengths = lengths[: len(kept)][kept]
+        self._totals["characters"] += int(lengths.sum())
+        self._longest = max(self._longest, int(lengths.max(initial=0)))
+        self._lengths += np.bincount(np.minimum(lengths, _LENGTHS), minlength=_LENGTHS + 1)
+        if len(joined.translate(None, _CONTROL)) != len(joined):
+            found = [index for index, text in enumerate(batch.texts) if _CONTROL_IN_LINE.search(text)]
+            self._note("control", batch, found)
+
+    def _add_markup(self, batch: _Batch) -> None:
+        """Tasks, and tags that are no markup: of lines a mistake, else letters that somebody wrote."""
+        stray = []
+        for index, text in enumerate(batch.texts):
+            if batch.documents is None and b"<" not in text:
+                self._tasks["plain"] += bool(text.strip())
+                continue
+            document = parse_line(text) if batch.documents is None else batch.documents[index]
+            self._tasks[task_of(document)] += 1
+            if b"<" in text and has_stray_tags(document):
+                stray.append(index)
+        self._note("markup" if batch.documents is None else "tags", batch, stray)
+
+    def _place(self, number: int) -> str:
+        """Where the text with a number is."""
+        first, batch = max((entry for entry in self._firsts if entry[0] <= number), key=lambda entry: entry[0])
+        return batch.place(number - first)
+
+    def report(self, files: Sequence[Path], vocab: Vocab | None) -> Quality:
+        """The facts and findings."""
+        duplicates, again = self._duplicates.duplicates(OFFENDERS)
+        self._places["duplicates"] = [self._place(number) for number in again]
+        documents = self._totals["documents"]
+        unique = 1 - duplicates / max(1, documents)
+        facts: dict[str, Any] = {
+            "files": [str(file) for file in files],
+            "lines": self._totals["lines"],
+            "empty": self._totals["empty"] + self.counts.empty,
+            "skipped": self.counts.skipped,
+            "documents": documents,
+            "duplicates": duplicates,
+            "unique": unique,
+            "bytes": self._totals["bytes"],
+            "characters": self._totals["characters"],
+            "longest": self._longest,
+            "percentiles": dict(zip(map(str, _PERCENTILES), self._percentiles(), strict=True)),
+            "tasks": {name: count / max(1, documents) for name, count in self._tasks.most_common() if count},
+            "sampled": 1 / self._sample.step,
+            **_languages(self._sample.documents),
+        }
+        if vocab is not None:
+            facts["tokens"] = _tokens(self._sample.documents, vocab)
+        stop = int(np.flatnonzero(self._lengths)[-1]) + 1 if documents else 0
+        return Quality(facts, self._findings(facts, vocab), self._lengths[:stop].tolist())
+
+    def _percentiles(self) -> list[int]:
+        """The number of characters that so many percent of the documents do not exceed."""
+        below = np.cumsum(self._lengths)
+        if not below[-1]:
+            return [0 for _ in _PERCENTILES]
+        return [int(np.searchsorted(below, share / 100 * below[-1])) for share in _PERCENTILES]
+
+    def _findings(self, facts: dict[str, Any], vocab: Vocab | None) -> list[Finding]:
+        def faults(check: str, name: str, verdict: Verdict, expected: str) -> Finding:
+            count = self._totals[name]
+            return Finding(check, verdict if count else "ok", f"{count:,}", expected, self._places.get(name, []))
+
+        enough = facts["documents"] >= LEAST_DOCUMENTS
+        different = facts["unique"] >= LEAST_UNIQUE
+        again = self._places["duplicates"]
+        found = [
+            Finding("documents", _error_unless(enough), f"{facts['documents']:,}", f"at least {LEAST_DOCUMENTS:,}"),
+            Finding(
+                "unique", _error_unless(different), f"{facts['unique']:.1%}", f"at least {LEAST_UNIQUE:.0%}", again
+            ),
+            faults("invalid UTF-8", "utf-8", "error", "no document"),
+            faults("malformed markup", "markup", "error", "no document with tags that are not whole turns"),
+            faults("tags as letters", "tags", "warning", "no document: they are read as what somebody wrote"),
+            faults("control characters", "control", "warning", "no document"),
+            faults("long documents", "long", "warning", f"none of more than {self._longest_line:,} bytes"),
+        ]
+        if vocab is not None:
+            least, most = VOCABULARY_SIZES
+            fits = least <= len(vocab) <= most
+            expected = f"{least:,} to {most:,} tokens; fewer where the text fills no more"
+            found.append(Finding("vocabulary", "ok" if fits else "warning", f"{len(vocab):,} tokens", expected))
+        return found
+
+
+def _error_unless(right: bool) -> Verdict:
+    return "ok" if right else "error"
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _lengths(texts: list[bytes]) -> NDArray[np.int64]:
+    return np.fromiter((len(text.decode("utf-8", "replace")) for text in texts), np.int64, len(texts))
+
+
+def _contents(text: bytes) -> Iterator[bytes]:
+    """What is said in a document; a request for a translation is in the language of what is to be translated."""
+    for turn in parse_line(text):
+        yield turn.content.removeprefix(TO_ENGLISH).removeprefix(TO_HUNGARIAN)
+
+
+def _languages(sample: list[tuple[int, bytes]]) -> dict[str, Any]:
+    """The languages' shares of the bytes."""
+    sizes: Counter[str] = Counter()
+    for _, text in sample:
+        for content in _contents(text):
+            sizes[identify(content)] += len(content)
+    return {"languages": {name: size / max(1, sizes.total()) for name, size in sizes.most_common()}}
+
+
+def _tokens(sample: list[tuple[int, bytes]], vocab: Vocab) -> dict[str, Any]:
+    """What a vocabulary makes of the sample."""
+    contents = [content for _, text in sample for content in _contents(text)]
+    ids = vocab.encode_batch(contents)
+    lengths = np.array([len(some) for some in ids], np.int64)
+    used = np.bincount(np.concatenate(ids) if ids else np.empty(0, np.int64), minlength=len(vocab))
+    words: Counter[str] = Counter()
+    tokens: Counter[str] = Counter()
+    for content, length in zip(contents, lengths.tolist(), strict=True):
+        language = identify(content)
+        words[language] += len(content.split())
+        tokens[language] += length
+    count = max(1, int(lengths.sum()))
+    return {
+        "vocabulary": len(vocab),
+        "tokens": int(lengths.sum()),
+        "bytes_per_token": sum(map(len, contents)) / count,
+        "tokens_per_word": {name: tokens[name] / words[name] for name in ("hu", "en") if words[name]},
+        "byte_fallback": int(used[FIRST_BYTE:N_BASE].sum()) / count,
+        "never_used": int((used[N_BASE:] == 0).sum()) - sum(token in _MARKUP for token in vocab.tokens[N_BASE:]),
+    }

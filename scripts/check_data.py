@@ -1,0 +1,111 @@
+"""`python scripts/check_data.py data/train.txt [--vocab data/vocab.bin]`: whether a text is fit to train on."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from lai.data.corpus import find_files
+from lai.data.quality import LONGEST_LINE, Finding, Quality, examine, shares
+from lai.data.vocab import Vocab
+from lai.errors import UserError, run_program
+
+_SIGNS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "error": "[red]error[/]"}
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog="Exit code 0: no error (there may be warnings), 1: an error, 2: it cannot be read."
+    )
+    parser.add_argument("data", nargs="+", help="text files, folders or patterns")
+    parser.add_argument("--vocab", type=Path, help="a vocabulary or a model file, for what depends on tokens")
+    parser.add_argument("--longest", type=int, default=LONGEST_LINE, help="bytes of a document (default: %(default)s)")
+    parser.add_argument("--histogram", type=Path, metavar="PNG", help="draw the lengths of the documents")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
+    return parser.parse_args()
+
+
+def described(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    """The facts as a person reads them."""
+    sampled = "" if facts["sampled"] == 1 else f" (of one document in {1 / facts['sampled']:.0f})"
+    empty = f"{facts['empty']:,} empty lines" + (f", {facts['skipped']:,} rows skipped" if facts["skipped"] else "")
+    lengths = ", ".join(f"{share} % {length:,}" for share, length in facts["percentiles"].items())
+    rows = [
+        ("documents", f"{facts['documents']:,}; {empty}"),
+        ("size", f"{facts['bytes']:,} bytes, {facts['characters']:,} characters"),
+        ("duplicates", f"{facts['duplicates']:,}; {facts['unique']:.1%} unique"),
+        ("characters a document", f"{lengths}, longest {facts['longest']:,}"),
+        ("tasks", shares(facts["tasks"])),
+        ("languages", shares(facts["languages"]) + sampled),
+    ]
+    if tokens := facts.get("tokens"):
+        per_word = ", ".join(f"{value:.2f} a word in {name}" for name, value in tokens["tokens_per_word"].items())
+        rows += [
+            ("tokens", f"{tokens['tokens']:,}; {tokens['bytes_per_token']:.2f} bytes a token; {per_word}{sampled}"),
+            ("", f"{tokens['byte_fallback']:.2%} of them single bytes"),
+            ("never used", f"{tokens['never_used']:,} of the vocabulary's {tokens['vocabulary']:,} tokens{sampled}"),
+        ]
+    return rows
+
+
+def print_tables(quality: Quality) -> None:
+    """The facts, then each finding with its verdict and the first places."""
+    console = Console(highlight=False, soft_wrap=True)
+    facts = Table(box=None, show_header=False)
+    for name, value in described(quality.facts):
+        facts.add_row(name, escape(value))
+    console.print(facts)
+    console.print()
+    findings = Table("verdict", "check", "found", "expected", box=None)
+    for finding in quality.findings:
+        findings.add_row(_SIGNS[finding.verdict], finding.check, finding.found, finding.expected)
+    console.print(findings)
+    for finding in quality.findings:
+        if finding.places:
+            console.print(escape(f"{heading(finding)}: {', '.join(finding.places)}"))
+
+
+def heading(finding: Finding) -> str:
+    return "first duplicates" if finding.check == "unique" else f"first {finding.check}"
+
+
+def draw_histogram(lengths: list[int], path: Path) -> None:
+    """The documents' lengths on a logarithmic axis."""
+    try:
+        import matplotlib
+    except ImportError:
+        raise UserError("--histogram needs matplotlib: pip install matplotlib") from None
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+    import numpy as np
+
+    values = np.arange(len(lengths))
+    edges = np.unique(np.geomspace(1, max(2, len(lengths)), 60).astype(int))
+    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    axes.hist(values, bins=[*edges.tolist(), edges[-1] + 1], weights=lengths)
+    axes.set(xscale="log", xlabel="characters a document", ylabel="documents")
+    axes.grid(alpha=0.3)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+
+
+def main() -> int:
+    options = parse_arguments()
+    vocab = Vocab.load(options.vocab) if options.vocab else None
+    quality = examine(find_files(options.data), vocab, options.longest)
+    if options.histogram:
+        draw_histogram(quality.lengths, options.histogram)
+    if options.json:
+        print(quality.to_json().decode())
+    else:
+        print_tables(quality)
+        if options.histogram:
+            print(f"{options.histogram} written")
+    return 0 if quality.good else 1
+
+
+if __name__ == "__main__":
+    run_program(main)

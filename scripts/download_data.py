@@ -1,0 +1,113 @@
+"""`python scripts/download_data.py --output data/train.txt --size small`: fetch real Hungarian and English text."""
+
+import argparse
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from lai.data.corpus import document_row, kind_of, read_documents
+from lai.data.hub import Fetched, HubSource, fetch
+from lai.data.known_sets import KNOWN_SETS, SIZES, choose_sets
+from lai.data.markup import parse_line, to_line
+from lai.errors import UserError, run_program
+from lai.files import atomic_write, file_digest
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="A run that was broken off goes on where it was. In .txt a line's end inside a document is written as "
+        "U+2028, which every program of LAi reads as such; .jsonl holds it as it is.",
+    )
+    parser.add_argument("--output", type=Path, required=True, help="the file to write, .txt or .jsonl")
+    parser.add_argument("--size", choices=SIZES, default="small", help="(default: %(default)s)")
+    for name, known in KNOWN_SETS.items():
+        sizes = ", ".join(f"{size} {rows:,}" for size, rows in known.rows.items())
+        parser.add_argument(f"--{name}", type=int, metavar="ROWS", help=f"of {known.source.name}: {sizes}")
+    return parser.parse_args()
+
+
+def described(source: HubSource, name: str) -> dict[str, Any]:
+    """What says where text came from, and under which licence."""
+    known = KNOWN_SETS[name]
+    return {"data set": name, **asdict(source), "licence": known.licence, "url": known.url}
+
+
+def is_there(output: Path, record: Path, sources: list[dict[str, Any]]) -> bool:
+    """Whether an earlier call wrote just this."""
+    try:
+        saved = json.loads(record.read_bytes())
+        asked = [{key: entry[key] for key in sources[0]} for entry in saved["sources"]]
+        return asked == sources and saved["sha256"] == file_digest(output)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def lines(parts: list[Path], kind: str) -> Iterator[bytes | None]:
+    """Every document as a line of the output; None for one that a line of text would make markup of."""
+    for document in chain.from_iterable(map(read_documents, parts)):
+        if kind == ".jsonl":
+            yield json.dumps(document_row(document), ensure_ascii=False).encode("utf-8", "surrogatepass")
+        else:
+            line = to_line(document)
+            yield line if parse_line(line) == document else None
+
+
+def join(output: Path, parts: list[Path], record: Path, entries: list[dict[str, Any]]) -> dict[str, int]:
+    """Write all parts as one file, and beside it what it is made of."""
+    written = left_out = 0
+    with atomic_write(output) as file:
+        for line in lines(parts, kind_of(output) or ""):
+            if line is None:
+                left_out += 1
+            else:
+                file.write(line + b"\n")
+                written += 1
+    with atomic_write(record) as file:
+        facts = {"file": output.name, "sha256": file_digest(output), "documents": written, "sources": entries}
+        file.write(json.dumps(facts, indent=1, ensure_ascii=False).encode() + b"\n")
+    return {"written": written, "left out": left_out}
+
+
+def main() -> int:
+    options = parse_arguments()
+    output: Path = options.output
+    if kind_of(output) not in (".txt", ".jsonl") or output.suffix == ".gz":
+        raise UserError(f"--output {output} is of no kind that can be written; give it the ending .txt or .jsonl")
+    sources = choose_sets(options.size, {name: getattr(options, name) for name in KNOWN_SETS})
+    record = output.with_name(output.name + ".sources.json")
+    entries = [described(source, name) for name, source in sources.items()]
+    console = Console(highlight=False, soft_wrap=True)
+    if is_there(output, record, entries):
+        console.print(f"{output} holds just this already; nothing to fetch", markup=False)
+        return 0
+    folder = output.with_name(f".{output.name}.parts")
+    parts = []
+    for entry, (name, source) in zip(entries, sources.items(), strict=True):
+        parts.append(folder / f"{name}-{source.limit}.jsonl")
+        console.print(f"{name}: {source.limit:,} rows of {source.name}, {entry['licence']}", markup=False)
+        done = fetch(source, parts[-1]) if not parts[-1].exists() else None
+        if done:
+            console.print(told(done, source), markup=False)
+    counts = join(output, parts, record, entries)
+    shutil.rmtree(folder)
+    console.print(f"{output}: {counts['written']:,} documents; where they come from: {record}", markup=False)
+    if counts["left out"]:
+        console.print(f"{counts['left out']:,} documents that look like chat markup are left out; .jsonl keeps them")
+    return 0
+
+
+def told(done: Fetched, source: HubSource) -> str:
+    """What came of a data set."""
+    line = f"  {done.documents:,} documents, {done.dropped:,} rows dropped by cleaning"
+    return line if done.rows == source.limit else f"{line}; the data set has no more than {done.rows:,} such rows"
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,57 @@
+"""Cleaning of real rows, against texts written by hand."""
+
+import pytest
+
+from lai.data.cleaning import clean_article, clean_pair, clean_story, tidy
+
+LONG = "A ló háziasított állat. " * 20
+
+
+def test_an_article_ends_at_its_notes_and_keeps_its_paragraphs() -> None:
+    said = "A ló ( )  [2] (; ) régi  társ {{jegyzet|x}}.\n{| class\n| cella\n|}"
+    text = f"{LONG}\n\n\n\n{said}\n\nForrások\n\nEgy könyv."
+    cleaned = clean_article({"id": "1", "title": " Ló ", "text": text})
+    assert cleaned == {"id": "1", "title": "Ló", "text": f"{LONG.strip()}\n\nA ló régi társ ."}
+
+
+@pytest.mark.parametrize("text", ["", "Rövid.", "Jegyzetek\n" + LONG])
+def test_a_stub_is_dropped(text: str) -> None:
+    assert clean_article({"title": "x", "text": text}) is None
+    assert clean_article({"title": "x", "text": None}) is None
+
+
+def test_a_heading_inside_a_sentence_is_none() -> None:
+    text = LONG + "Jegyzetek készültek a lovakról."
+    assert clean_article({"title": "Ló", "text": text}) == {"title": "Ló", "text": text}
+
+
+def test_wrongly_decoded_quotation_marks_of_a_story_are_mended() -> None:
+    story = "“Hello,” said the cat. It’s a long day – isn’t it, my dear friend?"
+    broken = story.encode().decode("cp1252", errors="replace")
+    assert "â€œHello" in broken
+    whole = "“Hello, said the cat. It’s a long day – isn’t it, my dear friend?"
+    assert clean_story({"text": whole.encode().decode("cp1252")}) == {"text": whole}
+    assert clean_story({"text": "Too short."}) is None
+
+
+@pytest.mark.parametrize(
+    ("english", "hungarian", "kept"),
+    [
+        ("The dog.", "A kutya.", ("The dog.", "A kutya.")),
+        ("- The  dog.\n", "- A kutya.", ("The dog.", "A kutya.")),
+        ("- The dog.", "A kutya.", ("- The dog.", "A kutya.")),
+        ("No", "Nem, nem, köszönöm", ("No", "Nem, nem, köszönöm")),
+        ("Hello", "hello", None),
+        ("The dog.", "", None),
+        ("123", "123.", None),
+        ("Yes", "Igen, de csak akkor, ha holnap is itt leszel velem", None),
+        ("a" * 1001, "b" * 1001, None),
+    ],
+)
+def test_pairs(english: str, hungarian: str, kept: tuple[str, str] | None) -> None:
+    cleaned = clean_pair({"translation": {"en": english, "hu": hungarian}})
+    assert cleaned == (None if kept is None else {"translation": {"en": kept[0], "hu": kept[1]}})
+
+
+def test_tidying_makes_one_form_of_a_letter() -> None:
+    assert tidy(" Lo\u0301 \r\n\r\n\r\n és\tmás\u00a0ló \n") == "Ló\n\nés más ló"

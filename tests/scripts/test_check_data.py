@@ -1,0 +1,44 @@
+"""scripts/check_data.py as a user runs it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from lai.data.vocab import Vocab
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, ROOT / "scripts" / "check_data.py", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_a_good_text_ends_with_0_and_draws_its_lengths(tmp_path: Path, small_vocab: Vocab) -> None:
+    text, vocab, picture = tmp_path / "a.txt", tmp_path / "vocab.bin", tmp_path / "new" / "lengths.png"
+    text.write_text("".join(f"The dog number {number} is in the garden.\n" for number in range(20000)))
+    small_vocab.save(vocab)
+    done = run(text, "--vocab", vocab, "--histogram", picture)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for words in ("20,000", "100.0% unique", "plain 100.0%", "en 100.0%", "bytes a token", "never used", "warning"):
+        assert words in done.stdout, words
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_bad_text_ends_with_1_and_says_where(tmp_path: Path) -> None:
+    text = tmp_path / "a.txt"
+    text.write_bytes(b"good\n<user>open\n\xff\n")
+    done = run(text)
+    assert done.returncode == 1
+    assert f"first malformed markup: {text}:2" in done.stdout and f"first invalid UTF-8: {text}:3" in done.stdout
+    as_json = run(text, "--json")
+    assert as_json.returncode == 1
+    report = json.loads(as_json.stdout)
+    assert not report["good"] and report["facts"]["documents"] == 3
+    assert {finding["check"]: finding["verdict"] for finding in report["findings"]}["malformed markup"] == "error"
+
+
+def test_a_missing_file_ends_with_2(tmp_path: Path) -> None:
+    done = run(tmp_path / "missing.txt")
+    assert done.returncode == 2 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
