@@ -1,0 +1,89 @@
+"""scripts/evaluate.py: scores, test sets, and PyTorch and the engine giving the same answers."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from engine_program import ROOT, Engine
+
+from lai.data.synthetic import Prompt
+from lai.errors import UserError
+from lai.evaluation import Score, answers_of_pytorch, read_prompts, scores, write_prompts
+
+PROMPTS = [
+    Prompt("translation", "en-hu", b"Translate to Hungarian: the dog", b"a kutya"),
+    Prompt("translation", "hu-en", "Translate to English: a ló".encode(), b"the horse"),
+    Prompt("translation", "en-hu", b"Translate to Hungarian: the cat", b"a macska"),
+    Prompt("question", "hu", b"Ki fut?", "A ló.".encode()),
+]
+
+
+def test_scores_count_exact_answers_by_task_and_direction() -> None:
+    assert scores(PROMPTS, [b"a kutya", b"the horse ", b"a macska", b""]) == [
+        Score("translation", "en-hu", 2, 2), Score("translation", "hu-en", 1, 0), Score("question", "hu", 1, 0),
+    ]  # fmt: skip
+
+
+def test_a_test_set_survives_its_file(tmp_path: Path) -> None:
+    write_prompts(tmp_path / "test.jsonl", PROMPTS)
+    assert read_prompts(tmp_path / "test.jsonl") == PROMPTS
+    (tmp_path / "own.jsonl").write_text('{"prompt": "a", "answer": "b"}\n\n')
+    assert read_prompts(tmp_path / "own.jsonl") == [Prompt("", "", b"a", b"b")]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"prompt": "a"}', '{"prompt": 1, "answer": "b"}'])
+def test_a_wrong_test_set_is_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "test.jsonl").write_text(text)
+    with pytest.raises(UserError, match=r"test\.jsonl.*expected an object"):
+        read_prompts(tmp_path / "test.jsonl")
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "scripts" / "evaluate.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_both_programs_answer_alike_and_right_answers_are_counted(engine: Engine, make_model, tmp_path: Path) -> None:
+    """A random model answers nonsense; given its own answers as the right ones, it answers all of them right."""
+    path, model = make_model()
+    arguments = ("-m", path, "--engine", engine.program, "--tokens", "12", "--json")
+    held_out = tmp_path / "held_out.jsonl"
+    done = run(*arguments, "--limit", "8", "--write", held_out, "data.synthetic.lexicon=small")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["disagreements"] == 0
+    assert report["scores"]["pytorch"] == report["scores"]["engine"]
+    kinds = [("translation", "en-hu"), ("translation", "hu-en"), ("question", "en"), ("question", "hu")]
+    assert report["scores"]["engine"] == [
+        {"task": task, "direction": direction, "prompts": 2, "exact": 0} for task, direction in kinds
+    ]
+    prompts = read_prompts(held_out)
+    answers = list(answers_of_pytorch(model.build(), model.vocab, prompts, 12))
+    rows = [
+        {
+            "task": prompt.task,
+            "direction": prompt.direction,
+            "prompt": prompt.prompt.decode(),
+            "answer": answer.decode(),
+        }
+        for prompt, answer in zip(prompts, answers, strict=True)
+    ]
+    own = tmp_path / "own.jsonl"
+    own.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    report = json.loads(run(*arguments, "--prompts", own).stdout)
+    assert sum(score["exact"] for score in report["scores"]["engine"]) == len(rows) == 8
+
+
+def test_mistakes_are_one_line(engine: Engine, make_model, tmp_path: Path) -> None:
+    path, _ = make_model()
+    for arguments, words in (
+        (("-m", tmp_path / "none.bin"), "none.bin"),
+        (("-m", path, "--engine", tmp_path / "none", "--only", "engine", "--limit", "2"), "make release"),
+        (("-m", path, "data=text", "data.path=x"), "--prompts FILE"),
+        (("-m", path, "data.synthetic.lexikon=small"), "did you mean data.synthetic.lexicon"),
+        (("-m", path, "--prompts", tmp_path / "none.jsonl"), "none.jsonl"),
+    ):
+        done = run(*arguments)
+        assert done.returncode == 2 and done.stderr.count("\n") == 1 and words in done.stderr, done.stderr
