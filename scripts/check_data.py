@@ -83,7 +83,8 @@ def draw_histogram(lengths: list[int], path: Path) -> None:
     import numpy as np
 
     values = np.arange(len(lengths))
-    edges = np.unique(np.geomspace(1, max(2, len(lengths)), 60).astype(int))
+    shortest = next((value for value, count in enumerate(lengths) if value and count), 1)
+    edges = np.unique(np.geomspace(shortest, max(shortest + 1, len(lengths)), 60).astype(int))
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
     axes.hist(values, bins=[*edges.tolist(), edges[-1] + 1], weights=lengths)
     axes.set(xscale="log", xlabel="characters a document", ylabel="documents")

@@ -4,6 +4,7 @@ import argparse
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
@@ -88,19 +89,28 @@ def main() -> int:
         console.print(f"{output} holds just this already; nothing to fetch", markup=False)
         return 0
     folder = output.with_name(f".{output.name}.parts")
-    parts = []
-    for entry, (name, source) in zip(entries, sources.items(), strict=True):
-        parts.append(folder / f"{name}-{source.limit}.jsonl")
-        console.print(f"{name}: {source.limit:,} rows of {source.name}, {entry['licence']}", markup=False)
-        done = fetch(source, parts[-1]) if not parts[-1].exists() else None
-        if done:
-            console.print(told(done, source), markup=False)
+    try:
+        parts = fetch_all(sources, folder, console)
+    finally:
+        with suppress(OSError):
+            folder.rmdir()  # where nothing was kept
     counts = join(output, parts, record, entries)
     shutil.rmtree(folder)
     console.print(f"{output}: {counts['written']:,} documents; where they come from: {record}", markup=False)
     if counts["left out"]:
         console.print(f"{counts['left out']:,} documents that look like chat markup are left out; .jsonl keeps them")
     return 0
+
+
+def fetch_all(sources: dict[str, HubSource], folder: Path, console: Console) -> list[Path]:
+    """Fetch each data set into a file of its own; one that is there already was fetched before a break."""
+    parts = []
+    for name, source in sources.items():
+        parts.append(folder / f"{name}-{source.limit}.jsonl")
+        console.print(f"{name}: {source.limit:,} rows of {source.name}, {KNOWN_SETS[name].licence}", markup=False)
+        if not parts[-1].exists():
+            console.print(told(fetch(source, parts[-1]), source), markup=False)
+    return parts
 
 
 def told(done: Fetched, source: HubSource) -> str:

@@ -15,6 +15,7 @@ class ProgressBar(RichProgressBar):
         "train/lr": ("lr", "{:.1e}"),
         "train/tokens_per_second": ("tokens/s", "{:,.0f}"),
         "val/loss": ("val_loss", "{:.3f}"),
+        "val/loss_floor": ("floor", "{:.3f}"),
         "val/bpb": ("val_bpb", "{:.3f}"),
     }
 

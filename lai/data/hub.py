@@ -117,6 +117,9 @@ class _Rows:
         source = self._source
         datasets.config.STREAMING_READ_MAX_RETRIES = 5  # with 5 seconds between them; the next call goes on anyway
         datasets.disable_progress_bars()
+        # Every attempt that fails is a line of theirs; we say it once, when they have given up.
+        for library in ("datasets", "huggingface_hub"):
+            logging.getLogger(library).setLevel(logging.ERROR)
         try:
             self._data = datasets.load_dataset(
                 source.name, source.config, split=source.split, revision=source.revision, streaming=source.streaming

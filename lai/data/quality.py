@@ -12,7 +12,6 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,11 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lai.data.bpe import FIRST_BYTE
-from lai.data.corpus import CorpusCounts, kind_of, read_chunks, read_file
+from lai.data.corpus import CorpusCounts
 from lai.data.duplicates import DuplicateFinder
 from lai.data.language import identify
-from lai.data.markup import CHAT_TAGS, TO_ENGLISH, TO_HUNGARIAN, Document, has_stray_tags, parse_line, render
+from lai.data.markup import CHAT_TAGS, TO_ENGLISH, TO_HUNGARIAN, Document, has_stray_tags, parse_line
 from lai.data.progress import progress
+from lai.data.texts import TextBatch, text_batches
 from lai.data.vocab import N_BASE, TAG_PREFIXES, Vocab
 
 Verdict = Literal["ok", "warning", "error"]
@@ -37,8 +37,6 @@ SAMPLE_BYTES = 16 << 20
 OFFENDERS = 5
 """How many places a finding names."""
 
-_CHUNK = 1 << 22
-_DOCUMENTS = 1 << 14
 _LENGTHS = 1 << 17  # longer documents are counted together
 _CONTROL = bytes(byte for byte in (*range(32), 127) if byte not in b"\t\n\r")
 _CONTROL_IN_LINE = re.compile(b"[" + re.escape(_CONTROL) + b"]")
@@ -96,50 +94,10 @@ def examine(files: Sequence[Path], vocab: Vocab | None = None, longest_line: int
     with tempfile.TemporaryDirectory() as folder:
         counting = _Counting(Path(folder), longest_line)
         with progress("checking the text", sum(file.stat().st_size for file in files)) as show:
-            for batch in _batches(files, counting.counts):
+            for batch in text_batches(files, counting.counts):
                 counting.add(batch)
                 show(counting.counts.bytes_read)
         return counting.report(files, vocab)
-
-
-@dataclass(frozen=True)
-class _Batch:
-    """Some texts, one after another in a file: lines of a text file, or what `documents` are read from."""
-
-    file: Path
-    first: int  # the number of the first line or document
-    texts: list[bytes]
-    documents: list[Document] | None = None
-
-    def place(self, index: int) -> str:
-        return f"{self.file}:{'' if self.documents is None else ' document '}{self.first + index}"
-
-
-def _batches(files: Sequence[Path], counts: CorpusCounts) -> Iterator[_Batch]:
-    for file in files:
-        yield from _line_batches(file, counts) if kind_of(file) == ".txt" else _document_batches(file, counts)
-
-
-def _line_batches(file: Path, counts: CorpusCounts) -> Iterator[_Batch]:
-    first, rest = 1, b""
-    for chunk in read_chunks(file, counts, _CHUNK):
-        chunk = rest + chunk
-        texts = chunk.split(b"\n")
-        rest = texts.pop()
-        if b"\r" in chunk:
-            texts = [text.removesuffix(b"\r") for text in texts]
-        yield _Batch(file, first, texts)
-        first += len(texts)
-    if rest:
-        yield _Batch(file, first, [rest.removesuffix(b"\r")])
-
-
-def _document_batches(file: Path, counts: CorpusCounts) -> Iterator[_Batch]:
-    first = 1
-    documents = read_file(file, counts)
-    while batch := list(islice(documents, _DOCUMENTS)):
-        yield _Batch(file, first, [render(document) for document in batch], batch)
-        first += len(batch)
 
 
 def shares(values: Mapping[str, float]) -> str:
@@ -190,15 +148,13 @@ class _Counting:
         self._sample = _Sample()
         self._duplicates = DuplicateFinder(folder)
         self._places: dict[str, list[str]] = {}
-        self._firsts: list[
-            tuple[int, _Batch]
-        ] = []  # the number of each file's first text, to find a text by its number
+        self._files: list[tuple[int, TextBatch]] = []  # each file's first batch, and how many texts were before it
 
-    def add(self, batch: _Batch) -> None:
+    def add(self, batch: TextBatch) -> None:
         """Count a batch."""
         texts = batch.texts
         if batch.first == 1:
-            self._firsts.append((self._totals["lines"], replace(batch, texts=[], documents=batch.documents and [])))
+            self._files.append((self._totals["lines"], replace(batch, texts=[])))
         sizes = np.fromiter(map(len, texts), np.int64, len(texts))
         kept = np.fromiter((bool(text.strip()) for text in texts), np.bool_, len(texts))
         numbers = self._totals["lines"] + np.arange(len(texts))
@@ -214,13 +170,13 @@ class _Counting:
         self._totals["documents"] += len(texts)
         self._totals["bytes"] += int(sizes[kept].sum())
 
-    def _note(self, check: str, batch: _Batch, indices: Any) -> None:
+    def _note(self, check: str, batch: TextBatch, indices: Any) -> None:
         """Count texts with a fault, and keep the places of the first ones."""
         self._totals[check] += len(indices)
         places = self._places.setdefault(check, [])
         places += [batch.place(int(index)) for index in indices[: OFFENDERS - len(places)]]
 
-    def _add_bytes(self, batch: _Batch, kept: NDArray[np.bool_]) -> None:
+    def _add_bytes(self, batch: TextBatch, kept: NDArray[np.bool_]) -> None:
         """Characters, bytes that are no UTF-8, control characters."""
         joined = b"\n".join(batch.texts)
         try:
@@ -241,7 +197,7 @@ class _Counting:
             found = [index for index, text in enumerate(batch.texts) if _CONTROL_IN_LINE.search(text)]
             self._note("control", batch, found)
 
-    def _add_markup(self, batch: _Batch) -> None:
+    def _add_markup(self, batch: TextBatch) -> None:
         """Tasks, and tags that are no markup: of lines a mistake, else letters that somebody wrote."""
         stray = []
         for index, text in enumerate(batch.texts):
@@ -255,9 +211,9 @@ class _Counting:
         self._note("markup" if batch.documents is None else "tags", batch, stray)
 
     def _place(self, number: int) -> str:
-        """Where the text with a number is."""
-        first, batch = max((entry for entry in self._firsts if entry[0] <= number), key=lambda entry: entry[0])
-        return batch.place(number - first)
+        """Where the text is that so many were before."""
+        before, batch = next(entry for entry in reversed(self._files) if entry[0] <= number)
+        return batch.place(number - before)
 
     def report(self, files: Sequence[Path], vocab: Vocab | None) -> Quality:
         """The facts and findings."""

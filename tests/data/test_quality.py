@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lai.data import quality
+from lai.data import quality, texts
 from lai.data.corpus import read_documents
 from lai.data.markup import Document, Turn, plain
 from lai.data.quality import Finding, Quality, examine, task_of
@@ -106,7 +106,7 @@ def test_counts_are_those_of_one_line_at_a_time(
     path = write(tmp_path / "a.txt", lines, end)
     if seed % 2:
         path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().removesuffix(end))
-    monkeypatch.setattr(quality, "_CHUNK", 7 + 50 * seed)
+    monkeypatch.setattr(texts, "CHUNK_BYTES", 7 + 50 * seed)
     report = examine([path])
     kept = [line for line in lines if line.strip()]
     documents = list(read_documents(path))
@@ -183,7 +183,7 @@ def test_facts_about_tokens_are_those_of_the_vocabulary(tmp_path: Path) -> None:
 def test_the_sample_of_a_large_text_is_even(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Half of the text is Hungarian, in one block; the sample must not see only the first half."""
     monkeypatch.setattr(quality, "SAMPLE_BYTES", 2000)
-    monkeypatch.setattr(quality, "_CHUNK", 999)
+    monkeypatch.setattr(texts, "CHUNK_BYTES", 999)
     hungarian = [f"A {number}. ló a kertben van.".encode() for number in range(1000)]
     english = [f"The horse {number} is in the garden.".encode() for number in range(800)]
     facts = examine([write(tmp_path / "a.txt", [*hungarian, *english])]).facts

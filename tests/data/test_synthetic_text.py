@@ -11,6 +11,7 @@ import pytest
 from lai.data.synthetic import SyntheticConfig, generate
 from lai.data.synthetic.clauses import LANGUAGES, Action, Clause, Language, NounPhrase
 from lai.data.synthetic.lexicon import Name, Noun, load_lexicon
+from lai.data.synthetic.parts import parts, say_part
 from lai.data.synthetic.stories import load_plots, stories
 from lai.data.synthetic.tasks import Grammar, say
 
@@ -47,6 +48,16 @@ def unknown_words(texts: Iterable[str], language: Language) -> set[str]:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_word_of_20000_sentences_is_known(clauses: list[Clause], language: Language) -> None:
     assert unknown_words((say(clause, language) for clause in clauses), language) == set()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_word_of_parts_of_sentences_is_known(grammar: Grammar, language: Language) -> None:
+    all_parts, source = parts(grammar.phrases), random.Random(6).random
+    texts = [say_part(all_parts.sample(source)[0], language) for _ in range(10000)]
+    assert unknown_words(texts, language) == set()
+    # The article goes with the next sound: az alma, a kutya; an apple, a dog.
+    wrong = r"\b(?:a [aáeéiíoóöőuúüű]|az [^aáeéiíoóöőuúüű])" if language == "hu" else r"\b(?:a [aeio]|an [^aeiouh])"
+    assert not [text for text in texts if re.search(wrong, text)]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

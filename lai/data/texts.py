@@ -1,0 +1,62 @@
+"""The texts of files in batches that are quick to count, each with its place: the lines of a text file as they stand,
+and of other kinds each document's text form."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from lai.data.corpus import CorpusCounts, kind_of, read_chunks, read_file
+from lai.data.markup import Document, render
+
+CHUNK_BYTES = 1 << 22
+BATCH_DOCUMENTS = 1 << 14
+
+
+@dataclass(frozen=True)
+class TextBatch:
+    """Some texts, one after another in a file: lines of a text file, or what `documents` are read from."""
+
+    file: Path
+    first: int  # the number of the first line or document, from 1
+    texts: list[bytes]
+    documents: list[Document] | None = None
+
+    def place(self, index: int) -> str:
+        """Where a text is, as a person finds it."""
+        return f"{self.file}:{'' if self.documents is None else ' document '}{self.first + index}"
+
+
+def text_batches(files: Sequence[Path], counts: CorpusCounts) -> Iterator[TextBatch]:
+    """All texts of files, empty lines too; `counts` is kept up to date meanwhile.
+
+    Raises:
+        UserError: a file cannot be read as what its ending says.
+    """
+    for file in files:
+        yield from _line_batches(file, counts) if kind_of(file) == ".txt" else _document_batches(file, counts)
+
+
+def _line_batches(file: Path, counts: CorpusCounts) -> Iterator[TextBatch]:
+    first = 1
+    begun: list[bytes] = []  # the pieces of a line whose end is not read yet
+    for chunk in read_chunks(file, counts, CHUNK_BYTES):
+        begun.append(chunk)
+        if b"\n" in chunk:
+            whole = b"".join(begun)
+            lines = whole.split(b"\n")
+            begun = [lines.pop()]
+            if b"\r" in whole:
+                lines = [line.removesuffix(b"\r") for line in lines]
+            yield TextBatch(file, first, lines)
+            first += len(lines)
+    if last := b"".join(begun):
+        yield TextBatch(file, first, [last.removesuffix(b"\r")])
+
+
+def _document_batches(file: Path, counts: CorpusCounts) -> Iterator[TextBatch]:
+    first = 1
+    documents = read_file(file, counts)
+    while batch := list(islice(documents, BATCH_DOCUMENTS)):
+        yield TextBatch(file, first, [render(document) for document in batch], batch)
+        first += len(batch)
