@@ -38,6 +38,12 @@ void add_document(const std::vector<TokenId>& ids, Transformer& transformer, KvC
     loss.tokens += predictions;
 }
 
+// In a text file the end of a line inside a document is written as U+2028.
+void restore_line_ends(std::string& line) {
+    static const std::string separator = "\xE2\x80\xA8";
+    for (std::size_t at = 0; (at = line.find(separator, at)) != std::string::npos;) line.replace(at++, separator.size(), "\n");
+}
+
 bool is_blank(const std::string& line) { return line.find_first_not_of(" \t\n\r\f\v") == std::string::npos; }
 
 }  // namespace
@@ -55,6 +61,7 @@ Loss measure_loss(const std::string& path, const Vocabulary& vocabulary, Transfo
         first = false;
         if (!line.empty() && line.back() == '\r') line.pop_back();
         if (is_blank(line)) continue;
+        restore_line_ends(line);
         const Document document = read_document(vocabulary, line);
         add_document(document.ids, transformer, cache, loss);
         loss.bytes += document.bytes;

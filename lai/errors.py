@@ -1,5 +1,6 @@
 """The one exception for a user's mistake, and the one place that turns it into a line and an exit code."""
 
+import argparse
 import signal
 import sys
 from collections.abc import Callable
@@ -15,6 +16,17 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, number: int | None = None) -> None:
         super().__init__()
         self.status = 128 + (number or signal.SIGINT)
+
+
+def whole_number(least: int) -> Callable[[str], int]:
+    """A type for argparse's arguments: a whole number from `least` on."""
+
+    def read(text: str) -> int:
+        if not text.lstrip("+-").isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text} is not a whole number from {least} on")
+        return int(text)
+
+    return read
 
 
 def run_program(main: Callable[[], int | None]) -> None:

@@ -58,9 +58,9 @@ def answers_of_engine(engine: Path, model: Path, prompts: Iterable[Prompt], toke
     """
     greedy = ["--temp", "0", "--repeat-penalty", "1", "--tokens", str(tokens)]
     for prompt in prompts:
-        command = [str(engine), "-m", str(model), *greedy, "-f", "-"]
+        command: list[str | bytes] = [str(engine), "-m", str(model), *greedy, "-p", prompt.prompt]
         try:
-            done = subprocess.run(command, input=prompt.prompt, capture_output=True, check=False)
+            done = subprocess.run(command, capture_output=True, check=False)
         except OSError as error:
             raise UserError(f"cannot run the engine {engine}: {error.strerror}; build it with make release") from None
         if done.returncode != 0:
@@ -84,7 +84,7 @@ def read_prompts(path: Path) -> list[Prompt]:
     """
     prompts: list[Prompt] = []
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read the test set {path}: {error}") from None
     for number, line in enumerate(lines, start=1):
@@ -94,10 +94,13 @@ def read_prompts(path: Path) -> list[Prompt]:
             row = json.loads(line)
             texts = [row.get("task", ""), row.get("direction", ""), row["prompt"], row["answer"]]
             task, direction, prompt, answer = texts
+            if not prompt.strip() or "\0" in prompt:  # the engine takes prompts as arguments, and no empty one
+                raise ValueError
             prompts.append(Prompt(str(task), str(direction), prompt.encode(), answer.encode()))
         except (ValueError, KeyError, AttributeError, TypeError):
             raise UserError(
-                f'{path}:{number}: expected an object like {{"prompt": "…", "answer": "…"}}, found {line[:60]!r}'
+                f'{path}:{number}: found {line[:60]!r}, expected an object like {{"prompt": "…", "answer": "…"}} '
+                "with a prompt that is not empty"
             ) from None
     if not prompts:
         raise UserError(f"{path} holds no prompt; expected an object with prompt and answer a line")

@@ -11,7 +11,8 @@ from rich.table import Table
 from lai.data.corpus import find_files
 from lai.data.quality import LONGEST_LINE, Finding, Quality, examine, shares
 from lai.data.vocab import Vocab
-from lai.errors import UserError, run_program
+from lai.errors import UserError, run_program, whole_number
+from lai.files import atomic_write
 
 _SIGNS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "error": "[red]error[/]"}
 
@@ -22,7 +23,9 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("data", nargs="+", help="text files, folders or patterns")
     parser.add_argument("--vocab", type=Path, help="a vocabulary or a model file, for what depends on tokens")
-    parser.add_argument("--longest", type=int, default=LONGEST_LINE, help="bytes of a document (default: %(default)s)")
+    parser.add_argument(
+        "--longest", type=whole_number(1), default=LONGEST_LINE, help="bytes of a document (default: %(default)s)"
+    )
     parser.add_argument("--histogram", type=Path, metavar="PNG", help="draw the lengths of the documents")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
     return parser.parse_args()
@@ -89,12 +92,14 @@ def draw_histogram(lengths: list[int], path: Path) -> None:
     axes.hist(values, bins=[*edges.tolist(), edges[-1] + 1], weights=lengths)
     axes.set(xscale="log", xlabel="characters a document", ylabel="documents")
     axes.grid(alpha=0.3)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
+    with atomic_write(path) as file:
+        figure.savefig(file, format="png", dpi=120)
 
 
 def main() -> int:
     options = parse_arguments()
+    if options.histogram and options.histogram.suffix.lower() != ".png":
+        raise UserError(f"--histogram {options.histogram} is no name of a picture; give it the ending .png")
     vocab = Vocab.load(options.vocab) if options.vocab else None
     quality = examine(find_files(options.data), vocab, options.longest)
     if options.histogram:

@@ -10,13 +10,15 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from rich.console import Console
 
-from lai.data.corpus import document_row, kind_of, read_documents
+from lai.data.cache import fingerprint
+from lai.data.corpus import json_line, kind_of, read_documents
 from lai.data.hub import Fetched, HubSource, fetch
 from lai.data.known_sets import KNOWN_SETS, SIZES, choose_sets
 from lai.data.markup import parse_line, to_line
-from lai.errors import UserError, run_program
+from lai.errors import UserError, run_program, whole_number
 from lai.files import atomic_write, file_digest
 
 
@@ -30,14 +32,15 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--size", choices=SIZES, default="small", help="(default: %(default)s)")
     for name, known in KNOWN_SETS.items():
         sizes = ", ".join(f"{size} {rows:,}" for size, rows in known.rows.items())
-        parser.add_argument(f"--{name}", type=int, metavar="ROWS", help=f"of {known.source.name}: {sizes}")
+        parser.add_argument(f"--{name}", type=whole_number(0), metavar="ROWS", help=f"of {known.source.name}: {sizes}")
     return parser.parse_args()
 
 
 def described(source: HubSource, name: str) -> dict[str, Any]:
     """What says where text came from, and under which licence."""
     known = KNOWN_SETS[name]
-    return {"data set": name, **asdict(source), "licence": known.licence, "url": known.url}
+    made = {"licence": known.licence, "url": known.url, "fingerprint": fingerprint(source.identity())}
+    return {"data set": name, **asdict(source), **made}
 
 
 def is_there(output: Path, record: Path, sources: list[dict[str, Any]]) -> bool:
@@ -54,10 +57,10 @@ def lines(parts: list[Path], kind: str) -> Iterator[bytes | None]:
     """Every document as a line of the output; None for one that a line of text would make markup of."""
     for document in chain.from_iterable(map(read_documents, parts)):
         if kind == ".jsonl":
-            yield json.dumps(document_row(document), ensure_ascii=False).encode("utf-8", "surrogatepass")
+            yield json_line(document)
         else:
             line = to_line(document)
-            yield line if parse_line(line) == document else None
+            yield line + b"\n" if parse_line(line) == document else None
 
 
 def join(output: Path, parts: list[Path], record: Path, entries: list[dict[str, Any]]) -> dict[str, int]:
@@ -68,7 +71,7 @@ def join(output: Path, parts: list[Path], record: Path, entries: list[dict[str, 
             if line is None:
                 left_out += 1
             else:
-                file.write(line + b"\n")
+                file.write(line)
                 written += 1
     with atomic_write(record) as file:
         facts = {"file": output.name, "sha256": file_digest(output), "documents": written, "sources": entries}
@@ -81,14 +84,24 @@ def main() -> int:
     output: Path = options.output
     if kind_of(output) not in (".txt", ".jsonl") or output.suffix == ".gz":
         raise UserError(f"--output {output} is of no kind that can be written; give it the ending .txt or .jsonl")
+    if output.is_dir():
+        raise UserError(f"{output} is a folder; --output takes the name of a file")
     sources = choose_sets(options.size, {name: getattr(options, name) for name in KNOWN_SETS})
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(output.with_name(f".{output.name}.lock")):  # another process may be writing the same
+        download(output, sources, Console(highlight=False, soft_wrap=True))
+    return 0
+
+
+def download(output: Path, sources: dict[str, HubSource], console: Console) -> None:
+    """Fetch the data sets and write them as one file, unless it is there already."""
     record = output.with_name(output.name + ".sources.json")
     entries = [described(source, name) for name, source in sources.items()]
-    console = Console(highlight=False, soft_wrap=True)
-    if is_there(output, record, entries):
-        console.print(f"{output} holds just this already; nothing to fetch", markup=False)
-        return 0
     folder = output.with_name(f".{output.name}.parts")
+    if is_there(output, record, entries):
+        shutil.rmtree(folder, ignore_errors=True)
+        console.print(f"{output} holds just this already; nothing to fetch", markup=False)
+        return
     try:
         parts = fetch_all(sources, folder, console)
     finally:
@@ -99,14 +112,13 @@ def main() -> int:
     console.print(f"{output}: {counts['written']:,} documents; where they come from: {record}", markup=False)
     if counts["left out"]:
         console.print(f"{counts['left out']:,} documents that look like chat markup are left out; .jsonl keeps them")
-    return 0
 
 
 def fetch_all(sources: dict[str, HubSource], folder: Path, console: Console) -> list[Path]:
     """Fetch each data set into a file of its own; one that is there already was fetched before a break."""
     parts = []
     for name, source in sources.items():
-        parts.append(folder / f"{name}-{source.limit}.jsonl")
+        parts.append(folder / f"{name}-{fingerprint(source.identity())}.jsonl")
         console.print(f"{name}: {source.limit:,} rows of {source.name}, {KNOWN_SETS[name].licence}", markup=False)
         if not parts[-1].exists():
             console.print(told(fetch(source, parts[-1]), source), markup=False)

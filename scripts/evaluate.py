@@ -14,7 +14,7 @@ from rich.table import Table
 
 from lai.config import compose_run
 from lai.data.synthetic import Prompt, SyntheticConfig, held_out_prompts
-from lai.errors import UserError, run_program
+from lai.errors import UserError, run_program, whole_number
 from lai.evaluation import answers_of_engine, answers_of_pytorch, read_prompts, scores, write_prompts
 from lai.export.model_file import read_model
 
@@ -30,15 +30,17 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("settings", nargs="*", metavar="SETTING", help="settings of lai.train")
     parser.add_argument("-m", "--model", type=Path, default="models/lai-tiny.bin", help="(default: %(default)s)")
-    parser.add_argument("--limit", type=int, default=400, help="prompts at most (default: %(default)s)")
+    parser.add_argument("--limit", type=whole_number(1), default=400, help="prompts at most (default: %(default)s)")
     parser.add_argument(
         "--prompts", type=Path, metavar="FILE", help="a test set of your own, .jsonl: prompt and answer"
     )
     parser.add_argument("--write", type=Path, metavar="FILE", help="write the prompts and their right answers, .jsonl")
     parser.add_argument("--engine", type=Path, default="build/lai", help="the C++ engine (default: %(default)s)")
     parser.add_argument("--only", choices=("pytorch", "engine"), help="answer with one of the two programs")
-    parser.add_argument("--tokens", type=int, default=128, help="the longest answer (default: %(default)s)")
-    parser.add_argument("--wrong", type=int, default=5, help="show so many wrong answers (default: %(default)s)")
+    parser.add_argument("--tokens", type=whole_number(1), default=128, help="the longest answer (default: %(default)s)")
+    parser.add_argument(
+        "--wrong", type=whole_number(0), default=5, help="show so many wrong answers (default: %(default)s)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
     return parser.parse_args()
 

@@ -19,7 +19,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 class LoopbackHub(http.server.ThreadingHTTPServer):
-    """Serves `repositories`, by name the files of each; every revision is the same.
+    """Serves `repositories`, by name the files of each, alike at every commit; `commit` is the newest.
 
     `status` other than 200 answers everything with it; of a file in `cut`, so many bytes go out before the connection
     is cut.
@@ -31,6 +31,7 @@ class LoopbackHub(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.repositories: dict[str, dict[str, bytes]] = {}
         self.status = 200
+        self.commit = COMMIT
         self.cut: dict[str, int] = {}
         self.asked: list[str] = []
 
@@ -63,13 +64,19 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return self._send(404, b"", {"X-Error-Code": "RepoNotFound"})
         if match[2] == "resolve":
             return self._send_file(files, match[4])
-        return self._send_json(files, match[1], match[2], match[4] or "")
+        return self._send_json(files, match[1], match[2], match[3], match[4] or "")
 
     do_HEAD = do_GET
 
-    def _send_json(self, files: dict[str, bytes], repository: str, kind: str | None, folder: str) -> None:
+    def _send_json(
+        self, files: dict[str, bytes], repository: str, kind: str | None, revision: str | None, folder: str
+    ) -> None:
         if kind in (None, "revision"):
-            answer: object = {"id": repository, "sha": COMMIT, "siblings": [{"rfilename": name} for name in files]}
+            answer: object = {
+                "id": repository,
+                "sha": revision if revision and len(revision) == 40 else self.server.commit,
+                "siblings": [{"rfilename": name} for name in files],
+            }
         else:
             recursive = "recursive=true" in self.path.lower()
             answer = [

@@ -114,6 +114,19 @@ def test_generated_text_is_validated_beside_its_floor(tmp_path, compose_run):
     assert "val/loss_floor" in logged and str(corpus.floor.loss)[:6] in logged
 
 
+def test_a_file_to_validate_with_is_not_trained_on(tmp_path, compose_run):
+    from lai.data.prepare import prepare_corpus
+
+    (tmp_path / "text").mkdir()
+    for name, count in (("train", 50), ("val", 10)):
+        (tmp_path / "text" / f"{name}.txt").write_text("\n".join(f"{name} {number}" for number in range(count)))
+    val = tmp_path / "text" / "val.txt"
+    corpus = prepare_corpus(compose_run(f"data.path={tmp_path / 'text'}", f"data.val_path={val}").data)
+    assert (len(corpus.shards.train), len(corpus.shards.val), corpus.floor) == (50, 10, None)
+    with pytest.raises(UserError, match="nothing is left to train on"):
+        prepare_corpus(compose_run(f"data.path={val}", f"data.val_path={val}").data)
+
+
 def test_stopping_inside_an_epoch_validates_and_exports_the_last_weights(tmp_path, compose_run, text_file):
     run = compose_run(f"data.path={text_file}", "trainer.max_steps=5", "trainer.max_epochs=-1")
     assert math.isfinite(train(run))

@@ -5,9 +5,11 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from lai.errors import UserError
+
 Row = Mapping[str, Any]
 Cleaner = Callable[[Row], Row | None]
-"""Gives the cleaned row, or None where it is not worth reading."""
+"""Gives the cleaned row, or None where it is not worth reading; raises UserError where the row lacks its column."""
 
 _LEAST_ARTICLE = 200  # characters; shorter articles are stubs
 _LEAST_STORY = 50
@@ -28,6 +30,7 @@ _TABLE_LINE = re.compile(r"^\s*(?:\{\||\|[-}|+]?|!)")
 _SPACES = re.compile(r"[^\S\n]+")
 _BLANK_LINES = re.compile(r"\n\s*\n\s*")
 _DASH = re.compile(r"^[-–—]\s*")
+_MISREAD = re.compile("â€(.)", re.DOTALL)
 _LETTER = re.compile(r"[^\W\d_]")
 
 
@@ -51,8 +54,8 @@ def clean_story(row: Row) -> Row | None:
 
 
 def clean_pair(row: Row) -> Row | None:
-    """A row with `translation`: a pair is dropped if a side is missing, copied, or of quite another length."""
-    pair = row.get("translation")
+    """A row with `translation`, or `en` and `hu`: dropped if a side is missing, copied, or of quite another length."""
+    pair = row.get("translation", row)
     if not isinstance(pair, Mapping):
         return row  # told where the row becomes a document
     english, hungarian = (" ".join(tidy(_text(pair, side)).split()) for side in ("en", "hu"))
@@ -66,7 +69,7 @@ def clean_pair(row: Row) -> Row | None:
         and longer <= _LONGEST_SIDE
         and (longer <= _FEW_WORDS or longer <= _LARGEST_RATIO * shorter)
     )
-    return {**row, "translation": {"en": english, "hu": hungarian}} if wanted else None
+    return {"translation": {"en": english, "hu": hungarian}} if wanted else None
 
 
 CLEANERS: dict[str, Cleaner] = {"article": clean_article, "story": clean_story, "pair": clean_pair}
@@ -80,15 +83,24 @@ def tidy(text: str) -> str:
 
 
 def _mend(text: str) -> str:
-    """Text whose UTF-8 was read as Windows-1252 (â€œ for “), as it was meant."""
-    if "â€" not in text:
-        return text
+    """Text whose quotation marks and dashes were read as Windows-1252 (â€œ for “), as it was meant."""
+    return _MISREAD.sub(lambda match: _reread(match[1]), text)
+
+
+def _reread(last: str) -> str:
+    """The character U+2000 to U+203F whose third byte in UTF-8 was read as `last`."""
     try:
-        return text.encode("cp1252").decode("utf-8")
-    except UnicodeError:  # only parts of it are so
-        return text.replace("â€œ", "“").replace("â€\x9d", "”").replace("â€™", "’").replace("â€", "”")
+        byte = last.encode("cp1252")
+    except UnicodeEncodeError:  # five bytes have no character in Windows-1252 and stayed what they are
+        byte = last.encode("latin-1", "replace")
+    if 0x80 <= byte[0] <= 0xBF:
+        return (b"\xe2\x80" + byte).decode()
+    return "”" + last  # its third byte was lost
 
 
 def _text(row: Row, column: str) -> str:
-    value = row.get(column)
+    """A column's text; a missing value is empty."""
+    if column not in row:
+        raise UserError(f"found columns {', '.join(map(repr, list(row)[:8]))}; this cleaning expects {column}")
+    value = row[column]
     return value if isinstance(value, str) else ""

@@ -16,7 +16,7 @@ import json
 import shutil
 import tempfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +40,8 @@ ROW_COLUMNS = ("messages", "text", "translation", "en", "hu")
 
 _UTF8_BOM = b"\xef\xbb\xbf"
 _PARQUET_ROWS = 1024
+_BATCH_BYTES = 1 << 20
+_BATCH_DOCUMENTS = 1 << 14
 
 
 @dataclass
@@ -117,6 +119,20 @@ def read_documents(paths: str | Path | Sequence[str | Path], counts: CorpusCount
             counts.documents += 1
             counts.stray_tags += has_stray_tags(document)
             yield document
+
+
+def in_batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
+    """Documents in lists that are neither long nor large: few steps for all, and little memory for each."""
+    batch: list[Document] = []
+    size = 0
+    for document in documents:
+        batch.append(document)
+        size += sum(len(turn.content) for turn in document)
+        if size >= _BATCH_BYTES or len(batch) >= _BATCH_DOCUMENTS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def read_file(path: Path, counts: CorpusCounts) -> Iterator[Document]:
@@ -308,6 +324,15 @@ def document_row(document: Document) -> dict[str, Any]:
     return {
         "messages": [{"role": turn.role, "content": turn.content.decode("utf-8", "surrogatepass")} for turn in document]
     }
+
+
+def json_line(document: Document) -> bytes:
+    """The line of a `.jsonl` file that is read as this document.
+
+    Raises:
+        UnicodeDecodeError: as `document_row`.
+    """
+    return json.dumps(document_row(document), ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
 
 
 def _conversation(messages: Any) -> Document:

@@ -7,6 +7,7 @@ Fetching can be broken off at any moment and goes on where it was: the rows that
 import json
 import logging
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -14,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lai.data.cache import fingerprint
-from lai.data.corpus import document_row
-from lai.data.markup import Document
+from lai.data.corpus import json_line
 from lai.data.progress import progress
 from lai.data.rows import row_reader
 from lai.errors import UserError
@@ -24,6 +24,7 @@ from lai.files import atomic_write, sync_directory
 log = logging.getLogger(__name__)
 
 _SAVE_SECONDS = 2.0
+_VERSION = 3  # of reading and cleaning rows
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,19 @@ class HubSource:
     limit: int | None = None
     streaming: bool = True
 
+    def identity(self) -> dict[str, Any]:
+        """All that decides which documents there are: the settings, our reading of rows, and a local folder's files."""
+        folder = self.folder
+        files = [] if folder is None else sorted(file for file in folder.rglob("*") if file.is_file())
+        states = [(str(file.absolute()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+        return {"settings": asdict(self), "version": _VERSION, "files": states}
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of data files that the name stands for, if it is one."""
+        path = Path(self.name).expanduser()
+        return path if path.is_dir() else None
+
     def __str__(self) -> str:
         return f"{self.name} (config {self.config}, split {self.split}, revision {self.revision or 'main'})"
 
@@ -65,6 +79,8 @@ class Fetched:
 def fetch(source: HubSource, path: Path) -> Fetched:
     """Write the documents of a data set to `path` as `.jsonl`, going on where an earlier call was broken off.
 
+    One process at a time: callers hold a lock.
+
     Raises:
         UserError: the data set cannot be reached or read, a row lacks a column, or there is no document. What was
             fetched stays for the next call.
@@ -78,10 +94,9 @@ def fetch(source: HubSource, path: Path) -> Fetched:
         for row in rows:
             number = part.done.rows + part.done.dropped + 1
             try:
-                documents = to_documents(row)
-            except UserError as error:
+                part.add(to_documents(row))
+            except (UserError, UnicodeDecodeError) as error:
                 raise UserError(f"{source.name} ({source.split}): row {number}: {error}") from None
-            part.add(documents)
             show(part.done.rows)
             if part.is_due:
                 part.save(rows.position())
@@ -107,6 +122,16 @@ class _Rows:
         """What goes on behind the row that was given last."""
         return self._data.state_dict()  # type: ignore[no-any-return]
 
+    def _commit(self) -> str | None:
+        """The commit to read: a position means nothing in another one, so the one of the first call stays."""
+        source, part = self._source, self._part
+        if source.folder is None and part.commit is None:
+            from huggingface_hub import HfApi
+
+            pinned = re.fullmatch("[0-9a-f]{40}", source.revision or "")
+            part.commit = source.revision if pinned else HfApi().dataset_info(source.name, revision=source.revision).sha
+        return part.commit
+
     def __iter__(self) -> Iterator[Mapping[str, Any]]:
         limit = self._source.limit
         if limit is not None and self._part.done.rows >= limit:
@@ -122,7 +147,11 @@ class _Rows:
             logging.getLogger(library).setLevel(logging.ERROR)
         try:
             self._data = datasets.load_dataset(
-                source.name, source.config, split=source.split, revision=source.revision, streaming=source.streaming
+                str(source.folder or source.name),
+                source.config,
+                split=source.split,
+                revision=self._commit(),
+                streaming=source.streaming,
             )
             if not source.streaming:
                 self._data = self._data.to_iterable_dataset()
@@ -151,7 +180,8 @@ class _Part:
         self._path = path
         self._part = path.with_name(f".{path.name}.part")
         self._state = path.with_name(f".{path.name}.state")
-        self._source = fingerprint(asdict(source))
+        self._source = fingerprint(source.identity())
+        self.commit: str | None = None
         self.position: dict[str, Any] | None = None
         self.done = self._read_state()
         self.saved_rows = self.done.rows
@@ -162,7 +192,7 @@ class _Part:
             done = Fetched(**state["done"])
             if state["source"] != self._source or self._part.stat().st_size < done.size:
                 return Fetched()
-            self.position = state["position"]
+            self.position, self.commit = state["position"], state["commit"]
         except (OSError, ValueError, KeyError, TypeError):
             return Fetched()
         return done
@@ -187,7 +217,7 @@ class _Part:
         if not documents:
             self.done.dropped += 1
             return
-        lines = b"".join(_line(document) for document in documents)
+        lines = b"".join(map(json_line, documents))
         self._file.write(lines)
         self.done.rows += 1
         self.done.documents += len(documents)
@@ -201,7 +231,7 @@ class _Part:
     def save(self, position: Mapping[str, Any]) -> None:
         """Make everything so far survive a crash; `position` is that of the row that was added last."""
         self._sync()
-        state = {"source": self._source, "done": asdict(self.done), "position": position}
+        state = {"source": self._source, "done": asdict(self.done), "commit": self.commit, "position": position}
         with atomic_write(self._state) as file:
             file.write(json.dumps(state).encode())
         self.saved_rows = self.done.rows
@@ -223,7 +253,3 @@ class _Part:
         """Leave nothing behind."""
         self._part.unlink(missing_ok=True)
         self._state.unlink(missing_ok=True)
-
-
-def _line(document: Document) -> bytes:
-    return json.dumps(document_row(document), ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"

@@ -13,6 +13,7 @@ from lai.data.markup import render
 from lai.data.progress import progress
 from lai.data.quality import Quality, examine
 from lai.data.shards import Shards, SplitStats, prepare_shards
+from lai.data.texts import shown
 from lai.data.vocab import Vocab
 from lai.errors import UserError
 from lai.files import atomic_write, file_digest
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _VOCAB_VERSION = 1
-_HUB_VERSION = 2
 _QUALITY_VERSION = 1
 
 
@@ -92,7 +92,13 @@ def _text(data: "DataSettings", cache: Path) -> _Text:
     """The text that is given, generated or fetched."""
     val_files = [] if data.val_path is None else find_files(data.val_path)
     if data.path is not None:
-        return _Text(find_files(data.path), val_files)
+        held_back = {file.resolve() for file in val_files}
+        files = [file for file in find_files(data.path) if file.resolve() not in held_back]
+        if not files:
+            raise UserError(
+                f"data.path={data.path} names no file besides those of data.val_path; nothing is left to train on"
+            )
+        return _Text(files, val_files)
     if data.source == "hub" and data.hub is not None:
         return _Text(_hub_files(asdict(data.hub), cache), val_files)
     if data.source != "synthetic" or data.synthetic is None:
@@ -108,8 +114,9 @@ def _text(data: "DataSettings", cache: Path) -> _Text:
 
 
 def _quality(files: list[Path], vocab: Vocab, shards: Shards, cache: Path) -> Quality:
-    """The report on the text that is trained on; the name of the token files says what it depends on."""
-    path = cache / f"quality-{shards.folder.name.removeprefix('shards-')}-{_QUALITY_VERSION}.json"
+    """The report on the text that is trained on; it depends on what the token files do, and names the files."""
+    settings = {"shards": shards.folder.name, "files": list(map(shown, files)), "version": _QUALITY_VERSION}
+    path = cache / f"quality-{fingerprint(settings)}.json"
 
     def build(target: Path) -> dict[str, Any]:
         with atomic_write(target) as file:
@@ -171,10 +178,15 @@ def _hub_files(settings: Mapping[str, Any], cache: Path) -> list[Path]:
 
     size, rows = settings["size"], settings["rows"]
     own = {key: value for key, value in settings.items() if key not in ("size", "rows")}
-    sources = choose_sets(size, rows or {}) if own["name"] is None else {"hub": HubSource(**own)}
+    if own["name"] is None:
+        if meant := [key for key in ("config", "revision", "columns", "clean", "template", "limit") if own[key]]:
+            raise UserError(f"data.hub.{meant[0]} is for a data set of your own, but data.hub.name is missing")
+        sources = choose_sets(size, rows or {})
+    else:
+        sources = {"hub": HubSource(**own)}
     paths = []
     for name, source in sources.items():
-        path = cache / f"{name}-{fingerprint({'settings': asdict(source), 'version': _HUB_VERSION})}.jsonl"
+        path = cache / f"{name}-{fingerprint(source.identity())}.jsonl"
         cached_file(path, lambda target, source=source: asdict(fetch(source, target)))  # type: ignore[misc]
         paths.append(path)
     return paths

@@ -24,7 +24,7 @@ from lai.data.duplicates import DuplicateFinder
 from lai.data.language import identify
 from lai.data.markup import CHAT_TAGS, TO_ENGLISH, TO_HUNGARIAN, Document, has_stray_tags, parse_line
 from lai.data.progress import progress
-from lai.data.texts import TextBatch, text_batches
+from lai.data.texts import TextBatch, shown, text_batches
 from lai.data.vocab import N_BASE, TAG_PREFIXES, Vocab
 
 Verdict = Literal["ok", "warning", "error"]
@@ -37,6 +37,7 @@ SAMPLE_BYTES = 16 << 20
 OFFENDERS = 5
 """How many places a finding names."""
 
+_SAMPLED_BYTES = 1 << 16  # of one document
 _LENGTHS = 1 << 17  # longer documents are counted together
 _CONTROL = bytes(byte for byte in (*range(32), 127) if byte not in b"\t\n\r")
 _CONTROL_IN_LINE = re.compile(b"[" + re.escape(_CONTROL) + b"]")
@@ -118,7 +119,10 @@ def task_of(document: Document) -> str:
 
 
 class _Sample:
-    """Every n-th document, n doubled whenever there are too many: the whole text, or an even sample of it."""
+    """Every n-th document, n doubled whenever there are too many: the whole text, or an even sample of it.
+
+    Of a very long document only the beginning is kept, so that it does not push out all others.
+    """
 
     def __init__(self) -> None:
         self.step = 1
@@ -127,9 +131,10 @@ class _Sample:
 
     def add(self, texts: list[bytes], before: int) -> None:
         for index in range(-before % self.step, len(texts), self.step):
-            self.documents.append((before + index, texts[index]))
-            self._size += len(texts[index])
-        while self._size > SAMPLE_BYTES and len(self.documents) > 1:
+            text = texts[index][:_SAMPLED_BYTES]
+            self.documents.append((before + index, text))
+            self._size += len(text)
+        while self._size > SAMPLE_BYTES:
             self.step *= 2
             self.documents = [entry for entry in self.documents if entry[0] % self.step == 0]
             self._size = sum(len(text) for _, text in self.documents)
@@ -154,7 +159,9 @@ class _Counting:
         """Count a batch."""
         texts = batch.texts
         if batch.first == 1:
-            self._files.append((self._totals["lines"], replace(batch, texts=[])))
+            self._files.append(
+                (self._totals["lines"], replace(batch, texts=[], documents=None if batch.documents is None else []))
+            )
         sizes = np.fromiter(map(len, texts), np.int64, len(texts))
         kept = np.fromiter((bool(text.strip()) for text in texts), np.bool_, len(texts))
         numbers = self._totals["lines"] + np.arange(len(texts))
@@ -222,7 +229,7 @@ class _Counting:
         documents = self._totals["documents"]
         unique = 1 - duplicates / max(1, documents)
         facts: dict[str, Any] = {
-            "files": [str(file) for file in files],
+            "files": list(map(shown, files)),
             "lines": self._totals["lines"],
             "empty": self._totals["empty"] + self.counts.empty,
             "skipped": self.counts.skipped,

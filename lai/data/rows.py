@@ -6,7 +6,7 @@ from typing import Any
 
 from lai.data.cleaning import CLEANERS, Row
 from lai.data.corpus import row_documents
-from lai.data.markup import Document, Turn, parse
+from lai.data.markup import Document, Turn, has_stray_tags, parse
 from lai.errors import UserError
 
 ToDocuments = Callable[[Row], Sequence[Document]]
@@ -51,7 +51,12 @@ def _default_documents(row: Row) -> Sequence[Document]:
 
 def _filler(template: str) -> ToDocuments:
     """The function that puts a row's values into the template's turns."""
-    turns = [(turn.role, _parts(turn.content.decode())) for turn in parse(template.encode())]
+    document = parse(template.encode())
+    if has_stray_tags(document) or (document[0].role == "text" and template.lstrip().startswith("<")):
+        raise UserError(
+            f"data.hub.template is {template!r}; expected whole turns, such as <user>…</user><assistant>…</assistant>"
+        )
+    turns = [(turn.role, _parts(turn.content.decode())) for turn in document]
     if not any(field is not None for _, parts in turns for _, field in parts):
         raise UserError(f"data.hub.template is {template!r}; expected at least one column, such as {{text}}")
 

@@ -12,7 +12,7 @@ import json
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from hashlib import blake2b, sha256
@@ -24,7 +24,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from lai.data.cache import fingerprint
-from lai.data.corpus import CorpusCounts, find_files, kind_of, read_documents
+from lai.data.corpus import CorpusCounts, find_files, in_batches, kind_of, read_documents
 from lai.data.duplicates import DuplicateCounter
 from lai.data.markup import Document, render, split_key
 from lai.data.progress import progress
@@ -34,8 +34,6 @@ from lai.errors import UserError
 from lai.files import atomic_directory, file_digest
 
 FORMAT_VERSION = 2
-_BATCH_BYTES = 1 << 20
-_BATCH_DOCUMENTS = 1 << 14
 _HASH_RANGE = 1 << 64
 
 log = logging.getLogger(__name__)
@@ -293,7 +291,7 @@ class _Splits:
         """The documents of files in batches; shows how much is read."""
         before = self._counts.bytes_read
         with progress("building token files", sum(file.stat().st_size for file in files)) as show:
-            for documents in _batches(read_documents(files, self._counts)):
+            for documents in in_batches(read_documents(files, self._counts)):
                 yield documents
                 show(self._counts.bytes_read - before)
 
@@ -312,19 +310,6 @@ class _Splits:
         train, val = (SplitStats(w.documents, w.tokens, w.bytes) for w in self._writers.values())
         counts = self._counts
         return ShardStats(train, val, self._different.count(), counts.empty, counts.stray_tags, counts.skipped)
-
-
-def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
-    batch: list[Document] = []
-    size = 0
-    for document in documents:
-        batch.append(document)
-        size += sum(len(turn.content) for turn in document)
-        if size >= _BATCH_BYTES or len(batch) >= _BATCH_DOCUMENTS:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
 
 
 def _split_hash(document: Document, key: bytes) -> int:

@@ -1,16 +1,15 @@
 """The texts of files in batches that are quick to count, each with its place: the lines of a text file as they stand,
 and of other kinds each document's text form."""
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
-from lai.data.corpus import CorpusCounts, kind_of, read_chunks, read_file
+from lai.data.corpus import CorpusCounts, in_batches, kind_of, read_chunks, read_file
 from lai.data.markup import Document, render
 
 CHUNK_BYTES = 1 << 22
-BATCH_DOCUMENTS = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,7 @@ class TextBatch:
 
     def place(self, index: int) -> str:
         """Where a text is, as a person finds it."""
-        return f"{self.file}:{'' if self.documents is None else ' document '}{self.first + index}"
+        return f"{shown(self.file)}:{'' if self.documents is None else ' document '}{self.first + index}"
 
 
 def text_batches(files: Sequence[Path], counts: CorpusCounts) -> Iterator[TextBatch]:
@@ -56,7 +55,11 @@ def _line_batches(file: Path, counts: CorpusCounts) -> Iterator[TextBatch]:
 
 def _document_batches(file: Path, counts: CorpusCounts) -> Iterator[TextBatch]:
     first = 1
-    documents = read_file(file, counts)
-    while batch := list(islice(documents, BATCH_DOCUMENTS)):
+    for batch in in_batches(read_file(file, counts)):
         yield TextBatch(file, first, [render(document) for document in batch], batch)
         first += len(batch)
+
+
+def shown(file: Path) -> str:
+    """A file's name as it can be printed and written, also where it is no UTF-8."""
+    return os.fsencode(file).decode("utf-8", "backslashreplace")

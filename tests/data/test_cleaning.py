@@ -3,6 +3,7 @@
 import pytest
 
 from lai.data.cleaning import clean_article, clean_pair, clean_story, tidy
+from lai.errors import UserError
 
 LONG = "A ló háziasított állat. " * 20
 
@@ -26,12 +27,30 @@ def test_a_heading_inside_a_sentence_is_none() -> None:
 
 
 def test_wrongly_decoded_quotation_marks_of_a_story_are_mended() -> None:
-    story = "“Hello,” said the cat. It’s a long day – isn’t it, my dear friend?"
-    broken = story.encode().decode("cp1252", errors="replace")
-    assert "â€œHello" in broken
-    whole = "“Hello, said the cat. It’s a long day – isn’t it, my dear friend?"
-    assert clean_story({"text": whole.encode().decode("cp1252")}) == {"text": whole}
+    """Each sign's three bytes, read one by one; the five that Windows-1252 lacks stay control characters."""
+    story = "“Hello” said the cat – it’s a long day… and ‘more’ — of it, my dear friend ”"
+
+    def misread(character: str) -> str:
+        if character.isascii():
+            return character
+        first, second, third = character.encode()
+        decoded = bytes([first, second]).decode("cp1252")
+        try:
+            return decoded + bytes([third]).decode("cp1252")
+        except UnicodeDecodeError:
+            return decoded + chr(third)
+
+    broken = "".join(map(misread, story))
+    assert "â€œHello" in broken and "â€\x9d" in broken
+    assert clean_story({"text": broken}) == {"text": story}
+    assert clean_story({"text": story + " â€ is how they end"}) == {"text": story + " ” is how they end"}
     assert clean_story({"text": "Too short."}) is None
+
+
+def test_a_row_without_the_column_is_a_mistake() -> None:
+    for clean, columns in ((clean_article, "title"), (clean_story, "text"), (clean_pair, "en")):
+        with pytest.raises(UserError, match=f"found columns 'body'; this cleaning expects {columns}|expects text"):
+            clean({"body": "x"})
 
 
 @pytest.mark.parametrize(
@@ -51,6 +70,7 @@ def test_wrongly_decoded_quotation_marks_of_a_story_are_mended() -> None:
 def test_pairs(english: str, hungarian: str, kept: tuple[str, str] | None) -> None:
     cleaned = clean_pair({"translation": {"en": english, "hu": hungarian}})
     assert cleaned == (None if kept is None else {"translation": {"en": kept[0], "hu": kept[1]}})
+    assert clean_pair({"en": english, "hu": hungarian}) == cleaned
 
 
 def test_tidying_makes_one_form_of_a_letter() -> None:

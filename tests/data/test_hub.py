@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loopback_hub import LoopbackHub, configs, parquet_bytes, serving
+from loopback_hub import COMMIT, LoopbackHub, configs, parquet_bytes, serving
 
 from lai.data.corpus import read_documents
 from lai.data.hub import HubSource, fetch
@@ -108,6 +108,27 @@ def test_a_broken_off_fetch_goes_on_and_writes_nothing_twice(hub: LoopbackHub, t
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["out.jsonl"]
 
 
+def test_going_on_reads_the_commit_of_the_first_call(hub: LoopbackHub, tmp_path: Path) -> None:
+    """Without a revision the newest one is read, which may have moved on meanwhile."""
+    files = {f"train-{n}.parquet": parquet_bytes(text=[f"{n}-{row}" for row in range(5)]) for n in range(2)}
+    hub.repositories["org/moving"] = files
+    hub.cut["train-1.parquet"] = 50
+    assert fetched(hub, tmp_path / "out.jsonl", name="org/moving").returncode == 2
+    hub.cut.clear()
+    hub.commit = "f" * 40
+    hub.asked.clear()
+    assert fetched(hub, tmp_path / "out.jsonl", name="org/moving").returncode == 0
+    revisions = {path.split("/")[5] for path in hub.asked if path.startswith("/datasets/") and "/resolve/" in path}
+    assert revisions == {COMMIT}
+
+
+def test_a_changed_folder_is_read_anew(folder: Path) -> None:
+    assert documents(folder, {"text": ["one"]}) == [plain(b"one")]
+    first = HubSource(str(folder)).identity()
+    assert documents(folder, {"text": ["one", "two"]}) == [plain(b"one"), plain(b"two")]
+    assert HubSource(str(folder)).identity() != first
+
+
 def test_rows_of_other_settings_are_not_gone_on_with(hub: LoopbackHub, tmp_path: Path) -> None:
     hub.repositories["org/one"] = {"train.parquet": parquet_bytes(text=["one", "two"])}
     target = tmp_path / "out.jsonl"
@@ -179,6 +200,9 @@ def test_columns_are_renamed_and_cleaned(folder: Path) -> None:
         ({"template": "{other}"}, "row 1: found columns 'text'; expected other"),
         ({"template": "{text.x}"}, "expected text.x"),
         ({"columns": {"text": "body"}}, "row 1: found columns 'text'; expected body"),
+        ({"template": "<user>{text}</user><asistant>x</asistant>"}, "expected whole turns"),
+        ({"template": "<user>{text}</user><assistant>x"}, "expected whole turns"),
+        ({"clean": "pair"}, "row 1: found columns 'text'; this cleaning expects en"),
         ({"clean": "scrub"}, "article, story, pair"),
         ({"limit": 0}, "gave no document"),
     ],

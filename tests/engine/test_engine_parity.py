@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from lai.data.markup import parse, render
+from lai.data.markup import parse_line, render
 from lai.data.token_file import encode_documents
 from lai.data.vocab import Vocab
 from lai.model.transformer import KVCache
@@ -110,10 +110,11 @@ def test_the_loss_of_a_file_equals_pytorchs(engine, make_model, tmp_path):
         b"<user>a <system> inside</user>",
         "árvíztűrő tükörfúrógép, ".encode() * 4,
         b" \t ",
+        "hello the\u2028world\u2028".encode(),
     ]
     file = tmp_path / "text.txt"
     file.write_bytes(b"\xef\xbb\xbf" + b"\r\n".join(lines) + b"\n")
-    documents = [parse(line) for line in lines if line.strip()]
+    documents = [parse_line(line) for line in lines if line.strip()]
     tokens, lengths = encode_documents(documents, model.vocab)
     network, nats, count, start = model.build(), 0.0, 0, 0
     for length in lengths.tolist():

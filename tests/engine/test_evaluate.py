@@ -33,7 +33,9 @@ def test_a_test_set_survives_its_file(tmp_path: Path) -> None:
     assert read_prompts(tmp_path / "own.jsonl") == [Prompt("", "", b"a", b"b")]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"prompt": "a"}', '{"prompt": 1, "answer": "b"}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"prompt": "a"}', '{"prompt": 1, "answer": "b"}', '{"prompt": "", "answer": "b"}']
+)
 def test_a_wrong_test_set_is_one_line(tmp_path: Path, text: str) -> None:
     (tmp_path / "test.jsonl").write_text(text)
     with pytest.raises(UserError, match=r"test\.jsonl.*expected an object"):
@@ -84,6 +86,8 @@ def test_mistakes_are_one_line(engine: Engine, make_model, tmp_path: Path) -> No
         (("-m", path, "data=text", "data.path=x"), "--prompts FILE"),
         (("-m", path, "data.synthetic.lexikon=small"), "did you mean data.synthetic.lexicon"),
         (("-m", path, "--prompts", tmp_path / "none.jsonl"), "none.jsonl"),
+        (("-m", path, "data.synthetic.held_out=0"), "no combination of words is held out"),
+        (("-m", path, "data.synthetic.templates=[possession]"), "no combination of words is held out"),
     ):
         done = run(*arguments)
         assert done.returncode == 2 and done.stderr.count("\n") == 1 and words in done.stderr, done.stderr

@@ -1,6 +1,7 @@
 """scripts/check_data.py as a user runs it."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,25 @@ def test_a_bad_text_ends_with_1_and_says_where(tmp_path: Path) -> None:
     report = json.loads(as_json.stdout)
     assert not report["good"] and report["facts"]["documents"] == 3
     assert {finding["check"]: finding["verdict"] for finding in report["findings"]}["malformed markup"] == "error"
+
+
+def test_mistakes_end_with_2_before_anything_is_read(tmp_path: Path) -> None:
+    text = tmp_path / "a.txt"
+    text.write_text("x\n")
+    for arguments, words in (
+        (("--histogram", "x.jpg"), "ending .png"),
+        (("--longest", "-5"), "-5 is not a whole number"),
+    ):
+        done = run(text, *arguments)
+        assert done.returncode == 2 and words in done.stderr and not done.stdout
+
+
+def test_a_name_that_is_no_utf_8_is_printed(tmp_path: Path) -> None:
+    name = os.fsdecode(bytes(tmp_path) + b"/k\xf6nyv.txt")
+    Path(name).write_text("same\nsame\n")
+    for arguments in ((), ("--json",)):
+        done = run(name, *arguments)
+        assert done.returncode == 1 and "nyv.txt:2" in done.stdout, done.stderr
 
 
 def test_a_missing_file_ends_with_2(tmp_path: Path) -> None:

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from lai.data.markup import Document, render
 from lai.data.synthetic.clauses import LANGUAGES
 from lai.data.synthetic.config import INSTRUCTION_MIX, SyntheticConfig
-from lai.data.synthetic.grammar import Choice, Distribution, Random
+from lai.data.synthetic.grammar import Choice, Distribution, NothingToChoose, Random
 from lai.data.synthetic.questions import Question
 from lai.data.synthetic.sentences import TEMPLATES
 from lai.data.synthetic.tasks import Documents, Grammar, Task, tasks, turns
+from lai.errors import UserError
 
 __all__ = [
     "INSTRUCTION_MIX",
@@ -139,16 +140,17 @@ def held_out_prompts(config: SyntheticConfig, limit: int) -> list[Prompt]:
     """At most `limit` different prompts about held-out word combinations, of what the text trains, the kinds in turn.
 
     They depend on the seed, but which combinations are held out does not: data of all seeds leave out the same ones.
+
+    Raises:
+        UserError: no combination is held out.
     """
     source = random.Random(config.seed).random
-    grammar = Grammar(config)
-    draws: list[Callable[[], list[Prompt]]] = []
-    if config.translations or config.instruction_count("translate"):
-        translations = grammar.translations(held=True)
-        draws.append(lambda: _translation_prompts(translations, source))
-    if config.instruction_count("question"):
-        questions = grammar.questions(held=True)
-        draws.append(lambda: _question_prompts(questions, source))
+    try:
+        draws = _held_out_draws(config, source)
+    except NothingToChoose:
+        raise UserError(
+            "no combination of words is held out with these settings; raise held_out, or take more words or templates"
+        ) from None
     found: dict[Prompt, None] = {}
     # A small lexicon may have fewer prompts than asked for; drawing ends when nothing new comes.
     for _ in range(4 * limit + 100):
@@ -157,6 +159,19 @@ def held_out_prompts(config: SyntheticConfig, limit: int) -> list[Prompt]:
         if len(found) >= limit:
             break
     return list(found)[:limit]
+
+
+def _held_out_draws(config: SyntheticConfig, source: Random) -> list[Callable[[], list[Prompt]]]:
+    """A function for each kind of prompt, that draws some."""
+    grammar = Grammar(config)
+    draws: list[Callable[[], list[Prompt]]] = []
+    if config.translations or config.instruction_count("translate"):
+        translations = grammar.translations(held=True)
+        draws.append(lambda: _translation_prompts(translations, source))
+    if config.instruction_count("question"):
+        questions = grammar.questions(held=True)
+        draws.append(lambda: _question_prompts(questions, source))
+    return draws
 
 
 def _translation_prompts(translations: Distribution[Documents], source: Random) -> list[Prompt]:

@@ -49,15 +49,26 @@ class Distribution(ABC, Generic[T]):
         return _Chained(self, function)
 
 
+class NothingToChoose(ValueError):
+    """A choice without values: a grammar and a lexicon that do not go together."""
+
+
 class Choice(Distribution[T]):
-    """One of several values, with whole-number weights (all alike if none are given)."""
+    """One of several values, with whole-number weights (all alike if none are given).
+
+    Raises:
+        NothingToChoose: there is no value, or every weight is 0.
+    """
 
     def __init__(self, values: Sequence[T], weights: Sequence[int] | None = None) -> None:
         if weights is not None:
-            assert len(values) == len(weights) and min(weights) >= 0, "each value has a weight, none is negative"
+            assert len(values) == len(weights) and min(weights, default=0) >= 0, (
+                "each value has a weight, none negative"
+            )
             values = [value for value, weight in zip(values, weights, strict=True) if weight]
             weights = [weight for weight in weights if weight]
-        assert values, "a choice needs values"
+        if not values:
+            raise NothingToChoose("a choice needs values")
         self._values = values
         self._cumulative: Sequence[int] = list(itertools.accumulate(weights)) if weights else range(1, len(values) + 1)
         self._total = self._cumulative[-1]
