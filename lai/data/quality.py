@@ -42,6 +42,8 @@ _LENGTHS = 1 << 17  # longer documents are counted together
 _CONTROL = bytes(byte for byte in (*range(32), 127) if byte not in b"\t\n\r")
 _CONTROL_IN_LINE = re.compile(b"[" + re.escape(_CONTROL) + b"]")
 _MARKUP = frozenset((*CHAT_TAGS, *TAG_PREFIXES))  # which no text is encoded to
+# The commonest example, which needs no parsing; whatever else there is, `parse_line` decides.
+_EXAMPLE = re.compile(rb"<user>([^<]*)</user><assistant>[^<]*</assistant>")
 _PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 
 
@@ -111,11 +113,13 @@ def task_of(document: Document) -> str:
     if document[0].role == "text":
         return "plain"
     questions = [turn.content for turn in document if turn.role == "user"]
-    if len(questions) != 1:
-        return "conversation"
-    if questions[0].startswith((TO_ENGLISH, TO_HUNGARIAN)):
+    return "conversation" if len(questions) != 1 else _task_of_one(questions[0])
+
+
+def _task_of_one(question: bytes) -> str:
+    if question.startswith((TO_ENGLISH, TO_HUNGARIAN)):
         return "translation"
-    return "question" if questions[0].rstrip().endswith(b"?") else "instruction"
+    return "question" if question.rstrip().endswith(b"?") else "instruction"
 
 
 class _Sample:
@@ -210,6 +214,9 @@ class _Counting:
         for index, text in enumerate(batch.texts):
             if batch.documents is None and b"<" not in text:
                 self._tasks["plain"] += bool(text.strip())
+                continue
+            if batch.documents is None and (example := _EXAMPLE.fullmatch(text)):
+                self._tasks[_task_of_one(example[1])] += 1
                 continue
             document = parse_line(text) if batch.documents is None else batch.documents[index]
             self._tasks[task_of(document)] += 1
