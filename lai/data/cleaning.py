@@ -69,7 +69,10 @@ def clean_pair(row: Row) -> Row | None:
         and longer <= _LONGEST_SIDE
         and (longer <= _FEW_WORDS or longer <= _LARGEST_RATIO * shorter)
     )
-    return {"translation": {"en": english, "hu": hungarian}} if wanted else None
+    if not wanted:
+        return None
+    sides = {"en": english, "hu": hungarian}
+    return {**row, "translation": sides} if "translation" in row else {**row, **sides}
 
 
 CLEANERS: dict[str, Cleaner] = {"article": clean_article, "story": clean_story, "pair": clean_pair}

@@ -70,7 +70,9 @@ def test_a_row_without_the_column_is_a_mistake() -> None:
 def test_pairs(english: str, hungarian: str, kept: tuple[str, str] | None) -> None:
     cleaned = clean_pair({"translation": {"en": english, "hu": hungarian}})
     assert cleaned == (None if kept is None else {"translation": {"en": kept[0], "hu": kept[1]}})
-    assert clean_pair({"en": english, "hu": hungarian}) == cleaned
+    # Two columns stay two columns, for the template to name, and others beside them stay too.
+    cleaned = clean_pair({"en": english, "hu": hungarian, "id": 7})
+    assert cleaned == (None if kept is None else {"en": kept[0], "hu": kept[1], "id": 7})
 
 
 def test_tidying_makes_one_form_of_a_letter() -> None:

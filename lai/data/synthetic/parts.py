@@ -1,6 +1,6 @@
 """Parts of sentences, to be translated by themselves: the dog, two red apples, to the garden, three weeks ago.
 
-They show which word is which where little else stands beside it, and every noun, place and time alike often.
+A model that has only read sentences has never seen these; every noun, place and time is there alike often.
 """
 
 from dataclasses import dataclass
