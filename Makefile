@@ -62,7 +62,7 @@ lint: $(INSTALLED)  ## check style and types
 release: $(ENGINE)  ## build the engine, build/lai
 
 $(ENGINE): $(CMAKE_READY) $(ENGINE_SOURCES)
-	@$(CMAKE) -S cpp -B build/cmake -DCMAKE_BUILD_TYPE=Release >/dev/null
+	@$(CMAKE) -S cpp -B build/cmake -DCMAKE_BUILD_TYPE=Release -DLAI_OUTPUT_DIR=$(CURDIR)/build >/dev/null
 	@$(CMAKE) --build build/cmake --target lai -j $(JOBS) -- --no-print-directory
 	@touch $@
 

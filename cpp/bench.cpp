@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 
 namespace lai {
 
 namespace {
 
 constexpr int kRuns = 5;
+constexpr int kPasses = 20;  // over the weights, for each run
 
 template <class Work>
 double best_seconds(const Work& work) {
@@ -18,6 +20,20 @@ double best_seconds(const Work& work) {
         best = run == 0 ? seconds : std::min(best, seconds);
     }
     return best;
+}
+
+using Piece = Transformer::Bytes;
+
+// About as large as what a thread takes of a product.
+std::vector<Piece> pieces_of(const std::vector<Piece>& ranges) {
+    constexpr std::size_t kPieceBytes = std::size_t{1} << 16;
+    std::vector<Piece> pieces;
+    for (const Piece& range : ranges) {
+        for (std::size_t at = 0; at < range.size; at += kPieceBytes) {
+            pieces.push_back({range.data + at, std::min(kPieceBytes, range.size - at)});
+        }
+    }
+    return pieces;
 }
 
 }  // namespace
@@ -52,6 +68,20 @@ std::vector<Speed> measure_speed(Transformer& transformer) {
     });
     speeds.push_back({"write", answer, static_cast<double>(answer) / seconds});
     return speeds;
+}
+
+double measure_roof(const Transformer& transformer, ThreadPool& pool, const Kernels& kernels) {
+    using Clock = std::chrono::steady_clock;
+    const std::vector<Piece> pieces = pieces_of(transformer.weights_read());
+    std::vector<std::int32_t> sums(pieces.size());
+    const double seconds = best_seconds([&](const auto& since) {
+        const auto start = Clock::now();
+        for (int pass = 0; pass < kPasses; ++pass) {
+            pool.parallel_for(pieces.size(), [&](std::size_t piece) { sums[piece] = kernels.touch(pieces[piece].data, pieces[piece].size); });
+        }
+        return since(start);
+    });
+    return kPasses / seconds;
 }
 
 }  // namespace lai

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "report.hpp"
+#include "thread_pool.hpp"
 #include "transformer.hpp"
 
 #include <cstddef>
@@ -17,5 +17,8 @@ struct Speed {
 // Reading prompts of 128 and 512 tokens, and writing 128 tokens behind 128; the best of several runs each, as far as
 // the model's context reaches.
 std::vector<Speed> measure_speed(Transformer& transformer);
+
+// How often a second the threads can read all weights and do nothing with them: no token can be written in less time.
+double measure_roof(const Transformer& transformer, ThreadPool& pool, const Kernels& kernels);
 
 }  // namespace lai

@@ -8,7 +8,7 @@
 
 namespace lai {
 
-// Rows of a blocked matrix that are packed together, and positions of the keys of a head (see packing.hpp, kv_cache.hpp).
+// Rows of a packed matrix that lie together, and positions of the keys of a head (see packing.hpp, kv_cache.hpp).
 constexpr std::size_t kLanes = 16;
 // The most tokens a matrix product takes at once.
 constexpr std::size_t kMaxBatch = 128;
@@ -52,7 +52,8 @@ struct AttentionHead {
 struct Kernels {
     const char* name;
     void (*quantize)(const float* values, std::size_t count, ActivationBlock* blocks);
-    // out = matrix · input for the rows from begin to end. Blocked matrices are packed, and `begin` is a multiple of kLanes.
+    // out = matrix · input for the rows from begin to end. All matrices but those of f32 are packed, and `begin` is a
+    // multiple of kLanes.
     void (*multiply)(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, const Output& out);
     void (*rms_norm)(const float* x, const float* weight, std::size_t size, float eps, float* out);
     // Turns the pairs (i, i + half) of one head.
@@ -60,6 +61,8 @@ struct Kernels {
     void (*attend)(const AttentionHead& head);
     // gate = activation(gate) * up
     void (*activate)(Activation activation, float* gate, const float* up, std::size_t size);
+    // Reads memory as fast as can be, and makes next to nothing of it: what any product is measured against.
+    std::int32_t (*touch)(const std::uint8_t* data, std::size_t size);
 };
 
 // The fastest implementation for this machine; the environment variable LAI_KERNELS names another one.

@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::size_t kTileRows = 4;
 constexpr std::size_t kTileTokens = 2;
+constexpr std::size_t kHalvesTokens = 4;
 constexpr std::size_t kPackedTokens = 2;
 
 LAI_INLINE float sum(Vector vector) {
@@ -67,9 +68,10 @@ LAI_INLINE void packed_tile(const std::uint8_t* group, std::size_t blocks, const
     constexpr std::int32_t kOffsets = Type == DType::q8_0 ? 16 : 1;
     __m256 totals[Tokens][2];
     LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) totals[t][0] = totals[t][1] = _mm256_setzero_ps();
-    const std::uint8_t* quants = group + packed_scale_bytes(blocks);
-    for (std::size_t block = 0; block < blocks; ++block, group += 2 * kLanes, quants += packed_words(Type) * kWordBytes) {
-        const __m256 scales[2] = {load_halves(group), load_halves(group + 16)};
+    for (std::size_t block = 0; block < blocks; ++block) {
+        const std::uint8_t* halves = group + packed_scales_at(Type, block);
+        const std::uint8_t* quants = group + packed_quants_at(Type, block);
+        const __m256 scales[2] = {load_halves(halves), load_halves(halves + 16)};
         LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) {
             const ActivationBlock& x = input[t * blocks + block];
             __m256i sums[4] = {};
@@ -95,5 +97,5 @@ LAI_INLINE void packed_tile(const std::uint8_t* group, std::size_t blocks, const
 
 namespace lai {
 extern const Kernels kAvx2Kernels;
-const Kernels kAvx2Kernels = {"avx2", quantize, multiply, rms_norm, rotate, attend, activate};
+const Kernels kAvx2Kernels = {"avx2", quantize, multiply, rms_norm, rotate, attend, activate, touch};
 }  // namespace lai

@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::size_t kTileRows = 4;
 constexpr std::size_t kTileTokens = 6;
+constexpr std::size_t kHalvesTokens = 16;
 constexpr std::size_t kPackedTokens = 8;
 
 LAI_INLINE float sum(Vector vector) { return _mm512_reduce_add_ps(vector); }
@@ -55,11 +56,14 @@ LAI_INLINE void packed_tile(const std::uint8_t* group, std::size_t blocks, const
     constexpr unsigned kOffsetShift = Type == DType::q8_0 ? 4 : 0;
     __m512 totals[Tokens];
     LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) totals[t] = _mm512_setzero_ps();
-    const std::uint8_t* quants = group + packed_scale_bytes(blocks);
-    for (std::size_t block = 0; block < blocks; ++block, group += 2 * kLanes, quants += packed_words(Type) * kWordBytes) {
+    for (std::size_t block = 0; block < blocks; ++block) {
+        const std::uint8_t* halves = group + packed_scales_at(Type, block);
+        const std::uint8_t* quants = group + packed_quants_at(Type, block);
         __m512i w[8];
+        if constexpr (Tokens == 1) {
+        }
         load_quants<Type>(quants, w);
-        const __m512 scales = load_halves(group);
+        const __m512 scales = load_halves(halves);
         LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) {
             const ActivationBlock& x = input[t * blocks + block];
             __m512i low = _mm512_slli_epi32(_mm512_set1_epi32(x.offset), kOffsetShift);
@@ -83,5 +87,5 @@ LAI_INLINE void packed_tile(const std::uint8_t* group, std::size_t blocks, const
 
 namespace lai {
 extern const Kernels kAvx512Kernels;
-const Kernels kAvx512Kernels = {"avx512", quantize, multiply, rms_norm, rotate, attend, activate};
+const Kernels kAvx512Kernels = {"avx512", quantize, multiply, rms_norm, rotate, attend, activate, touch};
 }  // namespace lai

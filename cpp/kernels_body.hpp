@@ -1,8 +1,8 @@
 #pragma once
 
 // The kernels, written once in terms of kernels_vector.hpp. The file that includes this one has defined, for its
-// instruction set: sum(), load_halves(), quantize_block(), packed_tile(), and the tile sizes kTileRows, kTileTokens and
-// kPackedTokens.
+// instruction set: sum(), load_halves(), quantize_block(), packed_tile(), and the tile sizes kTileRows, kTileTokens,
+// kHalvesTokens and kPackedTokens.
 
 #include "kernels_vector.hpp"
 
@@ -12,11 +12,6 @@ namespace lai {
 namespace {
 
 constexpr std::size_t kPanelBytes = 256 * 1024;
-
-LAI_INLINE Vector load_weights(const float* weights) { return load(weights); }
-LAI_INLINE Vector load_weights(const std::uint16_t* weights) { return load_halves(weights); }
-LAI_INLINE float weight(float value) { return value; }
-LAI_INLINE float weight(std::uint16_t value) { return half_to_float(value); }
 
 LAI_INLINE void put(const Output& out, std::size_t token, std::size_t row, float value) {
     float* to = out.data + token * out.stride + row;
@@ -33,13 +28,15 @@ LAI_INLINE void put_lanes(const Output& out, std::size_t token, std::size_t row,
 }
 
 // Rows times tokens dot products at once, so that every vector loaded is used several times.
-template <std::size_t Rows, std::size_t Tokens, class Weight>
-LAI_INLINE void tile(const Weight* weights, std::size_t width, const float* x, std::size_t row, std::size_t token, const Output& out) {
+template <std::size_t Rows, std::size_t Tokens>
+LAI_INLINE void tile(const float* weights, std::size_t width, const float* x, std::size_t row, std::size_t token, const Output& out) {
     Vector sums[Rows][Tokens] = {};
     std::size_t k = 0;
     for (; k + kWidth <= width; k += kWidth) {
         Vector w[Rows];
-        LAI_UNROLL for (std::size_t r = 0; r < Rows; ++r) w[r] = load_weights(weights + r * width + k);
+        LAI_UNROLL for (std::size_t r = 0; r < Rows; ++r) {
+            w[r] = load(weights + r * width + k);
+        }
         LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) {
             const Vector activations = load(x + t * width + k);
             LAI_UNROLL for (std::size_t r = 0; r < Rows; ++r) sums[r][t] += w[r] * activations;
@@ -48,64 +45,132 @@ LAI_INLINE void tile(const Weight* weights, std::size_t width, const float* x, s
     LAI_UNROLL for (std::size_t r = 0; r < Rows; ++r) {
         LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) {
             float total = sum(sums[r][t]);
-            for (std::size_t i = k; i < width; ++i) total += weight(weights[r * width + i]) * x[t * width + i];
+            for (std::size_t i = k; i < width; ++i) total += weights[r * width + i] * x[t * width + i];
             put(out, token + t, row + r, total);
         }
     }
 }
 
-template <std::size_t Tokens, class Weight>
-void tile_rows(const Weight* weights, const Activations& input, std::size_t begin, std::size_t end, std::size_t token, const Output& out) {
-    const float* x = input.values + token * input.width;
-    std::size_t row = begin;
-    for (; row + kTileRows <= end; row += kTileRows) {
-        tile<kTileRows, Tokens>(weights + row * input.width, input.width, x, row, token, out);
+// One row times one token. A token's products read all weights once, and nothing is as fast as from one end to the other.
+LAI_INLINE float dot(const float* weights, const float* x, std::size_t width) {
+    constexpr std::size_t kSums = 4;
+    Vector sums[kSums] = {};
+    std::size_t k = 0;
+    for (; k + kSums * kWidth <= width; k += kSums * kWidth) {
+        LAI_UNROLL for (std::size_t i = 0; i < kSums; ++i) {
+            fetch_ahead(weights + k + i * kWidth);
+            sums[i] += load(weights + k + i * kWidth) * load(x + k + i * kWidth);
+        }
     }
-    for (; row < end; ++row) tile<1, Tokens>(weights + row * input.width, input.width, x, row, token, out);
+    for (; k + kWidth <= width; k += kWidth) sums[0] += load(weights + k) * load(x + k);
+    float total = sum((sums[0] + sums[1]) + (sums[2] + sums[3]));
+    for (; k < width; ++k) total += weights[k] * x[k];
+    return total;
 }
 
-template <class Weight>
-void multiply_rows(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, const Output& out) {
+template <std::size_t Tokens>
+void multiply_rows(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, std::size_t token, const Output& out) {
     // Tensors start at a multiple of their element's size (model_file.cpp).
-    const auto* weights = static_cast<const Weight*>(static_cast<const void*>(matrix.data));
-    // Of many tokens, each panel of rows is used by all of them while it is in the second-level cache.
-    const std::size_t panel = input.tokens == 1 ? end - begin : kPanelBytes / (input.width * sizeof(Weight)) / kTileRows * kTileRows + kTileRows;
-    for (; begin < end; begin += panel) {
-        const std::size_t stop = smaller(end, begin + panel);
-        std::size_t token = 0;
-        for (; token + kTileTokens <= input.tokens; token += kTileTokens) {
-            tile_rows<kTileTokens>(weights, input, begin, stop, token, out);
+    const auto* weights = static_cast<const float*>(static_cast<const void*>(matrix.data));
+    const std::size_t width = input.width;
+    const float* x = input.values + token * width;
+    std::size_t row = begin;
+    if constexpr (Tokens == 1) {
+        for (; row < end; ++row) put(out, token, row, dot(weights + row * width, x, width));
+    } else {
+        for (; row + kTileRows <= end; row += kTileRows) tile<kTileRows, Tokens>(weights + row * width, width, x, row, token, out);
+        for (; row < end; ++row) tile<1, Tokens>(weights + row * width, width, x, row, token, out);
+    }
+}
+
+// Sixteen rows of halves times some tokens.
+template <std::size_t Tokens>
+LAI_INLINE void halves_tile(const std::uint8_t* group, std::size_t width, const float* x, float (&results)[Tokens][kLanes]) {
+    constexpr std::size_t kVectors = kLanes / kWidth;
+    // Of one token the sums are few: several columns at once keep one addition from waiting for the one before it.
+    constexpr std::size_t kColumns = Tokens == 1 ? 4 : 1;
+    Vector sums[kColumns][Tokens][kVectors] = {};
+    const auto add_column = [&](std::size_t column, std::size_t slot) LAI_INLINE_LAMBDA {
+        const std::uint8_t* halves = group + column * 2 * kLanes;
+        LAI_UNROLL for (std::size_t v = 0; v < kVectors; ++v) {
+            const Vector w = load_halves(halves + v * 2 * kWidth);
+            LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) sums[slot][t][v] += w * x[t * width + column];
         }
-        for (; token < input.tokens; ++token) tile_rows<1>(weights, input, begin, stop, token, out);
+    };
+    std::size_t column = 0;
+    for (; column + kColumns <= width; column += kColumns) {
+        if constexpr (Tokens == 1) {
+            fetch_ahead(group + column * 2 * kLanes);
+            fetch_ahead(group + (column + 2) * 2 * kLanes);
+        }
+        LAI_UNROLL for (std::size_t slot = 0; slot < kColumns; ++slot) add_column(column + slot, slot);
+    }
+    for (; column < width; ++column) add_column(column, 0);
+    LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) {
+        LAI_UNROLL for (std::size_t v = 0; v < kVectors; ++v) {
+            Vector total = sums[0][t][v];
+            LAI_UNROLL for (std::size_t slot = 1; slot < kColumns; ++slot) total += sums[slot][t][v];
+            store(results[t] + v * kWidth, total);
+        }
     }
 }
 
 template <DType Type, std::size_t Tokens>
 LAI_INLINE void packed_rows(const Matrix& matrix, const Activations& input, std::size_t row, std::size_t token, std::size_t rows,
                             const Output& out) {
-    const std::size_t blocks = input.width / kBlock;
     const std::uint8_t* group = matrix.data + row / kLanes * packed_group_bytes(Type, input.width);
     float results[Tokens][kLanes];
-    packed_tile<Type, Tokens>(group, blocks, input.blocks + token * blocks, results);
+    if constexpr (Type == DType::f16) {
+        halves_tile<Tokens>(group, input.width, input.values + token * input.width, results);
+    } else {
+        const std::size_t blocks = input.width / kBlock;
+        packed_tile<Type, Tokens>(group, blocks, input.blocks + token * blocks, results);
+    }
     for (std::size_t t = 0; t < Tokens; ++t) put_lanes(out, token + t, row, results[t], rows);
+}
+
+template <std::size_t Count>
+struct Tokens {
+    static constexpr std::size_t count = Count;
+};
+
+// Calls work(Tokens<n>, first) for all tokens, as many at once as `Most`, then four, then one by one.
+template <std::size_t Most, class Work>
+LAI_INLINE void in_batches(std::size_t tokens, const Work& work) {
+    std::size_t token = 0;
+    for (; token + Most <= tokens; token += Most) work(Tokens<Most>(), token);
+    if constexpr (Most > 4) {
+        for (; token + 4 <= tokens; token += 4) work(Tokens<4>(), token);
+    }
+    for (; token < tokens; ++token) work(Tokens<1>(), token);
+}
+
+void multiply_floats(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, const Output& out) {
+    // Of many tokens, each panel of rows is used by all of them while it is in the second-level cache.
+    const std::size_t panel = input.tokens == 1 ? end - begin : kPanelBytes / (input.width * sizeof(float)) / kTileRows * kTileRows + kTileRows;
+    for (; begin < end; begin += panel) {
+        const std::size_t stop = smaller(end, begin + panel);
+        in_batches<kTileTokens>(input.tokens, [&](auto batch, std::size_t token) {
+            multiply_rows<decltype(batch)::count>(matrix, input, begin, stop, token, out);
+        });
+    }
 }
 
 template <DType Type>
 void multiply_packed(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, const Output& out) {
+    constexpr std::size_t kMost = Type == DType::f16 ? kHalvesTokens : kPackedTokens;
     for (std::size_t row = begin; row < end; row += kLanes) {
         const std::size_t rows = smaller(kLanes, end - row);
-        std::size_t token = 0;
-        for (; token + kPackedTokens <= input.tokens; token += kPackedTokens) {
-            packed_rows<Type, kPackedTokens>(matrix, input, row, token, rows, out);
-        }
-        for (; token < input.tokens; ++token) packed_rows<Type, 1>(matrix, input, row, token, rows, out);
+        in_batches<kMost>(input.tokens, [&](auto batch, std::size_t token) {
+            packed_rows<Type, decltype(batch)::count>(matrix, input, row, token, rows, out);
+        });
     }
 }
 
 void multiply(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, const Output& out) {
     switch (matrix.dtype) {
-        case DType::f32: return multiply_rows<float>(matrix, input, begin, end, out);
-        case DType::f16: return multiply_rows<std::uint16_t>(matrix, input, begin, end, out);
+        case DType::f32: return multiply_floats(matrix, input, begin, end, out);
+        case DType::f16: return multiply_packed<DType::f16>(matrix, input, begin, end, out);
         case DType::q4_0: return multiply_packed<DType::q4_0>(matrix, input, begin, end, out);
         case DType::q8_0: return multiply_packed<DType::q8_0>(matrix, input, begin, end, out);
     }
@@ -165,36 +230,34 @@ void rotate(float* head, const float* cos, const float* sin, std::size_t half) {
     }
 }
 
-// The scores of some groups of sixteen positions: enough sums at once that none waits for the one before it.
-template <std::size_t Groups>
-LAI_INLINE void score_groups(const AttentionHead& head, std::size_t begin, float scale) {
+// The scores of sixteen positions. Several dimensions at once, so that no addition waits for the one before it; one
+// group after the other, so that memory is read from one end to the other.
+LAI_INLINE void score_group(const AttentionHead& head, std::size_t begin, float scale) {
     constexpr std::size_t kVectors = kLanes / kWidth;
-    const std::size_t group_size = head.head_dim * kLanes;
+    constexpr std::size_t kSums = 4;
     const float* keys = head.keys + begin * head.head_dim;
-    Vector even[Groups][kVectors] = {};
-    Vector odd[Groups][kVectors] = {};
-    for (std::size_t d = 0; d < head.head_dim; d += 2, keys += 2 * kLanes) {
-        LAI_UNROLL for (std::size_t g = 0; g < Groups; ++g) {
+    Vector sums[kSums][kVectors] = {};
+    std::size_t d = 0;
+    for (; d + kSums <= head.head_dim; d += kSums) {
+        LAI_UNROLL for (std::size_t i = 0; i < kSums; ++i) {
             LAI_UNROLL for (std::size_t v = 0; v < kVectors; ++v) {
-                even[g][v] += load(keys + g * group_size + v * kWidth) * head.query[d];
-                odd[g][v] += load(keys + g * group_size + kLanes + v * kWidth) * head.query[d + 1];
+                sums[i][v] += load(keys + (d + i) * kLanes + v * kWidth) * head.query[d + i];
             }
         }
     }
-    LAI_UNROLL for (std::size_t g = 0; g < Groups; ++g) {
-        LAI_UNROLL for (std::size_t v = 0; v < kVectors; ++v) {
-            store(head.scores + begin + g * kLanes + v * kWidth, (even[g][v] + odd[g][v]) * scale);
-        }
+    for (; d < head.head_dim; ++d) {
+        LAI_UNROLL for (std::size_t v = 0; v < kVectors; ++v) sums[0][v] += load(keys + d * kLanes + v * kWidth) * head.query[d];
+    }
+    LAI_UNROLL for (std::size_t v = 0; v < kVectors; ++v) {
+        store(head.scores + begin + v * kWidth, ((sums[0][v] + sums[1][v]) + (sums[2][v] + sums[3][v])) * scale);
     }
 }
 
 // Returns the largest score; places past the last position get one that weighs nothing.
 float score_positions(const AttentionHead& head) {
-    constexpr std::size_t kGroups = kWidth / 4;
     const float scale = 1.0F / __builtin_sqrtf(static_cast<float>(head.head_dim));
     std::size_t begin = 0;
-    for (; begin + kGroups * kLanes <= head.positions; begin += kGroups * kLanes) score_groups<kGroups>(head, begin, scale);
-    for (; begin < head.positions; begin += kLanes) score_groups<1>(head, begin, scale);
+    for (; begin < head.positions; begin += kLanes) score_group(head, begin, scale);
     for (std::size_t i = head.positions; i < begin; ++i) head.scores[i] = -INFINITY;
     Vector largest = load(head.scores);
     for (std::size_t i = kWidth; i < begin; i += kWidth) {
@@ -285,6 +348,21 @@ void activate(Activation activation, float* gate, const float* up, std::size_t s
     } else {
         activate_all<gelu>(gate, up, size);
     }
+}
+
+std::int32_t touch(const std::uint8_t* data, std::size_t size) {
+    constexpr std::size_t kSums = 8;
+    IntVector sums[kSums] = {};
+    for (std::size_t at = 0; at + sizeof sums <= size; at += sizeof sums) {
+        LAI_UNROLL for (std::size_t i = 0; i < kSums; ++i) {
+            IntVector words;
+            std::memcpy(&words, data + at + i * sizeof words, sizeof words);
+            fetch_ahead(data + at + i * sizeof words);
+            sums[i] ^= words;
+        }
+    }
+    for (std::size_t i = 1; i < kSums; ++i) sums[0] ^= sums[i];
+    return sums[0][0];
 }
 
 }  // namespace

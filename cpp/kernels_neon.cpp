@@ -10,11 +10,14 @@ namespace {
 
 constexpr std::size_t kTileRows = 4;
 constexpr std::size_t kTileTokens = 4;
+constexpr std::size_t kHalvesTokens = 4;
 constexpr std::size_t kPackedTokens = 2;
 
 LAI_INLINE float sum(Vector vector) { return vaddvq_f32(vector); }
 
-LAI_INLINE Vector load_halves(const std::uint16_t* halves) {
+LAI_INLINE Vector load_halves(const void* data) {
+    std::uint16_t halves[kWidth];
+    std::memcpy(halves, data, sizeof halves);
     return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(halves)));
 }
 
@@ -60,15 +63,14 @@ template <DType Type, std::size_t Tokens>
 LAI_INLINE void packed_tile(const std::uint8_t* group, std::size_t blocks, const ActivationBlock* input,
                             float (&results)[Tokens][kLanes]) {
     Vector totals[Tokens][4] = {};
-    const std::uint8_t* quants = group + packed_scale_bytes(blocks);
-    for (std::size_t block = 0; block < blocks; ++block, group += 2 * kLanes, quants += packed_words(Type) * kWordBytes) {
-        std::uint16_t halves[kLanes];
-        std::memcpy(halves, group, sizeof halves);
+    for (std::size_t block = 0; block < blocks; ++block) {
+        const std::uint8_t* halves = group + packed_scales_at(Type, block);
+        const std::uint8_t* quants = group + packed_quants_at(Type, block);
         LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) {
             const ActivationBlock& x = input[t * blocks + block];
             LAI_UNROLL for (std::size_t rows = 0; rows < 4; ++rows) {
                 const int32x4_t sums = row_sums<Type>(quants + 16 * rows, x);
-                totals[t][rows] += vcvtq_f32_s32(sums) * (load_halves(halves + 4 * rows) * x.scale);
+                totals[t][rows] += vcvtq_f32_s32(sums) * (load_halves(halves + 8 * rows) * x.scale);
             }
         }
     }
@@ -84,5 +86,5 @@ LAI_INLINE void packed_tile(const std::uint8_t* group, std::size_t blocks, const
 
 namespace lai {
 extern const Kernels kNeonKernels;
-const Kernels kNeonKernels = {"neon", quantize, multiply, rms_norm, rotate, attend, activate};
+const Kernels kNeonKernels = {"neon", quantize, multiply, rms_norm, rotate, attend, activate, touch};
 }  // namespace lai

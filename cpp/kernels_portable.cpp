@@ -8,11 +8,14 @@ namespace {
 
 constexpr std::size_t kTileRows = 4;
 constexpr std::size_t kTileTokens = 2;
+constexpr std::size_t kHalvesTokens = 4;
 constexpr std::size_t kPackedTokens = 4;
 
 LAI_INLINE float sum(Vector vector) { return (vector[0] + vector[2]) + (vector[1] + vector[3]); }
 
-LAI_INLINE Vector load_halves(const std::uint16_t* halves) {
+LAI_INLINE Vector load_halves(const void* data) {
+    std::uint16_t halves[kWidth];
+    std::memcpy(halves, data, sizeof halves);
     Vector vector;
     for (std::size_t i = 0; i < kWidth; ++i) vector[i] = half_to_float(halves[i]);
     return vector;
@@ -55,12 +58,13 @@ void packed_tile(const std::uint8_t* group, std::size_t blocks, const Activation
     // q8_0 has 128 in every byte, sixteen times the 8 of q4_0.
     constexpr std::int32_t kOffsets = Type == DType::q8_0 ? 16 : 1;
     for (std::size_t t = 0; t < Tokens; ++t) std::memset(results[t], 0, sizeof results[t]);
-    const std::uint8_t* quants = group + packed_scale_bytes(blocks);
-    for (std::size_t block = 0; block < blocks; ++block, group += 2 * kLanes, quants += packed_words(Type) * kWordBytes) {
+    for (std::size_t block = 0; block < blocks; ++block) {
+        const std::uint8_t* halves = group + packed_scales_at(Type, block);
+        const std::uint8_t* quants = group + packed_quants_at(Type, block);
         float scales[kLanes];
         for (std::size_t lane = 0; lane < kLanes; ++lane) {
             std::uint16_t half;
-            std::memcpy(&half, group + 2 * lane, 2);
+            std::memcpy(&half, halves + 2 * lane, 2);
             scales[lane] = half_to_float(half);
         }
         for (std::size_t t = 0; t < Tokens; ++t) {
@@ -84,5 +88,5 @@ void packed_tile(const std::uint8_t* group, std::size_t blocks, const Activation
 
 namespace lai {
 extern const Kernels kPortableKernels;
-const Kernels kPortableKernels = {"portable", quantize, multiply, rms_norm, rotate, attend, activate};
+const Kernels kPortableKernels = {"portable", quantize, multiply, rms_norm, rotate, attend, activate, touch};
 }  // namespace lai

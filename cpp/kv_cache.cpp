@@ -1,6 +1,8 @@
 #include "kv_cache.hpp"
 
 #include <algorithm>
+#include <cstring>
+#include <utility>
 
 namespace lai {
 
@@ -13,16 +15,15 @@ void KvCache::reserve(std::size_t positions) {
     const std::size_t wanted = std::min(limit_, std::max(positions, 2 * capacity_));
     const std::size_t capacity = (wanted + kLanes - 1) / kLanes * kLanes;
     const std::size_t all_heads = layers_ * heads_;
-    std::vector<float> keys(all_heads * capacity * head_dim_);
-    std::vector<float> values(all_heads * capacity * head_dim_);
-    const auto old_size = static_cast<std::ptrdiff_t>(capacity_ * head_dim_);
-    const auto new_size = static_cast<std::ptrdiff_t>(capacity * head_dim_);
-    for (std::ptrdiff_t head = 0; head < static_cast<std::ptrdiff_t>(all_heads); ++head) {
-        std::copy_n(keys_.begin() + head * old_size, old_size, keys.begin() + head * new_size);
-        std::copy_n(values_.begin() + head * old_size, old_size, values.begin() + head * new_size);
+    const std::size_t old_size = capacity_ * head_dim_ * sizeof(float);
+    const std::size_t new_size = capacity * head_dim_ * sizeof(float);
+    for (PageBuffer* buffer : {&keys_, &values_}) {
+        PageBuffer larger(all_heads * new_size);
+        for (std::size_t head = 0; capacity_ > 0 && head < all_heads; ++head) {
+            std::memcpy(larger.data() + head * new_size, buffer->data() + head * old_size, old_size);
+        }
+        *buffer = std::move(larger);
     }
-    keys_.swap(keys);
-    values_.swap(values);
     capacity_ = capacity;
 }
 

@@ -2,9 +2,9 @@
 
 #include "kernels.hpp"
 #include "model_file.hpp"
+#include "page_buffer.hpp"
 
 #include <cstddef>
-#include <vector>
 
 namespace lai {
 
@@ -17,19 +17,23 @@ public:
     // Makes room for `positions`, at most the model's context; what is stored stays.
     void reserve(std::size_t positions);
     std::size_t capacity() const { return capacity_; }
-    std::size_t bytes() const { return (keys_.size() + values_.size()) * sizeof(float); }
+    std::size_t bytes() const { return keys_.size() + values_.size(); }
 
-    float* keys(std::size_t layer, std::size_t head) { return keys_.data() + (layer * heads_ + head) * capacity_ * head_dim_; }
-    float* values(std::size_t layer, std::size_t head) { return values_.data() + (layer * heads_ + head) * capacity_ * head_dim_; }
+    float* keys(std::size_t layer, std::size_t head) { return of_head(keys_, layer, head); }
+    float* values(std::size_t layer, std::size_t head) { return of_head(values_, layer, head); }
 
     void store(std::size_t layer, std::size_t head, std::size_t position, const float* key, const float* value);
 
     std::size_t length = 0;  // positions filled; setting it lower forgets the later ones
 
 private:
+    float* of_head(const PageBuffer& buffer, std::size_t layer, std::size_t head) const {
+        return static_cast<float*>(static_cast<void*>(buffer.data())) + (layer * heads_ + head) * capacity_ * head_dim_;
+    }
+
     std::size_t layers_, heads_, head_dim_, limit_;
     std::size_t capacity_ = 0;  // a multiple of kLanes
-    std::vector<float> keys_, values_;
+    PageBuffer keys_, values_;
 };
 
 }  // namespace lai

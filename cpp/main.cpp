@@ -75,7 +75,13 @@ private:
             json.number(speed.what + ("_" + std::to_string(speed.tokens)), speed.tokens_per_second);
             if (!options_.json) std::printf("%-5s %4zu tokens: %8.0f tokens/s\n", speed.what, speed.tokens, speed.tokens_per_second);
         }
-        if (options_.json) std::cout << json.str() << "\n";
+        const double roof = measure_roof(transformer_, pool_, kernels_);
+        json.number("roof", roof);
+        if (options_.json) {
+            std::cout << json.str() << "\n";
+        } else {
+            std::printf("limit of writing: %8.0f tokens/s, by reading the weights from memory\n", roof);
+        }
     }
 
     void perplexity() {

@@ -8,21 +8,39 @@
 
 namespace lai {
 
-// Blocked weights are packed in groups of sixteen rows, so that a vector holds the same columns of sixteen rows and no
-// sum across a vector is needed. The last group is filled up with zero rows. A group is
+// All weights but f32 are packed in groups of sixteen rows, so that a vector holds the same columns of sixteen rows and no
+// sum across a vector is needed. The last group is filled up with zero rows. A group of f16 is a column of each row after
+// the other, filled up to a multiple of 64 bytes:
 //
-//   u16 scales[blocks][16]             the rows' scales, float16; filled up to a multiple of 64 bytes
-//   u8  quants[blocks][words][16][4]   four bytes of each row, row after row
+//   u16 halves[cols][16]
+//
+// A group of blocks is pairs of blocks (the last may be a single one), so that memory is read from one end to the other:
+//
+//   u16 scales[2][16]                  the rows' scales in both blocks, float16
+//   u8  quants[2][words][16][4]        four bytes of each row, row after row
 //
 // q8_0 has eight words; word w holds columns 4w to 4w+3, each byte the quant + 128. q4_0 has four: the low nibbles are
 // columns 4w to 4w+3, the high ones columns 16+4w to 16+4w+3, as they stand in the file (the quant + 8). A word is one
 // cache line: vectors that straddle two take twice as long to load.
+constexpr std::size_t kLine = 64;
 constexpr std::size_t kWordBytes = 4 * kLanes;
+constexpr std::size_t kScaleBytes = 2 * kLanes;
 
-constexpr std::size_t packed_words(DType dtype) { return dtype == DType::q8_0 ? 8 : 4; }
-constexpr std::size_t packed_scale_bytes(std::size_t blocks) { return (blocks * 2 * kLanes + 63) / 64 * 64; }
-constexpr std::size_t packed_group_bytes(DType dtype, std::size_t cols) {
-    return packed_scale_bytes(cols / kBlock) + cols / kBlock * packed_words(dtype) * kWordBytes;
+// All static: a copy compiled for one instruction set must not be linked into what runs without it.
+static constexpr bool is_packed(DType dtype) { return dtype != DType::f32; }
+static constexpr std::size_t packed_words(DType dtype) { return dtype == DType::q8_0 ? 8 : 4; }
+static constexpr std::size_t packed_quant_bytes(DType dtype) { return packed_words(dtype) * kWordBytes; }
+
+// Where a block's scales lie in a group; its quants follow both blocks' scales.
+static constexpr std::size_t packed_scales_at(DType dtype, std::size_t block) {
+    return block / 2 * (2 * kScaleBytes + 2 * packed_quant_bytes(dtype)) + block % 2 * kScaleBytes;
+}
+static constexpr std::size_t packed_quants_at(DType dtype, std::size_t block) {
+    return packed_scales_at(dtype, block / 2 * 2) + 2 * kScaleBytes + block % 2 * packed_quant_bytes(dtype);
+}
+static constexpr std::size_t packed_group_bytes(DType dtype, std::size_t cols) {
+    if (dtype == DType::f16) return (cols * 2 * kLanes + kLine - 1) / kLine * kLine;
+    return packed_quants_at(dtype, cols / kBlock - 1) + packed_quant_bytes(dtype);
 }
 inline std::size_t packed_groups(const Matrix& matrix) { return (matrix.rows + kLanes - 1) / kLanes; }
 inline std::size_t packed_bytes(const Matrix& matrix) {

@@ -18,6 +18,17 @@ std::size_t rows_per_piece(std::size_t rows, std::size_t threads) {
     return std::max<std::size_t>(kBlock, (rows / pieces + kBlock - 1) / kBlock * kBlock);
 }
 
+// Every matrix that activations are multiplied with.
+std::vector<Matrix*> matrices_of(Weights& weights) {
+    std::vector<Matrix*> matrices = {&weights.output};
+    for (LayerWeights& layer : weights.layers) {
+        for (Matrix* matrix : {&layer.wq, &layer.wk, &layer.wv, &layer.wo, &layer.w_gate, &layer.w_up, &layer.w_down}) {
+            matrices.push_back(matrix);
+        }
+    }
+    return matrices;
+}
+
 }  // namespace
 
 Transformer::Transformer(const ModelFile& file, ThreadPool& pool, const Kernels& kernels)
@@ -27,16 +38,11 @@ Transformer::Transformer(const ModelFile& file, ThreadPool& pool, const Kernels&
       pool_(pool),
       kernels_(kernels),
       blocked_(is_blocked(file.dtype())) {
-    if (blocked_) pack_weights(file);
+    if (is_packed(file.dtype())) pack_weights(file);
 }
 
 void Transformer::pack_weights(const ModelFile& file) {
-    std::vector<Matrix*> matrices = {&weights_.output};
-    for (LayerWeights& layer : weights_.layers) {
-        for (Matrix* matrix : {&layer.wq, &layer.wk, &layer.wv, &layer.wo, &layer.w_gate, &layer.w_up, &layer.w_down}) {
-            matrices.push_back(matrix);
-        }
-    }
+    const std::vector<Matrix*> matrices = matrices_of(weights_);
     // A group's bytes are a multiple of a cache line, and so is where every matrix begins.
     std::size_t total = 0;
     for (const Matrix* matrix : matrices) total += packed_bytes(*matrix);
@@ -51,6 +57,15 @@ void Transformer::pack_weights(const ModelFile& file) {
     }
     file.file().release(file.weights_offset(), file.file().size());
     // The norms lie among the released pages; they are read again from the file, a page each at most.
+}
+
+std::vector<Transformer::Bytes> Transformer::weights_read() const {
+    Weights weights = weights_;
+    std::vector<Bytes> ranges;
+    for (const Matrix* matrix : matrices_of(weights)) {
+        ranges.push_back({matrix->data, packed_.size() > 0 ? packed_bytes(*matrix) : matrix->bytes()});
+    }
+    return ranges;
 }
 
 // cos and sin of pos * theta^(-2i / head_dim), rounded to floats at the same places as PyTorch does.

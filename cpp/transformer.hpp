@@ -15,7 +15,7 @@ namespace lai {
 // Runs a model as docs/format.md defines it. Shapes in the comments: T tokens of a batch, D dim.
 class Transformer {
 public:
-    // The file must outlive the object. Blocked weights are packed; their mapped pages are given back.
+    // The file must outlive the object. Weights other than f32 are packed; their mapped pages are given back.
     Transformer(const ModelFile& file, ThreadPool& pool, const Kernels& kernels);
 
     // Reads `count` tokens behind those in the cache and returns the logits of the last one (vocab_size), valid until
@@ -28,6 +28,13 @@ public:
 
     const ModelConfig& config() const { return config_; }
     std::size_t packed_weight_bytes() const { return packed_.size(); }
+
+    // Where the weights lie that each token's reading goes through: all matrices but the embedding's rows.
+    struct Bytes {
+        const std::uint8_t* data;
+        std::size_t size;
+    };
+    std::vector<Bytes> weights_read() const;
 
 private:
     struct Product {

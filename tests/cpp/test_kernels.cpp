@@ -57,10 +57,12 @@ void check_product(const Kernels& kernels, DType dtype, std::size_t rows, std::s
             }
         }
     }
-    if (is_blocked(dtype)) {
+    if (is_packed(dtype)) {
         packed.resize(packed_bytes(matrix));
         for (std::size_t g = 0; g < packed_groups(matrix); ++g) pack_group(matrix, g, packed.data() + g * packed_group_bytes(dtype, cols));
         matrix.data = packed.data();
+    }
+    if (is_blocked(dtype)) {
         for (std::size_t t = 0; t < tokens; ++t) kernels.quantize(x.data() + t * cols, cols, blocks.data() + t * cols / kBlock);
     }
     const Activations input = {x.data(), blocks.data(), tokens, cols};

@@ -27,16 +27,22 @@ std::vector<std::uint8_t> blocks(DType dtype, std::size_t rows, std::size_t cols
 
 // The value that a packed matrix holds for one row and column, by the description in packing.hpp.
 double packed_value(const Matrix& matrix, const std::vector<std::uint8_t>& packed, std::size_t row, std::size_t col) {
-    const std::size_t blocks = matrix.cols / kBlock;
-    const std::uint8_t* group = packed.data() + row / kLanes * packed_group_bytes(matrix.dtype, matrix.cols);
-    const std::size_t lane = row % kLanes;
-    const std::size_t column = col % kBlock;
-    std::uint16_t scale = 0;
-    std::memcpy(&scale, group + (col / kBlock * kLanes + lane) * 2, 2);
-    const std::uint8_t* quants = group + packed_scale_bytes(blocks) + col / kBlock * packed_words(matrix.dtype) * kWordBytes;
-    if (matrix.dtype == DType::q8_0) return half_value(scale) * (quants[(column / 4 * kLanes + lane) * 4 + column % 4] - 128);
-    const std::uint8_t both = quants[(column % 16 / 4 * kLanes + lane) * 4 + column % 4];
-    return half_value(scale) * ((column < 16 ? both & 15 : both >> 4) - 8);
+    const std::uint8_t* group = packed.data() + row / 16 * packed_group_bytes(matrix.dtype, matrix.cols);
+    const std::size_t lane = row % 16;
+    std::uint16_t half = 0;
+    if (matrix.dtype == DType::f16) {
+        std::memcpy(&half, group + (col * 16 + lane) * 2, 2);
+        return half_value(half);
+    }
+    const std::size_t words = matrix.dtype == DType::q8_0 ? 8 : 4;
+    const std::size_t block = col / 32;
+    const std::size_t column = col % 32;
+    const std::uint8_t* pair = group + block / 2 * (64 + 2 * words * 64);
+    std::memcpy(&half, pair + (block % 2 * 16 + lane) * 2, 2);
+    const std::uint8_t* quants = pair + 64 + block % 2 * words * 64;
+    if (matrix.dtype == DType::q8_0) return half_value(half) * (quants[(column / 4 * 16 + lane) * 4 + column % 4] - 128);
+    const std::uint8_t both = quants[(column % 16 / 4 * 16 + lane) * 4 + column % 4];
+    return half_value(half) * ((column < 16 ? both & 15 : both >> 4) - 8);
 }
 
 void check_packing(DType dtype, std::size_t rows, std::size_t cols) {
@@ -66,9 +72,10 @@ int main() {
         const auto value = static_cast<double>(half_to_float(static_cast<std::uint16_t>(half)));
         CHECK(value == expected || (std::isnan(value) && std::isnan(expected)));
     }
-    for (const DType dtype : {DType::q4_0, DType::q8_0}) {
+    for (const DType dtype : {DType::f16, DType::q4_0, DType::q8_0}) {
         check_packing(dtype, 16, 32);
         check_packing(dtype, 37, 96);
         check_packing(dtype, 1, 64);
     }
+    for (const std::size_t cols : {1, 6, 15}) check_packing(DType::f16, 20, cols);
 }

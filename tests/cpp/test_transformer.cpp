@@ -3,6 +3,7 @@
 #include "check.hpp"
 #include "kernels_under_test.hpp"
 #include "model_bytes.hpp"
+#include "packing.hpp"
 #include "transformer.hpp"
 
 #include <cmath>
@@ -41,7 +42,7 @@ void check(const Kernels& kernels, DType dtype, bool tied, std::size_t kv_heads)
 
     ThreadPool pool(1);
     Transformer transformer(file, pool, kernels);
-    CHECK((transformer.packed_weight_bytes() > 0) == is_blocked(dtype));
+    CHECK((transformer.packed_weight_bytes() > 0) == is_packed(dtype));
     const std::vector<float> at_once = logits_of(transformer, tokens, kTokens);
     // The rounding of activations is a step: float noise from another order of sums can move one over it.
     const float tolerance = is_blocked(dtype) ? 5e-4F : 1e-5F;
@@ -53,7 +54,7 @@ void check(const Kernels& kernels, DType dtype, bool tied, std::size_t kv_heads)
         CHECK(first * config.vocab_size == all.size());
         all.insert(all.end(), logits, logits + count * config.vocab_size);
     });
-    CHECK(std::equal(at_once.begin(), at_once.end(), all.end() - static_cast<std::ptrdiff_t>(config.vocab_size)));
+    check_close(at_once, {all.end() - static_cast<std::ptrdiff_t>(config.vocab_size), all.end()}, tolerance);
     // Going back in the cache and reading on gives what was there before.
     cache.length = 40;
     const float* again = transformer.read(tokens.data() + 40, kTokens - 40, cache);

@@ -1,0 +1,43 @@
+"""Models to measure with: the presets of conf/model with random weights, in every weight dtype and as GGUF."""
+
+from pathlib import Path
+
+import torch
+from hydra import compose, initialize_config_dir
+
+from lai.data.synthetic import SyntheticConfig, draw
+from lai.data.vocab import Vocab
+from lai.export.model_file import write_model
+from lai.model.transformer import ModelConfig, Transformer
+
+CONF = Path(__file__).resolve().parents[1] / "conf"
+VOCAB_SIZE = 8000
+
+
+def preset(name: str, vocab_size: int) -> ModelConfig:
+    """The shape of a preset of conf/model."""
+    with initialize_config_dir(str(CONF / "model"), version_base=None):
+        settings = dict(compose(config_name=name))
+    del settings["name"]
+    settings["n_kv_heads"] = settings["n_kv_heads"] or settings["n_heads"]
+    return ModelConfig(**settings, vocab_size=vocab_size)
+
+
+def vocabulary(folder: Path) -> Vocab:
+    """A vocabulary of generated text, made once."""
+    path = folder / "vocab.bin"
+    if not path.exists():
+        examples = draw(SyntheticConfig(), 60000, seed=0)
+        Vocab.train((turn.content for example in examples for turn in example.document), VOCAB_SIZE).save(path)
+    return Vocab.load(path)
+
+
+def model_file(folder: Path, name: str, dtype: str) -> Path:
+    """A model file of a preset, the weights as training would begin with them; made once."""
+    path = folder / f"{name}-{dtype}.bin"
+    if not path.exists():
+        vocab = vocabulary(folder)
+        config = preset(name, len(vocab))
+        torch.manual_seed(0)
+        write_model(path, config, Transformer(config).state_dict(), vocab, dtype)
+    return path
