@@ -4,6 +4,7 @@ PYTHON ?= python3
 # Further arguments for pip, for example an index of CPU-only torch builds.
 PIP_ARGS ?=
 JOBS ?= 2
+FUZZ_RUNS ?= 50000
 
 VENV := .venv
 RUN := $(VENV)/bin/python
@@ -19,7 +20,7 @@ CMAKE := $(or $(SYSTEM_CMAKE),$(VENV)/bin/cmake)
 CMAKE_READY := $(if $(SYSTEM_CMAKE),,$(INSTALLED))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train answer test lint release debug clean
+.PHONY: help setup train answer test lint release debug fuzz analyse clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,5 +73,19 @@ debug: $(CMAKE_READY)  ## build the engine with address and undefined-behaviour 
 	$(CMAKE) --build build-debug/cmake -j $(JOBS)
 	cd build-debug/cmake && ctest --output-on-failure
 
+fuzz: $(CMAKE_READY)  ## build with clang++ and run the fuzz targets, FUZZ_RUNS inputs each
+	CXX=clang++ $(CMAKE) -S cpp -B build-fuzz -DCMAKE_BUILD_TYPE=RelWithDebInfo -DLAI_FUZZ=ON -DLAI_SANITIZE=ON -DLAI_WERROR=ON
+	$(CMAKE) --build build-fuzz -j $(JOBS)
+	mkdir -p build-fuzz/inputs/model_file build-fuzz/inputs/vocabulary
+	build-fuzz/fuzz/fuzz_seed build-fuzz/inputs/model_file
+	for name in model_file vocabulary; do \
+	  build-fuzz/fuzz/fuzz_$$name -runs=$(FUZZ_RUNS) -timeout=20 -verbosity=0 -print_final_stats=1 -artifact_prefix=build-fuzz/ \
+	    build-fuzz/inputs/$$name || exit 1; \
+	done
+
+analyse: $(CMAKE_READY)  ## look for mistakes in the engine with cppcheck
+	$(CMAKE) -S cpp -B build-analyse -DCMAKE_EXPORT_COMPILE_COMMANDS=ON >/dev/null
+	cppcheck --project=build-analyse/compile_commands.json --enable=warning,performance,portability --quiet --error-exitcode=1
+
 clean:  ## remove what was built; models, outputs and .venv stay
-	rm -rf build build-debug
+	rm -rf build build-debug build-fuzz build-analyse

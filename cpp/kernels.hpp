@@ -36,16 +36,22 @@ struct Output {
     bool add;
 };
 
-// One head's attention for one token: `keys` and `values` are laid out as kv_cache.hpp says; `scores` is scratch with
-// room for `positions` rounded up to kLanes.
+// Tokens that an attention kernel may take at once, and so need scratch for.
+constexpr std::size_t kAttentionTokens = 4;
+
+// One head's attention for some tokens in a row: the first sees `positions` positions, each later one sees one more.
+// `keys` and `values` are laid out as kv_cache.hpp says.
 struct AttentionHead {
-    const float* query;  // (head_dim)
+    const float* queries;  // a token's is (head_dim)
+    float* out;            // as `queries`
+    std::size_t stride;    // from one token to the next in both
+    std::size_t tokens;
     const float* keys;
     const float* values;
     std::size_t positions;
     std::size_t head_dim;
-    float* scores;
-    float* out;  // (head_dim)
+    float* scores;  // scratch, (kAttentionTokens, score_stride)
+    std::size_t score_stride;  // all positions, rounded up to kLanes, fit into it
 };
 
 // One implementation of everything that takes time. All of them give the same results but for rounding.

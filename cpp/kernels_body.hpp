@@ -90,8 +90,8 @@ LAI_INLINE void halves_tile(const std::uint8_t* group, std::size_t width, const 
     // Of one token the sums are few: several columns at once keep one addition from waiting for the one before it.
     constexpr std::size_t kColumns = Tokens == 1 ? 4 : 1;
     Vector sums[kColumns][Tokens][kVectors] = {};
-    const auto add_column = [&](std::size_t column, std::size_t slot) LAI_INLINE_LAMBDA {
-        const std::uint8_t* halves = group + column * 2 * kLanes;
+    const auto add_column = [&](std::size_t column, std::size_t slot) {
+        const std::uint8_t* halves = group + column * kHalvesBytes;
         LAI_UNROLL for (std::size_t v = 0; v < kVectors; ++v) {
             const Vector w = load_halves(halves + v * 2 * kWidth);
             LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) sums[slot][t][v] += w * x[t * width + column];
@@ -99,10 +99,6 @@ LAI_INLINE void halves_tile(const std::uint8_t* group, std::size_t width, const 
     };
     std::size_t column = 0;
     for (; column + kColumns <= width; column += kColumns) {
-        if constexpr (Tokens == 1) {
-            fetch_ahead(group + column * 2 * kLanes);
-            fetch_ahead(group + (column + 2) * 2 * kLanes);
-        }
         LAI_UNROLL for (std::size_t slot = 0; slot < kColumns; ++slot) add_column(column + slot, slot);
     }
     for (; column < width; ++column) add_column(column, 0);
@@ -121,28 +117,28 @@ LAI_INLINE void packed_rows(const Matrix& matrix, const Activations& input, std:
     const std::uint8_t* group = matrix.data + row / kLanes * packed_group_bytes(Type, input.width);
     float results[Tokens][kLanes];
     if constexpr (Type == DType::f16) {
-        halves_tile<Tokens>(group, input.width, input.values + token * input.width, results);
+        halves_tile(group, input.width, input.values + token * input.width, results);
     } else {
         const std::size_t blocks = input.width / kBlock;
-        packed_tile<Type, Tokens>(group, blocks, input.blocks + token * blocks, results);
+        packed_tile<Type>(group, blocks, input.blocks + token * blocks, results);
     }
     for (std::size_t t = 0; t < Tokens; ++t) put_lanes(out, token + t, row, results[t], rows);
 }
 
 template <std::size_t Count>
-struct Tokens {
+struct Batch {
     static constexpr std::size_t count = Count;
 };
 
-// Calls work(Tokens<n>, first) for all tokens, as many at once as `Most`, then four, then one by one.
+// Calls work(Batch<n>, first) for all tokens, as many at once as `Most`, then four, then one by one.
 template <std::size_t Most, class Work>
 LAI_INLINE void in_batches(std::size_t tokens, const Work& work) {
     std::size_t token = 0;
-    for (; token + Most <= tokens; token += Most) work(Tokens<Most>(), token);
+    for (; token + Most <= tokens; token += Most) work(Batch<Most>(), token);
     if constexpr (Most > 4) {
-        for (; token + 4 <= tokens; token += 4) work(Tokens<4>(), token);
+        for (; token + 4 <= tokens; token += 4) work(Batch<4>(), token);
     }
-    for (; token < tokens; ++token) work(Tokens<1>(), token);
+    for (; token < tokens; ++token) work(Batch<1>(), token);
 }
 
 void multiply_floats(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, const Output& out) {
@@ -151,7 +147,8 @@ void multiply_floats(const Matrix& matrix, const Activations& input, std::size_t
     for (; begin < end; begin += panel) {
         const std::size_t stop = smaller(end, begin + panel);
         in_batches<kTileTokens>(input.tokens, [&](auto batch, std::size_t token) {
-            multiply_rows<decltype(batch)::count>(matrix, input, begin, stop, token, out);
+            constexpr std::size_t kTokens = decltype(batch)::count;
+            multiply_rows<kTokens>(matrix, input, begin, stop, token, out);
         });
     }
 }
@@ -162,7 +159,8 @@ void multiply_packed(const Matrix& matrix, const Activations& input, std::size_t
     for (std::size_t row = begin; row < end; row += kLanes) {
         const std::size_t rows = smaller(kLanes, end - row);
         in_batches<kMost>(input.tokens, [&](auto batch, std::size_t token) {
-            packed_rows<Type, decltype(batch)::count>(matrix, input, row, token, rows, out);
+            constexpr std::size_t kTokens = decltype(batch)::count;
+            packed_rows<Type, kTokens>(matrix, input, row, token, rows, out);
         });
     }
 }
@@ -176,16 +174,20 @@ void multiply(const Matrix& matrix, const Activations& input, std::size_t begin,
     }
 }
 
+LAI_INLINE Vector magnitude(Vector x) { return x < 0.0F ? -x : x; }
+
 // The largest magnitude of a block; not a number where the block holds one that is not, or infinity.
 LAI_INLINE float largest_magnitude(const float* values) {
-    float largest = 0;
-    float poison = 0;
-    for (std::size_t i = 0; i < kBlock; ++i) {
-        const float magnitude = values[i] < 0 ? -values[i] : values[i];
-        largest = magnitude > largest ? magnitude : largest;
-        poison += values[i] * 0;
+    Vector largest = {};
+    Vector poison = {};
+    LAI_UNROLL for (std::size_t i = 0; i < kBlock; i += kWidth) {
+        const Vector magnitudes = magnitude(load(values + i));
+        largest = magnitudes > largest ? magnitudes : largest;
+        poison += magnitudes * 0.0F;
     }
-    return largest + poison;
+    float result = largest[0];
+    LAI_UNROLL for (std::size_t i = 1; i < kWidth; ++i) result = largest[i] > result ? largest[i] : result;
+    return result + sum(poison);
 }
 
 void quantize(const float* values, std::size_t count, ActivationBlock* blocks) {
@@ -195,16 +197,17 @@ void quantize(const float* values, std::size_t count, ActivationBlock* blocks) {
         const float* from = values + block * kBlock;
         const float largest = largest_magnitude(from);
         blocks[block].scale = largest / kLargest;
-        std::int32_t total = 0;
-        std::int32_t integers[kBlock] = {};
         // Of values too small to invert nothing is lost that a sum would notice; what is no number stays in the scale.
-        if (largest > 1e-30F) {
-            const float inverse = kLargest / largest;
-            for (std::size_t i = 0; i < kBlock; ++i) {
-                const float scaled = from[i] * inverse;
-                integers[i] = static_cast<std::int32_t>(scaled + (scaled < 0 ? -0.5F : 0.5F));
-                total += integers[i];
+        const float inverse = largest > 1e-30F ? kLargest / largest : 0.0F;
+        std::int32_t integers[kBlock] = {};
+        std::int32_t total = 0;
+        if (inverse > 0) {
+            LAI_UNROLL for (std::size_t i = 0; i < kBlock; i += kWidth) {
+                const Vector scaled = load(from + i) * inverse;
+                const IntVector rounded = __builtin_convertvector(scaled + (scaled < 0.0F ? broadcast(-0.5F) : broadcast(0.5F)), IntVector);
+                std::memcpy(integers + i, &rounded, sizeof rounded);
             }
+            for (std::size_t i = 0; i < kBlock; ++i) total += integers[i];
         }
         blocks[block].offset = -8 * total;
         quantize_block(integers, blocks[block].payload);
@@ -230,89 +233,111 @@ void rotate(float* head, const float* cos, const float* sin, std::size_t half) {
     }
 }
 
-// The scores of sixteen positions. Several dimensions at once, so that no addition waits for the one before it; one
-// group after the other, so that memory is read from one end to the other.
-LAI_INLINE void score_group(const AttentionHead& head, std::size_t begin, float scale) {
+// The scores of sixteen positions. With one token, several dimensions at once, so that no addition waits for the one
+// before it; one group after the other, so that memory is read from one end to the other.
+template <std::size_t Tokens>
+LAI_INLINE void score_group(const AttentionHead& head, const float* queries, std::size_t begin, float scale) {
     constexpr std::size_t kVectors = kLanes / kWidth;
-    constexpr std::size_t kSums = 4;
+    constexpr std::size_t kSums = Tokens == 1 ? 4 : 1;
     const float* keys = head.keys + begin * head.head_dim;
-    Vector sums[kSums][kVectors] = {};
+    Vector sums[kSums][Tokens][kVectors] = {};
+    const auto add = [&](std::size_t d, std::size_t slot) {
+        LAI_UNROLL for (std::size_t v = 0; v < kVectors; ++v) {
+            const Vector key = load(keys + d * kLanes + v * kWidth);
+            LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) sums[slot][t][v] += key * queries[t * head.stride + d];
+        }
+    };
     std::size_t d = 0;
     for (; d + kSums <= head.head_dim; d += kSums) {
-        LAI_UNROLL for (std::size_t i = 0; i < kSums; ++i) {
-            LAI_UNROLL for (std::size_t v = 0; v < kVectors; ++v) {
-                sums[i][v] += load(keys + (d + i) * kLanes + v * kWidth) * head.query[d + i];
-            }
+        LAI_UNROLL for (std::size_t slot = 0; slot < kSums; ++slot) add(d + slot, slot);
+    }
+    for (; d < head.head_dim; ++d) add(d, 0);
+    LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) {
+        LAI_UNROLL for (std::size_t v = 0; v < kVectors; ++v) {
+            Vector total = sums[0][t][v];
+            LAI_UNROLL for (std::size_t slot = 1; slot < kSums; ++slot) total += sums[slot][t][v];
+            store(head.scores + t * head.score_stride + begin + v * kWidth, total * scale);
         }
     }
-    for (; d < head.head_dim; ++d) {
-        LAI_UNROLL for (std::size_t v = 0; v < kVectors; ++v) sums[0][v] += load(keys + d * kLanes + v * kWidth) * head.query[d];
-    }
-    LAI_UNROLL for (std::size_t v = 0; v < kVectors; ++v) {
-        store(head.scores + begin + v * kWidth, ((sums[0][v] + sums[1][v]) + (sums[2][v] + sums[3][v])) * scale);
-    }
 }
 
-// Returns the largest score; places past the last position get one that weighs nothing.
-float score_positions(const AttentionHead& head) {
-    const float scale = 1.0F / __builtin_sqrtf(static_cast<float>(head.head_dim));
-    std::size_t begin = 0;
-    for (; begin < head.positions; begin += kLanes) score_group(head, begin, scale);
-    for (std::size_t i = head.positions; i < begin; ++i) head.scores[i] = -INFINITY;
-    Vector largest = load(head.scores);
-    for (std::size_t i = kWidth; i < begin; i += kWidth) {
-        const Vector scores = load(head.scores + i);
-        largest = scores > largest ? scores : largest;
+// Turns the scores of the first `positions` places into weights and returns one over their sum. Places after them, up to
+// `end`, get 1e-38 at most, where the sum is at least one.
+float weigh(float* scores, std::size_t positions, std::size_t end) {
+    for (std::size_t i = positions; i < end; ++i) scores[i] = -INFINITY;
+    Vector largest = load(scores);
+    for (std::size_t i = kWidth; i < end; i += kWidth) {
+        const Vector others = load(scores + i);
+        largest = others > largest ? others : largest;
     }
-    float result = largest[0];
-    for (std::size_t i = 1; i < kWidth; ++i) result = largest[i] > result ? largest[i] : result;
-    return result;
-}
-
-// Turns scores into weights that add up to the returned sum. The places past the last position add 1e-38 at most, to a
-// sum of at least one.
-float exponentiate(const AttentionHead& head, float largest) {
+    float most = largest[0];
+    for (std::size_t i = 1; i < kWidth; ++i) most = largest[i] > most ? largest[i] : most;
     Vector total = {};
-    for (std::size_t i = 0; i < head.positions; i += kWidth) {
-        const Vector weights = exponential(load(head.scores + i) - largest);
-        store(head.scores + i, weights);
+    for (std::size_t i = 0; i < end; i += kWidth) {
+        const Vector weights = exponential(load(scores + i) - most);
+        store(scores + i, weights);
         total += weights;
     }
-    return sum(total);
+    return 1.0F / sum(total);
 }
 
-template <std::size_t Vectors>
-LAI_INLINE void mix_values(const AttentionHead& head, std::size_t d, float factor) {
-    Vector even[Vectors] = {};
-    Vector odd[Vectors] = {};
-    std::size_t position = 0;
-    for (; position + 2 <= head.positions; position += 2) {
+// Some vectors of the values' dimensions, weighed and added up for each token.
+template <std::size_t Tokens, std::size_t Vectors>
+LAI_INLINE void mix_values(const AttentionHead& head, float* out, std::size_t d, std::size_t positions, const float* factors) {
+    constexpr std::size_t kSums = Tokens == 1 ? 2 : 1;
+    Vector sums[kSums][Tokens][Vectors] = {};
+    const auto add = [&](std::size_t position, std::size_t slot) {
         const float* values = head.values + position * head.head_dim + d;
         LAI_UNROLL for (std::size_t v = 0; v < Vectors; ++v) {
-            even[v] += load(values + v * kWidth) * head.scores[position];
-            odd[v] += load(values + head.head_dim + v * kWidth) * head.scores[position + 1];
+            const Vector value = load(values + v * kWidth);
+            LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) sums[slot][t][v] += value * head.scores[t * head.score_stride + position];
+        }
+    };
+    std::size_t position = 0;
+    for (; position + kSums <= positions; position += kSums) {
+        LAI_UNROLL for (std::size_t slot = 0; slot < kSums; ++slot) add(position + slot, slot);
+    }
+    if (position < positions) add(position, 0);
+    LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) {
+        LAI_UNROLL for (std::size_t v = 0; v < Vectors; ++v) {
+            Vector total = sums[0][t][v];
+            if constexpr (kSums == 2) total += sums[1][t][v];
+            store(out + t * head.stride + d + v * kWidth, total * factors[t]);
         }
     }
-    if (position < head.positions) {
-        const float* values = head.values + position * head.head_dim + d;
-        LAI_UNROLL for (std::size_t v = 0; v < Vectors; ++v) even[v] += load(values + v * kWidth) * head.scores[position];
+}
+
+template <std::size_t Tokens>
+void attend_tokens(const AttentionHead& head, std::size_t first) {
+    constexpr std::size_t kMost = Tokens == 1 || kWidth == 16 ? 4 : 2;  // vectors whose sums fit into the registers
+    const float scale = 1.0F / __builtin_sqrtf(static_cast<float>(head.head_dim));
+    const float* queries = head.queries + first * head.stride;
+    float* out = head.out + first * head.stride;
+    const std::size_t positions = head.positions + first;
+    const std::size_t all = positions + Tokens - 1;
+    std::size_t end = 0;
+    for (; end < all; end += kLanes) score_group<Tokens>(head, queries, end, scale);
+    float factors[Tokens];
+    for (std::size_t t = 0; t < Tokens; ++t) factors[t] = weigh(head.scores + t * head.score_stride, positions + t, end);
+    std::size_t d = 0;
+    for (; d + kMost * kWidth <= head.head_dim; d += kMost * kWidth) mix_values<Tokens, kMost>(head, out, d, all, factors);
+    for (; d + kWidth <= head.head_dim; d += kWidth) mix_values<Tokens, 1>(head, out, d, all, factors);
+    for (; d < head.head_dim; ++d) {
+        for (std::size_t t = 0; t < Tokens; ++t) {
+            float total = 0;
+            for (std::size_t position = 0; position < all; ++position) {
+                total += head.values[position * head.head_dim + d] * head.scores[t * head.score_stride + position];
+            }
+            out[t * head.stride + d] = total * factors[t];
+        }
     }
-    LAI_UNROLL for (std::size_t v = 0; v < Vectors; ++v) store(head.out + d + v * kWidth, (even[v] + odd[v]) * factor);
 }
 
 void attend(const AttentionHead& head) {
-    const float largest = score_positions(head);
-    const float factor = 1.0F / exponentiate(head, largest);
-    std::size_t d = 0;
-    for (; d + 4 * kWidth <= head.head_dim; d += 4 * kWidth) mix_values<4>(head, d, factor);
-    for (; d + kWidth <= head.head_dim; d += kWidth) mix_values<1>(head, d, factor);
-    for (; d < head.head_dim; ++d) {
-        float total = 0;
-        for (std::size_t position = 0; position < head.positions; ++position) {
-            total += head.values[position * head.head_dim + d] * head.scores[position];
-        }
-        head.out[d] = total * factor;
-    }
+    in_batches<kAttentionTokens>(head.tokens, [&](auto batch, std::size_t first) {
+        constexpr std::size_t kTokens = decltype(batch)::count;
+        attend_tokens<kTokens>(head, first);
+    });
 }
 
 LAI_INLINE Vector silu(Vector x) { return x / (1.0F + exponential(-x)); }

@@ -14,7 +14,6 @@
 #include <cstring>
 
 #define LAI_INLINE inline __attribute__((always_inline))
-#define LAI_INLINE_LAMBDA __attribute__((always_inline))
 #if defined(__clang__)
 #define LAI_UNROLL _Pragma("unroll")
 #else

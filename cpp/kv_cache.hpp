@@ -19,8 +19,9 @@ public:
     std::size_t capacity() const { return capacity_; }
     std::size_t bytes() const { return keys_.size() + values_.size(); }
 
-    float* keys(std::size_t layer, std::size_t head) { return of_head(keys_, layer, head); }
-    float* values(std::size_t layer, std::size_t head) { return of_head(values_, layer, head); }
+
+    float* keys(std::size_t layer, std::size_t head) const { return of_head(keys_, layer, head); }
+    float* values(std::size_t layer, std::size_t head) const { return of_head(values_, layer, head); }
 
     void store(std::size_t layer, std::size_t head, std::size_t position, const float* key, const float* value);
 

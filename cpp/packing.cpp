@@ -1,6 +1,7 @@
 #include "packing.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 namespace lai {
@@ -26,46 +27,42 @@ void unpack_block(DType dtype, const std::uint8_t* block, float* out) {
     }
 }
 
-std::uint64_t read_four_halves(const std::uint8_t* data) {
-    std::uint64_t four;
-    std::memcpy(&four, data, sizeof four);
-    return four;
-}
-
-// Four columns of four rows turned round: the first halves of all, the second ones of all, and so on.
-void transpose(std::uint64_t (&four)[4]) {
+// Four columns of sixteen rows, the halves of a column one after the other. Sixteen halves are moved as four words, and all
+// words alike, so that compilers make vectors of them: models are loaded with this.
+void pack_four_columns(const std::uint8_t* from, std::size_t row_bytes, std::uint8_t* out) {
     constexpr std::uint64_t kEven = 0x0000FFFF0000FFFF;
     constexpr std::uint64_t kFirst = 0x00000000FFFFFFFF;
-    for (const std::size_t i : {0, 2}) {
-        const std::uint64_t even = (four[i] & kEven) | (four[i + 1] & kEven) << 16;
-        four[i + 1] = (four[i] >> 16 & kEven) | (four[i + 1] & ~kEven);
-        four[i] = even;
+    std::uint64_t rows[4][4];  // rows[i][q] is row 4q + i
+    for (std::size_t q = 0; q < 4; ++q) {
+        for (std::size_t i = 0; i < 4; ++i) std::memcpy(&rows[i][q], from + (4 * q + i) * row_bytes, 8);
     }
-    for (const std::size_t i : {0, 1}) {
-        const std::uint64_t first = (four[i] & kFirst) | four[i + 2] << 32;
-        four[i + 2] = four[i] >> 32 | (four[i + 2] & ~kFirst);
-        four[i] = first;
+    std::uint64_t columns[4][4];
+    for (std::size_t q = 0; q < 4; ++q) {
+        const std::uint64_t even01 = (rows[0][q] & kEven) | (rows[1][q] & kEven) << 16;
+        const std::uint64_t even23 = (rows[2][q] & kEven) | (rows[3][q] & kEven) << 16;
+        const std::uint64_t odd01 = (rows[0][q] >> 16 & kEven) | (rows[1][q] & ~kEven);
+        const std::uint64_t odd23 = (rows[2][q] >> 16 & kEven) | (rows[3][q] & ~kEven);
+        columns[0][q] = (even01 & kFirst) | even23 << 32;
+        columns[1][q] = (odd01 & kFirst) | odd23 << 32;
+        columns[2][q] = even01 >> 32 | (even23 & ~kFirst);
+        columns[3][q] = odd01 >> 32 | (odd23 & ~kFirst);
     }
+    std::memcpy(out, columns, sizeof columns);
 }
 
-// Whole squares of four are much faster to turn than single halves: models are loaded with it.
 void pack_halves(const Matrix& matrix, std::size_t group, std::uint8_t* out) {
     const std::size_t first = group * kLanes;
     const std::size_t lanes = std::min(kLanes, matrix.rows - first);
-    const std::uint8_t* from = matrix.data + first * matrix.cols * 2;
-    std::memset(out, 0, packed_group_bytes(DType::f16, matrix.cols));
+    const std::size_t row_bytes = matrix.cols * 2;
+    const std::uint8_t* from = matrix.data + first * row_bytes;
     std::size_t col = 0;
-    for (; lanes == kLanes && col + 4 <= matrix.cols; col += 4) {
-        for (std::size_t lane = 0; lane < kLanes; lane += 4) {
-            std::uint64_t four[4];
-            for (std::size_t i = 0; i < 4; ++i) four[i] = read_four_halves(from + ((lane + i) * matrix.cols + col) * 2);
-            transpose(four);
-            for (std::size_t i = 0; i < 4; ++i) std::memcpy(out + ((col + i) * kLanes + lane) * 2, &four[i], sizeof four[i]);
-        }
+    if (lanes == kLanes) {
+        for (; col + 4 <= matrix.cols; col += 4) pack_four_columns(from + col * 2, row_bytes, out + col * kHalvesBytes);
     }
+    std::memset(out + col * kHalvesBytes, 0, packed_group_bytes(DType::f16, matrix.cols) - col * kHalvesBytes);
     for (; col < matrix.cols; ++col) {
         for (std::size_t lane = 0; lane < lanes; ++lane) {
-            std::memcpy(out + (col * kLanes + lane) * 2, from + (lane * matrix.cols + col) * 2, 2);
+            std::memcpy(out + col * kHalvesBytes + lane * 2, from + lane * row_bytes + col * 2, 2);
         }
     }
 }

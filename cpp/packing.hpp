@@ -24,7 +24,7 @@ namespace lai {
 // cache line: vectors that straddle two take twice as long to load.
 constexpr std::size_t kLine = 64;
 constexpr std::size_t kWordBytes = 4 * kLanes;
-constexpr std::size_t kScaleBytes = 2 * kLanes;
+constexpr std::size_t kHalvesBytes = 2 * kLanes;  // one half of each row
 
 // All static: a copy compiled for one instruction set must not be linked into what runs without it.
 static constexpr bool is_packed(DType dtype) { return dtype != DType::f32; }
@@ -33,10 +33,10 @@ static constexpr std::size_t packed_quant_bytes(DType dtype) { return packed_wor
 
 // Where a block's scales lie in a group; its quants follow both blocks' scales.
 static constexpr std::size_t packed_scales_at(DType dtype, std::size_t block) {
-    return block / 2 * (2 * kScaleBytes + 2 * packed_quant_bytes(dtype)) + block % 2 * kScaleBytes;
+    return block / 2 * (2 * kHalvesBytes + 2 * packed_quant_bytes(dtype)) + block % 2 * kHalvesBytes;
 }
 static constexpr std::size_t packed_quants_at(DType dtype, std::size_t block) {
-    return packed_scales_at(dtype, block / 2 * 2) + 2 * kScaleBytes + block % 2 * packed_quant_bytes(dtype);
+    return packed_scales_at(dtype, block / 2 * 2) + 2 * kHalvesBytes + block % 2 * packed_quant_bytes(dtype);
 }
 static constexpr std::size_t packed_group_bytes(DType dtype, std::size_t cols) {
     if (dtype == DType::f16) return (cols * 2 * kLanes + kLine - 1) / kLine * kLine;

@@ -52,7 +52,7 @@ std::string Utf8Stream::push(std::string_view bytes) {
 }
 
 std::string Utf8Stream::finish() {
-    const std::string text(pending_.empty() ? "" : kReplacement);
+    std::string text(pending_.empty() ? "" : kReplacement);
     pending_.clear();
     return text;
 }

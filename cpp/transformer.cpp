@@ -9,6 +9,7 @@ namespace lai {
 
 namespace {
 
+constexpr std::size_t kSlabGroups = 64;  // of a matrix, packed before their pages in the file are given back
 constexpr std::size_t kSlice = 16;  // tokens of a batch whose attention is one piece of work
 
 // Rows of a product that are handed out together: enough pieces to share out evenly, few enough to be cheap.
@@ -29,6 +30,13 @@ std::vector<Matrix*> matrices_of(Weights& weights) {
     return matrices;
 }
 
+// The pages of some rows of a matrix in the file: they are read again if need be.
+void give_back(const ModelFile& file, const Matrix& matrix, std::size_t first, std::size_t rows) {
+    const auto begin = static_cast<std::size_t>(matrix.data - file.file().data());
+    const std::size_t row_bytes = weight_bytes(matrix.dtype, matrix.cols);
+    file.file().release(begin + first * row_bytes, begin + std::min(first + rows, matrix.rows) * row_bytes);
+}
+
 }  // namespace
 
 Transformer::Transformer(const ModelFile& file, ThreadPool& pool, const Kernels& kernels)
@@ -39,6 +47,8 @@ Transformer::Transformer(const ModelFile& file, ThreadPool& pool, const Kernels&
       kernels_(kernels),
       blocked_(is_blocked(file.dtype())) {
     if (is_packed(file.dtype())) pack_weights(file);
+    // Single rows are read of the embedding; where it is not the output matrix too, checking the file has read it for nothing.
+    if (embedding_.data != weights_.output.data) give_back(file, embedding_, 0, embedding_.rows);
 }
 
 void Transformer::pack_weights(const ModelFile& file) {
@@ -49,14 +59,17 @@ void Transformer::pack_weights(const ModelFile& file) {
     packed_ = PageBuffer(total);
     std::uint8_t* next = packed_.data();
     for (Matrix* matrix : matrices) {
-        pool_.parallel_for(packed_groups(*matrix), [&](std::size_t group) {
-            pack_group(*matrix, group, next + group * packed_group_bytes(matrix->dtype, matrix->cols));
-        });
+        const std::size_t groups = packed_groups(*matrix);
+        for (std::size_t first = 0; first < groups; first += kSlabGroups) {
+            const std::size_t count = std::min(kSlabGroups, groups - first);
+            pool_.parallel_for(count, [&](std::size_t i) {
+                pack_group(*matrix, first + i, next + (first + i) * packed_group_bytes(matrix->dtype, matrix->cols));
+            });
+            give_back(file, *matrix, first * kLanes, count * kLanes);
+        }
         matrix->data = next;
         next += packed_bytes(*matrix);
     }
-    file.file().release(file.weights_offset(), file.file().size());
-    // The norms lie among the released pages; they are read again from the file, a page each at most.
 }
 
 std::vector<Transformer::Bytes> Transformer::weights_read() const {
@@ -109,7 +122,7 @@ void Transformer::forward(const TokenId* tokens, std::size_t count, KvCache& cac
     }
     cache.reserve(cache.length + count);
     extend_rotary(cache.length + count);
-    scores_.resize(std::max(scores_.size(), config_.n_heads * (kMaxBatch / kSlice) * cache.capacity()));
+    scores_.resize(std::max(scores_.size(), config_.n_heads * (kMaxBatch / kSlice) * kAttentionTokens * cache.capacity()));
     for (std::size_t token = 0; token < count; ++token) {
         unpack_row(embedding_, static_cast<std::size_t>(tokens[token]), x_.data() + token * dim);
     }
@@ -193,15 +206,14 @@ void Transformer::attend(std::size_t layer, std::size_t head, std::size_t first,
     const std::size_t head_dim = config_.head_dim();
     const std::size_t kv_head = head / (config_.n_heads / config_.n_kv_heads);
     // Scratch for each piece of work: any thread may have any of them.
-    float* scores = scores_.data() + (head * (kMaxBatch / kSlice) + first / kSlice) * cache.capacity();
-    for (std::size_t token = first; token < first + count; ++token) {
-        const std::size_t position = cache.length + token;
-        const std::size_t rotary = position * head_dim / 2;
-        float* query = queries_.data() + token * config_.dim + head * head_dim;
-        kernels_.rotate(query, cos_.data() + rotary, sin_.data() + rotary, head_dim / 2);
-        kernels_.attend({query, cache.keys(layer, kv_head), cache.values(layer, kv_head), position + 1, head_dim, scores,
-                         mixed_.data() + token * config_.dim + head * head_dim});
+    float* scores = scores_.data() + (head * (kMaxBatch / kSlice) + first / kSlice) * kAttentionTokens * cache.capacity();
+    const std::size_t at = first * config_.dim + head * head_dim;
+    for (std::size_t token = 0; token < count; ++token) {
+        const std::size_t rotary = (cache.length + first + token) * head_dim / 2;
+        kernels_.rotate(queries_.data() + at + token * config_.dim, cos_.data() + rotary, sin_.data() + rotary, head_dim / 2);
     }
+    kernels_.attend({queries_.data() + at, mixed_.data() + at, config_.dim, count, cache.keys(layer, kv_head), cache.values(layer, kv_head),
+                     cache.length + first + 1, head_dim, scores, cache.capacity()});
 }
 
 void Transformer::feed_forward(const LayerWeights& weights, std::size_t count) {

@@ -68,7 +68,7 @@ private:
     std::vector<float> queries_, mixed_;        // (T, D)
     std::vector<float> keys_, values_;          // (T, kv_dim)
     std::vector<float> gate_, up_;              // (T, hidden_dim)
-    std::vector<float> scores_;                 // (n_heads, slices of a batch, positions)
+    std::vector<float> scores_;                 // (n_heads, slices of a batch, kAttentionTokens, positions)
     std::vector<float> logits_;                 // (T or 1, vocab_size)
     std::vector<ActivationBlock> blocks_;       // (T, D / 32) or (T, hidden_dim / 32)
 };

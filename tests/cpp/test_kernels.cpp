@@ -127,29 +127,44 @@ void check_rotate(const Kernels& kernels) {
     CHECK((head == std::vector<float>{-3, 2, 1, 4}));
 }
 
+// softmax(query · keys / sqrt(head_dim)) · values, the keys in groups of sixteen positions.
+std::vector<double> attention(const float* query, const std::vector<float>& keys, const std::vector<float>& values, std::size_t positions,
+                              std::size_t head_dim) {
+    std::vector<double> mixed(head_dim);
+    double total = 0;
+    for (std::size_t p = 0; p < positions; ++p) {
+        double score = 0;
+        for (std::size_t d = 0; d < head_dim; ++d) {
+            score += static_cast<double>(query[d]) * static_cast<double>(keys[p / kLanes * kLanes * head_dim + d * kLanes + p % kLanes]);
+        }
+        const double weight = std::exp(score / std::sqrt(static_cast<double>(head_dim)));
+        total += weight;
+        for (std::size_t d = 0; d < head_dim; ++d) mixed[d] += weight * static_cast<double>(values[p * head_dim + d]);
+    }
+    for (double& value : mixed) value /= total;
+    return mixed;
+}
+
 void check_attend(const Kernels& kernels) {
     for (const std::size_t head_dim : {2, 10, 16, 64, 72, 200}) {
         for (const std::size_t positions : {1, 2, 15, 16, 17, 100}) {
-            const std::size_t rounded = (positions + kLanes - 1) / kLanes * kLanes;
-            const std::vector<float> query = random_floats(head_dim, 3);
-            const std::vector<float> keys = random_floats(rounded * head_dim);
-            const std::vector<float> values = random_floats(rounded * head_dim);
-            std::vector<float> scores(rounded);
-            std::vector<float> out(head_dim);
-            kernels.attend({query.data(), keys.data(), values.data(), positions, head_dim, scores.data(), out.data()});
-            std::vector<double> expected(head_dim);
-            double total = 0;
-            for (std::size_t p = 0; p < positions; ++p) {
-                double score = 0;
-                for (std::size_t d = 0; d < head_dim; ++d) {
-                    const float key = keys[p / kLanes * kLanes * head_dim + d * kLanes + p % kLanes];
-                    score += static_cast<double>(query[d]) * static_cast<double>(key);
+            for (const std::size_t tokens : {1, 2, 4, 7}) {
+                const std::size_t stride = head_dim + 3;
+                const std::size_t rounded = (positions + tokens - 1 + kLanes - 1) / kLanes * kLanes;
+                const std::vector<float> queries = random_floats(tokens * stride, 3);
+                const std::vector<float> keys = random_floats(rounded * head_dim);
+                const std::vector<float> values = random_floats(rounded * head_dim);
+                std::vector<float> scores(kAttentionTokens * rounded);
+                std::vector<float> out(tokens * stride, 7.0F);
+                kernels.attend({queries.data(), out.data(), stride, tokens, keys.data(), values.data(), positions, head_dim, scores.data(), rounded});
+                for (std::size_t t = 0; t < tokens; ++t) {
+                    const std::vector<double> expected = attention(queries.data() + t * stride, keys, values, positions + t, head_dim);
+                    for (std::size_t d = 0; d < head_dim; ++d) {
+                        CHECK(std::abs(static_cast<double>(out[t * stride + d]) - expected[d]) < 1e-5);
+                    }
+                    for (std::size_t d = head_dim; d < stride; ++d) CHECK(out[t * stride + d] == 7.0F);
                 }
-                const double weight = std::exp(score / std::sqrt(static_cast<double>(head_dim)));
-                total += weight;
-                for (std::size_t d = 0; d < head_dim; ++d) expected[d] += weight * static_cast<double>(values[p * head_dim + d]);
             }
-            for (std::size_t d = 0; d < head_dim; ++d) CHECK(std::abs(static_cast<double>(out[d]) - expected[d] / total) < 1e-5);
         }
     }
 }

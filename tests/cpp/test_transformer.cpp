@@ -49,7 +49,7 @@ void check(const Kernels& kernels, DType dtype, bool tied, std::size_t kv_heads)
     for (const std::size_t piece : {1, 7, 149}) check_close(at_once, logits_of(transformer, tokens, piece), tolerance);
 
     std::vector<float> all;
-    KvCache cache(config);
+    KvCache cache(transformer.config());
     transformer.read_all(tokens.data(), kTokens, cache, [&](std::size_t first, std::size_t count, const float* logits) {
         CHECK(first * config.vocab_size == all.size());
         all.insert(all.end(), logits, logits + count * config.vocab_size);
