@@ -19,16 +19,31 @@ void put_value(std::string& data, Value value) {
     data.append(reinterpret_cast<const char*>(&value), sizeof value);
 }
 
-std::string record(const std::vector<Token>& tokens) {
+void put_token(std::string& data, const Token& token) {
+    put_value(data, static_cast<std::uint32_t>(token.bytes.size()));
+    data += token.bytes;
+    put_value(data, token.score);
+}
+
+// The control tokens and the bytes, as every vocabulary begins.
+std::string first_tokens() {
+    std::string data;
+    for (int id = 0; id < lai::kFirstByte; ++id) put_token(data, {"<x>", -1e10F});
+    for (int byte = 0; byte < 256; ++byte) put_token(data, {std::string(1, static_cast<char>(byte)), -100});
+    return data;
+}
+
+constexpr std::uint32_t kFirstLearned = lai::kFirstByte + 256;
+
+// A vocabulary of the first tokens and these.
+std::string record(const std::vector<Token>& learned) {
+    static const std::string first = first_tokens();
     std::string data;
     put_value<std::uint32_t>(data, 0x4C414956);
     put_value<std::uint32_t>(data, 1);
-    put_value(data, static_cast<std::uint32_t>(tokens.size()));
-    for (const Token& token : tokens) {
-        put_value(data, static_cast<std::uint32_t>(token.bytes.size()));
-        data += token.bytes;
-        put_value(data, token.score);
-    }
+    put_value(data, kFirstLearned + static_cast<std::uint32_t>(learned.size()));
+    data += first;
+    for (const Token& token : learned) put_token(data, token);
     return data;
 }
 
@@ -38,12 +53,12 @@ std::size_t character_length(unsigned char lead) {
     return lead >= 0xF0 && lead < 0xF8 ? 4 : 1;
 }
 
-std::vector<lai::TokenId> encode_slowly(const std::vector<Token>& tokens, const std::string& text) {
+std::vector<lai::TokenId> encode_slowly(const std::vector<Token>& learned, const std::string& text) {
     std::map<std::string, std::pair<float, lai::TokenId>> known;
-    for (std::size_t id = 0; id < tokens.size(); ++id) {
-        if (tokens[id].score <= -1e10F) continue;
-        const auto [entry, added] = known.try_emplace(tokens[id].bytes, tokens[id].score, 0);
-        entry->second = {std::max(entry->second.first, tokens[id].score), static_cast<lai::TokenId>(id)};
+    for (std::size_t i = 0; i < learned.size(); ++i) {
+        if (learned[i].score <= -1e10F) continue;
+        const auto [entry, added] = known.try_emplace(learned[i].bytes, learned[i].score, 0);
+        entry->second = {std::max(entry->second.first, learned[i].score), static_cast<lai::TokenId>(kFirstLearned + i)};
         (void)added;
     }
     std::vector<std::string> pieces;
@@ -89,20 +104,19 @@ void check_parser(const std::uint8_t* data, std::size_t size) {
 
 // The input: the number of tokens; each its length (0 to 7), score and bytes; then the text.
 void check_encoder(const std::uint8_t* data, std::size_t size) {
-    std::vector<Token> tokens(4, {"<x>", -1e10F});
-    for (int byte = 0; byte < 256; ++byte) tokens.push_back({std::string(1, static_cast<char>(byte)), -100});
+    std::vector<Token> learned;
     const std::uint8_t* end = data + size;
     for (int count = *data++ & 31; count > 0 && end - data >= 2; --count) {
         const float score = data[1] == 255 ? -1e10F : static_cast<float>(data[1] & 7);
         const auto length = std::min<std::ptrdiff_t>(data[0] & 7, end - data - 2);
-        tokens.push_back({std::string(data + 2, data + 2 + length), score});
+        learned.push_back({std::string(data + 2, data + 2 + length), score});
         data += 2 + length;
     }
     const std::string text(data, std::min(end, data + 200));
-    const std::string bytes = record(tokens);
+    const std::string bytes = record(learned);
     const lai::Vocabulary vocabulary = read(bytes);
     const std::vector<lai::TokenId> ids = vocabulary.encode(text, lai::TextKind::markup);
-    if (ids != encode_slowly(tokens, text) || vocabulary.decode(ids) != text) std::abort();
+    if (ids != encode_slowly(learned, text) || vocabulary.decode(ids) != text) std::abort();
     if (vocabulary.decode(vocabulary.encode(text, lai::TextKind::typed)) != text) std::abort();
 }
 
