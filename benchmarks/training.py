@@ -35,7 +35,7 @@ from lai import assembly
 from lai.config import RunConfig, compose_run
 from lai.data.batches import IGNORED
 from lai.data.prepare import Corpus, prepare_corpus
-from lai.model.optimizers import build_adamw
+from lai.model.optimizers import build_optimizer
 from lai.model.transformer import ModelConfig
 
 WARM_UP = 3  # steps that are not timed
@@ -151,8 +151,16 @@ def train_bare(
     """Tokens a second of: loss, gradients, clipping, AdamW; with the run's precision."""
     device = torch_device(run)
     settings = run.optimizer
-    optimizer = build_adamw(
-        network, lr=settings.lr, beta1=settings.beta1, beta2=settings.beta2, eps=settings.eps, weight_decay=0.1
+    optimizer = build_optimizer(
+        network,
+        "adamw",
+        lr=settings.lr,
+        embedding_lr=settings.lr * settings.embedding_lr_factor,
+        beta1=settings.beta1,
+        beta2=settings.beta2,
+        eps=settings.eps,
+        weight_decay=settings.weight_decay,
+        momentum=settings.momentum,
     )
     source = batches(run, corpus, device)
     mixed = str(run.trainer["precision"]).startswith("bf16")

@@ -71,11 +71,14 @@ def model_config(settings: ModelSettings, vocab_size: int) -> ModelConfig:
 def build_module(run: RunConfig, config: ModelConfig, corpus: Corpus) -> LanguageModel:
     """The LightningModule, compiled in place where the device's settings say so."""
     settings = TrainingSettings(
+        optimizer=run.optimizer.name,  # type: ignore[arg-type]
         lr=run.optimizer.lr,
+        embedding_lr_factor=run.optimizer.embedding_lr_factor,
         beta1=run.optimizer.beta1,
         beta2=run.optimizer.beta2,
         eps=run.optimizer.eps,
         weight_decay=run.optimizer.weight_decay,
+        momentum=run.optimizer.momentum,
         decay=run.schedule.name,  # type: ignore[arg-type]
         warmup_fraction=run.schedule.warmup_fraction,
         final_fraction=run.schedule.final_fraction,

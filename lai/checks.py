@@ -30,7 +30,7 @@ def _check_choices(run: "RunConfig") -> None:
     for key, value, choices in (
         ("data.source", run.data.source, ("synthetic", "files", "hub")),
         ("schedule.name", run.schedule.name, ("linear", "cosine", "constant")),
-        ("optimizer.name", run.optimizer.name, ("adamw",)),
+        ("optimizer.name", run.optimizer.name, ("adamw", "muon")),
         ("export.dtype", run.export.dtype, ("f32", "f16", "q8_0", "q4_0")),
         ("model.activation", run.model.activation, ("silu", "gelu")),
     ):
@@ -54,9 +54,16 @@ def _check_numbers(run: "RunConfig") -> None:
         ("data.min_freq", run.data.min_freq, run.data.min_freq >= 1, "at least 1"),
         ("device.threads", threads, threads >= 1, "at least 1"),
         ("optimizer.lr", optimizer.lr, optimizer.lr > 0, "positive"),
+        (
+            "optimizer.embedding_lr_factor",
+            optimizer.embedding_lr_factor,
+            optimizer.embedding_lr_factor > 0,
+            "positive",
+        ),
         ("optimizer.eps", optimizer.eps, optimizer.eps > 0, "positive"),
         ("optimizer.beta1", optimizer.beta1, 0 < optimizer.beta1 < 1, "between 0 and 1"),
         ("optimizer.beta2", optimizer.beta2, 0 < optimizer.beta2 < 1, "between 0 and 1"),
+        ("optimizer.momentum", optimizer.momentum, 0 <= optimizer.momentum < 1, "from 0 to below 1"),
         ("optimizer.weight_decay", optimizer.weight_decay, optimizer.weight_decay >= 0, "0 or more"),
         ("schedule.warmup_fraction", schedule.warmup_fraction, 0 <= schedule.warmup_fraction <= 1, "from 0 to 1"),
         ("schedule.final_fraction", schedule.final_fraction, 0 <= schedule.final_fraction <= 1, "from 0 to 1"),

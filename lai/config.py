@@ -116,14 +116,16 @@ class DataSettings:
 
 @dataclass
 class OptimizerSettings:
-    """`optimizer`: AdamW's learning rate, moments and weight decay."""
+    """`optimizer`: learning rates, moments and weight decay; `momentum` is Muon's."""
 
     name: str = MISSING
     lr: float = MISSING
+    embedding_lr_factor: float = MISSING
     beta1: float = MISSING
     beta2: float = MISSING
     eps: float = MISSING
     weight_decay: float = MISSING
+    momentum: float = 0.95
 
 
 @dataclass
@@ -161,6 +163,9 @@ class RunConfig:
     ckpt_path: str | None = None
 
 
+# Narrower matrices gain nothing from bfloat16: converting takes as long as multiplying saves (benchmarks/README.md).
+_BF16_DIM = 256
+
 _OWN_GROUPS = ("model", "device", "data", "optimizer", "schedule", "export")
 _TARGET_GROUPS = ("callbacks", "logger")
 
@@ -179,6 +184,7 @@ def load_run_config(composed: DictConfig) -> RunConfig:
     OmegaConf.set_struct(config, False)
     _check_groups(config)
     _choose_device(config)
+    _choose_precision(config)
     _resolve(config)
     for group in _OWN_GROUPS:
         config[group] = _typed(group, config[group])
@@ -342,6 +348,15 @@ def _choose_device(config: DictConfig) -> None:
     for key, value in _load(file).items():
         if key in ("name", "accelerator") or device.get(key) is None:
             device[key] = value
+
+
+def _choose_precision(config: DictConfig) -> None:
+    """Turn the device's `precision: auto` into what pays on this processor for this model."""
+    if config.device.get("precision") == "auto":
+        from lai.processor import multiplies_bf16
+
+        wide = isinstance(config.model.get("dim"), int) and config.model.dim >= _BF16_DIM
+        config.device.precision = "bf16-mixed" if wide and multiplies_bf16() else "32-true"
 
 
 def _detected_gpu() -> str:

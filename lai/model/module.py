@@ -9,12 +9,13 @@ import lightning
 import torch
 import torch.nn.functional as F
 from lightning.pytorch.callbacks import Timer
+from lightning.pytorch.strategies import FSDPStrategy
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from lai.data.batches import IGNORED
 from lai.errors import UserError
-from lai.model.optimizers import Decay, build_adamw, build_schedule, learning_rate_factor
+from lai.model.optimizers import Decay, OptimizerName, build_optimizer, build_schedule, learning_rate_factor
 from lai.model.transformer import ModelConfig, Transformer
 
 
@@ -22,11 +23,14 @@ from lai.model.transformer import ModelConfig, Transformer
 class TrainingSettings:
     """How the weights are learnt; the fields are those of the `optimizer` and `schedule` groups."""
 
+    optimizer: OptimizerName = "adamw"
     lr: float = 1e-3
+    embedding_lr_factor: float = 5.0
     beta1: float = 0.9
     beta2: float = 0.95
     eps: float = 1e-8
     weight_decay: float = 0.1
+    momentum: float = 0.95
     decay: Decay = "linear"
     warmup_fraction: float = 0.02
     final_fraction: float = 0.0
@@ -93,13 +97,18 @@ class LanguageModel(lightning.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         settings = self.training_settings
-        optimizer = build_adamw(
+        if settings.optimizer == "muon" and isinstance(self.trainer.strategy, FSDPStrategy):
+            raise UserError("optimizer=muon needs whole matrices, and FSDP splits them; use optimizer=adamw with it")
+        optimizer = build_optimizer(
             self.model,
+            settings.optimizer,
             lr=settings.lr,
+            embedding_lr=settings.lr * settings.embedding_lr_factor,
             beta1=settings.beta1,
             beta2=settings.beta2,
             eps=settings.eps,
             weight_decay=settings.weight_decay,
+            momentum=settings.momentum,
             # With float16's scaled losses a fused step would unscale the gradients only after they were clipped.
             fused=self.trainer.precision != "16-mixed",
         )

@@ -1,26 +1,123 @@
-"""The optimizer and the learning rate over the course of a run."""
+"""The optimizers and the learning rate over the course of a run."""
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from lai.processor import multiplies_bf16
+
+OptimizerName = Literal["adamw", "muon"]
 Decay = Literal["linear", "cosine", "constant"]
 
 
-def build_adamw(
-    model: nn.Module, *, lr: float, beta1: float, beta2: float, eps: float, weight_decay: float, fused: bool = True
-) -> torch.optim.AdamW:
-    """AdamW (Loshchilov & Hutter 2019) that decays matrices only: vectors (norms) scale, they do not overfit.
+def build_optimizer(
+    model: nn.Module,
+    name: OptimizerName,
+    *,
+    lr: float,
+    embedding_lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+    momentum: float,
+    fused: bool = True,
+) -> torch.optim.Optimizer:
+    """AdamW (Loshchilov & Hutter 2019) for all parameters, or Muon for the matrices and AdamW for the others.
+
+    Matrices decay, vectors (norms) do not: they scale, they do not overfit. A row of an embedding gets a gradient only
+    from the few places where its token stands, so embeddings bear and want a higher rate than the matrices that every
+    token goes through (benchmarks/recipes.md); `embedding_lr` is theirs.
 
     The fused step makes one pass over the parameters and is several times faster; it exists for CPU, CUDA and MPS.
     """
-    matrices = [parameter for parameter in model.parameters() if parameter.requires_grad and parameter.ndim >= 2]
-    vectors = [parameter for parameter in model.parameters() if parameter.requires_grad and parameter.ndim < 2]
-    groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=lr, betas=(beta1, beta2), eps=eps, fused=fused)
+    tables = {module.weight for module in model.modules() if isinstance(module, nn.Embedding)}
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    matrices = {
+        "params": [parameter for parameter in trained if parameter.ndim >= 2 and parameter not in tables],
+        "weight_decay": weight_decay,
+    }
+    others = [
+        {"params": [parameter for parameter in trained if parameter in tables], "lr": embedding_lr},
+        {"params": [parameter for parameter in trained if parameter.ndim < 2], "weight_decay": 0.0},
+    ]
+    others[0]["weight_decay"] = weight_decay
+    adamw = partial(torch.optim.AdamW, lr=lr, betas=(beta1, beta2), eps=eps, fused=fused)
+    return adamw([matrices, *others]) if name == "adamw" else Muon(matrices, adamw(others), lr, momentum)
+
+
+class Muon(torch.optim.Optimizer):
+    """Muon (Jordan et al. 2024) for a group of matrices, another optimizer for the rest, as one object.
+
+    A step of Muon has the momentum's directions, all with the same size: rare ones are learnt as fast as common ones.
+    Its size is 0.2 · sqrt(the longer side), with which an element moves about as far as under AdamW, so that rates
+    carry over (Liu et al. 2025). `torch.optim.Muon` computes in bfloat16 on every processor, also where that is
+    emulated, and matrix by matrix; here matrices of one shape go together, in the dtype that is fast.
+    """
+
+    def __init__(self, matrices: dict[str, Any], rest: torch.optim.Optimizer, lr: float, momentum: float) -> None:
+        self._rest = rest
+        super().__init__([matrices | {"momentum": momentum}, *rest.param_groups], {"lr": lr})
+        self._share()
+
+    def _share(self) -> None:
+        """Let the other optimizer work on the groups and the state of this one, which schedules and checkpoints see."""
+        self._rest.param_groups = self.param_groups[1:]
+        self._rest.state = self.state
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        self._share()
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        group = self.param_groups[0]
+        by_shape: dict[torch.Size, list[Tensor]] = {}
+        for parameter in group["params"]:
+            if parameter.grad is not None:
+                by_shape.setdefault(parameter.shape, []).append(parameter)
+        for parameters in by_shape.values():
+            self._step(parameters, group["lr"], group["momentum"], group["weight_decay"])
+        self._rest.step()
+        return loss
+
+    def _step(self, parameters: list[Tensor], lr: float, momentum: float, weight_decay: float) -> None:
+        """A step of matrices of one shape."""
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        for parameter in parameters:
+            if "momentum_buffer" not in self.state[parameter]:
+                self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+        buffers = [self.state[parameter]["momentum_buffer"] for parameter in parameters]
+        torch._foreach_lerp_(buffers, gradients, 1 - momentum)
+        directions = orthogonalize(torch.stack(torch._foreach_lerp(gradients, buffers, momentum)))  # Nesterov's
+        size = lr * 0.2 * math.sqrt(max(parameters[0].shape))
+        torch._foreach_mul_(parameters, 1 - lr * weight_decay)
+        torch._foreach_add_(parameters, list(directions.to(parameters[0].dtype)), alpha=-size)
+
+
+def orthogonalize(matrices: Tensor) -> Tensor:
+    """U · Vᵀ for each U · S · Vᵀ of `matrices` (N, rows, cols), with singular values from 0.7 to 1.2 instead of 1.
+
+    Newton and Schulz's iteration, five times, with the coefficients of Jordan et al. that push small values up fastest.
+    """
+    a, b, c = 3.4445, -4.7750, 2.0315
+    turned = matrices.shape[1] > matrices.shape[2]
+    x = matrices.mT if turned else matrices
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    if x.device.type != "cpu" or multiplies_bf16():
+        x = x.bfloat16()
+    for _ in range(5):
+        square = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=b, alpha=c), x, beta=a)
+    return x.mT if turned else x
 
 
 def learning_rate_factor(progress: float, decay: Decay, warmup_fraction: float, final_fraction: float) -> float:

@@ -3,8 +3,18 @@
 import pytest
 import torch
 
-from lai.model.optimizers import build_adamw, learning_rate_factor
+from lai.model.optimizers import build_optimizer, learning_rate_factor, orthogonalize
 from lai.model.transformer import ModelConfig, Transformer
+
+SETTINGS = {
+    "lr": 0.1,
+    "embedding_lr": 0.3,
+    "beta1": 0.9,
+    "beta2": 0.95,
+    "eps": 1e-8,
+    "weight_decay": 0.0,
+    "momentum": 0.9,
+}
 
 
 @pytest.mark.parametrize(
@@ -36,10 +46,94 @@ def test_matrices_decay_and_norms_do_not():
         ModelConfig(dim=32, hidden_dim=64, n_layers=2, n_heads=2, n_kv_heads=1, vocab_size=50, max_seq_len=8)
     )
     before = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
-    optimizer = build_adamw(network, lr=0.1, beta1=0.9, beta2=0.95, eps=1e-8, weight_decay=0.5)
+    optimizer = build_optimizer(network, "adamw", **SETTINGS | {"weight_decay": 0.5})
     for parameter in network.parameters():
         parameter.grad = torch.zeros_like(parameter)
     optimizer.step()
     for name, parameter in network.named_parameters():
-        shrink = 1 - 0.1 * 0.5 if "norm" not in name else 1.0
+        shrink = 1.0 if "norm" in name else 1 - 0.3 * 0.5 if name == "token_embed.weight" else 1 - 0.1 * 0.5
         torch.testing.assert_close(parameter.detach(), before[name] * shrink)
+
+
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+def test_the_embedding_has_a_rate_of_its_own_and_an_untied_output_has_not(name):
+    config = ModelConfig(
+        dim=32, hidden_dim=64, n_layers=1, n_heads=2, n_kv_heads=1, vocab_size=50, max_seq_len=8, tie_embeddings=False
+    )
+    network = Transformer(config)
+    optimizer = build_optimizer(network, name, **SETTINGS)
+    rates = {id(parameter): group["lr"] for group in optimizer.param_groups for parameter in group["params"]}
+    found = {name: rates.pop(id(parameter)) for name, parameter in network.named_parameters()}
+    assert not rates
+    assert {name for name, rate in found.items() if rate == 0.3} == {"token_embed.weight"}
+    assert {rate for name, rate in found.items() if name != "token_embed.weight"} == {0.1}
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8), (2, 6, 20), (2, 20, 6)])
+def test_orthogonalize_keeps_the_directions_and_evens_out_their_sizes(shape, monkeypatch):
+    monkeypatch.setattr("lai.model.optimizers.multiplies_bf16", lambda: False)
+    generator = torch.Generator().manual_seed(0)
+    u, _, vt = torch.linalg.svd(torch.randn(shape, generator=generator), full_matrices=False)
+    sizes = torch.linspace(1.0, 0.2, min(shape[1:]))
+    made = orthogonalize(u * sizes @ vt)
+    # In the basis of the directions nothing but their sizes is left, all within the bounds of Jordan et al.
+    inner = u.mT @ made @ vt.mT
+    diagonal = inner.diagonal(dim1=1, dim2=2)
+    assert (inner - torch.diag_embed(diagonal)).abs().max() < 1e-4
+    assert diagonal.min() > 0.65 and diagonal.max() < 1.25
+
+
+def small_network(seed: int) -> Transformer:
+    torch.manual_seed(seed)
+    return Transformer(
+        ModelConfig(dim=32, hidden_dim=64, n_layers=2, n_heads=2, n_kv_heads=1, vocab_size=50, max_seq_len=8)
+    )
+
+
+def set_gradients(network: Transformer, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in network.parameters():
+        parameter.grad = torch.randn(parameter.shape, generator=generator)
+
+
+def test_muon_steps_as_torch_does_and_adamw_takes_the_rest(monkeypatch):
+    monkeypatch.setattr("lai.model.optimizers.multiplies_bf16", lambda: True)  # as torch.optim.Muon always does
+    ours, theirs = small_network(0), small_network(0)
+    settings = SETTINGS | {"lr": 0.02, "embedding_lr": 0.05, "weight_decay": 0.3}
+    optimizer = build_optimizer(ours, "muon", **settings)
+    named = dict(theirs.named_parameters())
+    matrices = [named[name] for name in named if "norm" not in name and name != "token_embed.weight"]
+    muon = torch.optim.Muon(matrices, lr=0.02, weight_decay=0.3, momentum=0.9, adjust_lr_fn="match_rms_adamw")
+    norms = [named[name] for name in named if "norm" in name]
+    groups = [
+        {"params": [named["token_embed.weight"]], "lr": 0.05, "weight_decay": 0.3},
+        {"params": norms, "lr": 0.02, "weight_decay": 0.0},
+    ]
+    adamw = torch.optim.AdamW(groups, betas=(0.9, 0.95), eps=1e-8)
+    for step in range(3):
+        set_gradients(ours, step)
+        set_gradients(theirs, step)
+        optimizer.step()
+        muon.step()
+        adamw.step()
+    for name, parameter in ours.named_parameters():
+        torch.testing.assert_close(parameter, named[name], atol=1e-3, rtol=0)  # both round to bfloat16
+
+
+def test_a_muon_run_goes_on_from_its_saved_state():
+    whole, broken = small_network(1), small_network(1)
+    settings = SETTINGS | {"lr": 0.01}
+    optimizer, before = build_optimizer(whole, "muon", **settings), build_optimizer(broken, "muon", **settings)
+    for step in range(2):
+        for network, stepped in ((whole, optimizer), (broken, before)):
+            set_gradients(network, step)
+            stepped.step()
+    after = build_optimizer(broken, "muon", **settings)
+    after.load_state_dict(before.state_dict())
+    for network, stepped in ((whole, optimizer), (broken, after)):
+        for group in stepped.param_groups:
+            group["lr"] *= 0.5  # as a schedule does
+        set_gradients(network, 2)
+        stepped.step()
+    for one, other in zip(whole.parameters(), broken.parameters(), strict=True):
+        torch.testing.assert_close(one, other, atol=0, rtol=0)

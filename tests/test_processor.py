@@ -1,0 +1,59 @@
+"""Whether bfloat16 pays on a processor, by what Linux tells about it."""
+
+import pytest
+from runs import composed
+
+from lai import processor
+from lai.config import load_run_config
+
+
+@pytest.fixture
+def told(tmp_path, monkeypatch):
+    """Makes the machine tell these flags."""
+
+    def tell(flags: str) -> None:
+        path = tmp_path / "cpuinfo"
+        path.write_text(f"processor : 0\nflags\t\t: fpu sse2 {flags}\nbogomips : 1\n\nprocessor : 1\nflags : fpu\n")
+        monkeypatch.setattr(processor, "_CPU_INFO", path)
+        processor.multiplies_bf16.cache_clear()
+
+    yield tell
+    processor.multiplies_bf16.cache_clear()
+
+
+@pytest.mark.parametrize(("flags", "expected"), [("avx2 avx512f", False), ("avx512f avx512_bf16", True)])
+def test_the_flags_decide(told, flags, expected):
+    told(flags)
+    assert processor.multiplies_bf16() is expected
+
+
+@pytest.mark.parametrize(
+    ("trial", "expected"),
+    [("print(64.0)", True), ("import os, signal; os.kill(os.getpid(), signal.SIGILL)", False), ("print(0.0)", False)],
+)
+def test_amx_is_tried_because_some_machines_announce_it_and_then_refuse_it(told, monkeypatch, trial, expected):
+    told("avx512_bf16 amx_bf16 amx_tile")
+    monkeypatch.setattr(processor, "_TRIAL", trial)
+    assert processor.multiplies_bf16() is expected
+
+
+def test_the_trial_itself_runs(monkeypatch):
+    assert processor._trial_works()
+
+
+def test_a_machine_that_tells_nothing_has_none(monkeypatch, tmp_path):
+    monkeypatch.setattr(processor, "_CPU_INFO", tmp_path / "missing")
+    processor.multiplies_bf16.cache_clear()
+    assert not processor.multiplies_bf16()
+
+
+@pytest.mark.parametrize(
+    ("flags", "model", "precision"),
+    [("avx512_bf16", "tiny", "bf16-mixed"), ("avx512_bf16", "nano", "32-true"), ("avx2", "tiny", "32-true")],
+)
+def test_precision_is_chosen_by_processor_and_width(told, flags, model, precision):
+    told(flags)
+    run = load_run_config(composed("output_dir=out", "device=cpu", f"model={model}"))
+    assert (run.device.precision, run.trainer["precision"]) == (precision, precision)
+    run = load_run_config(composed("output_dir=out", "device=cpu", f"model={model}", "trainer.precision=64-true"))
+    assert run.trainer["precision"] == "64-true"
