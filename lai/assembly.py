@@ -14,7 +14,6 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
-from lai.callbacks.export import ExportModel
 from lai.callbacks.stop import StopBetweenBatches
 from lai.config import ModelSettings, RunConfig, flatten
 from lai.data.datamodule import CorpusDataModule
@@ -106,8 +105,8 @@ def build_datamodule(run: RunConfig, corpus: Corpus) -> CorpusDataModule:
     )
 
 
-def build_trainer(run: RunConfig, export: ExportModel) -> lightning.Trainer:
-    """Lightning's Trainer with the configured loggers and callbacks, and the export as the last callback.
+def build_trainer(run: RunConfig, last: Callback) -> lightning.Trainer:
+    """Lightning's Trainer with the configured loggers and callbacks, and `last` as the last callback.
 
     Raises:
         UserError: Lightning refuses an argument; the line says which group it came from.
@@ -129,7 +128,7 @@ def build_trainer(run: RunConfig, export: ExportModel) -> lightning.Trainer:
         "trainer",
         run.trainer,
         logger=loggers,
-        callbacks=[*callbacks, export],
+        callbacks=[*callbacks, last],
         default_root_dir=run.output_dir,
     )
     return trainer

@@ -161,6 +161,7 @@ class RunConfig:
     output_dir: str = MISSING
     seed: int = MISSING
     ckpt_path: str | None = None
+    estimate: bool = False  # measure a few steps and tell what the run would take, instead of doing it
 
 
 # Narrower matrices gain nothing from bfloat16: converting takes as long as multiplying saves (benchmarks/README.md).
@@ -285,6 +286,8 @@ def _to_objects(config: DictConfig) -> RunConfig:
         raise UserError(_first_line(error)) from None
     if not isinstance(values["seed"], int) or isinstance(values["seed"], bool):
         raise UserError(f"seed: {values['seed']!r} is not a whole number")
+    if not isinstance(values.get("estimate", False), bool):
+        raise UserError(f"estimate: {values['estimate']!r} is not true or false")
     if values["ckpt_path"] is not None and not isinstance(values["ckpt_path"], str):
         raise UserError(f"ckpt_path: {values['ckpt_path']!r} is not a path")
     for group in _TARGET_GROUPS:

@@ -34,6 +34,7 @@ def train(run: RunConfig) -> float:
     from lai import assembly, report
     from lai.callbacks.export import ExportModel
     from lai.data.prepare import prepare_corpus
+    from lai.estimate import Measure, lines
     from lai.export.checkpoint import read_checkpoint
 
     assembly.choose_device(run)
@@ -45,7 +46,11 @@ def train(run: RunConfig) -> float:
     if ckpt_path is not None:
         read_checkpoint(ckpt_path)
     assembly.model_config(run.model, run.data.vocab_size)  # an impossible shape is told before any data is read
-    trainer = assembly.build_trainer(run, export)
+    measure = Measure()
+    if run.estimate:
+        run.callbacks, run.logger = {}, {}
+        run.trainer |= {"limit_val_batches": 0, "enable_checkpointing": False, "enable_progress_bar": False}
+    trainer = assembly.build_trainer(run, measure if run.estimate else export)
     corpus = prepare_corpus(run.data)
     seed_everything(run.seed, verbose=False)
     module = assembly.build_module(run, assembly.model_config(run.model, len(corpus.vocab)), corpus)
@@ -53,6 +58,10 @@ def train(run: RunConfig) -> float:
     for line in report.start(run, corpus, module, trainer):
         log.info(line)
     assembly.fit(trainer, module, datamodule, ckpt_path)
+    if run.estimate:
+        for line in lines(run, corpus, module.config, measure, module.device):
+            log.info(line)
+        return math.nan
     assembly.log_hyperparameters(trainer, run, export.metrics)
     for line in report.end(output_dir, export):
         log.info(line)

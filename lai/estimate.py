@@ -1,0 +1,96 @@
+"""`+estimate=true`: what a run will take, measured by doing a few of its steps."""
+
+import math
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from lai.config import RunConfig
+from lai.data.prepare import Corpus
+from lai.model.transformer import ModelConfig
+
+_WARM_UP = 3  # batches that are not timed: the first ones set things up, or compile
+_TIMED = 12
+_TOKENS_PER_PARAMETER = 20  # Hoffmann et al. 2022, for text that is read once
+
+
+class Measure(Callback):
+    """Stops training after a few batches and holds how long they took and how many there would have been."""
+
+    def __init__(self) -> None:
+        self.batches = math.inf
+        self._ends: list[float] = []
+        self._tokens: list[int] = []
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        # Lightning counts optimizer steps; batches are what is timed.
+        self.batches = trainer.estimated_stepping_batches * trainer.accumulate_grad_batches
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, *_: Any
+    ) -> None:
+        if pl_module.device.type == "cuda":
+            torch.cuda.synchronize()
+        self._ends.append(time.perf_counter())
+        self._tokens.append(int((batch["targets"] >= 0).sum()) * trainer.world_size)
+        trainer.should_stop = len(self._ends) > _WARM_UP + _TIMED
+
+    @property
+    def seconds_per_batch(self) -> float:
+        """The mean of the timed ones; of all where the text has only a few."""
+        first = min(_WARM_UP, max(0, len(self._ends) - 2))
+        return (self._ends[-1] - self._ends[first]) / max(1, len(self._ends) - 1 - first)
+
+    @property
+    def tokens_per_batch(self) -> float:
+        return sum(self._tokens) / len(self._tokens)
+
+
+def lines(
+    run: RunConfig, corpus: Corpus, config: ModelConfig, measured: Measure, device: torch.device
+) -> Iterator[str]:
+    """What a person reads: time, memory, tokens, and whether text and model go together."""
+    rate = measured.tokens_per_batch / measured.seconds_per_batch
+    limit = _seconds(run.trainer.get("max_time"))
+    seconds = min(measured.batches * measured.seconds_per_batch, limit)
+    total, _ = config.parameter_counts()
+    yield f"estimate    {rate:,.0f} tokens/s, {1000 * measured.seconds_per_batch:,.0f} ms a batch"
+    yield f"            at most {_peak_bytes(device) / 1e9:.1f} GB of memory"
+    tokens = seconds * rate
+    yield f"            {_duration(seconds)} without validation, for {tokens:,.0f} tokens"
+    train = corpus.shards.stats.train
+    passes = tokens / max(1, train.tokens - train.documents)  # a document's first token is not predicted
+    yield f"            {tokens / total:.1f} tokens a parameter; the text is read {passes:.1f} times"
+    if tokens < _TOKENS_PER_PARAMETER * total:
+        yield (
+            f"warning     fewer than {_TOKENS_PER_PARAMETER} tokens a parameter: a smaller model learns as much of so "
+            "little text in less time, or take more text"
+        )
+
+
+def _seconds(max_time: Any) -> float:
+    """`trainer.max_time` as Lightning reads it, DD:HH:MM:SS."""
+    if max_time is None:
+        return math.inf
+    days, hours, minutes, seconds = (int(part) for part in str(max_time).split(":"))
+    return ((24 * days + hours) * 60 + minutes) * 60.0 + seconds
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if minutes < 2:
+        return f"{seconds:.0f} seconds"
+    return f"{minutes // 60} h {minutes % 60:02} min" if minutes >= 60 else f"{minutes} minutes"
+
+
+def _peak_bytes(device: torch.device) -> float:
+    if device.type == "cuda":
+        return float(torch.cuda.max_memory_reserved(device))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return float(peak if sys.platform == "darwin" else 1024 * peak)  # bytes there, kilobytes here

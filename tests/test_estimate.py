@@ -1,0 +1,46 @@
+"""What `+estimate=true` tells, against the run that it is about."""
+
+import re
+
+import pytest
+
+from lai.train import train
+
+
+@pytest.fixture
+def estimate(compose_run, text_file, caplog):
+    """The lines that are logged for a run with these overrides."""
+
+    def lines(*overrides: str) -> str:
+        with caplog.at_level("INFO", logger="lai"):
+            train(compose_run(f"data.path={text_file}", "+estimate=true", *overrides))
+        return caplog.text
+
+    return lines
+
+
+def test_it_tells_the_tokens_that_the_whole_run_would_read(estimate, tmp_path):
+    told = estimate("trainer.max_epochs=400", "data.seq_len=32")
+    documents, tokens = re.search(r"training ([\d,]+) documents, ([\d,]+) tokens", told).groups()
+    predictions = int(tokens.replace(",", "")) - int(documents.replace(",", ""))
+    estimated = int(re.search(r"for ([\d,]+) tokens", told)[1].replace(",", ""))
+    assert estimated == pytest.approx(400 * predictions, rel=0.1)
+    assert float(re.search(r"text is read ([\d.]+) times", told)[1]) == pytest.approx(400, rel=0.1)
+    assert "warning     fewer than 20 tokens a parameter" not in told
+    assert not (tmp_path / "model.bin").exists() and not list(tmp_path.rglob("*.ckpt"))
+
+
+def test_it_warns_where_the_text_is_too_short_for_the_model(estimate):
+    assert "warning     fewer than 20 tokens a parameter" in estimate("trainer.max_epochs=1")
+
+
+def test_a_run_ends_with_its_time(estimate):
+    told = estimate("trainer.max_epochs=-1", "trainer.max_time=00:01:30:00")
+    assert "1 h 30 min without validation" in told
+
+
+def test_it_is_on_or_off(compose_run, text_file):
+    from lai.errors import UserError
+
+    with pytest.raises(UserError, match="estimate: 'maybe' is not true or false"):
+        compose_run(f"data.path={text_file}", "+estimate=maybe")
