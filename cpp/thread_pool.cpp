@@ -1,5 +1,6 @@
 #include "thread_pool.hpp"
 
+#include <algorithm>
 #include <csignal>
 
 #if defined(__linux__)
@@ -12,6 +13,10 @@ namespace {
 
 // Some tens of microseconds: longer than the pauses between a token's loops, shorter than a scheduler's time slice.
 constexpr int kSpins = 4000;
+// Longer than any wait for a worker that has its core; and how long to do without one that has not, at first and at most.
+constexpr std::chrono::microseconds kStall{300};
+constexpr std::chrono::milliseconds kAloneFirst{4};
+constexpr std::chrono::milliseconds kAloneLast{1000};
 constexpr std::uint32_t kClosed = 0xFFFFFFFF;  // more than any loop's count
 
 void pause() {
@@ -59,15 +64,31 @@ void ThreadPool::run(std::uint32_t count, Call call, const void* context) {
         { const std::lock_guard<std::mutex> lock(mutex_); }
         wake_.notify_all();
     }
+    const Clock::time_point start = Clock::now();
     take_iterations(epoch);
-    for (int spins = 0; unfinished_.load(std::memory_order_acquire) > 0; ++spins) {
-        // An iteration is in another thread's hands; where that thread has no core, it is to have this one.
-        if (spins < kSpins) {
-            pause();
-        } else {
-            std::this_thread::yield();
-        }
-    }
+    wait_for_others(start, count);
+}
+
+void ThreadPool::wait_for_others(Clock::time_point start, std::uint32_t count) {
+    int spins = 0;
+    for (; unfinished_.load(std::memory_order_acquire) > 0 && spins < kSpins; ++spins) pause();
+    if (spins < kSpins) return;
+    // An iteration is in another thread's hands; where that thread has no core, it is to have this one.
+    const Clock::time_point waiting = Clock::now();
+    while (unfinished_.load(std::memory_order_acquire) > 0) std::this_thread::yield();
+    const Clock::time_point end = Clock::now();
+    // An iteration may be long by itself: the others of this loop tell.
+    const auto usual = (waiting - start) * static_cast<int>(size()) / static_cast<int>(count);
+    if (end - waiting < kStall + 4 * usual) return;
+    const bool again = end - alone_until_ < 4 * alone_for_;
+    alone_for_ = again ? std::min<Clock::duration>(4 * alone_for_, kAloneLast) : kAloneFirst;
+    alone_until_ = end + alone_for_;
+    alone_ = true;
+}
+
+bool ThreadPool::is_alone() {
+    if (alone_ && Clock::now() >= alone_until_) alone_ = false;
+    return alone_;
 }
 
 void ThreadPool::take_iterations(std::uint32_t epoch) {

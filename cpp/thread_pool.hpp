@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -14,7 +15,8 @@ namespace lai {
 //
 // A token takes some fifty such loops of microseconds each, so workers spin for a short while between loops before
 // they sleep. A loop is over when its iterations are done, not when every worker has come by: a worker that lost its
-// core to another program delays nothing, the others do its share. Which thread does an iteration is left open, so
+// core to another program between iterations delays nothing, the others do its share. Lost in the middle of one, it keeps
+// the loop waiting for some milliseconds; the calling thread then goes on alone for a while. Which thread does an iteration is left open, so
 // iterations must not depend on each other; results are then the same for any number of threads.
 class ThreadPool {
 public:
@@ -28,7 +30,7 @@ public:
     // Calls body(i) for every i below count, and returns when all calls have returned. The body must not throw.
     template <class Body>
     void parallel_for(std::size_t count, const Body& body) {
-        if (workers_.empty() || count < 2) {
+        if (workers_.empty() || count < 2 || is_alone()) {
             for (std::size_t i = 0; i < count; ++i) body(i);
             return;
         }
@@ -37,8 +39,11 @@ public:
     }
 
 private:
+    using Clock = std::chrono::steady_clock;
     using Call = void (*)(const void*, std::size_t);
 
+    bool is_alone();
+    void wait_for_others(Clock::time_point start, std::uint32_t count);
     void run(std::uint32_t count, Call call, const void* context);
     void work();
     void take_iterations(std::uint32_t epoch);
@@ -53,6 +58,10 @@ private:
     alignas(64) std::atomic<std::uint32_t> unfinished_{0};
     alignas(64) std::atomic<std::uint32_t> sleepers_{0};
     std::atomic<bool> stop_{false};
+    // Of the calling thread alone: until when it does without the workers, and for how long it did last.
+    Clock::time_point alone_until_{};
+    Clock::duration alone_for_{};
+    bool alone_ = false;
     std::mutex mutex_;
     std::condition_variable wake_;
     std::vector<std::thread> workers_;

@@ -6,7 +6,47 @@
 #include <thread>
 #include <vector>
 
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+namespace {
+
+// Whether a worker took one of two iterations; it sleeps for `nap` in it, as if it had lost its core.
+bool worker_helps(lai::ThreadPool& pool, milliseconds nap) {
+    const std::thread::id caller = std::this_thread::get_id();
+    std::atomic<bool> helped{false};
+    pool.parallel_for(2, [&](std::size_t) {
+        if (std::this_thread::get_id() != caller) {
+            helped = true;
+            std::this_thread::sleep_for(nap);
+        } else {
+            const auto end = steady_clock::now() + milliseconds(100);
+            while (!helped && steady_clock::now() < end) std::this_thread::yield();
+        }
+    });
+    return helped;
+}
+
+void check_goes_on_alone() {
+    lai::ThreadPool pool(2);
+    for (int attempt = 0; attempt < 20 && !worker_helps(pool, milliseconds(1500)); ++attempt) {
+    }
+    // After a worker that came to a stop the caller does without it for a while...
+    const std::thread::id caller = std::this_thread::get_id();
+    bool alone = true;
+    pool.parallel_for(50, [&](std::size_t) { alone = alone && std::this_thread::get_id() == caller; });
+    CHECK(alone);
+    // ... and not for ever.
+    std::this_thread::sleep_for(milliseconds(20));
+    bool helped = false;
+    for (int attempt = 0; attempt < 20 && !helped; ++attempt) helped = worker_helps(pool, milliseconds(0));
+    CHECK(helped);
+}
+
+}  // namespace
+
 int main() {
+    check_goes_on_alone();
     for (const std::size_t threads : {1, 2, 5}) {
         lai::ThreadPool pool(threads);
         CHECK(pool.size() == threads);
