@@ -160,8 +160,9 @@ def test_early_stopping_exports_the_best_weights(tmp_path, compose_run, text_fil
 
 
 @pytest.mark.parametrize("steps", [13, 22, 31], ids=["inside an epoch", "at its end", "in a later one"])
-def test_a_resumed_run_does_exactly_what_an_uninterrupted_one_does(tmp_path, compose_run, text_file, steps):
-    common = (f"data.path={text_file}", "trainer.max_epochs=3")
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_resumed_run_does_exactly_what_an_uninterrupted_one_does(tmp_path, compose_run, text_file, steps, optimizer):
+    common = (f"data.path={text_file}", "trainer.max_epochs=3", f"optimizer={optimizer}")
     whole = compose_run(*common)
     whole.callbacks["every_step"] = {
         "_target_": "lightning.pytorch.callbacks.ModelCheckpoint",
@@ -184,6 +185,8 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path, compose_run, text_fi
     checkpoint = tmp_path / "run" / "checkpoints" / "last.ckpt"
     with pytest.raises(UserError, match=r"hidden_dim 64.*hidden_dim 96"):
         train(compose_run(f"data.path={text_file}", "model.hidden_dim=96", f"ckpt_path={checkpoint}"))
+    with pytest.raises(UserError, match="optimizer is adamw, this run's is muon"):
+        train(compose_run(f"data.path={text_file}", "optimizer=muon", f"ckpt_path={checkpoint}"))
     with pytest.raises(UserError, match="no such file"):
         train(compose_run(f"data.path={text_file}", "ckpt_path=no/such.ckpt"))
     with pytest.raises(UserError, match="nothing left to train"):

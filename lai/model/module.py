@@ -152,6 +152,7 @@ class LanguageModel(lightning.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["lai"] = {
             "config": self.config.to_dict(),
+            "optimizer": self.training_settings.optimizer,
             "vocab": torch.frombuffer(bytearray(self.vocab), dtype=torch.uint8),
         }
 
@@ -164,6 +165,11 @@ class LanguageModel(lightning.LightningModule):
             found, expected = (", ".join(f"{name} {of[name]}" for name in different) for of in (theirs, ours))
             raise UserError(
                 f"the checkpoint's model has {found}, this run's has {expected}; give the run the same model"
+            )
+        optimizer, wanted = saved.get("optimizer", "an earlier one"), self.training_settings.optimizer
+        if optimizer != wanted:
+            raise UserError(
+                f"the checkpoint's optimizer is {optimizer}, this run's is {wanted}; go on with the one it began with"
             )
         if saved["vocab"].numpy().tobytes() != self.vocab:
             raise UserError("the checkpoint was trained with another vocabulary; give the run the same data settings")
