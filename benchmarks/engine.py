@@ -16,6 +16,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from memory import resident_mb
 from models import model_file
 from rich.console import Console
 from rich.table import Table
@@ -119,16 +120,6 @@ def run(command: list[str]) -> dict[str, float]:
     if process.returncode:
         sys.exit(f"error: {' '.join(command)} ended with {process.returncode}")
     return {**json.loads(output), "memory_mb": peak}
-
-
-def resident_mb(pid: int) -> float:
-    """The most memory that a process has had resident so far, where the system tells (Linux)."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0.0
-    lines = [line for line in status.splitlines() if line.startswith("VmHWM")]
-    return int(lines[0].split()[1]) * 1024 / 1e6 if lines else 0.0
 
 
 def difference(ours: Path, theirs: Path) -> float:

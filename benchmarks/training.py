@@ -27,6 +27,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from memory import resident_mb
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
@@ -240,15 +241,6 @@ def peak_mb(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated() / 1e6
     return resident_mb(os.getpid())
-
-
-def resident_mb(pid: int) -> float:
-    """The most memory that a process has had resident so far, where the system tells (Linux)."""
-    try:
-        lines = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM")]
-    except OSError:
-        return 0.0
-    return int(lines[0].split()[1]) * 1024 / 1e6 if lines else 0.0
 
 
 WORKERS = {"ceiling": ceiling, "bare": bare, "lai.train": lai_train, "transformers": transformers}
