@@ -82,11 +82,8 @@ def measure(ours: Path, theirs: Path | None, threads: int, rounds: int) -> dict[
     result: dict[str, Any] = {"lai": medians(engine)}
     if theirs:
         result["llama.cpp"] = medians(peer)
-        result["ratio"] = {
-            key: median(a[key] / b[key] for a, b in zip(engine, peer, strict=True))
-            for key in engine[0]
-            if key in peer[0]
-        }
+        rounds_of = list(zip(engine, peer, strict=True))
+        result["ratio"] = {key: median(a[key] / b[key] for a, b in rounds_of) for key in FIGURES}
     return result
 
 

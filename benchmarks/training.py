@@ -137,7 +137,7 @@ def seconds_of(step: Callable[[], Any], steps: int, device: torch.device) -> flo
 
 
 def torch_device(run: RunConfig) -> torch.device:
-    return torch.device("cuda" if run.device.accelerator == "cuda" else run.device.accelerator)
+    return torch.device(run.device.accelerator)
 
 
 def batches(run: RunConfig, corpus: Corpus, device: torch.device) -> Iterator[dict[str, Tensor]]:

@@ -60,8 +60,6 @@ LAI_INLINE void packed_tile(const std::uint8_t* group, std::size_t blocks, const
         const std::uint8_t* halves = group + packed_scales_at(Type, block);
         const std::uint8_t* quants = group + packed_quants_at(Type, block);
         __m512i w[8];
-        if constexpr (Tokens == 1) {
-        }
         load_quants<Type>(quants, w);
         const __m512 scales = load_halves(halves);
         LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) {

@@ -34,9 +34,7 @@ LAI_INLINE void tile(const float* weights, std::size_t width, const float* x, st
     std::size_t k = 0;
     for (; k + kWidth <= width; k += kWidth) {
         Vector w[Rows];
-        LAI_UNROLL for (std::size_t r = 0; r < Rows; ++r) {
-            w[r] = load(weights + r * width + k);
-        }
+        LAI_UNROLL for (std::size_t r = 0; r < Rows; ++r) w[r] = load(weights + r * width + k);
         LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) {
             const Vector activations = load(x + t * width + k);
             LAI_UNROLL for (std::size_t r = 0; r < Rows; ++r) sums[r][t] += w[r] * activations;

@@ -35,7 +35,7 @@ LAI_INLINE Vector load(const float* data) {
 
 LAI_INLINE void store(float* data, Vector vector) { std::memcpy(data, &vector, sizeof vector); }
 
-// Asks for memory that comes up next but one or so: a processor's own guesses end at each page.
+// Asks for memory that will be read 8 KB later: what the processor fetches by itself ends with each page.
 LAI_INLINE void fetch_ahead(const void* data) { __builtin_prefetch(static_cast<const char*>(data) + 8192, 0, 3); }
 
 LAI_INLINE Vector broadcast(float value) { return value - Vector{}; }

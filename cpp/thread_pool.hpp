@@ -15,9 +15,10 @@ namespace lai {
 //
 // A token takes some fifty such loops of microseconds each, so workers spin for a short while between loops before
 // they sleep. A loop is over when its iterations are done, not when every worker has come by: a worker that lost its
-// core to another program between iterations delays nothing, the others do its share. Lost in the middle of one, it keeps
-// the loop waiting for some milliseconds; the calling thread then goes on alone for a while. Which thread does an iteration is left open, so
-// iterations must not depend on each other; results are then the same for any number of threads.
+// core to another program between iterations delays nothing, the others do its share. Lost in the middle of one, it
+// keeps the loop waiting for some milliseconds; the calling thread then goes on alone for a while. Which thread does an
+// iteration is left open, so iterations must not depend on each other; results are then the same for any number of
+// threads.
 class ThreadPool {
 public:
     explicit ThreadPool(std::size_t threads);

@@ -164,7 +164,7 @@ class RunConfig:
     estimate: bool = False  # measure a few steps and tell what the run would take, instead of doing it
 
 
-# Narrower matrices gain nothing from bfloat16: converting takes as long as multiplying saves (benchmarks/README.md).
+# At a width of 128 converting to bfloat16 takes as long as multiplying saves, at 384 it pays (benchmarks/README.md).
 _BF16_DIM = 256
 
 _OWN_GROUPS = ("model", "device", "data", "optimizer", "schedule", "export")

@@ -25,27 +25,28 @@ class Measure(Callback):
 
     def __init__(self) -> None:
         self.batches = math.inf
-        self._ends: list[float] = []
+        self._times: list[float] = []  # of the start, then of each batch's end
         self._tokens: list[int] = []
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         # Lightning counts optimizer steps; batches are what is timed.
         self.batches = trainer.estimated_stepping_batches * trainer.accumulate_grad_batches
+        self._times = [time.perf_counter()]
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, *_: Any
     ) -> None:
         if pl_module.device.type == "cuda":
             torch.cuda.synchronize()
-        self._ends.append(time.perf_counter())
+        self._times.append(time.perf_counter())
         self._tokens.append(int((batch["targets"] >= 0).sum()) * trainer.world_size)
-        trainer.should_stop = len(self._ends) > _WARM_UP + _TIMED
+        trainer.should_stop = len(self._tokens) >= _WARM_UP + _TIMED
 
     @property
     def seconds_per_batch(self) -> float:
-        """The mean of the timed ones; of all where the text has only a few."""
-        first = min(_WARM_UP, max(0, len(self._ends) - 2))
-        return (self._ends[-1] - self._ends[first]) / max(1, len(self._ends) - 1 - first)
+        """The mean of the timed ones, or the last one's time where the run has no more than the first few."""
+        first = min(_WARM_UP, len(self._tokens) - 1)
+        return (self._times[-1] - self._times[first]) / (len(self._tokens) - first)
 
     @property
     def tokens_per_batch(self) -> float:

@@ -34,6 +34,11 @@ def test_it_warns_where_the_text_is_too_short_for_the_model(estimate):
     assert "warning     fewer than 20 tokens a parameter" in estimate("trainer.max_epochs=1")
 
 
+def test_a_run_of_a_single_step(estimate):
+    told = estimate("trainer.max_steps=1", "data.seq_len=32", "data.batch_size=1")
+    assert 0 < int(re.search(r"for ([\d,]+) tokens", told)[1].replace(",", "")) <= 32
+
+
 def test_a_run_ends_with_its_time(estimate):
     told = estimate("trainer.max_epochs=-1", "trainer.max_time=00:01:30:00")
     assert "1 h 30 min without validation" in told

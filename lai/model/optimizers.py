@@ -42,10 +42,13 @@ def build_optimizer(
         "weight_decay": weight_decay,
     }
     others = [
-        {"params": [parameter for parameter in trained if parameter in tables], "lr": embedding_lr},
+        {
+            "params": [parameter for parameter in trained if parameter in tables],
+            "weight_decay": weight_decay,
+            "lr": embedding_lr,
+        },
         {"params": [parameter for parameter in trained if parameter.ndim < 2], "weight_decay": 0.0},
     ]
-    others[0]["weight_decay"] = weight_decay
     adamw = partial(torch.optim.AdamW, lr=lr, betas=(beta1, beta2), eps=eps, fused=fused)
     return adamw([matrices, *others]) if name == "adamw" else Muon(matrices, adamw(others), lr, momentum)
 
