@@ -26,7 +26,6 @@ from statistics import median
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from memory import resident_mb
 from rich.console import Console
 from rich.table import Table
@@ -187,8 +186,8 @@ def bare(run: RunConfig, overrides: list[str], steps: int) -> dict[str, float]:
     network = module.model
 
     def loss_of(batch: dict[str, Tensor]) -> Tensor:
-        logits = network(batch["tokens"], batch["documents"])
-        return F.cross_entropy(logits.float().flatten(0, 1), batch["targets"].flatten(), ignore_index=IGNORED)
+        total: Tensor = network(batch["tokens"], batch["documents"], targets=batch["targets"])
+        return total / (batch["targets"] != IGNORED).sum()
 
     return train_bare(run, corpus, network, loss_of, steps)
 

@@ -85,6 +85,7 @@ def build_module(run: RunConfig, config: ModelConfig, corpus: Corpus) -> Languag
     vocab, floor = corpus.vocab, corpus.floor
     references = {"val/loss_floor": floor.loss, "val/bpb_floor": floor.bpb} if floor else {}
     module = LanguageModel(config, vocab.to_bytes(), torch.from_numpy(vocab.byte_lengths.copy()), settings, references)
+    module.model.recomputes_activations = bool(run.device.recompute_activations)
     if run.device.compile:
         module.model.compile()  # in place: the names in checkpoints stay as they are
     return module

@@ -7,7 +7,6 @@ from typing import Any
 
 import lightning
 import torch
-import torch.nn.functional as F
 from lightning.pytorch.callbacks import Timer
 from lightning.pytorch.strategies import FSDPStrategy
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 from lai.data.batches import IGNORED
 from lai.errors import UserError
 from lai.model.optimizers import Decay, OptimizerName, build_optimizer, build_schedule, learning_rate_factor
-from lai.model.transformer import ModelConfig, Transformer
+from lai.model.transformer import ModelConfig, Transformer, is_causal
 
 
 @dataclass(frozen=True)
@@ -65,8 +64,16 @@ class LanguageModel(lightning.LightningModule):
         self.model = Transformer(config)
         self.register_buffer("byte_lengths", byte_lengths.long(), persistent=False)
 
-    def forward(self, tokens: Tensor, documents: Tensor | None = None) -> Tensor:
-        return self.model(tokens, documents)  # type: ignore[no-any-return]
+    def forward(self, tokens: Tensor, documents: Tensor | None = None, targets: Tensor | None = None) -> Tensor:
+        return self.model(tokens, documents, targets=targets)  # type: ignore[no-any-return]
+
+    def on_fit_start(self) -> None:
+        # Attention on Apple's GPUs has read tokens that were still to come in some versions of PyTorch and macOS.
+        if self.device.type == "mps" and not is_causal(self.model):
+            raise UserError(
+                f"attention on {self.device} reads tokens that are still to come (PyTorch {torch.__version__}), so the "
+                "model would learn nothing; use another version of PyTorch, or device=cpu"
+            )
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
         total, count = self._loss(batch)
@@ -90,10 +97,8 @@ class LanguageModel(lightning.LightningModule):
 
     def _loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """The summed negative log-likelihood in nats, and the number of predicted tokens."""
-        logits = self(batch["tokens"], batch["documents"])  # (B, T, V)
-        targets = batch["targets"].flatten()
-        total = F.cross_entropy(logits.float().flatten(0, 1), targets, ignore_index=IGNORED, reduction="sum")
-        return total, (targets != IGNORED).sum()
+        total = self(batch["tokens"], batch["documents"], batch["targets"])
+        return total, (batch["targets"] != IGNORED).sum()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         settings = self.training_settings

@@ -10,6 +10,9 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from lai.model.loss import linear_cross_entropy
 
 Activation = Literal["silu", "gelu"]
 
@@ -195,6 +198,9 @@ class Transformer(nn.Module):
 
     Rotary positions only enter attention as differences, so a document inside a packed window (`documents`) is read
     exactly as if it stood alone at position 0.
+
+    With `recomputes_activations` a layer keeps only its input for the backward pass and computes the rest again then:
+    less memory, a third more computing (Chen et al. 2016).
     """
 
     cos: Tensor
@@ -210,6 +216,7 @@ class Transformer(nn.Module):
         cos, sin = rotary_tables(config)
         self.register_buffer("cos", cos, persistent=False)
         self.register_buffer("sin", sin, persistent=False)
+        self.recomputes_activations = False
         self.initialize()
 
     def initialize(self) -> None:
@@ -227,13 +234,21 @@ class Transformer(nn.Module):
                 std /= math.sqrt(2 * self.config.n_layers)
             nn.init.normal_(parameter, std=std)
 
-    def forward(self, tokens: Tensor, documents: Tensor | None = None, cache: KVCache | None = None) -> Tensor:
-        """The logits (B, T, vocab_size) for token ids (B, T).
+    def forward(
+        self,
+        tokens: Tensor,
+        documents: Tensor | None = None,
+        cache: KVCache | None = None,
+        targets: Tensor | None = None,
+    ) -> Tensor:
+        """The logits (B, T, vocab_size) for token ids (B, T), or with `targets` the loss.
 
         Args:
             tokens: token ids.
             documents: (B, T), the document each token belongs to; attention stays inside a document.
             cache: the tokens before these; it grows by T.
+            targets: (B, T), the ids to predict or `IGNORED`; what comes back is their summed negative log-likelihood
+                in nats, for which the logits are never all in memory.
 
         Raises:
             ValueError: more tokens than `max_seq_len`.
@@ -250,12 +265,33 @@ class Transformer(nn.Module):
             total = start + length
             mask = torch.ones(length, total, dtype=torch.bool, device=tokens.device).tril(diagonal=start)
         x = self.token_embed(tokens)  # (B, T, D)
+        recompute = self.recomputes_activations and cache is None and torch.is_grad_enabled()
         for index, layer in enumerate(self.layers):
-            x = layer(x, rotary, mask, cache, index)
+            if recompute:
+                x = checkpoint(layer, x, rotary, mask, None, index, use_reentrant=False)
+            else:
+                x = layer(x, rotary, mask, cache, index)
         if cache is not None:
             cache.length += length
-        return F.linear(self.final_norm(x), self.output_weight())
+        x = self.final_norm(x)
+        if targets is not None:
+            return linear_cross_entropy(x.flatten(0, 1), self.output_weight(), targets.flatten())
+        return F.linear(x, self.output_weight())
 
     def output_weight(self) -> Tensor:
         """The matrix (vocab_size, dim) that makes logits: the embedding itself where it is tied."""
         return self.token_embed.weight if self.output is None else self.output.weight
+
+
+def is_causal(network: Transformer) -> bool:
+    """Whether what a position predicts is the same whatever comes after it, tried on the device of the network."""
+    device = network.token_embed.weight.device
+    half = min(32, network.config.max_seq_len // 2)
+    generator = torch.Generator().manual_seed(0)
+    tokens, others = torch.randint(network.config.vocab_size, (2, 1, 2 * half), generator=generator).to(device)
+    others[:, :half] = tokens[:, :half]
+    documents = torch.zeros_like(tokens)
+    with torch.no_grad():
+        # forward itself, so that nothing is compiled for this one length
+        seen, other = (network.forward(row, documents)[:, :half].float() for row in (tokens, others))
+    return torch.allclose(seen, other, rtol=1e-3, atol=1e-3)

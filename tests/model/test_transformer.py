@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lai.model.transformer import KVCache, ModelConfig, Transformer
+from lai.model.transformer import KVCache, ModelConfig, Transformer, is_causal
 
 SMALL = ModelConfig(dim=48, hidden_dim=80, n_layers=3, n_heads=6, n_kv_heads=6, vocab_size=97, max_seq_len=40)
 GROUPED = replace(SMALL, n_kv_heads=2)
@@ -167,3 +167,20 @@ def test_impossible_shapes_are_refused(change, words):
 def test_more_tokens_than_the_context_are_refused():
     with pytest.raises(ValueError, match="41 tokens do not fit into max_seq_len 40"):
         Transformer(SMALL)(torch.zeros(1, 41, dtype=torch.long))
+
+
+def test_recomputed_activations_give_the_same_loss_and_gradients():
+    network = random_network(GROUPED)
+    tokens, targets = torch.randint(97, (2, 2, 20))
+    results = []
+    for network.recomputes_activations in (False, True):
+        loss = network(tokens, targets=targets)
+        results.append((loss, *torch.autograd.grad(loss, list(network.parameters()))))
+    torch.testing.assert_close(*results)
+
+
+def test_a_network_that_sees_what_comes_is_told_from_a_causal_one(monkeypatch):
+    network = random_network(SMALL)
+    assert is_causal(network)
+    monkeypatch.setattr("lai.model.transformer.document_mask", lambda documents: torch.ones(1, 1, 40, 40).bool())
+    assert not is_causal(network)

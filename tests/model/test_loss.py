@@ -1,0 +1,69 @@
+"""The loss in parts against PyTorch's own in one piece."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from lai.data.batches import IGNORED
+from lai.model.loss import linear_cross_entropy
+from lai.model.transformer import ModelConfig, Transformer
+
+
+def drawn(rows, ignored=0.2):
+    torch.manual_seed(0)
+    hidden = torch.randn(rows, 24, requires_grad=True)
+    weight = torch.randn(50, 24, requires_grad=True)
+    targets = torch.randint(50, (rows,)).masked_fill(torch.rand(rows) < ignored, IGNORED)
+    return hidden, weight, targets
+
+
+def whole(hidden, weight, targets):
+    return F.cross_entropy(F.linear(hidden, weight).float(), targets, ignore_index=IGNORED, reduction="sum")
+
+
+@pytest.mark.parametrize("rows", [1, 1023, 1025, 3000, 9000])
+@pytest.mark.parametrize("dtype", [None, torch.bfloat16, torch.float16])
+def test_loss_and_gradients_are_those_of_one_piece(rows, dtype):
+    hidden, weight, targets = drawn(rows)
+    found, expected = [], []
+    for loss_of, results in ((linear_cross_entropy, found), (whole, expected)):
+        with torch.autocast("cpu", dtype, enabled=dtype is not None):
+            loss = loss_of(hidden, weight, targets)
+        results += [loss.detach(), *torch.autograd.grad(loss / 7, (hidden, weight))]
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours.dtype == torch.float32
+        precision = 1e-5 if dtype is None else 1e-2  # bfloat16 keeps eight bits, and parts are rounded one by one
+        torch.testing.assert_close(ours, theirs, rtol=precision, atol=precision * float(theirs.abs().max()))
+
+
+def test_ignored_rows_have_no_gradient_and_no_loss():
+    hidden, weight, _ = drawn(40)
+    loss = linear_cross_entropy(hidden, weight, torch.full((40,), IGNORED))
+    loss.backward()
+    assert loss == 0
+    assert not hidden.grad.any() and not weight.grad.any()
+
+
+def test_only_the_gradients_that_are_wanted_are_made():
+    hidden, weight, targets = drawn(40)
+    with torch.no_grad():
+        loss = linear_cross_entropy(hidden, weight, targets)
+    assert not loss.requires_grad
+    torch.testing.assert_close(loss, whole(hidden, weight, targets).detach())
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_network_gives_the_loss_of_its_logits(tied):
+    torch.manual_seed(0)
+    config = ModelConfig(32, 64, 2, 4, 2, vocab_size=61, max_seq_len=16, tie_embeddings=tied)
+    network = Transformer(config)
+    tokens, targets = torch.randint(61, (2, 3, 16))
+    targets[0, 4] = IGNORED
+    expected = F.cross_entropy(network(tokens).flatten(0, 1), targets.flatten(), reduction="sum")
+    found = network(tokens, targets=targets)
+    torch.testing.assert_close(found, expected)
+    parameters = list(network.parameters())
+    for ours, theirs in zip(
+        torch.autograd.grad(found, parameters), torch.autograd.grad(expected, parameters), strict=True
+    ):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
