@@ -20,12 +20,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
+from bare import batches, optimizer_of, prepared, step, torch_device
 from memory import resident_mb
 from rich.console import Console
 from rich.table import Table
@@ -34,8 +35,7 @@ from torch import Tensor, nn
 from lai import assembly
 from lai.config import RunConfig, compose_run
 from lai.data.batches import IGNORED
-from lai.data.prepare import Corpus, prepare_corpus
-from lai.model.optimizers import build_optimizer
+from lai.data.prepare import Corpus
 from lai.model.transformer import ModelConfig
 
 WARM_UP = 3  # steps that are not timed
@@ -77,12 +77,6 @@ def main() -> None:
     show(results, flops, "bf16_flops" if mixed else "fp32_flops")
     if options.json:
         options.json.write_text(json.dumps(results, indent=1))
-
-
-def prepared(run: RunConfig) -> tuple[Corpus, ModelConfig]:
-    assembly.choose_device(run)
-    corpus = prepare_corpus(run.data)
-    return corpus, assembly.model_config(run.model, len(corpus.vocab))
 
 
 def flops_per_token(config: ModelConfig, seq_len: int) -> float:
@@ -135,48 +129,21 @@ def seconds_of(step: Callable[[], Any], steps: int, device: torch.device) -> flo
     return median(times)
 
 
-def torch_device(run: RunConfig) -> torch.device:
-    return torch.device(run.device.accelerator)
-
-
-def batches(run: RunConfig, corpus: Corpus, device: torch.device) -> Iterator[dict[str, Tensor]]:
-    while True:
-        for batch in assembly.build_datamodule(run, corpus).train_dataloader():
-            yield {name: tensor.to(device) for name, tensor in batch.items()}
-
-
 def train_bare(
     run: RunConfig, corpus: Corpus, network: nn.Module, loss_of: Callable[[dict[str, Tensor]], Tensor], steps: int
 ) -> dict[str, float]:
-    """Tokens a second of: loss, gradients, clipping, AdamW; with the run's precision."""
+    """Tokens a second, and memory."""
     device = torch_device(run)
-    settings = run.optimizer
-    optimizer = build_optimizer(
-        network,
-        "adamw",
-        lr=settings.lr,
-        embedding_lr=settings.lr * settings.embedding_lr_factor,
-        beta1=settings.beta1,
-        beta2=settings.beta2,
-        eps=settings.eps,
-        weight_decay=settings.weight_decay,
-        momentum=settings.momentum,
-    )
-    source = batches(run, corpus, device)
-    mixed = str(run.trainer["precision"]).startswith("bf16")
+    optimizer = optimizer_of(run, network)
+    source = batches(run, corpus)
     tokens: list[int] = []
 
-    def step() -> None:
+    def timed() -> None:
         batch = next(source)
         tokens.append(int((batch["targets"] >= 0).sum()))
-        with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
-            loss = loss_of(batch)
-        loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        step(run, network, optimizer, loss_of, batch)
 
-    seconds = seconds_of(step, steps, device)
+    seconds = seconds_of(timed, steps, device)
     return {"tokens_per_second": sum(tokens[WARM_UP:]) / steps / seconds, "peak_mb": peak_mb(device)}
 
 

@@ -17,10 +17,12 @@ void KvCache::reserve(std::size_t positions) {
     const std::size_t all_heads = layers_ * heads_;
     const std::size_t old_size = capacity_ * head_dim_ * sizeof(float);
     const std::size_t new_size = capacity * head_dim_ * sizeof(float);
+    const std::size_t used = (length + kLanes - 1) / kLanes * kLanes * head_dim_ * sizeof(float);
     for (PageBuffer* buffer : {&keys_, &values_}) {
+        if (used == 0) *buffer = PageBuffer();  // not the old and the new one at once
         PageBuffer larger(all_heads * new_size);
-        for (std::size_t head = 0; capacity_ > 0 && head < all_heads; ++head) {
-            std::memcpy(larger.data() + head * new_size, buffer->data() + head * old_size, old_size);
+        for (std::size_t head = 0; used > 0 && head < all_heads; ++head) {
+            std::memcpy(larger.data() + head * new_size, buffer->data() + head * old_size, used);
         }
         *buffer = std::move(larger);
     }

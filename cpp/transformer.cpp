@@ -96,6 +96,7 @@ void Transformer::extend_rotary(std::size_t positions) {
 }
 
 const float* Transformer::read(const TokenId* tokens, std::size_t count, KvCache& cache) {
+    cache.reserve(cache.length + count);  // at once, not batch by batch
     std::size_t last = 0;
     for (std::size_t first = 0; first < count; first += last) {
         last = std::min(kMaxBatch, count - first);

@@ -72,7 +72,7 @@ def build_module(run: RunConfig, config: ModelConfig, corpus: Corpus) -> Languag
     settings = TrainingSettings(
         optimizer=run.optimizer.name,  # type: ignore[arg-type]
         lr=run.optimizer.lr,
-        embedding_lr_factor=run.optimizer.embedding_lr_factor,
+        embedding_lr=run.optimizer.embedding_lr,
         beta1=run.optimizer.beta1,
         beta2=run.optimizer.beta2,
         eps=run.optimizer.eps,

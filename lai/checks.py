@@ -54,12 +54,7 @@ def _check_numbers(run: "RunConfig") -> None:
         ("data.min_freq", run.data.min_freq, run.data.min_freq >= 1, "at least 1"),
         ("device.threads", threads, threads >= 1, "at least 1"),
         ("optimizer.lr", optimizer.lr, optimizer.lr > 0, "positive"),
-        (
-            "optimizer.embedding_lr_factor",
-            optimizer.embedding_lr_factor,
-            optimizer.embedding_lr_factor > 0,
-            "positive",
-        ),
+        ("optimizer.embedding_lr", optimizer.embedding_lr, optimizer.embedding_lr > 0, "positive"),
         ("optimizer.eps", optimizer.eps, optimizer.eps > 0, "positive"),
         ("optimizer.beta1", optimizer.beta1, 0 < optimizer.beta1 < 1, "between 0 and 1"),
         ("optimizer.beta2", optimizer.beta2, 0 < optimizer.beta2 < 1, "between 0 and 1"),

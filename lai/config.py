@@ -121,7 +121,7 @@ class OptimizerSettings:
 
     name: str = MISSING
     lr: float = MISSING
-    embedding_lr_factor: float = MISSING
+    embedding_lr: float = MISSING
     beta1: float = MISSING
     beta2: float = MISSING
     eps: float = MISSING
@@ -168,6 +168,9 @@ class RunConfig:
 # At a width of 128 converting to bfloat16 takes as long as multiplying saves, at 384 it pays (benchmarks/README.md).
 _BF16_DIM = 256
 
+# The matrices' rate falls with the width, the embedding's does not (Yang et al. 2022; benchmarks/recipes.md).
+_LR_TIMES_DIM = 0.25
+
 _OWN_GROUPS = ("model", "device", "data", "optimizer", "schedule", "export")
 _TARGET_GROUPS = ("callbacks", "logger")
 
@@ -187,6 +190,7 @@ def load_run_config(composed: DictConfig) -> RunConfig:
     _check_groups(config)
     _choose_device(config)
     _choose_precision(config)
+    _choose_learning_rate(config)
     _resolve(config)
     for group in _OWN_GROUPS:
         config[group] = _typed(group, config[group])
@@ -361,6 +365,13 @@ def _choose_precision(config: DictConfig) -> None:
 
         wide = isinstance(config.model.get("dim"), int) and config.model.dim >= _BF16_DIM
         config.device.precision = "bf16-mixed" if wide and multiplies_bf16() else "32-true"
+
+
+def _choose_learning_rate(config: DictConfig) -> None:
+    """Turn `optimizer.lr: null` into the rate for the model's width."""
+    dim = config.model.get("dim")
+    if "lr" in config.optimizer and config.optimizer.lr is None and isinstance(dim, int) and dim > 0:
+        config.optimizer.lr = _LR_TIMES_DIM / dim
 
 
 def _detected_gpu() -> str:

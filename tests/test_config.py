@@ -98,7 +98,7 @@ def test_accelerator_decides_the_device_where_device_is_auto():
         ("trainer.gradient_clip_val=true", "trainer.gradient_clip_val: True is not"),
         ("seed=abc", "seed: 'abc' is not a whole number"),
         ("data=text", "data.path is missing"),
-        ("~optimizer.lr", "optimizer.lr is missing"),
+        ("~optimizer.beta1", "optimizer.beta1 is missing"),
         ("data.path=[", "cannot read the override"),
         ("model=3", "model"),
         ("optimizer.lr=-1", "optimizer.lr is -1.0"),
@@ -115,6 +115,15 @@ def test_accelerator_decides_the_device_where_device_is_auto():
 )
 def test_a_mistake_is_one_line_that_names_the_key(override, words):
     assert words in mistake(override)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "lr"), [([], 0.25 / 128), (["model.dim=512"], 0.25 / 512), (["optimizer.lr=0.1"], 0.1)]
+)
+def test_the_rate_of_the_matrices_falls_with_the_width(overrides, lr):
+    run = load_run_config(composed(OUTPUT, "model=nano", *overrides))
+    assert run.optimizer.lr == pytest.approx(lr)
+    assert run.optimizer.embedding_lr == 0.01
 
 
 def test_a_run_needs_neither_loggers_nor_callbacks():

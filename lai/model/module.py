@@ -24,7 +24,7 @@ class TrainingSettings:
 
     optimizer: OptimizerName = "adamw"
     lr: float = 1e-3
-    embedding_lr_factor: float = 5.0
+    embedding_lr: float = 1e-2
     beta1: float = 0.9
     beta2: float = 0.95
     eps: float = 1e-8
@@ -108,7 +108,7 @@ class LanguageModel(lightning.LightningModule):
             self.model,
             settings.optimizer,
             lr=settings.lr,
-            embedding_lr=settings.lr * settings.embedding_lr_factor,
+            embedding_lr=settings.embedding_lr,
             beta1=settings.beta1,
             beta2=settings.beta2,
             eps=settings.eps,

@@ -1,0 +1,73 @@
+"""A plain PyTorch loop over what `lai.train` builds, for the benchmarks."""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from lai import assembly
+from lai.config import RunConfig
+from lai.data.prepare import Corpus, prepare_corpus
+from lai.model.optimizers import build_optimizer
+from lai.model.transformer import ModelConfig
+
+Batch = dict[str, Tensor]
+
+
+def prepared(run: RunConfig) -> tuple[Corpus, ModelConfig]:
+    assembly.choose_device(run)
+    corpus = prepare_corpus(run.data)
+    return corpus, assembly.model_config(run.model, len(corpus.vocab))
+
+
+def torch_device(run: RunConfig) -> torch.device:
+    return torch.device(run.device.accelerator)
+
+
+def batches(run: RunConfig, corpus: Corpus) -> Iterator[Batch]:
+    """The batches of training, epoch after epoch."""
+    loader = assembly.build_datamodule(run, corpus).train_dataloader()
+    epoch = 0
+    while True:
+        loader.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
+        for batch in loader:
+            yield {name: tensor.to(torch_device(run)) for name, tensor in batch.items()}
+        epoch += 1
+
+
+def mixed(run: RunConfig) -> torch.autocast:
+    """The run's precision."""
+    enabled = str(run.trainer["precision"]).startswith("bf16")
+    return torch.autocast(torch_device(run).type, torch.bfloat16, enabled=enabled)
+
+
+def optimizer_of(run: RunConfig, network: nn.Module) -> torch.optim.Optimizer:
+    """The run's optimizer."""
+    settings = run.optimizer
+    return build_optimizer(
+        network,
+        settings.name,  # type: ignore[arg-type]
+        lr=settings.lr,
+        embedding_lr=settings.embedding_lr,
+        beta1=settings.beta1,
+        beta2=settings.beta2,
+        eps=settings.eps,
+        weight_decay=settings.weight_decay,
+        momentum=settings.momentum,
+    )
+
+
+def step(
+    run: RunConfig,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    loss_of: Callable[[Batch], Tensor],
+    batch: Batch,
+) -> None:
+    """Loss, gradients, clipping, update."""
+    with mixed(run):
+        loss = loss_of(batch)
+    loss.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
