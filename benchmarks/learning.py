@@ -97,7 +97,9 @@ def learn(options: argparse.Namespace) -> None:
 
     def factor(_: int) -> float:
         decay: Any = schedule.name
-        return learning_rate_factor(progress, decay, schedule.warmup_fraction, schedule.final_fraction)
+        return learning_rate_factor(
+            progress, decay, schedule.warmup_fraction, schedule.final_fraction, schedule.decay_fraction
+        )
 
     rates = build_schedule(optimizer, factor)
     source = SOURCES[kind](run, corpus)

@@ -81,6 +81,7 @@ def build_module(run: RunConfig, config: ModelConfig, corpus: Corpus) -> Languag
         decay=run.schedule.name,  # type: ignore[arg-type]
         warmup_fraction=run.schedule.warmup_fraction,
         final_fraction=run.schedule.final_fraction,
+        decay_fraction=run.schedule.decay_fraction,
     )
     vocab, floor = corpus.vocab, corpus.floor
     references = {"val/loss_floor": floor.loss, "val/bpb_floor": floor.bpb} if floor else {}

@@ -62,6 +62,7 @@ def _check_numbers(run: "RunConfig") -> None:
         ("optimizer.weight_decay", optimizer.weight_decay, optimizer.weight_decay >= 0, "0 or more"),
         ("schedule.warmup_fraction", schedule.warmup_fraction, 0 <= schedule.warmup_fraction <= 1, "from 0 to 1"),
         ("schedule.final_fraction", schedule.final_fraction, 0 <= schedule.final_fraction <= 1, "from 0 to 1"),
+        ("schedule.decay_fraction", schedule.decay_fraction, 0 <= schedule.decay_fraction <= 1, "from 0 to 1"),
         ("seed", run.seed, 0 <= run.seed <= _LARGEST_SEED, f"from 0 to {_LARGEST_SEED}"),
     ):
         if not valid:

@@ -136,6 +136,7 @@ class ScheduleSettings:
     name: str = MISSING
     warmup_fraction: float = MISSING
     final_fraction: float = 1.0
+    decay_fraction: float = 1.0
 
 
 @dataclass

@@ -33,6 +33,7 @@ class TrainingSettings:
     decay: Decay = "linear"
     warmup_fraction: float = 0.02
     final_fraction: float = 0.0
+    decay_fraction: float = 1.0
 
 
 class LanguageModel(lightning.LightningModule):
@@ -123,7 +124,11 @@ class LanguageModel(lightning.LightningModule):
     def _learning_rate_factor(self, step: int) -> float:
         settings = self.training_settings
         return learning_rate_factor(
-            self._progress(step), settings.decay, settings.warmup_fraction, settings.final_fraction
+            self._progress(step),
+            settings.decay,
+            settings.warmup_fraction,
+            settings.final_fraction,
+            settings.decay_fraction,
         )
 
     def _progress(self, step: int) -> float:

@@ -123,14 +123,18 @@ def orthogonalize(matrices: Tensor) -> Tensor:
     return x.mT if turned else x
 
 
-def learning_rate_factor(progress: float, decay: Decay, warmup_fraction: float, final_fraction: float) -> float:
+def learning_rate_factor(
+    progress: float, decay: Decay, warmup_fraction: float, final_fraction: float, decay_fraction: float = 1.0
+) -> float:
     """What the peak learning rate is multiplied with when `progress` (0 to 1) of the run is over.
 
-    A straight rise over `warmup_fraction`, then `decay` from 1 to `final_fraction` at the end.
+    A straight rise over `warmup_fraction`, then 1, and over the last `decay_fraction` (or all that is left) `decay` to
+    `final_fraction`.
     """
     if progress < warmup_fraction:
         return progress / warmup_fraction
-    rest = min(1.0, (progress - warmup_fraction) / max(1e-12, 1.0 - warmup_fraction))
+    start = max(warmup_fraction, 1.0 - decay_fraction)
+    rest = min(1.0, max(0.0, progress - start) / max(1e-12, 1.0 - start))
     if decay == "constant":
         return 1.0
     shape = 1.0 - rest if decay == "linear" else 0.5 * (1.0 + math.cos(math.pi * rest))

@@ -37,6 +37,19 @@ def test_learning_rate(progress, decay, expected):
     assert factor == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(
+    ("progress", "expected"), [(0.05, 0.5), (0.1, 1.0), (0.6, 1.0), (0.7, 1.0), (0.85, 0.6), (1.0, 0.2)]
+)
+def test_learning_rate_is_stable_before_it_decays(progress, expected):
+    factor = learning_rate_factor(progress, "linear", warmup_fraction=0.1, final_fraction=0.2, decay_fraction=0.3)
+    assert factor == pytest.approx(expected)
+
+
+def test_decay_does_not_begin_before_warm_up_ends():
+    assert learning_rate_factor(0.5, "linear", 0.5, 0.0, 0.9) == 1.0
+    assert learning_rate_factor(0.75, "linear", 0.5, 0.0, 0.9) == pytest.approx(0.5)
+
+
 def test_without_warm_up_it_starts_at_the_peak():
     assert learning_rate_factor(0.0, "linear", warmup_fraction=0.0, final_fraction=0.0) == 1.0
 
