@@ -196,9 +196,8 @@ def show(results: dict[str, list[dict[str, float]]]) -> None:
         table.add_row(f"{points[0]['minutes']:.1f}", *(f"{point['loss']:.4f}" for point in points))
     ends = {name: points[-1] for name, points in results.items()}
     first = next(iter(ends.values()))
-    table.add_row(
-        "bits a byte", *(f"{end['bpb']:.4f} ({100 * (end['bpb'] / first['bpb'] - 1):+.1f} %)" for end in ends.values())
-    )
+    table.add_row("bits a byte", *(f"{end['bpb']:.4f}" for end in ends.values()))
+    table.add_row("to the first", *(f"{100 * (end['bpb'] / first['bpb'] - 1):+.1f} %" for end in ends.values()))
     table.add_row("tokens", *(f"{end['tokens']:,}" for end in ends.values()))
     table.add_row("there after", *(reached(points, first["loss"]) for points in results.values()))
     Console().print(table)
