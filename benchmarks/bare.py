@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from lai import assembly
 from lai.config import RunConfig
+from lai.data.batches import IGNORED
 from lai.data.prepare import Corpus, prepare_corpus
-from lai.model.optimizers import build_optimizer
 from lai.model.transformer import ModelConfig
 
 Batch = dict[str, Tensor]
@@ -41,20 +41,10 @@ def mixed(run: RunConfig) -> torch.autocast:
     return torch.autocast(torch_device(run).type, torch.bfloat16, enabled=enabled)
 
 
-def optimizer_of(run: RunConfig, network: nn.Module) -> torch.optim.Optimizer:
-    """The run's optimizer."""
-    settings = run.optimizer
-    return build_optimizer(
-        network,
-        settings.name,  # type: ignore[arg-type]
-        lr=settings.lr,
-        embedding_lr=settings.embedding_lr,
-        beta1=settings.beta1,
-        beta2=settings.beta2,
-        eps=settings.eps,
-        weight_decay=settings.weight_decay,
-        momentum=settings.momentum,
-    )
+def loss_of(network: nn.Module, batch: Batch) -> Tensor:
+    """Our network's mean loss, nats a token."""
+    total: Tensor = network(batch["tokens"], batch["documents"], targets=batch["targets"])
+    return total / (batch["targets"] != IGNORED).sum()
 
 
 def step(

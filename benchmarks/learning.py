@@ -21,23 +21,23 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from bare import Batch, batches, mixed, optimizer_of, prepared, step, torch_device
+from bare import Batch, batches, loss_of, mixed, prepared, step, torch_device
 from lightning import seed_everything
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor
 
 from lai import assembly
 from lai.config import RunConfig, compose_run
 from lai.data.batches import IGNORED, PackedDataset
 from lai.data.prepare import Corpus
 from lai.model.module import LanguageModel
-from lai.model.optimizers import build_schedule, learning_rate_factor
+from lai.model.optimizers import build_schedule
 
 BATCHES = ("packed", "neighbours", "lines", "buckets")
 
@@ -91,29 +91,18 @@ def learn(options: argparse.Namespace) -> None:
     seed_everything(run.seed, verbose=False)
     module = assembly.build_module(run, config, corpus).to(torch_device(run))
     network = module.model
-    optimizer = optimizer_of(run, network)
-    schedule = run.schedule
+    settings = module.training_settings
+    optimizer = settings.build_optimizer(network)
     progress = 0.0
-
-    def factor(_: int) -> float:
-        decay: Any = schedule.name
-        return learning_rate_factor(
-            progress, decay, schedule.warmup_fraction, schedule.final_fraction, schedule.decay_fraction
-        )
-
-    rates = build_schedule(optimizer, factor)
+    rates = build_schedule(optimizer, lambda _: settings.learning_rate_factor(progress))
     source = SOURCES[kind](run, corpus)
-
-    def loss_of(batch: Batch) -> Tensor:
-        total: Tensor = network(batch["tokens"], batch["documents"], targets=batch["targets"])
-        return total / (batch["targets"] != IGNORED).sum()
 
     seconds, spent, tokens = 60 * options.minutes, 0.0, 0
     for point in range(1, options.points + 1):
         while spent < seconds * point / options.points:
             begin = time.perf_counter()
             batch = next(source)
-            step(run, network, optimizer, loss_of, batch)
+            step(run, network, optimizer, partial(loss_of, network), batch)
             spent += time.perf_counter() - begin
             tokens += int((batch["targets"] != IGNORED).sum())
             progress = min(1.0, spent / seconds)
@@ -146,8 +135,7 @@ def neighbours(run: RunConfig, corpus: Corpus) -> Iterator[Batch]:
 
 def lines(run: RunConfig, corpus: Corpus) -> Iterator[Batch]:
     """Documents as they come, a row each; what is longer than a row is cut off."""
-    assert run.data.seq_len is not None
-    lengths = np.minimum(np.diff(corpus.shards.train.offsets.astype(np.int64)) - 1, run.data.seq_len)
+    lengths = row_lengths(run, corpus)
     random = np.random.default_rng(run.seed)
     while True:
         order = random.permutation(len(lengths))
@@ -158,7 +146,7 @@ def lines(run: RunConfig, corpus: Corpus) -> Iterator[Batch]:
 def buckets(run: RunConfig, corpus: Corpus) -> Iterator[Batch]:
     """Documents by length, cut into batches of about as many tokens each, in random order."""
     assert run.data.seq_len is not None
-    lengths = np.minimum(np.diff(corpus.shards.train.offsets.astype(np.int64)) - 1, run.data.seq_len)
+    lengths = row_lengths(run, corpus)
     room = run.data.batch_size * run.data.seq_len
     random = np.random.default_rng(run.seed)
     while True:
@@ -175,6 +163,12 @@ def buckets(run: RunConfig, corpus: Corpus) -> Iterator[Batch]:
         for index in random.permutation(len(ends)):
             begin, end = ends[index]
             yield rows(run, corpus, lengths, order[begin:end])
+
+
+def row_lengths(run: RunConfig, corpus: Corpus) -> Any:
+    """Each document's predictions, at most a row's."""
+    assert run.data.seq_len is not None
+    return np.minimum(np.diff(corpus.shards.train.offsets.astype(np.int64)) - 1, run.data.seq_len)
 
 
 def rows(run: RunConfig, corpus: Corpus, lengths: Any, documents: Any) -> Batch:

@@ -21,12 +21,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
-from bare import batches, optimizer_of, prepared, step, torch_device
+from bare import batches, loss_of, prepared, step, torch_device
 from memory import resident_mb
 from rich.console import Console
 from rich.table import Table
@@ -34,7 +35,6 @@ from torch import Tensor, nn
 
 from lai import assembly
 from lai.config import RunConfig, compose_run
-from lai.data.batches import IGNORED
 from lai.data.prepare import Corpus
 from lai.model.transformer import ModelConfig
 
@@ -116,12 +116,12 @@ def ceiling(run: RunConfig, overrides: list[str], steps: int) -> dict[str, float
     return rates
 
 
-def seconds_of(step: Callable[[], Any], steps: int, device: torch.device) -> float:
+def seconds_of(action: Callable[[], Any], steps: int, device: torch.device) -> float:
     """The median of a step's time."""
     times = []
     for number in range(WARM_UP + steps):
         start = time.perf_counter()
-        step()
+        action()
         if device.type == "cuda":
             torch.cuda.synchronize()
         if number >= WARM_UP:
@@ -134,7 +134,7 @@ def train_bare(
 ) -> dict[str, float]:
     """Tokens a second, and memory."""
     device = torch_device(run)
-    optimizer = optimizer_of(run, network)
+    optimizer = assembly.training_settings(run).build_optimizer(network)
     source = batches(run, corpus)
     tokens: list[int] = []
 
@@ -152,11 +152,7 @@ def bare(run: RunConfig, overrides: list[str], steps: int) -> dict[str, float]:
     module = assembly.build_module(run, config, corpus).to(torch_device(run))
     network = module.model
 
-    def loss_of(batch: dict[str, Tensor]) -> Tensor:
-        total: Tensor = network(batch["tokens"], batch["documents"], targets=batch["targets"])
-        return total / (batch["targets"] != IGNORED).sum()
-
-    return train_bare(run, corpus, network, loss_of, steps)
+    return train_bare(run, corpus, network, partial(loss_of, network), steps)
 
 
 def transformers(run: RunConfig, overrides: list[str], steps: int) -> dict[str, float]:
@@ -179,11 +175,11 @@ def transformers(run: RunConfig, overrides: list[str], steps: int) -> dict[str, 
     if run.device.compile:
         network.compile()
 
-    def loss_of(batch: dict[str, Tensor]) -> Tensor:
+    def peer_loss(batch: dict[str, Tensor]) -> Tensor:
         loss: Tensor = network(input_ids=batch["tokens"], shift_labels=batch["targets"], labels=batch["targets"]).loss
         return loss
 
-    return train_bare(run, corpus, network, loss_of, steps)
+    return train_bare(run, corpus, network, peer_loss, steps)
 
 
 def lai_train(run: RunConfig, overrides: list[str], steps: int) -> dict[str, float]:

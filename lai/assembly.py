@@ -67,9 +67,9 @@ def model_config(settings: ModelSettings, vocab_size: int) -> ModelConfig:
         raise UserError(str(error)) from None
 
 
-def build_module(run: RunConfig, config: ModelConfig, corpus: Corpus) -> LanguageModel:
-    """The LightningModule, compiled in place where the device's settings say so."""
-    settings = TrainingSettings(
+def training_settings(run: RunConfig) -> TrainingSettings:
+    """The `optimizer` and `schedule` groups."""
+    return TrainingSettings(
         optimizer=run.optimizer.name,  # type: ignore[arg-type]
         lr=run.optimizer.lr,
         embedding_lr=run.optimizer.embedding_lr,
@@ -83,9 +83,15 @@ def build_module(run: RunConfig, config: ModelConfig, corpus: Corpus) -> Languag
         final_fraction=run.schedule.final_fraction,
         decay_fraction=run.schedule.decay_fraction,
     )
+
+
+def build_module(run: RunConfig, config: ModelConfig, corpus: Corpus) -> LanguageModel:
+    """The LightningModule, compiled in place where the device's settings say so."""
     vocab, floor = corpus.vocab, corpus.floor
     references = {"val/loss_floor": floor.loss, "val/bpb_floor": floor.bpb} if floor else {}
-    module = LanguageModel(config, vocab.to_bytes(), torch.from_numpy(vocab.byte_lengths.copy()), settings, references)
+    module = LanguageModel(
+        config, vocab.to_bytes(), torch.from_numpy(vocab.byte_lengths.copy()), training_settings(run), references
+    )
     module.model.recomputes_activations = bool(run.device.recompute_activations)
     if run.device.compile:
         module.model.compile()  # in place: the names in checkpoints stay as they are

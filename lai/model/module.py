@@ -35,6 +35,27 @@ class TrainingSettings:
     final_fraction: float = 0.0
     decay_fraction: float = 1.0
 
+    def build_optimizer(self, network: nn.Module, *, fused: bool = True) -> torch.optim.Optimizer:
+        """The optimizer of a network's parameters."""
+        return build_optimizer(
+            network,
+            self.optimizer,
+            lr=self.lr,
+            embedding_lr=self.embedding_lr,
+            beta1=self.beta1,
+            beta2=self.beta2,
+            eps=self.eps,
+            weight_decay=self.weight_decay,
+            momentum=self.momentum,
+            fused=fused,
+        )
+
+    def learning_rate_factor(self, progress: float) -> float:
+        """What the rates are multiplied with when `progress` (0 to 1) of the run is over."""
+        return learning_rate_factor(
+            progress, self.decay, self.warmup_fraction, self.final_fraction, self.decay_fraction
+        )
+
 
 class LanguageModel(lightning.LightningModule):
     """Trains a `Transformer` to predict the next token.
@@ -105,31 +126,13 @@ class LanguageModel(lightning.LightningModule):
         settings = self.training_settings
         if settings.optimizer == "muon" and isinstance(self.trainer.strategy, FSDPStrategy):
             raise UserError("optimizer=muon needs whole matrices, and FSDP splits them; use optimizer=adamw with it")
-        optimizer = build_optimizer(
-            self.model,
-            settings.optimizer,
-            lr=settings.lr,
-            embedding_lr=settings.embedding_lr,
-            beta1=settings.beta1,
-            beta2=settings.beta2,
-            eps=settings.eps,
-            weight_decay=settings.weight_decay,
-            momentum=settings.momentum,
-            # With float16's scaled losses a fused step would unscale the gradients only after they were clipped.
-            fused=self.trainer.precision != "16-mixed",
-        )
+        # With float16's scaled losses a fused step would unscale the gradients only after they were clipped.
+        optimizer = settings.build_optimizer(self.model, fused=self.trainer.precision != "16-mixed")
         schedule = build_schedule(optimizer, self._learning_rate_factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _learning_rate_factor(self, step: int) -> float:
-        settings = self.training_settings
-        return learning_rate_factor(
-            self._progress(step),
-            settings.decay,
-            settings.warmup_fraction,
-            settings.final_fraction,
-            settings.decay_fraction,
-        )
+        return self.training_settings.learning_rate_factor(self._progress(step))
 
     def _progress(self, step: int) -> float:
         """The share of the run that is over when `step` begins: by steps or, where `max_time` may end it, by time."""

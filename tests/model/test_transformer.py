@@ -172,11 +172,14 @@ def test_more_tokens_than_the_context_are_refused():
 def test_recomputed_activations_give_the_same_loss_and_gradients():
     network = random_network(GROUPED)
     tokens, targets = torch.randint(97, (2, 2, 20))
-    results = []
-    for network.recomputes_activations in (False, True):
+    calls, results = [], []
+    network.layers[0].register_forward_pre_hook(lambda *_: calls.append(network.recomputes_activations))
+    for recomputes in (False, True):
+        network.recomputes_activations = recomputes
         loss = network(tokens, targets=targets)
         results.append((loss, *torch.autograd.grad(loss, list(network.parameters()))))
     torch.testing.assert_close(*results)
+    assert calls == [False, True, True]
 
 
 def test_a_network_that_sees_what_comes_is_told_from_a_causal_one(monkeypatch):
