@@ -26,7 +26,6 @@ from lai.data.markup import (
     ROLES,
     Document,
     Turn,
-    has_stray_tags,
     parse,
     parse_line,
     plain,
@@ -37,6 +36,9 @@ from lai.errors import UserError
 
 KINDS = (".txt", ".jsonl", ".tsv", ".parquet")
 ROW_COLUMNS = ("messages", "text", "translation", "en", "hu")
+
+Numbered = tuple[int, Document]
+"""A document and the number, from 1, of the line or row it stands in."""
 
 _UTF8_BOM = b"\xef\xbb\xbf"
 _PARQUET_ROWS = 1024
@@ -50,7 +52,6 @@ class CorpusCounts:
 
     documents: int = 0
     empty: int = 0
-    stray_tags: int = 0
     skipped: int = 0
     bytes_read: int = 0
 
@@ -115,9 +116,8 @@ def read_documents(paths: str | Path | Sequence[str | Path], counts: CorpusCount
     """
     counts = CorpusCounts() if counts is None else counts
     for path in find_files(paths):
-        for document in read_file(path, counts):
+        for _, document in read_file(path, counts):
             counts.documents += 1
-            counts.stray_tags += has_stray_tags(document)
             yield document
 
 
@@ -135,8 +135,8 @@ def in_batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
         yield batch
 
 
-def read_file(path: Path, counts: CorpusCounts) -> Iterator[Document]:
-    """The documents of one file; see `read_documents`."""
+def read_file(path: Path, counts: CorpusCounts) -> Iterator[Numbered]:
+    """The documents of one file, each with the number of its line or row; see `read_documents`."""
     readers = {".txt": _read_text, ".jsonl": _read_jsonl, ".tsv": _read_pairs, ".parquet": _read_parquet}
     kind = kind_of(path)
     assert kind is not None, path
@@ -211,18 +211,19 @@ def _lines(path: Path, counts: CorpusCounts) -> Iterator[tuple[int, bytes]]:
                 counts.empty += 1
 
 
-def _read_text(path: Path, counts: CorpusCounts) -> Iterator[Document]:
-    for _, line in _lines(path, counts):
-        yield parse_line(line)
+def _read_text(path: Path, counts: CorpusCounts) -> Iterator[Numbered]:
+    for number, line in _lines(path, counts):
+        yield number, parse_line(line)
 
 
-def _read_pairs(path: Path, counts: CorpusCounts) -> Iterator[Document]:
+def _read_pairs(path: Path, counts: CorpusCounts) -> Iterator[Numbered]:
     good = bad = first_bad = 0
     for number, line in _lines(path, counts):
         columns = line.split(b"\t")
         if len(columns) == 2 and columns[0].strip() and columns[1].strip():
             good += 1
-            yield from translation_examples(columns[0], columns[1])
+            for document in translation_examples(columns[0], columns[1]):
+                yield number, document
         else:
             bad += 1
             first_bad = first_bad or number
@@ -234,7 +235,7 @@ def _read_pairs(path: Path, counts: CorpusCounts) -> Iterator[Document]:
         )
 
 
-def _read_jsonl(path: Path, counts: CorpusCounts) -> Iterator[Document]:
+def _read_jsonl(path: Path, counts: CorpusCounts) -> Iterator[Numbered]:
     for number, line in _lines(path, counts):
         try:
             # Lone surrogates, written raw or as \uD800, are kept as the three bytes that they would be in UTF-8.
@@ -243,10 +244,11 @@ def _read_jsonl(path: Path, counts: CorpusCounts) -> Iterator[Document]:
             raise UserError(f"{path}:{number}: not JSON ({error}); expected one object a line") from error
         if not isinstance(row, dict):
             raise UserError(f'{path}:{number}: found {_name(row)}; expected an object such as {{"text": "…"}}')
-        yield from _located_row(f"{path}:{number}", row, counts)
+        for document in _located_row(f"{path}:{number}", row, counts):
+            yield number, document
 
 
-def _read_parquet(path: Path, counts: CorpusCounts) -> Iterator[Document]:
+def _read_parquet(path: Path, counts: CorpusCounts) -> Iterator[Numbered]:
     import pyarrow
     from pyarrow import parquet
 
@@ -257,7 +259,8 @@ def _read_parquet(path: Path, counts: CorpusCounts) -> Iterator[Document]:
             for batch in table.iter_batches(_PARQUET_ROWS, columns=columns or table.schema_arrow.names):
                 for row in batch.to_pylist():
                     number += 1
-                    yield from _located_row(f"{path}: row {number}", row, counts)
+                    for document in _located_row(f"{path}: row {number}", row, counts):
+                        yield number, document
     except (pyarrow.ArrowException, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{path} is damaged or not a Parquet file ({reason}); expected a whole one") from error

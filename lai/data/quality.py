@@ -11,7 +11,7 @@ import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,7 +24,7 @@ from lai.data.duplicates import DuplicateFinder
 from lai.data.language import identify
 from lai.data.markup import CHAT_TAGS, TO_ENGLISH, TO_HUNGARIAN, Document, has_stray_tags, parse_line
 from lai.data.progress import progress
-from lai.data.texts import TextBatch, shown, text_batches
+from lai.data.texts import TextBatch, place, shown, text_batches
 from lai.data.vocab import N_BASE, TAG_PREFIXES, Vocab
 
 Verdict = Literal["ok", "warning", "error"]
@@ -157,18 +157,18 @@ class _Counting:
         self._sample = _Sample()
         self._duplicates = DuplicateFinder(folder)
         self._places: dict[str, list[str]] = {}
-        self._files: list[tuple[int, TextBatch]] = []  # each file's first batch, and how many texts were before it
+        self._files: list[tuple[int, Path]] = []  # each file, and how many lines or rows were before it
+        self._numbered = 0  # the lines and rows so far
 
     def add(self, batch: TextBatch) -> None:
         """Count a batch."""
         texts = batch.texts
-        if batch.first == 1:
-            self._files.append(
-                (self._totals["lines"], replace(batch, texts=[], documents=None if batch.documents is None else []))
-            )
+        if not self._files or self._files[-1][1] != batch.file:
+            self._files.append((self._numbered, batch.file))
+        numbers = self._files[-1][0] + batch.numbers
+        self._numbered = int(numbers[-1])
         sizes = np.fromiter(map(len, texts), np.int64, len(texts))
         kept = np.fromiter((bool(text.strip()) for text in texts), np.bool_, len(texts))
-        numbers = self._totals["lines"] + np.arange(len(texts))
         self._totals["lines"] += len(texts)
         self._totals["empty"] += int((~kept).sum())
         self._note("long", batch, np.flatnonzero(sizes > self._longest_line))
@@ -185,7 +185,12 @@ class _Counting:
         """Count texts with a fault, and keep the places of the first ones."""
         self._totals[check] += len(indices)
         places = self._places.setdefault(check, [])
-        places += [batch.place(int(index)) for index in indices[: OFFENDERS - len(places)]]
+        for index in indices:
+            if len(places) == OFFENDERS:
+                break
+            where = place(batch.file, int(batch.numbers[index]))
+            if where not in places:  # both documents of a pair stand in one line
+                places.append(where)
 
     def _add_bytes(self, batch: TextBatch, kept: NDArray[np.bool_]) -> None:
         """Characters, bytes that are no UTF-8, control characters."""
@@ -225,14 +230,14 @@ class _Counting:
         self._note("markup" if batch.documents is None else "tags", batch, stray)
 
     def _place(self, number: int) -> str:
-        """Where the text is that so many were before."""
-        before, batch = next(entry for entry in reversed(self._files) if entry[0] <= number)
-        return batch.place(number - before)
+        """Where a text is, by the number of its line or row among those of all files."""
+        before, file = next(entry for entry in reversed(self._files) if entry[0] < number)
+        return place(file, number - before)
 
     def report(self, files: Sequence[Path], vocab: Vocab | None) -> Quality:
         """The facts and findings."""
         duplicates, again = self._duplicates.duplicates(OFFENDERS)
-        self._places["duplicates"] = [self._place(number) for number in again]
+        self._places["duplicates"] = list(dict.fromkeys(map(self._place, again)))
         documents = self._totals["documents"]
         unique = 1 - duplicates / max(1, documents)
         facts: dict[str, Any] = {

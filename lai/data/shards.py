@@ -33,7 +33,7 @@ from lai.data.vocab import Vocab
 from lai.errors import UserError
 from lai.files import atomic_directory, file_digest
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 _HASH_RANGE = 1 << 64
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,6 @@ class ShardStats:
     val: SplitStats
     unique: int
     empty: int
-    stray_tags: int
     skipped: int
 
     @property
@@ -309,7 +308,7 @@ class _Splits:
         """What was read and written."""
         train, val = (SplitStats(w.documents, w.tokens, w.bytes) for w in self._writers.values())
         counts = self._counts
-        return ShardStats(train, val, self._different.count(), counts.empty, counts.stray_tags, counts.skipped)
+        return ShardStats(train, val, self._different.count(), counts.empty, counts.skipped)
 
 
 def _split_hash(document: Document, key: bytes) -> int:

@@ -6,6 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lai.data.corpus import CorpusCounts, in_batches, kind_of, read_chunks, read_file
 from lai.data.markup import Document, render
 
@@ -17,13 +20,9 @@ class TextBatch:
     """Some texts, one after another in a file: lines of a text file, or what `documents` are read from."""
 
     file: Path
-    first: int  # the number of the first line or document, from 1
+    numbers: NDArray[np.int64]  # of the line or row that each text stands in, from 1
     texts: list[bytes]
     documents: list[Document] | None = None
-
-    def place(self, index: int) -> str:
-        """Where a text is, as a person finds it."""
-        return f"{shown(self.file)}:{'' if self.documents is None else ' document '}{self.first + index}"
 
 
 def text_batches(files: Sequence[Path], counts: CorpusCounts) -> Iterator[TextBatch]:
@@ -37,7 +36,7 @@ def text_batches(files: Sequence[Path], counts: CorpusCounts) -> Iterator[TextBa
 
 
 def _line_batches(file: Path, counts: CorpusCounts) -> Iterator[TextBatch]:
-    first = 1
+    before = 0
     begun: list[bytes] = []  # the pieces of a line whose end is not read yet
     for chunk in read_chunks(file, counts, CHUNK_BYTES):
         begun.append(chunk)
@@ -47,17 +46,28 @@ def _line_batches(file: Path, counts: CorpusCounts) -> Iterator[TextBatch]:
             begun = [lines.pop()]
             if b"\r" in whole:
                 lines = [line.removesuffix(b"\r") for line in lines]
-            yield TextBatch(file, first, lines)
-            first += len(lines)
+            yield TextBatch(file, before + np.arange(1, len(lines) + 1), lines)
+            before += len(lines)
     if last := b"".join(begun):
-        yield TextBatch(file, first, [last.removesuffix(b"\r")])
+        yield TextBatch(file, np.array([before + 1]), [last.removesuffix(b"\r")])
 
 
 def _document_batches(file: Path, counts: CorpusCounts) -> Iterator[TextBatch]:
-    first = 1
-    for batch in in_batches(read_file(file, counts)):
-        yield TextBatch(file, first, [render(document) for document in batch], batch)
-        first += len(batch)
+    numbers: list[int] = []
+
+    def documents() -> Iterator[Document]:
+        for number, document in read_file(file, counts):
+            numbers.append(number)
+            yield document
+
+    for batch in in_batches(documents()):
+        yield TextBatch(file, np.array(numbers), [render(document) for document in batch], batch)
+        numbers.clear()
+
+
+def place(file: Path, number: int) -> str:
+    """Where the text of a line or row is, as a person finds it."""
+    return f"{shown(file)}:{' row ' if kind_of(file) == '.parquet' else ''}{number}"
 
 
 def shown(file: Path) -> str:

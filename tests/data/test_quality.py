@@ -7,7 +7,9 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from lai.data import quality, texts
 from lai.data.corpus import read_documents
@@ -141,11 +143,21 @@ def test_other_kinds_of_files_are_counted_by_document(tmp_path: Path) -> None:
     found = findings(report)
     # In a pair a tag is what somebody wrote, not a mistake.
     assert found["malformed markup"].verdict == "ok"
-    assert found["tags as letters"].places == [f"{pairs}: document 3", f"{pairs}: document 4"]
-    assert found["unique"].places == [f"{rows}: document 2"]
+    assert found["tags as letters"].places == [f"{pairs}:2"]
+    assert found["unique"].places == [f"{rows}:2"]
     assert found["control characters"].places == [f"{packed}:3"]
     longest = "<user>Translate to Hungarian: a <user> tag</user><assistant>egy <user> tag</assistant>"
     assert report.facts["longest"] == len(longest)
+
+
+def test_places_are_lines_and_rows_of_the_file_also_where_some_are_left_out(tmp_path: Path) -> None:
+    pairs = write(tmp_path / "a.tsv", [b"only one side", b"", b"the dog\ta kutya", b"the <user>\ta <user>"])
+    table = tmp_path / "b.parquet"
+    parquet.write_table(pyarrow.table({"text": ["one", None, "", "one"]}), table)
+    again = write(tmp_path / "c.tsv", [b"", b"the dog\ta kutya"])
+    found = findings(examine([pairs, table, again]))
+    assert found["tags as letters"].places == [f"{pairs}:4"]
+    assert found["unique"].places == [f"{table}: row 4", f"{again}:2"]
 
 
 def test_a_damaged_file_is_told(tmp_path: Path) -> None:
