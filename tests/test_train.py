@@ -288,9 +288,11 @@ def test_a_signal_leaves_a_checkpoint_to_go_on_from(tmp_path, text_file, number,
 
 
 @pytest.mark.slow
-def test_two_processes_train_one_model(tmp_path, text_file):
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_two_processes_train_one_model(tmp_path, text_file, optimizer):
     done = lai_train(
         *TINY,
+        f"optimizer={optimizer}",
         f"data.path={text_file}",
         "trainer.max_steps=4",
         "trainer.devices=2",

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from lai.model.loss import linear_cross_entropy
+from lai.model.precision import product_dtype
 
 Activation = Literal["silu", "gelu"]
 
@@ -75,7 +76,10 @@ class ModelConfig:
 
 
 class RMSNorm(nn.Module):
-    """x / sqrt(mean(x²) + eps) * weight over the last axis (Zhang & Sennrich 2019), computed in float32."""
+    """x / sqrt(mean(x²) + eps) * weight over the last axis (Zhang & Sennrich 2019), computed in float32.
+
+    It comes out in the dtype of the products that follow, rounded once for all of them.
+    """
 
     def __init__(self, dim: int, eps: float) -> None:
         super().__init__()
@@ -83,7 +87,7 @@ class RMSNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(dim))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x.float(), self.weight.shape, self.weight, self.eps)
+        return F.rms_norm(x.float(), self.weight.shape, self.weight, self.eps).to(product_dtype(x))
 
 
 def rotary_tables(config: ModelConfig) -> tuple[Tensor, Tensor]:

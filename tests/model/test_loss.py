@@ -21,9 +21,11 @@ def whole(hidden, weight, targets):
     return F.cross_entropy(F.linear(hidden, weight).float(), targets, ignore_index=IGNORED, reduction="sum")
 
 
-@pytest.mark.parametrize("rows", [1, 1023, 1025, 3000, 9000])
+@pytest.mark.parametrize("rows", [1, 1023, 1025, 3000])
 @pytest.mark.parametrize("dtype", [None, torch.bfloat16, torch.float16])
-def test_loss_and_gradients_are_those_of_one_piece(rows, dtype):
+@pytest.mark.parametrize("cached", [1 << 18, 5_000, 10])
+def test_loss_and_gradients_are_those_of_one_piece(rows, dtype, cached, monkeypatch):
+    monkeypatch.setattr("lai.model.loss._CACHED_ELEMENTS", cached)  # of 50 a row: all rows, a hundred, less than one
     hidden, weight, targets = drawn(rows)
     found, expected = [], []
     for loss_of, results in ((linear_cross_entropy, found), (whole, expected)):

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lai.model.transformer import KVCache, ModelConfig, Transformer, is_causal
+from lai.model.transformer import KVCache, ModelConfig, RMSNorm, Transformer, is_causal
 
 SMALL = ModelConfig(dim=48, hidden_dim=80, n_layers=3, n_heads=6, n_kv_heads=6, vocab_size=97, max_seq_len=40)
 GROUPED = replace(SMALL, n_kv_heads=2)
@@ -167,6 +167,18 @@ def test_impossible_shapes_are_refused(change, words):
 def test_more_tokens_than_the_context_are_refused():
     with pytest.raises(ValueError, match="41 tokens do not fit into max_seq_len 40"):
         Transformer(SMALL)(torch.zeros(1, 41, dtype=torch.long))
+
+
+def test_norms_are_computed_in_float32_and_rounded_once_for_the_products_behind_them():
+    x = torch.randn(3, 5, 64) * torch.logspace(-3, 3, 5)[:, None]
+    norm = RMSNorm(64, 1e-5)
+    torch.nn.init.normal_(norm.weight)
+    exact = (x.double() / (x.double().pow(2).mean(-1, keepdim=True) + 1e-5).sqrt() * norm.weight.double()).float()
+    torch.testing.assert_close(norm(x), exact)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = norm(x)
+    assert rounded.dtype == torch.bfloat16
+    assert (rounded.float() - exact).abs().le(exact.abs() * 2**-8).all()  # half a unit in the last of eight bits
 
 
 def test_recomputed_activations_give_the_same_loss_and_gradients():
