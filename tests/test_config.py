@@ -123,7 +123,7 @@ def test_a_mistake_is_one_line_that_names_the_key(override, words):
 def test_the_rate_of_the_matrices_falls_with_the_width(overrides, lr):
     run = load_run_config(composed(OUTPUT, "model=nano", *overrides))
     assert run.optimizer.lr == pytest.approx(lr)
-    assert run.optimizer.embedding_lr == 0.01
+    assert run.optimizer.embedding_lr == composed("model=tiny").optimizer.embedding_lr  # the same for every width
 
 
 def test_a_run_needs_neither_loggers_nor_callbacks():

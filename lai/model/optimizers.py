@@ -29,9 +29,10 @@ def build_optimizer(
 ) -> torch.optim.Optimizer:
     """AdamW (Loshchilov & Hutter 2019) for all parameters, or Muon for the matrices and AdamW for the others.
 
-    Matrices decay, vectors (norms) do not: they scale, they do not overfit. A row of an embedding gets a gradient only
-    from the few places where its token stands, so embeddings bear and want a higher rate than the matrices that every
-    token goes through (benchmarks/recipes.md); `embedding_lr` is theirs.
+    Matrices decay. Vectors (norms) do not: they scale, they do not overfit. Nor do embeddings: the gradient that keeps
+    a token improbable where it is impossible is tiny, and decay pulls against it all the time. A row of an embedding
+    gets a gradient only from the few places where its token stands, so embeddings bear and want a higher rate than the
+    matrices that every token goes through; `embedding_lr` is theirs (both: benchmarks/recipes.md).
 
     The fused step makes one pass over the parameters and is several times faster; it exists for CPU, CUDA and MPS.
     """
@@ -44,7 +45,7 @@ def build_optimizer(
     others = [
         {
             "params": [parameter for parameter in trained if parameter in tables],
-            "weight_decay": weight_decay,
+            "weight_decay": 0.0,
             "lr": embedding_lr,
         },
         {"params": [parameter for parameter in trained if parameter.ndim < 2], "weight_decay": 0.0},
