@@ -291,6 +291,14 @@ def test_held_out_prompts_are_of_what_is_trained() -> None:
     assert kinds(translations=0, instructions=0) == set()
 
 
+@pytest.mark.parametrize("held_out", [0.01, 0.02, 0.05])
+def test_a_small_share_held_out_leaves_prompts_enough(held_out: float) -> None:
+    """Some verbs have one held-out object then, which is none where it is the subject."""
+    prompts = held_out_prompts(replace(GUIDE, held_out=held_out), 800)
+    assert len(prompts) == 800
+    assert min(Counter((prompt.task, prompt.direction) for prompt in prompts).values()) > 100
+
+
 def test_held_out_prompts_have_one_answer() -> None:
     answers: dict[bytes, bytes] = {}
     for prompt in held_out_prompts(SMALL, 2000):

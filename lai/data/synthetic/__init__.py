@@ -9,6 +9,7 @@ from two derivations, so probabilities of choices multiply and their entropies a
 import math
 import random
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from lai.data.markup import Document, render
@@ -154,8 +155,10 @@ def held_out_prompts(config: SyntheticConfig, limit: int) -> list[Prompt]:
     found: dict[Prompt, None] = {}
     # A small lexicon may have fewer prompts than asked for; drawing ends when nothing new comes.
     for _ in range(4 * limit + 100):
-        for prompt in (prompt for draw_prompts in draws for prompt in draw_prompts()):
-            found.setdefault(prompt)
+        for draw_prompts in draws:
+            # Who acts on others is not the object as well, so a verb with one held-out object may be left without any.
+            with suppress(NothingToChoose):
+                found.update(dict.fromkeys(draw_prompts()))
         if len(found) >= limit:
             break
     return list(found)[:limit]
