@@ -78,6 +78,7 @@ def training_settings(run: RunConfig) -> TrainingSettings:
         eps=run.optimizer.eps,
         weight_decay=run.optimizer.weight_decay,
         momentum=run.optimizer.momentum,
+        block_rows=run.optimizer.block_rows,
         decay=run.schedule.name,  # type: ignore[arg-type]
         warmup_fraction=run.schedule.warmup_fraction,
         final_fraction=run.schedule.final_fraction,

@@ -5,7 +5,8 @@ This file and train.py are the only ones that know OmegaConf; everything behind 
 
 import difflib
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -117,7 +118,7 @@ class DataSettings:
 
 @dataclass
 class OptimizerSettings:
-    """`optimizer`: learning rates, moments and weight decay; `momentum` is Muon's."""
+    """`optimizer`: learning rates, moments and weight decay; `momentum` and `block_rows` are Muon's."""
 
     name: str = MISSING
     lr: float = MISSING
@@ -127,6 +128,7 @@ class OptimizerSettings:
     eps: float = MISSING
     weight_decay: float = MISSING
     momentum: float = 0.95
+    block_rows: int | None = None
 
 
 @dataclass
@@ -169,8 +171,13 @@ class RunConfig:
 # At a width of 128 converting to bfloat16 takes as long as multiplying saves, at 384 it pays (benchmarks/README.md).
 _BF16_DIM = 256
 
-# The matrices' rate falls with the width, the embedding's does not (Yang et al. 2022; benchmarks/recipes.md).
-_LR_TIMES_DIM = 0.25
+# The matrices' rate, with which a step's largest singular value is the same for all widths: it grows with the width in
+# AdamW, where all elements may pull one way, and with sqrt(width) in Muon, whose directions are all of one size
+# (Yang et al. 2022, 2023; benchmarks/recipes.md).
+_LR_OF_WIDTH: dict[str, Callable[[int], float]] = {
+    "adamw": lambda dim: 0.25 / dim,
+    "muon": lambda dim: 0.02 / math.sqrt(dim),
+}
 
 _OWN_GROUPS = ("model", "device", "data", "optimizer", "schedule", "export")
 _TARGET_GROUPS = ("callbacks", "logger")
@@ -369,10 +376,10 @@ def _choose_precision(config: DictConfig) -> None:
 
 
 def _choose_learning_rate(config: DictConfig) -> None:
-    """Turn `optimizer.lr: null` into the rate for the model's width."""
-    dim = config.model.get("dim")
-    if "lr" in config.optimizer and config.optimizer.lr is None and isinstance(dim, int) and dim > 0:
-        config.optimizer.lr = _LR_TIMES_DIM / dim
+    """Turn `optimizer.lr: null` into the optimizer's rate for the model's width."""
+    dim, of_width = config.model.get("dim"), _LR_OF_WIDTH.get(config.optimizer.get("name"))
+    if of_width and "lr" in config.optimizer and config.optimizer.lr is None and isinstance(dim, int) and dim > 0:
+        config.optimizer.lr = of_width(dim)
 
 
 def _detected_gpu() -> str:

@@ -107,6 +107,7 @@ def test_accelerator_decides_the_device_where_device_is_auto():
         ("export.dtype=f8", "export.dtype is 'f8'"),
         ("trainer.max_epochs=-1", "the run has no end"),
         ("device.threads=0", "device.threads is 0"),
+        ("+optimizer.block_rows=0", "optimizer.block_rows is 0"),
         ("data.seq_len=4096", "model.max_seq_len, 512"),
         ("trainer.accelerator=tpux", "trainer.accelerator=tpux"),
         ("+callbacks.mine._target_=no.such.Thing", "callbacks.mine._target_"),
@@ -118,12 +119,19 @@ def test_a_mistake_is_one_line_that_names_the_key(override, words):
 
 
 @pytest.mark.parametrize(
-    ("overrides", "lr"), [([], 0.25 / 128), (["model.dim=512"], 0.25 / 512), (["optimizer.lr=0.1"], 0.1)]
+    ("overrides", "lr"),
+    [
+        ([], 0.25 / 128),
+        (["model.dim=512"], 0.25 / 512),
+        (["optimizer.lr=0.1"], 0.1),
+        (["optimizer=muon"], 0.02 / 128**0.5),
+        (["optimizer=muon", "model.dim=512"], 0.01 / 128**0.5),
+    ],
 )
 def test_the_rate_of_the_matrices_falls_with_the_width(overrides, lr):
     run = load_run_config(composed(OUTPUT, "model=nano", *overrides))
     assert run.optimizer.lr == pytest.approx(lr)
-    assert run.optimizer.embedding_lr == composed("model=tiny").optimizer.embedding_lr  # the same for every width
+    assert run.optimizer.embedding_lr == composed("model=tiny", *overrides).optimizer.embedding_lr  # for every width
 
 
 def test_a_run_needs_neither_loggers_nor_callbacks():

@@ -30,6 +30,7 @@ class TrainingSettings:
     eps: float = 1e-8
     weight_decay: float = 0.1
     momentum: float = 0.95
+    block_rows: int | None = None
     decay: Decay = "linear"
     warmup_fraction: float = 0.02
     final_fraction: float = 0.0
@@ -47,6 +48,7 @@ class TrainingSettings:
             eps=self.eps,
             weight_decay=self.weight_decay,
             momentum=self.momentum,
+            block_rows=self.block_rows,
             fused=fused,
         )
 

@@ -25,6 +25,7 @@ def build_optimizer(
     eps: float,
     weight_decay: float,
     momentum: float,
+    block_rows: int | None = None,
     fused: bool = True,
 ) -> torch.optim.Optimizer:
     """AdamW (Loshchilov & Hutter 2019) for all parameters, or Muon for the matrices and AdamW for the others.
@@ -32,7 +33,8 @@ def build_optimizer(
     Matrices decay. Vectors (norms) do not: they scale, they do not overfit. Nor do embeddings: the gradient that keeps
     a token improbable where it is impossible is tiny, and decay pulls against it all the time. A row of an embedding
     gets a gradient only from the few places where its token stands, so embeddings bear and want a higher rate than the
-    matrices that every token goes through; `embedding_lr` is theirs (both: benchmarks/recipes.md).
+    matrices that every token goes through; `embedding_lr` is theirs, and that of norms: the rate of neither falls with
+    the width (Yang et al. 2022; all measured in benchmarks/recipes.md).
 
     The fused step makes one pass over the parameters and is several times faster; it exists for CPU, CUDA and MPS.
     """
@@ -42,16 +44,17 @@ def build_optimizer(
         "params": [parameter for parameter in trained if parameter.ndim >= 2 and parameter not in tables],
         "weight_decay": weight_decay,
     }
-    others = [
-        {
-            "params": [parameter for parameter in trained if parameter in tables],
-            "weight_decay": 0.0,
-            "lr": embedding_lr,
-        },
-        {"params": [parameter for parameter in trained if parameter.ndim < 2], "weight_decay": 0.0},
-    ]
+    others = {
+        "params": [parameter for parameter in trained if parameter.ndim < 2 or parameter in tables],
+        "weight_decay": 0.0,
+        "lr": embedding_lr,
+    }
     adamw = partial(torch.optim.AdamW, lr=lr, betas=(beta1, beta2), eps=eps, fused=fused)
-    return adamw([matrices, *others]) if name == "adamw" else Muon(matrices, adamw(others), lr, momentum)
+    return adamw([matrices, others]) if name == "adamw" else Muon(matrices, adamw([others]), lr, momentum, block_rows)
+
+
+# Muon works on so many elements at a time: what it makes of them stays in a processor's cache.
+_PIECE = 2**19
 
 
 class Muon(torch.optim.Optimizer):
@@ -61,10 +64,21 @@ class Muon(torch.optim.Optimizer):
     Its size is 0.2 · sqrt(the longer side), with which an element moves about as far as under AdamW, so that rates
     carry over (Liu et al. 2025). `torch.optim.Muon` computes in bfloat16 on every processor, also where that is
     emulated, and matrix by matrix; here matrices of one shape go together, in the dtype that is fast.
+
+    The iteration takes time with the square of the shorter side. With `block_rows` each so many rows of a matrix are
+    one by themselves, as if on devices of their own (Khaled et al. 2025); a matrix that they do not divide stays whole.
     """
 
-    def __init__(self, matrices: dict[str, Any], rest: torch.optim.Optimizer, lr: float, momentum: float) -> None:
+    def __init__(
+        self,
+        matrices: dict[str, Any],
+        rest: torch.optim.Optimizer,
+        lr: float,
+        momentum: float,
+        block_rows: int | None = None,
+    ) -> None:
         self._rest = rest
+        self._block_rows = block_rows
         super().__init__([matrices | {"momentum": momentum}, *rest.param_groups], {"lr": lr})
         self._share()
 
@@ -88,8 +102,11 @@ class Muon(torch.optim.Optimizer):
         for parameter in group["params"]:
             if parameter.grad is not None:
                 by_shape.setdefault(parameter.shape, []).append(parameter)
-        for parameters in by_shape.values():
-            self._step(parameters, group["lr"], group["momentum"], group["weight_decay"])
+        for shape, parameters in by_shape.items():
+            together = max(1, _PIECE // shape.numel())
+            for start in range(0, len(parameters), together):
+                piece = parameters[start : start + together]
+                self._step(piece, group["lr"], group["momentum"], group["weight_decay"])
         self._rest.step()
         return loss
 
@@ -101,9 +118,12 @@ class Muon(torch.optim.Optimizer):
                 self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
         buffers = [self.state[parameter]["momentum_buffer"] for parameter in parameters]
         torch._foreach_lerp_(buffers, gradients, 1 - momentum)
-        directions = orthogonalize(torch.stack(torch._foreach_lerp(gradients, buffers, momentum)))  # Nesterov's
-        size = lr * 0.2 * math.sqrt(max(parameters[0].shape))
+        moments = torch.stack(torch._foreach_lerp(gradients, buffers, momentum))  # Nesterov's
+        rows, cols = parameters[0].shape
+        block = self._block_rows if self._block_rows and rows % self._block_rows == 0 else rows
+        directions = orthogonalize(moments.view(-1, block, cols)).reshape(moments.shape)
         torch._foreach_mul_(parameters, 1 - lr * weight_decay)
+        size = lr * 0.2 * math.sqrt(max(block, cols))
         torch._foreach_add_(parameters, list(directions.to(parameters[0].dtype)), alpha=-size)
 
 
@@ -115,9 +135,9 @@ def orthogonalize(matrices: Tensor) -> Tensor:
     a, b, c = 3.4445, -4.7750, 2.0315
     turned = matrices.shape[1] > matrices.shape[2]
     x = matrices.mT if turned else matrices
-    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     if x.device.type != "cpu" or multiplies_bf16():
         x = x.bfloat16()
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(5):
         square = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=b, alpha=c), x, beta=a)

@@ -69,7 +69,7 @@ def test_matrices_decay_norms_and_the_embedding_do_not():
 
 
 @pytest.mark.parametrize("name", ["adamw", "muon"])
-def test_the_embedding_has_a_rate_of_its_own_and_an_untied_output_has_not(name):
+def test_the_embedding_and_the_norms_have_a_rate_of_their_own_and_an_untied_output_has_not(name):
     config = ModelConfig(
         dim=32, hidden_dim=64, n_layers=1, n_heads=2, n_kv_heads=1, vocab_size=50, max_seq_len=8, tie_embeddings=False
     )
@@ -78,8 +78,7 @@ def test_the_embedding_has_a_rate_of_its_own_and_an_untied_output_has_not(name):
     rates = {id(parameter): group["lr"] for group in optimizer.param_groups for parameter in group["params"]}
     found = {name: rates.pop(id(parameter)) for name, parameter in network.named_parameters()}
     assert not rates
-    assert {name for name, rate in found.items() if rate == 0.3} == {"token_embed.weight"}
-    assert {rate for name, rate in found.items() if name != "token_embed.weight"} == {0.1}
+    assert found == {name: 0.3 if "norm" in name or name == "token_embed.weight" else 0.1 for name in found}
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 8), (2, 6, 20), (2, 20, 6)])
@@ -117,12 +116,8 @@ def test_muon_steps_as_torch_does_and_adamw_takes_the_rest(monkeypatch):
     named = dict(theirs.named_parameters())
     matrices = [named[name] for name in named if "norm" not in name and name != "token_embed.weight"]
     muon = torch.optim.Muon(matrices, lr=0.02, weight_decay=0.3, momentum=0.9, adjust_lr_fn="match_rms_adamw")
-    norms = [named[name] for name in named if "norm" in name]
-    groups = [
-        {"params": [named["token_embed.weight"]], "lr": 0.05, "weight_decay": 0.0},
-        {"params": norms, "lr": 0.02, "weight_decay": 0.0},
-    ]
-    adamw = torch.optim.AdamW(groups, betas=(0.9, 0.95), eps=1e-8)
+    others = [named[name] for name in named if "norm" in name or name == "token_embed.weight"]
+    adamw = torch.optim.AdamW(others, lr=0.05, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.0)
     for step in range(3):
         set_gradients(ours, step)
         set_gradients(theirs, step)
@@ -131,6 +126,37 @@ def test_muon_steps_as_torch_does_and_adamw_takes_the_rest(monkeypatch):
         adamw.step()
     for name, parameter in ours.named_parameters():
         torch.testing.assert_close(parameter, named[name], atol=1e-3, rtol=0)  # both round to bfloat16
+
+
+def test_muon_in_blocks_steps_as_torch_does_with_a_matrix_for_each_block(monkeypatch):
+    monkeypatch.setattr("lai.model.optimizers.multiplies_bf16", lambda: True)
+    network = small_network(0)
+    optimizer = build_optimizer(network, "muon", **SETTINGS | {"lr": 0.02, "weight_decay": 0.3}, block_rows=16)
+    named = {name: value for name, value in network.named_parameters() if "norm" not in name and "embed" not in name}
+    blocks = {name: [torch.nn.Parameter(b.clone()) for b in value.split(16)] for name, value in named.items()}
+    assert {len(parts) for parts in blocks.values()} == {1, 2, 4}
+    muon = torch.optim.Muon(
+        [block for parts in blocks.values() for block in parts],
+        lr=0.02, weight_decay=0.3, momentum=0.9, adjust_lr_fn="match_rms_adamw",
+    )  # fmt: skip
+    for step in range(3):
+        set_gradients(network, step)
+        for name, parts in blocks.items():
+            for block, gradient in zip(parts, named[name].grad.split(16), strict=True):
+                block.grad = gradient.clone()
+        optimizer.step()
+        muon.step()
+    for name, parts in blocks.items():
+        torch.testing.assert_close(named[name].detach(), torch.cat(parts).detach(), atol=1e-3, rtol=0)
+
+
+def test_a_matrix_that_blocks_do_not_divide_stays_whole():
+    whole, blocks = small_network(0), small_network(0)
+    for network, block_rows in ((whole, None), (blocks, 48)):
+        set_gradients(network, 0)
+        build_optimizer(network, "muon", **SETTINGS, block_rows=block_rows).step()
+    for one, other in zip(whole.parameters(), blocks.parameters(), strict=True):
+        torch.testing.assert_close(one, other, atol=0, rtol=0)
 
 
 def test_a_muon_run_goes_on_from_its_saved_state():
