@@ -1,12 +1,20 @@
-"""How many prompts of a test set a model answers exactly right, by PyTorch and by the engine."""
+"""How many prompts of a test set a model answers exactly right, and what it has still to learn of each task."""
 
 import json
 import subprocess
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lai.data.synthetic import Prompt
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch.nn.utils.rnn import pad_sequence
+
+from lai.data.batches import IGNORED
+from lai.data.synthetic import Example, Prompt
+from lai.data.token_file import encode_documents
 from lai.data.vocab import Vocab
 from lai.errors import UserError
 from lai.files import atomic_write
@@ -14,6 +22,7 @@ from lai.generation import Sampling, chat_prompt, generate, stop_ids, stream_tex
 from lai.model.transformer import Transformer
 
 GREEDY = Sampling(temperature=0, repeat_penalty=1)
+_BATCH = 32  # documents whose loss is computed at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +33,57 @@ class Score:
     direction: str
     prompts: int
     exact: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskLoss:
+    """What the documents of one task cost, in nats a document: the model, and the generator, which is the floor."""
+
+    task: str
+    documents: int
+    loss: float
+    floor: float
+
+
+def task_losses(network: Transformer, vocab: Vocab, examples: Sequence[Example]) -> list[TaskLoss]:
+    """The losses of every task, the most frequent first.
+
+    The mean of `loss` over all documents, divided by their mean number of tokens, is what training calls `val/loss`.
+
+    Raises:
+        UserError: a document is longer than the model's context.
+    """
+    nats = document_losses(network, vocab, examples)
+    tasks = Counter(example.task for example in examples)
+    return [
+        TaskLoss(
+            task,
+            count,
+            sum(loss for example, loss in zip(examples, nats, strict=True) if example.task == task) / count,
+            -sum(example.log_prob for example in examples if example.task == task) / count,
+        )
+        for task, count in tasks.most_common()
+    ]
+
+
+@torch.inference_mode()
+def document_losses(network: Transformer, vocab: Vocab, examples: Sequence[Example]) -> list[float]:
+    """The negative log-likelihood of each document by itself, its end included, in nats."""
+    tokens, lengths = encode_documents([example.document for example in examples], vocab)
+    documents = np.split(tokens.astype(np.int64), np.cumsum(lengths)[:-1])
+    if lengths.max() - 1 > network.config.max_seq_len:
+        raise UserError(
+            f"a document has {lengths.max()} tokens, expected at most the model's context, {network.config.max_seq_len}"
+        )
+    losses: list[float] = []
+    for first in range(0, len(documents), _BATCH):
+        batch = [torch.from_numpy(document) for document in documents[first : first + _BATCH]]
+        # Attention is causal: what fills the shorter ones up stands behind them.
+        inputs = pad_sequence([document[:-1] for document in batch], batch_first=True, padding_value=Vocab.PAD)
+        targets = pad_sequence([document[1:] for document in batch], batch_first=True, padding_value=IGNORED)
+        logits = network(inputs).float().transpose(1, 2)  # (B, vocab_size, T)
+        losses += F.cross_entropy(logits, targets, ignore_index=IGNORED, reduction="none").sum(1).tolist()
+    return losses
 
 
 def scores(prompts: Sequence[Prompt], answers: Sequence[bytes]) -> list[Score]:

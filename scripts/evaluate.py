@@ -13,10 +13,18 @@ from rich.progress import track
 from rich.table import Table
 
 from lai.config import compose_run
-from lai.data.synthetic import Prompt, SyntheticConfig, held_out_prompts
+from lai.data.synthetic import Prompt, SyntheticConfig, draw, held_out_prompts
 from lai.errors import UserError, run_program, whole_number
-from lai.evaluation import answers_of_engine, answers_of_pytorch, read_prompts, scores, write_prompts
-from lai.export.model_file import read_model
+from lai.evaluation import (
+    TaskLoss,
+    answers_of_engine,
+    answers_of_pytorch,
+    read_prompts,
+    scores,
+    task_losses,
+    write_prompts,
+)
+from lai.export.model_file import ModelFile, read_model
 
 Answers = dict[str, list[bytes]]
 """The answers to all prompts, by the program that gave them."""
@@ -41,24 +49,35 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--wrong", type=whole_number(0), default=5, help="show so many wrong answers (default: %(default)s)"
     )
+    parser.add_argument(
+        "--losses",
+        type=whole_number(1),
+        metavar="N",
+        help="also tell what N newly generated documents cost above the generator's floor, by task",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
     return parser.parse_args()
 
 
-def held_out(settings: Sequence[str], limit: int) -> list[Prompt]:
-    """The held-out prompts of the generator that these settings describe."""
+def generator(settings: Sequence[str], needed_for: str) -> SyntheticConfig:
+    """The generator that these settings describe."""
     synthetic = compose_run(settings).data.synthetic
     if synthetic is None:
-        raise UserError("only data=synthetic has held-out prompts; give a test set of your own: --prompts FILE")
-    prompts = held_out_prompts(SyntheticConfig.from_settings(asdict(synthetic)), limit)
+        raise UserError(f"only data=synthetic has {needed_for}")
+    return SyntheticConfig.from_settings(asdict(synthetic))
+
+
+def held_out(settings: Sequence[str], limit: int) -> list[Prompt]:
+    """The held-out prompts of the generator that these settings describe."""
+    config = generator(settings, "held-out prompts; give a test set of your own: --prompts FILE")
+    prompts = held_out_prompts(config, limit)
     if not prompts:
         raise UserError("text with these settings has neither translations nor questions that could be held out")
     return prompts
 
 
-def answer(options: argparse.Namespace, prompts: list[Prompt]) -> Answers:
+def answer(options: argparse.Namespace, model: ModelFile, prompts: list[Prompt]) -> Answers:
     """All answers of the programs that were asked for."""
-    model = read_model(options.model)
     console = Console(stderr=True)
 
     def shown(program: str) -> Iterable[Prompt]:
@@ -97,19 +116,42 @@ def print_tables(prompts: list[Prompt], answers: Answers, wrong: int) -> None:
         console.print(escape(f"    answered  {said.decode(errors='replace')}"))
 
 
+def print_losses(losses: list[TaskLoss]) -> None:
+    """What each task costs above the floor, and its part of what all of them cost above it."""
+    floor = sum(row.documents * row.floor for row in losses)
+    table = Table("task", "documents", "nats each", "the generator's", "above", title="what is left to learn")
+    for row in losses:
+        above = row.documents * (row.loss - row.floor) / floor
+        table.add_row(row.task, f"{row.documents:,}", f"{row.loss:.2f}", f"{row.floor:.2f}", f"{above:.2%} of all")
+    total = sum(row.documents * row.loss for row in losses)
+    documents = sum(row.documents for row in losses)
+    table.add_row(
+        "all", f"{documents:,}", f"{total / documents:.2f}", f"{floor / documents:.2f}", f"{total / floor - 1:.2%}"
+    )
+    Console(highlight=False).print(table)
+
+
 def main() -> int:
     """Answer, score, and fail where PyTorch and the engine disagree."""
     options = parse_arguments()
     prompts = read_prompts(options.prompts) if options.prompts else held_out(options.settings, options.limit)
     if options.write:
         write_prompts(options.write, prompts)
-    answers = answer(options, prompts)
+    model = read_model(options.model)
+    losses: list[TaskLoss] = []
+    if options.losses:
+        config = generator(options.settings, "a floor: leave out --losses")
+        losses = task_losses(model.build(), model.vocab, list(draw(config, options.losses, seed=0)))
+    answers = answer(options, model, prompts)
     different = disagreements(prompts, answers)
     if options.json:
         found = {program: [asdict(score) for score in scores(prompts, given)] for program, given in answers.items()}
-        print(json.dumps({"model": str(options.model), "scores": found, "disagreements": len(different)}))
+        report = {"model": str(options.model), "scores": found, "disagreements": len(different)}
+        print(json.dumps(report | {"losses": [asdict(row) for row in losses]}))
     else:
         print_tables(prompts, answers, options.wrong)
+        if losses:
+            print_losses(losses)
     if different:
         first = different[0].prompt.decode()
         print(

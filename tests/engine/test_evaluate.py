@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from engine_program import ROOT, Engine
 
-from lai.data.synthetic import Prompt
+from lai.data.markup import to_line
+from lai.data.synthetic import Prompt, SyntheticConfig, draw
 from lai.errors import UserError
-from lai.evaluation import Score, answers_of_pytorch, read_prompts, scores, write_prompts
+from lai.evaluation import Score, answers_of_pytorch, read_prompts, scores, task_losses, write_prompts
 
 PROMPTS = [
     Prompt("translation", "en-hu", b"Translate to Hungarian: the dog", b"a kutya"),
@@ -78,14 +79,45 @@ def test_both_programs_answer_alike_and_right_answers_are_counted(engine: Engine
     assert sum(score["exact"] for score in report["scores"]["engine"]) == len(rows) == 8
 
 
+def test_losses_by_task_are_the_engines(engine: Engine, make_model, tmp_path: Path) -> None:
+    path, model = make_model(max_seq_len=1024)
+    examples = list(draw(SyntheticConfig(), 80, seed=0))
+    losses = task_losses(model.build(), model.vocab, examples)
+    assert len(losses) > 4 and sum(row.documents for row in losses) == 80
+    for row in losses:
+        of_task = [example for example in examples if example.task == row.task]
+        file = tmp_path / "task.txt"
+        file.write_bytes(b"".join(to_line(example.document) + b"\n" for example in of_task))
+        engines = engine.json("-m", path, "--perplexity", file)
+        assert row.documents == engines["documents"] == len(of_task)
+        assert row.loss == pytest.approx(engines["nats_per_token"] * engines["tokens"] / len(of_task), rel=1e-5)
+        assert row.floor == pytest.approx(-sum(example.log_prob for example in of_task) / len(of_task))
+
+
+def test_losses_are_told_by_the_program(make_model) -> None:
+    path, _ = make_model(max_seq_len=1024)
+    arguments = ("-m", path, "--only", "pytorch", "--limit", "1", "--tokens", "1", "--losses", "60")
+    done = run(*arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    losses = json.loads(done.stdout)["losses"]
+    floor = sum(row["documents"] * row["floor"] for row in losses)
+    above = sum(row["documents"] * row["loss"] for row in losses) / floor - 1
+    last = run(*arguments).stdout.splitlines()[-2]
+    assert "all" in last and "60" in last and f"{above:.2%}" in last
+
+
 def test_mistakes_are_one_line(engine: Engine, make_model, tmp_path: Path) -> None:
     path, _ = make_model()
+    own = tmp_path / "own.jsonl"
+    write_prompts(own, PROMPTS)
     for arguments, words in (
         (("-m", tmp_path / "none.bin"), "none.bin"),
         (("-m", path, "--engine", tmp_path / "none", "--only", "engine", "--limit", "2"), "make release"),
         (("-m", path, "data=text", "data.path=x"), "--prompts FILE"),
         (("-m", path, "data.synthetic.lexikon=small"), "did you mean data.synthetic.lexicon"),
         (("-m", path, "--prompts", tmp_path / "none.jsonl"), "none.jsonl"),
+        (("-m", path, "--losses", "9", "--prompts", own, "data=text", "data.path=x"), "leave out --losses"),
+        (("-m", path, "--losses", "99"), "the model's context, 256"),
         (("-m", path, "data.synthetic.held_out=0"), "no combination of words is held out"),
         (("-m", path, "data.synthetic.templates=[possession]"), "no combination of words is held out"),
     ):
