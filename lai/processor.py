@@ -1,5 +1,6 @@
 """What this machine's processor can do."""
 
+import os
 import subprocess
 import sys
 from functools import cache
@@ -33,3 +34,13 @@ def _flags() -> set[str]:
 def _trial_works() -> bool:
     answer = subprocess.run([sys.executable, "-c", _TRIAL], capture_output=True, text=True)
     return answer.returncode == 0 and answer.stdout.strip() == "64.0"
+
+
+def wait_briefly() -> None:
+    """Let threads that wait for each other sleep after microseconds instead of milliseconds.
+
+    GNU's OpenMP, which PyTorch has on Linux, otherwise keeps a core busy with waiting for a thread whose core another
+    program has. It reads the environment once, when PyTorch is imported; what the user has set there stays.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "3000")

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from lai.checks import check_files
 from lai.config import CONF_DIR, RunConfig, load_run_config
 from lai.errors import Interrupted, UserError
+from lai.processor import wait_briefly
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ def train(run: RunConfig) -> float:
     Raises:
         UserError: something that the user can put right.
     """
+    wait_briefly()
     # Torch and Lightning take seconds to import; a mistake in the config is told before.
     from lightning import seed_everything
 

@@ -1,4 +1,8 @@
-"""Whether bfloat16 pays on a processor, by what Linux tells about it."""
+"""Whether bfloat16 pays on a processor, by what Linux tells about it; how its threads wait."""
+
+import os
+import subprocess
+import sys
 
 import pytest
 from runs import composed
@@ -57,3 +61,19 @@ def test_precision_is_chosen_by_processor_and_width(told, flags, model, precisio
     assert (run.device.precision, run.trainer["precision"]) == (precision, precision)
     run = load_run_config(composed("output_dir=out", "device=cpu", f"model={model}", "trainer.precision=64-true"))
     assert run.trainer["precision"] == "64-true"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [({}, "3000"), ({"GOMP_SPINCOUNT": "9"}, "9"), ({"OMP_WAIT_POLICY": "passive"}, None)],
+)
+def test_threads_wait_briefly_unless_the_user_says_otherwise(given, expected):
+    """In time: PyTorch's OpenMP reads the environment when it is loaded."""
+    environment = {key: value for key, value in os.environ.items() if key not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    code = (
+        "import os, sys, lai.train; assert 'torch' not in sys.modules; lai.train.wait_briefly();"
+        "print(os.environ.get('GOMP_SPINCOUNT'))"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment | given, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == str(expected), done.stderr
