@@ -53,7 +53,7 @@ def task_losses(network: Transformer, vocab: Vocab, examples: Sequence[Example])
     Raises:
         UserError: a document is longer than the model's context.
     """
-    nats = document_losses(network, vocab, examples)
+    nats = _document_losses(network, vocab, examples)
     tasks = Counter(example.task for example in examples)
     return [
         TaskLoss(
@@ -67,7 +67,7 @@ def task_losses(network: Transformer, vocab: Vocab, examples: Sequence[Example])
 
 
 @torch.inference_mode()
-def document_losses(network: Transformer, vocab: Vocab, examples: Sequence[Example]) -> list[float]:
+def _document_losses(network: Transformer, vocab: Vocab, examples: Sequence[Example]) -> list[float]:
     """The negative log-likelihood of each document by itself, its end included, in nats."""
     tokens, lengths = encode_documents([example.document for example in examples], vocab)
     documents = np.split(tokens.astype(np.int64), np.cumsum(lengths)[:-1])

@@ -1,4 +1,4 @@
-"""What this machine's processor can do."""
+"""What this machine's processor can do, and how long its threads wait for each other."""
 
 import os
 import subprocess
