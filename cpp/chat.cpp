@@ -12,7 +12,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
-#include <iostream>
 #include <optional>
 #include <sys/select.h>
 #include <unistd.h>
@@ -65,7 +64,7 @@ public:
         sigemptyset(&interrupt);
         sigaddset(&interrupt, SIGINT);
         pthread_sigmask(SIG_BLOCK, &interrupt, &before);
-        std::cout << "> " << std::flush;
+        print_now("> ");
         while (buffer_.find('\n') == std::string::npos && wait(before) && fill()) {
         }
         interrupted.store(false);
@@ -81,7 +80,7 @@ private:
             FD_SET(STDIN_FILENO, &readable);
             if (::pselect(STDIN_FILENO + 1, &readable, nullptr, nullptr, nullptr, &mask) >= 0) return true;
             if (errno != EINTR) return false;
-            std::cout << "\n(/quit or Ctrl-D leaves)\n> " << std::flush;
+            print_now("\n(/quit or Ctrl-D leaves)\n> ");
         }
     }
 
@@ -116,7 +115,7 @@ public:
 
     void run() {
         const InterruptHandler handler;
-        std::cout << file_.path() << ", " << file_.parameter_count() << " parameters. /help lists the commands.\n";
+        print(file_.path() + ", " + std::to_string(file_.parameter_count()) + " parameters. /help lists the commands.\n");
         LineReader lines;
         while (const std::optional<std::string> line = lines.next()) {
             if (line->empty()) continue;
@@ -127,10 +126,10 @@ public:
                     return;
                 }
             } catch (const Error& error) {
-                std::cout << error.what() << "\n";
+                print(std::string(error.what()) + "\n");
             }
         }
-        std::cout << "\n";
+        print("\n");
     }
 
 private:
@@ -156,9 +155,9 @@ private:
         } else if (name == "/stats") {
             print_stats();
         } else if (name == "/info") {
-            std::cout << describe_model(file_, transformer_.packed_weight_bytes());
+            print(describe_model(file_, transformer_.packed_weight_bytes()));
         } else if (name == "/help") {
-            std::cout << kCommands;
+            print(kCommands);
         } else {
             throw Error("unknown command " + name + "; /help lists the commands");
         }
@@ -199,9 +198,9 @@ private:
         }
         Utf8Stream stream;
         last_ = generator_.generate(
-            limits_, [&](TokenId id) { std::cout << stream.push(file_.vocabulary().decode({id})) << std::flush; }, &interrupted);
-        std::cout << stream.finish() << "\n";
-        if (last_.stop == Stop::context) std::cout << "(the context is full)\n";
+            limits_, [&](TokenId id) { print_now(stream.push(file_.vocabulary().decode({id}))); }, &interrupted);
+        print(stream.finish() + "\n");
+        if (last_.stop == Stop::context) print("(the context is full)\n");
         if (mode_ == Translate::no) end_chat_turn();
     }
 
@@ -216,7 +215,7 @@ private:
         };
         const std::size_t before = turns_.size();
         while (!turns_.empty() && total() > context) turns_.pop_front();
-        if (turns_.size() < before) std::cout << "(the oldest turns are forgotten: the context is full)\n";
+        if (turns_.size() < before) print("(the oldest turns are forgotten: the context is full)\n");
         if (generator_.sequence() != flattened()) generator_.restart(flattened());
         generator_.append(turn);
         turns_.push_back(turn);

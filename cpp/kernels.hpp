@@ -29,11 +29,12 @@ struct Activations {
     std::size_t width;
 };
 
-// Where a product's results go: element (token, row) at data[token * stride + row], stored or added.
+// Where a product's results go: element (token, row) at data[token * stride + row - first_row], stored or added.
 struct Output {
     float* data;
     std::size_t stride;
     bool add;
+    std::size_t first_row = 0;
 };
 
 // Tokens that an attention kernel may take at once, and so need scratch for.

@@ -14,7 +14,7 @@ namespace {
 constexpr std::size_t kPanelBytes = 256 * 1024;
 
 LAI_INLINE void put(const Output& out, std::size_t token, std::size_t row, float value) {
-    float* to = out.data + token * out.stride + row;
+    float* to = out.data + token * out.stride + (row - out.first_row);
     *to = out.add ? *to + value : value;
 }
 
@@ -23,7 +23,7 @@ LAI_INLINE void put_lanes(const Output& out, std::size_t token, std::size_t row,
         for (std::size_t lane = 0; lane < rows; ++lane) put(out, token, row + lane, results[lane]);
         return;
     }
-    float* to = out.data + token * out.stride + row;
+    float* to = out.data + token * out.stride + (row - out.first_row);
     LAI_UNROLL for (std::size_t i = 0; i < kLanes; i += kWidth) store(to + i, out.add ? load(to + i) + load(results + i) : load(results + i));
 }
 

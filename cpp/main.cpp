@@ -6,18 +6,16 @@
 #include "perplexity.hpp"
 #include "prompts.hpp"
 #include "report.hpp"
+#include "text_input.hpp"
 #include "text_output.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <exception>
-#include <fstream>
-#include <iostream>
-#include <iterator>
 #include <random>
-#include <sstream>
 #include <unistd.h>
 
 namespace lai {
@@ -28,14 +26,6 @@ using Clock = std::chrono::steady_clock;
 
 double milliseconds_since(Clock::time_point start) {
     return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-}
-
-std::string read_all_of(const std::string& path) {
-    if (path == "-") return {std::istreambuf_iterator<char>(std::cin), {}};
-    std::ifstream file(path, std::ios::binary);
-    std::string text{std::istreambuf_iterator<char>(file), {}};
-    if (!file) throw Error("cannot read " + path + ": " + std::strerror(errno));
-    return text;
 }
 
 // Everything needed to run a model, in the order in which it is set up.
@@ -64,7 +54,7 @@ public:
 private:
     void info() {
         const std::size_t packed = transformer_.packed_weight_bytes();
-        std::cout << (options_.json ? model_json(file_, packed).str() + "\n" : describe_model(file_, packed));
+        print(options_.json ? model_json(file_, packed).str() + "\n" : describe_model(file_, packed));
     }
 
     void bench() {
@@ -78,7 +68,7 @@ private:
         const double roof = measure_roof(transformer_, pool_, kernels_);
         json.number("roof", roof);
         if (options_.json) {
-            std::cout << json.str() << "\n";
+            print(json.str() + "\n");
         } else {
             std::printf("limit of writing: %8.0f tokens/s, by reading the weights from memory\n", roof);
         }
@@ -90,7 +80,7 @@ private:
             JsonObject json;
             json.number("nats_per_token", loss.per_token()).number("bits_per_byte", loss.bits_per_byte());
             json.count("tokens", loss.tokens).count("bytes", loss.bytes).count("documents", loss.documents);
-            std::cout << json.str() << "\n";
+            print(json.str() + "\n");
         } else {
             std::printf("%.6f nats per token, %.6f bits per byte (%zu documents, %zu tokens, %zu bytes)\n", loss.per_token(),
                         loss.bits_per_byte(), loss.documents, loss.tokens, loss.bytes);
@@ -111,21 +101,21 @@ private:
         const Generation result = generator.generate(options_.generation, [&](TokenId id) {
             const std::string piece = stream.push(file_.vocabulary().decode({id}));
             text += piece;
-            if (!options_.json) std::cout << piece << std::flush;
+            if (!options_.json) print_now(piece);
         });
         const std::string rest = stream.finish();
         if (options_.json) {
-            std::cout << answer_json(prompt, text + rest, result) << "\n";
+            print(answer_json(prompt, text + rest, result) + "\n");
         } else if (options_.generation.max_tokens > 0) {
-            std::cout << rest << "\n";
+            print(rest + "\n");
             if (result.stop == Stop::context) {
-                std::cerr << "note: the context of " << file_.config().max_seq_len << " tokens is full; --keep N goes on\n";
+                std::fprintf(stderr, "note: the context of %zu tokens is full; --keep N goes on\n", file_.config().max_seq_len);
             }
         }
     }
 
     std::vector<TokenId> prompt_ids() const {
-        std::string text = options_.prompt ? *options_.prompt : read_all_of(options_.file ? *options_.file : "-");
+        std::string text = options_.prompt ? *options_.prompt : TextInput(options_.file ? *options_.file : "-").rest();
         if (!options_.prompt) text.erase(text.find_last_not_of('\n') + 1);
         if (!options_.prompt && text.empty()) throw Error("the prompt is empty; give one with -p, -f or on standard input");
         std::vector<TokenId> ids = {kBos};
@@ -142,14 +132,14 @@ private:
     }
 
     void write_logits(const std::vector<TokenId>& prompt) {
-        std::ofstream out(*options_.logits, std::ios::binary);
+        std::FILE* out = std::fopen(options_.logits->c_str(), "wb");
+        if (out == nullptr) throw Error("cannot write " + *options_.logits + ": " + std::strerror(errno));
         KvCache cache(transformer_.config());
         transformer_.read_all(prompt.data(), prompt.size(), cache, [&](std::size_t, std::size_t tokens, const float* logits) {
-            out.write(reinterpret_cast<const char*>(logits),
-                      static_cast<std::streamsize>(tokens * transformer_.config().vocab_size * sizeof(float)));
+            std::fwrite(logits, sizeof(float), tokens * transformer_.config().vocab_size, out);
         });
-        out.close();
-        if (!out) throw Error("cannot write " + *options_.logits + ": " + std::strerror(errno));
+        const bool failed = std::ferror(out) != 0;
+        if (std::fclose(out) != 0 || failed) throw Error("cannot write " + *options_.logits + ": " + std::strerror(errno));
     }
 
     std::string answer_json(const std::vector<TokenId>& prompt, const std::string& text, const Generation& result) const {
@@ -180,18 +170,21 @@ private:
 
 void print_ids(const std::vector<TokenId>& ids, bool json) {
     if (json) {
-        std::cout << JsonObject().ids("ids", ids).str() << "\n";
+        print(JsonObject().ids("ids", ids).str() + "\n");
         return;
     }
     std::string line;
     for (const TokenId id : ids) line += (line.empty() ? "" : " ") + std::to_string(id);
-    std::cout << line << "\n";
+    print(line + "\n");
 }
 
 void detokenize(const Vocabulary& vocabulary, const Options& options) {
-    std::istringstream words(options.argument);
+    constexpr const char* kSpaces = " \t\r\n";
+    const std::string& list = options.argument;
     std::vector<TokenId> ids;
-    for (std::string word; words >> word;) {
+    for (std::size_t end = 0, begin = 0; (begin = list.find_first_not_of(kSpaces, end)) != std::string::npos;) {
+        end = std::min(list.find_first_of(kSpaces, begin), list.size());
+        const std::string word = list.substr(begin, end - begin);
         std::size_t used = 0;
         long long id = -1;
         try {
@@ -208,9 +201,9 @@ void detokenize(const Vocabulary& vocabulary, const Options& options) {
     if (options.json) {
         Utf8Stream stream;
         const std::string valid = stream.push(text) + stream.finish();
-        std::cout << JsonObject().text("text", valid).str() << "\n";
+        print(JsonObject().text("text", valid).str() + "\n");
     } else {
-        std::cout << text;
+        print(text);
     }
 }
 
@@ -224,8 +217,8 @@ bool run_vocabulary_tool(const Options& options) {
     } else if (options.mode == Mode::detokenize) {
         detokenize(vocabulary, options);
     } else {
-        std::istringstream lines(read_all_of(options.argument));
-        for (std::string line; std::getline(lines, line);) print_ids(vocabulary.encode(line, TextKind::markup), options.json);
+        TextInput lines(options.argument);
+        for (std::string line; lines.next_line(line);) print_ids(vocabulary.encode(line, TextKind::markup), options.json);
     }
     return true;
 }
@@ -233,9 +226,9 @@ bool run_vocabulary_tool(const Options& options) {
 void run(int count, char** arguments) {
     const Options options = parse_options(count, arguments);
     if (options.mode == Mode::help) {
-        std::cout << kHelp;
+        print(kHelp);
     } else if (options.mode == Mode::version) {
-        std::cout << "lai " << kVersion << "\n";
+        std::printf("lai %s\n", kVersion);
     } else if (!run_vocabulary_tool(options)) {
         Engine(options).run();
     }
@@ -248,14 +241,14 @@ void run(int count, char** arguments) {
 int main(int count, char** arguments) {
     try {
         lai::run(count, arguments);
-        std::cout.flush();
+        if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) throw lai::Error("cannot write to standard output");
         return 0;
     } catch (const lai::Error& error) {
-        std::cerr << "error: " << error.what() << "\n";
+        std::fprintf(stderr, "error: %s\n", error.what());
     } catch (const std::bad_alloc&) {
-        std::cerr << "error: there is not enough memory for this model and context\n";
+        std::fputs("error: there is not enough memory for this model and context\n", stderr);
     } catch (const std::exception& error) {
-        std::cerr << "error: " << error.what() << "\n";
+        std::fprintf(stderr, "error: %s\n", error.what());
     }
     return 2;
 }

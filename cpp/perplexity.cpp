@@ -2,12 +2,10 @@
 
 #include "error.hpp"
 #include "prompts.hpp"
+#include "text_input.hpp"
 
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
-#include <cstring>
-#include <fstream>
 #include <numeric>
 
 namespace lai {
@@ -51,12 +49,11 @@ bool is_blank(const std::string& line) { return line.find_first_not_of(" \t\n\r\
 double Loss::bits_per_byte() const { return nats / std::log(2.0) / static_cast<double>(bytes); }
 
 Loss measure_loss(const std::string& path, const Vocabulary& vocabulary, Transformer& transformer) {
-    std::ifstream file(path, std::ios::binary);
-    if (!file) throw Error("cannot read " + path + ": " + std::strerror(errno));
+    TextInput file(path);
     Loss loss;
     KvCache cache(transformer.config());
     bool first = true;
-    for (std::string line; std::getline(file, line);) {
+    for (std::string line; file.next_line(line);) {
         if (first && line.compare(0, 3, "\xEF\xBB\xBF") == 0) line.erase(0, 3);
         first = false;
         if (!line.empty() && line.back() == '\r') line.pop_back();

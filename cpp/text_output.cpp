@@ -57,6 +57,13 @@ std::string Utf8Stream::finish() {
     return text;
 }
 
+void print(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }
+
+void print_now(std::string_view text) {
+    print(text);
+    std::fflush(stdout);
+}
+
 std::string json_string(std::string_view text) {
     std::string quoted = "\"";
     for (const char character : text) {

@@ -18,6 +18,10 @@ private:
     std::string pending_;
 };
 
+// Writes to standard output; the second at once, for a person who waits.
+void print(std::string_view text);
+void print_now(std::string_view text);
+
 // A JSON string, quotes included. The text is valid UTF-8.
 std::string json_string(std::string_view text);
 

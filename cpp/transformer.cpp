@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::size_t kSlabGroups = 64;  // of a matrix, packed before their pages in the file are given back
 constexpr std::size_t kSlice = 16;  // tokens of a batch whose attention is one piece of work
+constexpr std::size_t kUpFloats = kMaxBatch * kBlock;  // of the feed-forward's second product, held while they are needed
 
 // Rows of a product that are handed out together: enough pieces to share out evenly, few enough to be cheap.
 std::size_t rows_per_piece(std::size_t rows, std::size_t threads) {
@@ -116,9 +117,8 @@ void Transformer::read_all(const TokenId* tokens, std::size_t count, KvCache& ca
 void Transformer::forward(const TokenId* tokens, std::size_t count, KvCache& cache) {
     const std::size_t dim = config_.dim;
     if (x_.size() < count * dim) {
-        for (std::vector<float>* buffer : {&x_, &normed_, &queries_, &mixed_}) buffer->resize(count * dim);
-        for (std::vector<float>* buffer : {&keys_, &values_}) buffer->resize(count * config_.kv_dim());
-        for (std::vector<float>* buffer : {&gate_, &up_}) buffer->resize(count * config_.hidden_dim);
+        for (std::vector<float>* buffer : {&x_, &narrow_}) buffer->resize(count * dim);
+        wide_.resize(count * std::max(dim + 2 * config_.kv_dim(), config_.hidden_dim));
         if (blocked_) blocks_.resize(count * std::max(dim, config_.hidden_dim) / kBlock);
     }
     cache.reserve(cache.length + count);
@@ -138,7 +138,7 @@ void Transformer::normalize(const float* weight, std::size_t first, std::size_t 
     const std::size_t dim = config_.dim;
     pool_.parallel_for(count, [&](std::size_t token) {
         const std::size_t at = (first + token) * dim;
-        kernels_.rms_norm(x_.data() + at, weight, dim, config_.norm_eps, normed_.data() + at);
+        kernels_.rms_norm(x_.data() + at, weight, dim, config_.norm_eps, narrow_.data() + at);
     });
 }
 
@@ -172,38 +172,41 @@ void Transformer::multiply(const Product (&products)[Count], const Activations& 
 }
 
 void Transformer::attention(const LayerWeights& weights, std::size_t layer, std::size_t count, KvCache& cache) {
+    const Projected projected = {wide_.data(), wide_.data() + count * config_.dim,
+                                 wide_.data() + count * (config_.dim + config_.kv_dim())};
     normalize(weights.attn_norm, 0, count);
-    multiply<3>({{&weights.wq, queries_.data()}, {&weights.wk, keys_.data()}, {&weights.wv, values_.data()}},
-                input(normed_, 0, count, config_.dim));
+    multiply<3>({{&weights.wq, projected.queries}, {&weights.wk, projected.keys}, {&weights.wv, projected.values}},
+                input(narrow_, 0, count, config_.dim));
     const std::size_t group = config_.n_heads / config_.n_kv_heads;
     if (count == 1) {
         pool_.parallel_for(config_.n_kv_heads, [&](std::size_t head) {
-            store_keys(layer, head, 1, cache);
-            for (std::size_t i = 0; i < group; ++i) attend(layer, head * group + i, 0, 1, cache);
+            store_keys(projected, layer, head, 1, cache);
+            for (std::size_t i = 0; i < group; ++i) attend(projected, layer, head * group + i, 0, 1, cache);
         });
     } else {
-        pool_.parallel_for(config_.n_kv_heads, [&](std::size_t head) { store_keys(layer, head, count, cache); });
+        pool_.parallel_for(config_.n_kv_heads, [&](std::size_t head) { store_keys(projected, layer, head, count, cache); });
         const std::size_t slices = (count + kSlice - 1) / kSlice;
         pool_.parallel_for(config_.n_heads * slices, [&](std::size_t piece) {
             const std::size_t first = piece % slices * kSlice;
-            attend(layer, piece / slices, first, std::min(kSlice, count - first), cache);
+            attend(projected, layer, piece / slices, first, std::min(kSlice, count - first), cache);
         });
     }
-    multiply<1>({{&weights.wo, x_.data()}}, input(mixed_, 0, count, config_.dim), true);
+    multiply<1>({{&weights.wo, x_.data()}}, input(narrow_, 0, count, config_.dim), true);
 }
 
-void Transformer::store_keys(std::size_t layer, std::size_t head, std::size_t count, KvCache& cache) {
+void Transformer::store_keys(const Projected& projected, std::size_t layer, std::size_t head, std::size_t count, KvCache& cache) {
     const std::size_t head_dim = config_.head_dim();
     for (std::size_t token = 0; token < count; ++token) {
         const std::size_t position = cache.length + token;
         const std::size_t at = token * config_.kv_dim() + head * head_dim;
         const std::size_t rotary = position * head_dim / 2;
-        kernels_.rotate(keys_.data() + at, cos_.data() + rotary, sin_.data() + rotary, head_dim / 2);
-        cache.store(layer, head, position, keys_.data() + at, values_.data() + at);
+        kernels_.rotate(projected.keys + at, cos_.data() + rotary, sin_.data() + rotary, head_dim / 2);
+        cache.store(layer, head, position, projected.keys + at, projected.values + at);
     }
 }
 
-void Transformer::attend(std::size_t layer, std::size_t head, std::size_t first, std::size_t count, KvCache& cache) {
+void Transformer::attend(const Projected& projected, std::size_t layer, std::size_t head, std::size_t first, std::size_t count,
+                         KvCache& cache) {
     const std::size_t head_dim = config_.head_dim();
     const std::size_t kv_head = head / (config_.n_heads / config_.n_kv_heads);
     // Scratch for each piece of work: any thread may have any of them.
@@ -211,34 +214,38 @@ void Transformer::attend(std::size_t layer, std::size_t head, std::size_t first,
     const std::size_t at = first * config_.dim + head * head_dim;
     for (std::size_t token = 0; token < count; ++token) {
         const std::size_t rotary = (cache.length + first + token) * head_dim / 2;
-        kernels_.rotate(queries_.data() + at + token * config_.dim, cos_.data() + rotary, sin_.data() + rotary, head_dim / 2);
+        kernels_.rotate(projected.queries + at + token * config_.dim, cos_.data() + rotary, sin_.data() + rotary, head_dim / 2);
     }
-    kernels_.attend({queries_.data() + at, mixed_.data() + at, config_.dim, count, cache.keys(layer, kv_head), cache.values(layer, kv_head),
-                     cache.length + first + 1, head_dim, scores, cache.capacity()});
+    kernels_.attend({projected.queries + at, narrow_.data() + at, config_.dim, count, cache.keys(layer, kv_head),
+                     cache.values(layer, kv_head), cache.length + first + 1, head_dim, scores, cache.capacity()});
 }
 
 void Transformer::feed_forward(const LayerWeights& weights, std::size_t count) {
     normalize(weights.ffn_norm, 0, count);
-    const Activations normed = input(normed_, 0, count, config_.dim);
+    const Activations normed = input(narrow_, 0, count, config_.dim);
     const std::size_t hidden = config_.hidden_dim;
     const std::size_t step = rows_per_piece(hidden, pool_.size());
+    const std::size_t rows = kUpFloats / count / kBlock * kBlock;
+    float* gate = wide_.data();
     pool_.parallel_for((hidden + step - 1) / step, [&](std::size_t piece) {
-        const std::size_t begin = piece * step;
-        const std::size_t end = std::min(hidden, begin + step);
-        kernels_.multiply(weights.w_gate, normed, begin, end, {gate_.data(), hidden, false});
-        kernels_.multiply(weights.w_up, normed, begin, end, {up_.data(), hidden, false});
-        for (std::size_t token = 0; token < count; ++token) {
-            const std::size_t at = token * hidden + begin;
-            kernels_.activate(config_.activation, gate_.data() + at, up_.data() + at, end - begin);
+        float up[kUpFloats];
+        const std::size_t last = std::min(hidden, (piece + 1) * step);
+        for (std::size_t begin = piece * step; begin < last; begin += rows) {
+            const std::size_t end = std::min(last, begin + rows);
+            kernels_.multiply(weights.w_gate, normed, begin, end, {gate, hidden, false});
+            kernels_.multiply(weights.w_up, normed, begin, end, {up, end - begin, false, begin});
+            for (std::size_t token = 0; token < count; ++token) {
+                kernels_.activate(config_.activation, gate + token * hidden + begin, up + token * (end - begin), end - begin);
+            }
         }
     });
-    multiply<1>({{&weights.w_down, x_.data()}}, input(gate_, 0, count, hidden), true);
+    multiply<1>({{&weights.w_down, x_.data()}}, input(wide_, 0, count, hidden), true);
 }
 
 const float* Transformer::logits(std::size_t first, std::size_t count) {
     logits_.resize(std::max(logits_.size(), count * config_.vocab_size));
     normalize(weights_.final_norm, first, count);
-    multiply<1>({{&weights_.output, logits_.data()}}, input(normed_, first, count, config_.dim));
+    multiply<1>({{&weights_.output, logits_.data()}}, input(narrow_, first, count, config_.dim));
     return logits_.data();
 }
 

@@ -42,12 +42,19 @@ private:
         float* out;
     };
 
+    // What a layer's attention is made of, in one buffer: (T, D), (T, kv_dim) and (T, kv_dim).
+    struct Projected {
+        float* queries;
+        float* keys;
+        float* values;
+    };
+
     void pack_weights(const ModelFile& file);
     void extend_rotary(std::size_t positions);
     void forward(const TokenId* tokens, std::size_t count, KvCache& cache);
     void attention(const LayerWeights& weights, std::size_t layer, std::size_t count, KvCache& cache);
-    void store_keys(std::size_t layer, std::size_t head, std::size_t count, KvCache& cache);
-    void attend(std::size_t layer, std::size_t head, std::size_t first, std::size_t count, KvCache& cache);
+    void store_keys(const Projected& projected, std::size_t layer, std::size_t head, std::size_t count, KvCache& cache);
+    void attend(const Projected& projected, std::size_t layer, std::size_t head, std::size_t first, std::size_t count, KvCache& cache);
     void feed_forward(const LayerWeights& weights, std::size_t count);
     void normalize(const float* weight, std::size_t first, std::size_t count);
     const float* logits(std::size_t first, std::size_t count);
@@ -64,10 +71,9 @@ private:
     PageBuffer packed_;
 
     std::vector<float> cos_, sin_;              // (positions, head_dim / 2)
-    std::vector<float> x_, normed_;             // (T, D): the residual stream, and it normalised
-    std::vector<float> queries_, mixed_;        // (T, D)
-    std::vector<float> keys_, values_;          // (T, kv_dim)
-    std::vector<float> gate_, up_;              // (T, hidden_dim)
+    std::vector<float> x_;                      // (T, D): the residual stream
+    std::vector<float> narrow_;                 // (T, D): the same normalised, or what the heads made of it
+    std::vector<float> wide_;                   // what attention projects, or (T, hidden_dim) of the feed-forward
     std::vector<float> scores_;                 // (n_heads, slices of a batch, kAttentionTokens, positions)
     std::vector<float> logits_;                 // (T or 1, vocab_size)
     std::vector<ActivationBlock> blocks_;       // (T, D / 32) or (T, hidden_dim / 32)

@@ -5,6 +5,8 @@ import os
 import pty
 import select
 import signal
+import subprocess
+from pathlib import Path
 
 import pytest
 from engine_program import random_network
@@ -48,7 +50,10 @@ def test_the_default_model_is_named_when_it_is_missing(engine, tmp_path, monkeyp
         (["--info", "--bench"], "two tools"),
         (["stray"], "unknown option stray"),
         (["-f", "/nonexistent/prompt.txt"], "cannot read /nonexistent/prompt.txt"),
+        (["-f", "/"], "cannot read /: "),
         (["--perplexity", "/nonexistent/text.txt"], "cannot read /nonexistent/text.txt"),
+        (["--perplexity", "/"], "cannot read /: "),
+        (["--tokenize-lines", "/"], "cannot read /: "),
         (["-p", "a", "--logits", "/nonexistent/logits"], "cannot write /nonexistent/logits"),
         (["-p", "a", "--keep", "255"], "--keep is 255, expected at most 254"),
     ],
@@ -56,6 +61,15 @@ def test_the_default_model_is_named_when_it_is_missing(engine, tmp_path, monkeyp
 def test_wrong_options(engine, make_model, arguments, expected):
     path, _ = make_model()
     assert expected in engine.error("-m", path, *arguments)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+def test_output_that_cannot_be_written_is_an_error(engine, make_model):
+    path, _ = make_model()
+    for arguments in (("--version",), ("-m", path, "-p", "a", "--tokens", "5"), ("-m", path, "--tokenize", "a")):
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run([engine.program, *arguments], stdout=full, stderr=subprocess.PIPE)
+        assert done.returncode == 2 and done.stderr == b"error: cannot write to standard output\n"
 
 
 def test_info(engine, make_model):
