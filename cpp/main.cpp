@@ -179,7 +179,7 @@ void print_ids(const std::vector<TokenId>& ids, bool json) {
 }
 
 void detokenize(const Vocabulary& vocabulary, const Options& options) {
-    constexpr const char* kSpaces = " \t\r\n";
+    constexpr const char* kSpaces = " \t\n\r\f\v";
     const std::string& list = options.argument;
     std::vector<TokenId> ids;
     for (std::size_t end = 0, begin = 0; (begin = list.find_first_not_of(kSpaces, end)) != std::string::npos;) {

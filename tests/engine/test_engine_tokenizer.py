@@ -96,6 +96,8 @@ def test_tokenize_and_detokenize(engine, make_model):
     assert engine.output("-m", path, "--tokenize", text).decode() == listed + "\n"
     assert engine.output("-m", path, "--detokenize", listed) == text
     assert engine.output("-m", path, "--detokenize", "0 1 101 2 3") == b"a"
+    assert engine.output("-m", path, "--detokenize", " 101\t\n101 \r\f\v101\n") == b"aaa"
+    assert engine.output("-m", path, "--detokenize", " \n") == b""
     assert engine.output("-m", path, "--tokenize", "") == b"\n"
     for wrong in ("-1", "4x", str(len(model.vocab)), "99999999999999999999"):
         assert f"'{wrong}'" in engine.error("-m", path, "--detokenize", wrong)
