@@ -10,7 +10,7 @@ import torch
 from lai.callbacks.export import ExportModel
 from lai.config import RunConfig
 from lai.data.prepare import Corpus
-from lai.data.quality import shares
+from lai.data.quality import Finding, shares
 from lai.model.module import LanguageModel
 
 
@@ -25,8 +25,9 @@ def start(run: RunConfig, corpus: Corpus, module: LanguageModel, trainer: lightn
     for finding in corpus.quality.findings:
         # A vocabulary that this run builds has the size that was asked for.
         if finding.verdict != "ok" and (finding.check != "vocabulary" or run.data.vocab_path):
-            places = f" (first {', '.join(finding.places[:3])})" if finding.places else ""
-            yield _row("", f"check {finding.check}: {finding.found}, expected {finding.expected}{places}")
+            yield _row(
+                "", f"check {finding.check}: {finding.found}, expected {finding.expected}{_remark(finding, corpus)}"
+            )
     yield _row("", f"training {train.documents:,} documents, {train.tokens:,} tokens")
     drawn = f" of {_names(corpus.val_files)}" if corpus.val_files else ""
     yield _row("", f"validation {val.documents:,} documents{drawn}, {val.tokens:,} tokens")
@@ -76,6 +77,13 @@ def _metric(name: str, value: float, metrics: Mapping[str, float]) -> str:
     """A metric, with the floor under it where that is known."""
     floor = metrics.get(f"{name}_floor")
     return f"{name} {value:.4f}" + ("" if floor is None else f" ({value / floor - 1:+.1%} from the floor {floor:.4f})")
+
+
+def _remark(finding: Finding, corpus: Corpus) -> str:
+    """Where to look, or why there is nothing to look for."""
+    if finding.check == "unique" and corpus.floor:
+        return " (no fault of generated text: each comes as often as it is probable)"
+    return f" (first {', '.join(finding.places[:3])})" if finding.places else ""
 
 
 def _row(name: str, text: str) -> str:
