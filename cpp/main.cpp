@@ -90,6 +90,7 @@ private:
     void answer() {
         const bool terminal = ::isatty(STDIN_FILENO) != 0;
         if (!options_.prompt && !options_.file && terminal && !options_.json && !options_.logits) {
+            if (options_.raw) throw Error("--raw continues a text, and none is given; give one with -p, -f or on standard input");
             return chat(file_, transformer_, sampler_, options_);
         }
         const std::vector<TokenId> prompt = prompt_ids();

@@ -243,6 +243,12 @@ def test_the_chat(engine, make_model):
     assert chat.wait() == 0
 
 
+def test_a_raw_text_is_not_talked_about(engine, make_model):
+    terminal = Terminal(engine, "-m", make_model()[0], "--raw")
+    terminal.read_until(b"none is given")
+    assert terminal.wait() == 2
+
+
 def test_ctrl_c_stops_the_answer_and_not_the_chat(engine, make_model):
     path, _ = make_model(max_seq_len=1 << 16, dim=128, hidden_dim=512)
     chat = Terminal(engine, "-m", path, "--tokens", "60000", "--temp", "0")
