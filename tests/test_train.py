@@ -114,6 +114,28 @@ def test_generated_text_is_validated_beside_its_floor(tmp_path, compose_run):
     assert "val/loss_floor" in logged and str(corpus.floor.loss)[:6] in logged
 
 
+class Gradients(Callback):
+    """Notes after every batch whether there are gradients."""
+
+    def __init__(self):
+        self.held = []
+
+    def on_train_batch_end(self, trainer, pl_module, *_):
+        self.held.append(any(parameter.grad is not None for parameter in pl_module.parameters()))
+
+
+def test_gradients_do_not_outlive_the_step_that_they_are_for(compose_run, text_file):
+    from lai.data.prepare import prepare_corpus
+
+    run = compose_run(f"data.path={text_file}", "trainer.max_steps=2", "trainer.accumulate_grad_batches=2")
+    corpus = prepare_corpus(run.data)
+    gradients = Gradients()
+    trainer = assembly.build_trainer(run, gradients)
+    module = assembly.build_module(run, assembly.model_config(run.model, len(corpus.vocab)), corpus)
+    assembly.fit(trainer, module, assembly.build_datamodule(run, corpus), None)
+    assert gradients.held == [True, False, True, False]
+
+
 def test_a_file_to_validate_with_is_not_trained_on(tmp_path, compose_run):
     from lai.data.prepare import prepare_corpus
 

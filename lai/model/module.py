@@ -147,6 +147,11 @@ class LanguageModel(lightning.LightningModule):
                 progress = max(progress, elapsed / callback._duration)
         return min(1.0, progress)
 
+    def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
+        """Drop the gradients with the step that they were for; Lightning keeps them through the next forward pass."""
+        super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        optimizer.zero_grad()
+
     def configure_gradient_clipping(
         self,
         optimizer: torch.optim.Optimizer,
