@@ -1,5 +1,6 @@
 """Reading and writing model files (docs/format.md): header, vocabulary, weights."""
 
+import os
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
@@ -41,9 +42,9 @@ class ModelFile:
     checksum: int
 
     def build(self) -> Transformer:
-        """The network with the file's weights, in evaluation mode."""
+        """The network in evaluation mode; the weights are this object's, not copies."""
         model = Transformer(self.config)
-        model.load_state_dict(self.weights)
+        model.load_state_dict(self.weights, assign=True)
         return model.eval()
 
 
@@ -85,8 +86,7 @@ def write_model(
         file.write(bytes(weights_offset - file.tell()))
         _write_weights(file, config, weights, dtype)
         file_size = file.tell()
-        file.seek(HEADER_SIZE)
-        checksum = _crc(file)
+        checksum = _crc(file, HEADER_SIZE)
         file.seek(0)
         file.write(_header(config, dtype, weights_offset, file_size, checksum))
 
@@ -147,19 +147,26 @@ def read_model(path: Path | str) -> ModelFile:
     """
     path = Path(path)
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            return _read(path, file)
     except OSError as error:
         raise UserError(f"cannot read the model file {path}: {error.strerror}") from None
-    if len(data) < HEADER_SIZE or data[:4] != MAGIC:
-        raise UserError(f"{path} is not a LAi model file (it should start with {MAGIC!r}, found {data[:4]!r})")
-    _, version, *fields = _HEADER.unpack_from(data)
+
+
+def _read(path: Path, file: IO[bytes]) -> ModelFile:
+    """The same of an open file, of which never more than a tensor's bytes are held."""
+    size = file.seek(0, os.SEEK_END)
+    header = _bytes_at(file, 0, HEADER_SIZE)
+    if len(header) < HEADER_SIZE or header[:4] != MAGIC:
+        raise UserError(f"{path} is not a LAi model file (it should start with {MAGIC!r}, found {header[:4]!r})")
+    _, version, *fields = _HEADER.unpack_from(header)
     sizes, (theta, eps, activation, dtype_number) = fields[:7], fields[7:11]
     vocab_offset, weights_offset, file_size, checksum, flags = fields[11:]
     if version not in (1, 2):
         raise UserError(f"{path} has format version {version}; this program reads 1 and 2")
-    if file_size and file_size != len(data):
-        raise UserError(f"{path} has {len(data)} bytes, its header says {file_size}: it is cut short or not whole")
-    if file_size and zlib.crc32(memoryview(data)[HEADER_SIZE:]) != checksum:
+    if file_size and file_size != size:
+        raise UserError(f"{path} has {size} bytes, its header says {file_size}: it is cut short or not whole")
+    if file_size and _crc(file, HEADER_SIZE) != checksum:
         raise UserError(f"{path} is damaged: its checksum does not match its content; export the model again")
     names = {number: name for name, number in quantize.DTYPES.items()}
     if activation not in (0, 1) or dtype_number not in names or (version == 1 and dtype_number != 0):
@@ -174,21 +181,22 @@ def read_model(path: Path | str) -> ModelFile:
         )
     except ValueError as error:
         raise UserError(f"{path} has an impossible header: {error}") from None
-    vocab = Vocab.from_bytes(memoryview(data)[vocab_offset:], name=str(path))
+    vocab_offset, weights_offset = min(vocab_offset, size), min(weights_offset, size)
+    vocab = Vocab.from_bytes(_bytes_at(file, vocab_offset, max(0, weights_offset - vocab_offset)), name=str(path))
     if len(vocab) != config.vocab_size:
         raise UserError(f"{path}: the header says {config.vocab_size} tokens, the vocabulary holds {len(vocab)}")
-    weights = _read_weights(path, data, weights_offset, config, version, names[dtype_number])
+    weights = _read_weights(path, file, weights_offset, config, version, names[dtype_number])
     if not tied and torch.equal(weights["output.weight"], weights["token_embed.weight"]):
         tied = True
         del weights["output.weight"]
         config = ModelConfig(**{**config.to_dict(), "tie_embeddings": True})
-    return ModelFile(config, vocab, weights, version, names[dtype_number], len(data), checksum)
+    return ModelFile(config, vocab, weights, version, names[dtype_number], size, checksum)
 
 
 def _read_weights(
-    path: Path, data: bytes, offset: int, config: ModelConfig, version: int, dtype: str
+    path: Path, file: IO[bytes], offset: int, config: ModelConfig, version: int, dtype: str
 ) -> dict[str, Tensor]:
-    view = memoryview(data)
+    end = file.seek(0, os.SEEK_END)
     weights = {}
     for name, shape in tensor_shapes(config):
         if name == "output.weight" and config.tie_embeddings:
@@ -199,9 +207,9 @@ def _read_weights(
         if kind in ("q4_0", "q8_0") and shape[-1] % quantize.BLOCK:
             raise UserError(f"{path}: {name} has rows of {shape[-1]} weights, {kind} needs multiples of 32")
         size = quantize.nbytes(shape[0] * (shape[1] if len(shape) == 2 else 1), kind)
-        if offset + size > len(data):
-            raise UserError(f"{path} ends inside {name}: {len(data)} bytes found, {offset + size} expected at least")
-        weights[name] = torch.from_numpy(quantize.decode(view[offset : offset + size], shape, kind))
+        if offset + size > end:
+            raise UserError(f"{path} ends inside {name}: {end} bytes found, {offset + size} expected at least")
+        weights[name] = torch.from_numpy(quantize.decode(_bytes_at(file, offset, size), shape, kind))
         offset += size
     return weights
 
@@ -210,7 +218,14 @@ def _aligned(offset: int) -> int:
     return -(-offset // ALIGNMENT) * ALIGNMENT
 
 
-def _crc(file: IO[bytes]) -> int:
+def _bytes_at(file: IO[bytes], offset: int, size: int) -> bytes:
+    file.seek(offset)
+    return file.read(size)
+
+
+def _crc(file: IO[bytes], offset: int) -> int:
+    """The CRC-32 of what stands from `offset` on."""
+    file.seek(offset)
     value = 0
     while piece := file.read(1 << 20):
         value = zlib.crc32(piece, value)
