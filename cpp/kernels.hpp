@@ -21,7 +21,7 @@ struct ActivationBlock {
     std::int32_t offset;  // -8 times the sum of the integers: makes up for the 8 that is in every nibble of q4_0
 };
 
-// The input of a matrix product: (tokens, width), as floats, and as blocks where the weights are blocked.
+// The input of a matrix product: (tokens, width), as floats, and as blocks where the weights are and Kernels takes them.
 struct Activations {
     const float* values;
     const ActivationBlock* blocks;
@@ -58,6 +58,8 @@ struct AttentionHead {
 // One implementation of everything that takes time. All of them give the same results but for rounding.
 struct Kernels {
     const char* name;
+    // Whether products of several tokens with blocked weights, too, take the activations as blocks. Those of one token do.
+    bool integer_batches;
     void (*quantize)(const float* values, std::size_t count, ActivationBlock* blocks);
     // out = matrix · input for the rows from begin to end. All matrices but those of f32 are packed, and `begin` is a
     // multiple of kLanes.

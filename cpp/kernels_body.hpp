@@ -1,8 +1,8 @@
 #pragma once
 
 // The kernels, written once in terms of kernels_vector.hpp. The file that includes this one has defined, for its
-// instruction set: sum(), load_halves(), quantize_block(), packed_tile(), and the tile sizes kTileRows, kTileTokens,
-// kHalvesTokens and kPackedTokens.
+// instruction set: sum(), load_halves(), quantize_block(), packed_tile(), kPanelTokens, which is how many tokens' sums fit
+// into the registers, and kPackedTokens, the same for blocked weights and integers; one where integers are not faster.
 
 #include "kernels_vector.hpp"
 
@@ -11,7 +11,10 @@
 namespace lai {
 namespace {
 
-constexpr std::size_t kPanelBytes = 256 * 1024;
+// Sixteen rows of so many columns, as floats, leave a first-level cache room for some tokens' activations.
+constexpr std::size_t kPanelColumns = 384;
+constexpr std::size_t kVectors = kLanes / kWidth;
+constexpr bool kIntegerBatches = kPackedTokens > 1;
 
 LAI_INLINE void put(const Output& out, std::size_t token, std::size_t row, float value) {
     float* to = out.data + token * out.stride + (row - out.first_row);
@@ -27,29 +30,10 @@ LAI_INLINE void put_lanes(const Output& out, std::size_t token, std::size_t row,
     LAI_UNROLL for (std::size_t i = 0; i < kLanes; i += kWidth) store(to + i, out.add ? load(to + i) + load(results + i) : load(results + i));
 }
 
-// Rows times tokens dot products at once, so that every vector loaded is used several times.
-template <std::size_t Rows, std::size_t Tokens>
-LAI_INLINE void tile(const float* weights, std::size_t width, const float* x, std::size_t row, std::size_t token, const Output& out) {
-    Vector sums[Rows][Tokens] = {};
-    std::size_t k = 0;
-    for (; k + kWidth <= width; k += kWidth) {
-        Vector w[Rows];
-        LAI_UNROLL for (std::size_t r = 0; r < Rows; ++r) w[r] = load(weights + r * width + k);
-        LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) {
-            const Vector activations = load(x + t * width + k);
-            LAI_UNROLL for (std::size_t r = 0; r < Rows; ++r) sums[r][t] += w[r] * activations;
-        }
-    }
-    LAI_UNROLL for (std::size_t r = 0; r < Rows; ++r) {
-        LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) {
-            float total = sum(sums[r][t]);
-            for (std::size_t i = k; i < width; ++i) total += weights[r * width + i] * x[t * width + i];
-            put(out, token + t, row + r, total);
-        }
-    }
-}
+// Tensors start at a multiple of their element's size (model_file.cpp).
+LAI_INLINE const float* floats_of(const Matrix& matrix) { return static_cast<const float*>(static_cast<const void*>(matrix.data)); }
 
-// One row times one token. A token's products read all weights once, and nothing is as fast as from one end to the other.
+// One row times one token.
 LAI_INLINE float dot(const float* weights, const float* x, std::size_t width) {
     constexpr std::size_t kSums = 4;
     Vector sums[kSums] = {};
@@ -66,40 +50,24 @@ LAI_INLINE float dot(const float* weights, const float* x, std::size_t width) {
     return total;
 }
 
-template <std::size_t Tokens>
-void multiply_rows(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, std::size_t token, const Output& out) {
-    // Tensors start at a multiple of their element's size (model_file.cpp).
-    const auto* weights = static_cast<const float*>(static_cast<const void*>(matrix.data));
-    const std::size_t width = input.width;
-    const float* x = input.values + token * width;
-    std::size_t row = begin;
-    if constexpr (Tokens == 1) {
-        for (; row < end; ++row) put(out, token, row, dot(weights + row * width, x, width));
-    } else {
-        for (; row + kTileRows <= end; row += kTileRows) tile<kTileRows, Tokens>(weights + row * width, width, x, row, token, out);
-        for (; row < end; ++row) tile<1, Tokens>(weights + row * width, width, x, row, token, out);
-    }
-}
-
-// Sixteen rows of halves times some tokens.
-template <std::size_t Tokens>
-LAI_INLINE void halves_tile(const std::uint8_t* group, std::size_t width, const float* x, float (&results)[Tokens][kLanes]) {
-    constexpr std::size_t kVectors = kLanes / kWidth;
+// Sixteen rows times some tokens. load_weights(column, v) gives vector v of a column of the rows.
+template <std::size_t Tokens, class LoadWeights>
+LAI_INLINE void tile(const LoadWeights& load_weights, std::size_t columns, const float* x, std::size_t stride, float (&results)[Tokens][kLanes]) {
     // Of one token the sums are few: several columns at once keep one addition from waiting for the one before it.
     constexpr std::size_t kColumns = Tokens == 1 ? 4 : 1;
     Vector sums[kColumns][Tokens][kVectors] = {};
     const auto add_column = [&](std::size_t column, std::size_t slot) {
-        const std::uint8_t* halves = group + column * kHalvesBytes;
-        LAI_UNROLL for (std::size_t v = 0; v < kVectors; ++v) {
-            const Vector w = load_halves(halves + v * 2 * kWidth);
-            LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) sums[slot][t][v] += w * x[t * width + column];
+        Vector w[kVectors];
+        LAI_UNROLL for (std::size_t v = 0; v < kVectors; ++v) w[v] = load_weights(column, v);
+        LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) {
+            LAI_UNROLL for (std::size_t v = 0; v < kVectors; ++v) sums[slot][t][v] += w[v] * x[t * stride + column];
         }
     };
     std::size_t column = 0;
-    for (; column + kColumns <= width; column += kColumns) {
+    for (; column + kColumns <= columns; column += kColumns) {
         LAI_UNROLL for (std::size_t slot = 0; slot < kColumns; ++slot) add_column(column + slot, slot);
     }
-    for (; column < width; ++column) add_column(column, 0);
+    for (; column < columns; ++column) add_column(column, 0);
     LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) {
         LAI_UNROLL for (std::size_t v = 0; v < kVectors; ++v) {
             Vector total = sums[0][t][v];
@@ -109,13 +77,94 @@ LAI_INLINE void halves_tile(const std::uint8_t* group, std::size_t width, const 
     }
 }
 
+// Some columns of sixteen rows of a matrix, from a row that is a multiple of sixteen, each column's sixteen floats together.
+struct Panel {
+    std::size_t row;
+    std::size_t rows;  // less than sixteen at the matrix's end; the others are zero
+    std::size_t column;
+    std::size_t columns;
+    float floats[kPanelColumns * kLanes];
+};
+
+void fill_panel_floats(const Matrix& matrix, Panel& panel) {
+    const float* weights = floats_of(matrix) + panel.row * matrix.cols + panel.column;
+    std::size_t done = 0;
+    if (panel.rows == kLanes) {
+        done = panel.columns / 4 * 4;
+        for (std::size_t lane = 0; lane < kLanes; lane += 4) {
+            for (std::size_t column = 0; column < done; column += 4) {
+                transpose(weights + lane * matrix.cols + column, matrix.cols, panel.floats + column * kLanes + lane, kLanes);
+            }
+        }
+    }
+    for (std::size_t column = done; column < panel.columns; ++column) {
+        for (std::size_t lane = 0; lane < kLanes; ++lane) {
+            panel.floats[column * kLanes + lane] = lane < panel.rows ? weights[lane * matrix.cols + column] : 0.0F;
+        }
+    }
+}
+
+// A block of sixteen rows. Quants are unsigned, with 128 or 8 for zero; scales are short enough for exact products.
+template <DType Type>
+LAI_INLINE void fill_panel_block(const std::uint8_t* group, std::size_t block, float* floats) {
+    constexpr std::size_t kBits = Type == DType::q8_0 ? 8 : 4;
+    constexpr std::int32_t kMask = (1 << kBits) - 1;
+    constexpr float kZero = Type == DType::q8_0 ? 128.0F : 8.0F;
+    const std::uint8_t* quants = group + packed_quants_at(Type, block);
+    LAI_UNROLL for (std::size_t v = 0; v < kVectors; ++v) {
+        const Vector scales = load_halves(group + packed_scales_at(Type, block) + v * 2 * kWidth);
+        const Vector zeros = scales * kZero;
+        for (std::size_t word = 0; word < packed_words(Type); ++word) {
+            IntVector four;
+            std::memcpy(&four, quants + word * kWordBytes + v * sizeof four, sizeof four);
+            LAI_UNROLL for (std::size_t byte = 0; byte < 4; ++byte) {
+                float* to = floats + (4 * word + byte) * kLanes + v * kWidth;
+                store(to, __builtin_convertvector((four >> (8 * byte)) & kMask, Vector) * scales - zeros);
+                if constexpr (Type == DType::q4_0) {
+                    store(to + kBlock / 2 * kLanes, __builtin_convertvector((four >> (8 * byte + 4)) & kMask, Vector) * scales - zeros);
+                }
+            }
+        }
+    }
+}
+
+template <DType Type>
+void fill_panel(const Matrix& matrix, Panel& panel) {
+    if constexpr (Type == DType::f32) {
+        fill_panel_floats(matrix, panel);
+    } else {
+        const std::uint8_t* group = matrix.data + panel.row / kLanes * packed_group_bytes(Type, matrix.cols);
+        if constexpr (Type == DType::f16) {
+            const std::uint8_t* halves = group + panel.column * kHalvesBytes;
+            for (std::size_t i = 0; i < panel.columns * kLanes; i += kWidth) store(panel.floats + i, load_halves(halves + 2 * i));
+        } else {
+            for (std::size_t i = 0; i < panel.columns; i += kBlock) {
+                fill_panel_block<Type>(group, (panel.column + i) / kBlock, panel.floats + i * kLanes);
+            }
+        }
+    }
+}
+
+// Not inlined: what surrounds it would take the registers that the sums need.
+template <std::size_t Tokens>
+__attribute__((noinline)) void multiply_panel(const Panel& panel, const Activations& input, std::size_t token, const Output& out) {
+    float results[Tokens][kLanes];
+    const auto load_weights = [&](std::size_t column, std::size_t v) { return load(panel.floats + column * kLanes + v * kWidth); };
+    tile(load_weights, panel.columns, input.values + token * input.width + panel.column, input.width, results);
+    for (std::size_t t = 0; t < Tokens; ++t) put_lanes(out, token + t, panel.row, results[t], panel.rows);
+}
+
+// Sixteen rows times some tokens, with packed weights as they are.
 template <DType Type, std::size_t Tokens>
-LAI_INLINE void packed_rows(const Matrix& matrix, const Activations& input, std::size_t row, std::size_t token, std::size_t rows,
-                            const Output& out) {
+LAI_INLINE void multiply_group(const Matrix& matrix, const Activations& input, std::size_t row, std::size_t token, std::size_t rows,
+                               const Output& out) {
     const std::uint8_t* group = matrix.data + row / kLanes * packed_group_bytes(Type, input.width);
     float results[Tokens][kLanes];
     if constexpr (Type == DType::f16) {
-        halves_tile(group, input.width, input.values + token * input.width, results);
+        const auto load_weights = [&](std::size_t column, std::size_t v) {
+            return load_halves(group + column * kHalvesBytes + v * 2 * kWidth);
+        };
+        tile(load_weights, input.width, input.values + token * input.width, input.width, results);
     } else {
         const std::size_t blocks = input.width / kBlock;
         packed_tile<Type>(group, blocks, input.blocks + token * blocks, results);
@@ -128,7 +177,7 @@ struct Batch {
     static constexpr std::size_t count = Count;
 };
 
-// Calls work(Batch<n>, first) for all tokens, as many at once as `Most`, then four, then one by one.
+// Calls work(Batch<n>, first) for all tokens: as many at once as `Most`, then four, two, one.
 template <std::size_t Most, class Work>
 LAI_INLINE void in_batches(std::size_t tokens, const Work& work) {
     std::size_t token = 0;
@@ -136,39 +185,68 @@ LAI_INLINE void in_batches(std::size_t tokens, const Work& work) {
     if constexpr (Most > 4) {
         for (; token + 4 <= tokens; token += 4) work(Batch<4>(), token);
     }
+    if constexpr (Most > 2) {
+        for (; token + 2 <= tokens; token += 2) work(Batch<2>(), token);
+    }
     for (; token < tokens; ++token) work(Batch<1>(), token);
 }
 
-void multiply_floats(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, const Output& out) {
-    // Of many tokens, each panel of rows is used by all of them while it is in the second-level cache.
-    const std::size_t panel = input.tokens == 1 ? end - begin : kPanelBytes / (input.width * sizeof(float)) / kTileRows * kTileRows + kTileRows;
-    for (; begin < end; begin += panel) {
-        const std::size_t stop = smaller(end, begin + panel);
-        in_batches<kTileTokens>(input.tokens, [&](auto batch, std::size_t token) {
-            constexpr std::size_t kTokens = decltype(batch)::count;
-            multiply_rows<kTokens>(matrix, input, begin, stop, token, out);
-        });
+// Many tokens: each panel of weights is made floats once, and used by all of them while it is in the first-level cache.
+template <DType Type>
+void multiply_panels(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, Output out) {
+    Panel panel;
+    for (panel.column = 0; panel.column < input.width; panel.column += kPanelColumns) {
+        panel.columns = smaller(kPanelColumns, input.width - panel.column);
+        for (panel.row = begin; panel.row < end; panel.row += kLanes) {
+            panel.rows = smaller(kLanes, end - panel.row);
+            fill_panel<Type>(matrix, panel);
+            in_batches<kPanelTokens>(input.tokens, [&](auto batch, std::size_t token) {
+                constexpr std::size_t kTokens = decltype(batch)::count;
+                multiply_panel<kTokens>(panel, input, token, out);
+            });
+        }
+        out.add = true;
     }
 }
 
 template <DType Type>
-void multiply_packed(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, const Output& out) {
-    constexpr std::size_t kMost = Type == DType::f16 ? kHalvesTokens : kPackedTokens;
+void multiply_groups(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, const Output& out) {
     for (std::size_t row = begin; row < end; row += kLanes) {
         const std::size_t rows = smaller(kLanes, end - row);
-        in_batches<kMost>(input.tokens, [&](auto batch, std::size_t token) {
+        in_batches<kPackedTokens>(input.tokens, [&](auto batch, std::size_t token) {
             constexpr std::size_t kTokens = decltype(batch)::count;
-            packed_rows<Type, kTokens>(matrix, input, row, token, rows, out);
+            multiply_group<Type, kTokens>(matrix, input, row, token, rows, out);
         });
+    }
+}
+
+// A token's products read all weights once, as they are.
+template <DType Type>
+void multiply_token(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, const Output& out) {
+    if constexpr (Type == DType::f32) {
+        const float* weights = floats_of(matrix);
+        for (std::size_t row = begin; row < end; ++row) put(out, 0, row, dot(weights + row * input.width, input.values, input.width));
+    } else {
+        for (std::size_t row = begin; row < end; row += kLanes) multiply_group<Type, 1>(matrix, input, row, 0, smaller(kLanes, end - row), out);
+    }
+}
+
+template <DType Type>
+void multiply_as(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, const Output& out) {
+    if (input.tokens == 1) return multiply_token<Type>(matrix, input, begin, end, out);
+    if constexpr (kIntegerBatches && (Type == DType::q8_0 || Type == DType::q4_0)) {
+        multiply_groups<Type>(matrix, input, begin, end, out);
+    } else {
+        multiply_panels<Type>(matrix, input, begin, end, out);
     }
 }
 
 void multiply(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, const Output& out) {
     switch (matrix.dtype) {
-        case DType::f32: return multiply_floats(matrix, input, begin, end, out);
-        case DType::f16: return multiply_packed<DType::f16>(matrix, input, begin, end, out);
-        case DType::q4_0: return multiply_packed<DType::q4_0>(matrix, input, begin, end, out);
-        case DType::q8_0: return multiply_packed<DType::q8_0>(matrix, input, begin, end, out);
+        case DType::f32: return multiply_as<DType::f32>(matrix, input, begin, end, out);
+        case DType::f16: return multiply_as<DType::f16>(matrix, input, begin, end, out);
+        case DType::q4_0: return multiply_as<DType::q4_0>(matrix, input, begin, end, out);
+        case DType::q8_0: return multiply_as<DType::q8_0>(matrix, input, begin, end, out);
     }
 }
 
@@ -235,7 +313,6 @@ void rotate(float* head, const float* cos, const float* sin, std::size_t half) {
 // before it; one group after the other, so that memory is read from one end to the other.
 template <std::size_t Tokens>
 LAI_INLINE void score_group(const AttentionHead& head, const float* queries, std::size_t begin, float scale) {
-    constexpr std::size_t kVectors = kLanes / kWidth;
     constexpr std::size_t kSums = Tokens == 1 ? 4 : 1;
     const float* keys = head.keys + begin * head.head_dim;
     Vector sums[kSums][Tokens][kVectors] = {};

@@ -8,9 +8,7 @@
 namespace lai {
 namespace {
 
-constexpr std::size_t kTileRows = 4;
-constexpr std::size_t kTileTokens = 4;
-constexpr std::size_t kHalvesTokens = 4;
+constexpr std::size_t kPanelTokens = 4;
 constexpr std::size_t kPackedTokens = 2;
 
 LAI_INLINE float sum(Vector vector) { return vaddvq_f32(vector); }
@@ -86,5 +84,5 @@ LAI_INLINE void packed_tile(const std::uint8_t* group, std::size_t blocks, const
 
 namespace lai {
 extern const Kernels kNeonKernels;
-const Kernels kNeonKernels = {"neon", quantize, multiply, rms_norm, rotate, attend, activate, touch};
+const Kernels kNeonKernels = {"neon", kIntegerBatches, quantize, multiply, rms_norm, rotate, attend, activate, touch};
 }  // namespace lai

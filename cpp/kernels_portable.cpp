@@ -6,19 +6,27 @@
 namespace lai {
 namespace {
 
-constexpr std::size_t kTileRows = 4;
-constexpr std::size_t kTileTokens = 2;
-constexpr std::size_t kHalvesTokens = 4;
-constexpr std::size_t kPackedTokens = 4;
+constexpr std::size_t kPanelTokens = 3;
+constexpr std::size_t kPackedTokens = 1;
 
 LAI_INLINE float sum(Vector vector) { return (vector[0] + vector[2]) + (vector[1] + vector[3]); }
 
+// half_to_float (packing.cpp) of four.
 LAI_INLINE Vector load_halves(const void* data) {
-    std::uint16_t halves[kWidth];
-    std::memcpy(halves, data, sizeof halves);
-    Vector vector;
-    for (std::size_t i = 0; i < kWidth; ++i) vector[i] = half_to_float(halves[i]);
-    return vector;
+    typedef std::uint16_t Halves __attribute__((vector_size(2 * kWidth)));
+    Halves halves;
+    std::memcpy(&halves, data, sizeof halves);
+    const IntVector bits = __builtin_convertvector(halves, IntVector);
+    const IntVector magnitude = (bits & 0x7FFF) << 13;
+    Vector value;
+    std::memcpy(&value, &magnitude, sizeof value);
+    value *= 0x1p112F;
+    IntVector result;
+    std::memcpy(&result, &value, sizeof result);
+    result = magnitude < (0x7C00 << 13) ? result : magnitude | 0x7F800000;
+    result |= (bits & 0x8000) << 16;
+    std::memcpy(&value, &result, sizeof value);
+    return value;
 }
 
 void quantize_block(const std::int32_t* integers, std::int8_t* payload) {
@@ -88,5 +96,5 @@ void packed_tile(const std::uint8_t* group, std::size_t blocks, const Activation
 
 namespace lai {
 extern const Kernels kPortableKernels;
-const Kernels kPortableKernels = {"portable", quantize, multiply, rms_norm, rotate, attend, activate, touch};
+const Kernels kPortableKernels = {"portable", kIntegerBatches, quantize, multiply, rms_norm, rotate, attend, activate, touch};
 }  // namespace lai

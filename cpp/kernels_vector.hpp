@@ -19,6 +19,11 @@
 #else
 #define LAI_UNROLL _Pragma("GCC unroll 32")
 #endif
+#if defined(__clang__) || __GNUC__ >= 12
+#define LAI_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define LAI_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, IntQuad{__VA_ARGS__})
+#endif
 
 namespace lai {
 namespace {
@@ -26,6 +31,8 @@ namespace {
 constexpr std::size_t kWidth = LAI_WIDTH;
 typedef float Vector __attribute__((vector_size(4 * LAI_WIDTH)));
 typedef std::int32_t IntVector __attribute__((vector_size(4 * LAI_WIDTH)));
+typedef float Quad __attribute__((vector_size(16)));
+typedef std::int32_t IntQuad __attribute__((vector_size(16)));
 
 LAI_INLINE Vector load(const float* data) {
     Vector vector;
@@ -34,6 +41,19 @@ LAI_INLINE Vector load(const float* data) {
 }
 
 LAI_INLINE void store(float* data, Vector vector) { std::memcpy(data, &vector, sizeof vector); }
+
+// Turns four by four floats: row i at from + i * from_stride becomes column i of what is at `to`.
+LAI_INLINE void transpose(const float* from, std::size_t from_stride, float* to, std::size_t to_stride) {
+    Quad rows[4];
+    LAI_UNROLL for (std::size_t i = 0; i < 4; ++i) std::memcpy(&rows[i], from + i * from_stride, sizeof rows[i]);
+    const Quad low01 = LAI_SHUFFLE(rows[0], rows[1], 0, 4, 1, 5);
+    const Quad low23 = LAI_SHUFFLE(rows[2], rows[3], 0, 4, 1, 5);
+    const Quad high01 = LAI_SHUFFLE(rows[0], rows[1], 2, 6, 3, 7);
+    const Quad high23 = LAI_SHUFFLE(rows[2], rows[3], 2, 6, 3, 7);
+    const Quad columns[4] = {LAI_SHUFFLE(low01, low23, 0, 1, 4, 5), LAI_SHUFFLE(low01, low23, 2, 3, 6, 7),
+                             LAI_SHUFFLE(high01, high23, 0, 1, 4, 5), LAI_SHUFFLE(high01, high23, 2, 3, 6, 7)};
+    LAI_UNROLL for (std::size_t i = 0; i < 4; ++i) std::memcpy(to + i * to_stride, &columns[i], sizeof columns[i]);
+}
 
 // Asks for memory that will be read 8 KB later: what the processor fetches by itself ends with each page.
 LAI_INLINE void fetch_ahead(const void* data) { __builtin_prefetch(static_cast<const char*>(data) + 8192, 0, 3); }

@@ -10,7 +10,7 @@ namespace lai {
 namespace {
 
 constexpr std::size_t kSlabGroups = 64;  // of a matrix, packed before their pages in the file are given back
-constexpr std::size_t kSlice = 16;  // tokens of a batch whose attention is one piece of work
+constexpr std::size_t kSlice = 32;  // tokens of a batch whose attention is one piece of work
 constexpr std::size_t kUpFloats = kMaxBatch * kBlock;  // of the feed-forward's second product, held while they are needed
 
 // Rows of a product that are handed out together: enough pieces to share out evenly, few enough to be cheap.
@@ -119,7 +119,7 @@ void Transformer::forward(const TokenId* tokens, std::size_t count, KvCache& cac
     if (x_.size() < count * dim) {
         for (std::vector<float>* buffer : {&x_, &narrow_}) buffer->resize(count * dim);
         wide_.resize(count * std::max(dim + 2 * config_.kv_dim(), config_.hidden_dim));
-        if (blocked_) blocks_.resize(count * std::max(dim, config_.hidden_dim) / kBlock);
+        if (blocked_) blocks_.resize((kernels_.integer_batches ? count : 1) * std::max(dim, config_.hidden_dim) / kBlock);
     }
     cache.reserve(cache.length + count);
     extend_rotary(cache.length + count);
@@ -142,10 +142,10 @@ void Transformer::normalize(const float* weight, std::size_t first, std::size_t 
     });
 }
 
-// The input of a product: tokens of (T, width) values, as blocks too where the weights are blocked.
+// The input of a product: tokens of (T, width) values, as blocks too where the product takes them.
 Activations Transformer::input(const std::vector<float>& values, std::size_t first, std::size_t count, std::size_t width) {
     const float* data = values.data() + first * width;
-    if (blocked_) {
+    if (blocked_ && (count == 1 || kernels_.integer_batches)) {
         pool_.parallel_for(count, [&](std::size_t token) {
             kernels_.quantize(data + token * width, width, blocks_.data() + token * width / kBlock);
         });
