@@ -2,7 +2,8 @@
 
 Each of these runs in a process of its own, in turns, on the same data, with batches of the same shape:
 
-  ceiling       only the matrix products of this model, forward and backward, in float32 and in bfloat16
+  ceiling       only the matrix products of this model, forward and backward, in float32 and, where the
+                processor or GPU multiplies it, in bfloat16
   bare          a plain PyTorch loop over our network
   lai.train     `python -m lai.train`, as a user runs it
   transformers  a plain loop over LlamaForCausalLM of the same size; needs `pip install -e '.[bench]'`
@@ -37,6 +38,7 @@ from lai import assembly
 from lai.config import RunConfig, compose_run
 from lai.data.prepare import Corpus
 from lai.model.transformer import ModelConfig
+from lai.processor import multiplies_bf16
 
 WARM_UP = 3  # steps that are not timed
 KINDS = ("ceiling", "bare", "lai.train", "transformers")
@@ -99,7 +101,10 @@ def ceiling(run: RunConfig, overrides: list[str], steps: int) -> dict[str, float
     inner += 2 * [(config.dim, config.hidden_dim)] + [(config.hidden_dim, config.dim)]
     shapes = config.n_layers * inner + [(config.dim, config.vocab_size)]
     rates = {}
-    for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+    dtypes = {"fp32": torch.float32}
+    if device.type != "cpu" or multiplies_bf16():  # without instructions for it a step takes minutes
+        dtypes["bf16"] = torch.bfloat16
+    for name, dtype in dtypes.items():
         arguments = [
             tuple(torch.randn(size, device=device).to(dtype) for size in ((tokens, a), (b, a), (tokens, b)))
             for a, b in shapes
@@ -211,9 +216,8 @@ WORKERS = {"ceiling": ceiling, "bare": bare, "lai.train": lai_train, "transforme
 def show(results: dict[str, dict[str, float]], flops: float, dtype: str) -> None:
     """The figures, and what share of the ceiling's speed each training reaches."""
     limit = results.get("ceiling", {}).get(dtype)
-    for name in ("fp32_flops", "bf16_flops"):
-        if "ceiling" in results:
-            print(f"ceiling in {name.removesuffix('_flops')}: {results['ceiling'][name] / 1e9:,.0f} GFLOP/s")
+    for name, flops_per_second in results.get("ceiling", {}).items():
+        print(f"ceiling in {name.removesuffix('_flops')}: {flops_per_second / 1e9:,.0f} GFLOP/s")
     table = Table()
     for heading in ("", "tokens/s", "GFLOP/s", "of the ceiling", "peak MB", "to bare"):
         table.add_column(heading, justify="right" if heading else "left")
