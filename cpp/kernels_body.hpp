@@ -234,7 +234,7 @@ void multiply_token(const Matrix& matrix, const Activations& input, std::size_t 
 template <DType Type>
 void multiply_as(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, const Output& out) {
     if (input.tokens == 1) return multiply_token<Type>(matrix, input, begin, end, out);
-    if constexpr (kIntegerBatches && (Type == DType::q8_0 || Type == DType::q4_0)) {
+    if constexpr (kIntegerBatches && is_blocked(Type)) {
         multiply_groups<Type>(matrix, input, begin, end, out);
     } else {
         multiply_panels<Type>(matrix, input, begin, end, out);

@@ -63,28 +63,22 @@ void block_sums(const std::uint8_t* quants, const std::int16_t* x, std::int32_t*
 
 template <DType Type, std::size_t Tokens>
 void packed_tile(const std::uint8_t* group, std::size_t blocks, const ActivationBlock* input, float (&results)[Tokens][kLanes]) {
+    static_assert(Tokens == kPackedTokens);
     // q8_0 has 128 in every byte, sixteen times the 8 of q4_0.
     constexpr std::int32_t kOffsets = Type == DType::q8_0 ? 16 : 1;
-    for (std::size_t t = 0; t < Tokens; ++t) std::memset(results[t], 0, sizeof results[t]);
+    std::memset(results, 0, sizeof results);
     for (std::size_t block = 0; block < blocks; ++block) {
-        const std::uint8_t* halves = group + packed_scales_at(Type, block);
-        const std::uint8_t* quants = group + packed_quants_at(Type, block);
-        float scales[kLanes];
-        for (std::size_t lane = 0; lane < kLanes; ++lane) {
-            std::uint16_t half;
-            std::memcpy(&half, halves + 2 * lane, 2);
-            scales[lane] = half_to_float(half);
-        }
-        for (std::size_t t = 0; t < Tokens; ++t) {
-            const ActivationBlock& x = input[t * blocks + block];
-            std::int16_t shorts[kBlock];
-            std::memcpy(shorts, x.payload, sizeof shorts);
-            std::int32_t sums[kLanes];
-            for (std::size_t lane = 0; lane < kLanes; ++lane) sums[lane] = kOffsets * x.offset;
-            block_sums<Type>(quants, shorts, sums);
-            for (std::size_t lane = 0; lane < kLanes; ++lane) {
-                results[t][lane] += static_cast<float>(sums[lane]) * (scales[lane] * x.scale);
-            }
+        const ActivationBlock& x = input[block];
+        std::int16_t shorts[kBlock];
+        std::memcpy(shorts, x.payload, sizeof shorts);
+        std::int32_t sums[kLanes];
+        for (std::size_t lane = 0; lane < kLanes; ++lane) sums[lane] = kOffsets * x.offset;
+        block_sums<Type>(group + packed_quants_at(Type, block), shorts, sums);
+        const std::uint8_t* scales = group + packed_scales_at(Type, block);
+        for (std::size_t lane = 0; lane < kLanes; lane += kWidth) {
+            float products[kWidth];
+            store(products, load_halves(scales + 2 * lane) * x.scale);
+            for (std::size_t i = 0; i < kWidth; ++i) results[0][lane + i] += static_cast<float>(sums[lane + i]) * products[i];
         }
     }
 }

@@ -91,6 +91,25 @@ void check_products(const Kernels& kernels) {
     for (const std::size_t cols : {1, 7, 20, 33, 63, 387}) check_product(kernels, DType::f16, 19, cols, 9);
 }
 
+// Every half there is, subnormal and infinite ones, too, times one: alone and among several tokens.
+void check_halves(const Kernels& kernels) {
+    std::vector<std::uint16_t> halves(1 << 16);
+    for (std::size_t i = 0; i < halves.size(); ++i) halves[i] = static_cast<std::uint16_t>(i);
+    Matrix matrix = {DType::f16, halves.size(), 1, reinterpret_cast<const std::uint8_t*>(halves.data())};
+    std::vector<std::uint8_t> packed(packed_bytes(matrix));
+    for (std::size_t g = 0; g < packed_groups(matrix); ++g) pack_group(matrix, g, packed.data() + g * packed_group_bytes(DType::f16, 1));
+    matrix.data = packed.data();
+    const std::vector<float> ones(5, 1.0F);
+    for (const std::size_t tokens : {std::size_t{1}, ones.size()}) {
+        std::vector<float> out(tokens * halves.size());
+        kernels.multiply(matrix, {ones.data(), nullptr, tokens, 1}, 0, halves.size(), {out.data(), halves.size(), false});
+        for (std::size_t i = 0; i < out.size(); ++i) {
+            const float expected = half_to_float(halves[i % halves.size()]);
+            CHECK(std::isnan(expected) ? std::isnan(out[i]) : out[i] == expected);
+        }
+    }
+}
+
 void check_quantize(const Kernels& kernels) {
     // Of a block of zeros, of huge and of tiny values the products stay what they should be.
     for (const float scale : {0.0F, 1e-38F, 1e-20F, 1.0F, 1e30F}) {
@@ -191,6 +210,7 @@ void check_activate(const Kernels& kernels) {
 int main() {
     const Kernels& kernels = kernels_under_test();
     check_products(kernels);
+    check_halves(kernels);
     check_quantize(kernels);
     check_norm(kernels);
     check_rotate(kernels);
