@@ -13,11 +13,13 @@ namespace {
 // Slicing by eight (Kounavis & Berry 2005): tables[n][b] is the CRC of byte b followed by n zero bytes.
 using Tables = std::array<std::array<std::uint32_t, 256>, 8>;
 
+constexpr std::uint32_t kPolynomial = 0xEDB88320;  // bits reversed
+
 Tables make_tables() {
     Tables tables{};
     for (std::uint32_t byte = 0; byte < 256; ++byte) {
         std::uint32_t crc = byte;
-        for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1U) != 0 ? 0xEDB88320U : 0U);
+        for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1U) != 0 ? kPolynomial : 0U);
         tables[0][byte] = crc;
     }
     for (std::size_t slice = 1; slice < tables.size(); ++slice) {
@@ -51,7 +53,27 @@ std::uint32_t advance(const std::uint8_t* data, std::size_t size, std::uint32_t 
     return crc;
 }
 
+// The product of two polynomials modulo the CRC's; the highest bit is the coefficient of x^0.
+std::uint32_t multiply(std::uint32_t a, std::uint32_t b) {
+    std::uint32_t product = 0;
+    for (; a != 0; a <<= 1) {
+        if ((a & 0x80000000U) != 0) product ^= b;
+        b = (b >> 1) ^ ((b & 1U) != 0 ? kPolynomial : 0U);
+    }
+    return product;
+}
+
 }  // namespace
+
+std::uint32_t crc32_joined(std::uint32_t first, std::uint32_t second, std::size_t second_size) {
+    // Each byte of the second piece moves the first one's remainder on by x^8.
+    std::uint32_t power = 0x00800000;
+    for (; second_size > 0; second_size >>= 1) {
+        if ((second_size & 1U) != 0) first = multiply(power, first);
+        power = multiply(power, power);
+    }
+    return first ^ second;
+}
 
 std::uint32_t crc32(const std::uint8_t* data, std::size_t size, std::uint32_t crc) {
     crc = ~crc;

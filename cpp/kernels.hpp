@@ -58,8 +58,8 @@ struct AttentionHead {
 // One implementation of everything that takes time. All of them give the same results but for rounding.
 struct Kernels {
     const char* name;
-    // Whether products of several tokens with blocked weights, too, take the activations as blocks. Those of one token do.
-    bool integer_batches;
+    // Products of up to so many tokens with blocked weights take the activations as blocks; at least those of one token do.
+    std::size_t block_tokens;
     void (*quantize)(const float* values, std::size_t count, ActivationBlock* blocks);
     // out = matrix · input for the rows from begin to end. All matrices but those of f32 are packed, and `begin` is a
     // multiple of kLanes.

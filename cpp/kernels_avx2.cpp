@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::size_t kPanelTokens = 6;
 constexpr std::size_t kPackedTokens = 1;
+constexpr std::size_t kBlockTokens = 4;
 
 LAI_INLINE float sum(Vector vector) {
     __m128 half = _mm_add_ps(_mm256_castps256_ps128(vector), _mm256_extractf128_ps(vector, 1));
@@ -91,5 +92,5 @@ LAI_INLINE void packed_tile(const std::uint8_t* group, std::size_t blocks, const
 
 namespace lai {
 extern const Kernels kAvx2Kernels;
-const Kernels kAvx2Kernels = {"avx2", kIntegerBatches, quantize, multiply, rms_norm, rotate, attend, activate, touch};
+const Kernels kAvx2Kernels = {"avx2", kBlockTokens, quantize, multiply, rms_norm, rotate, attend, activate, touch};
 }  // namespace lai

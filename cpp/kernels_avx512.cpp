@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::size_t kPanelTokens = 16;
 constexpr std::size_t kPackedTokens = 8;
+constexpr std::size_t kBlockTokens = kMaxBatch;
 
 LAI_INLINE float sum(Vector vector) { return _mm512_reduce_add_ps(vector); }
 
@@ -83,5 +84,5 @@ LAI_INLINE void packed_tile(const std::uint8_t* group, std::size_t blocks, const
 
 namespace lai {
 extern const Kernels kAvx512Kernels;
-const Kernels kAvx512Kernels = {"avx512", kIntegerBatches, quantize, multiply, rms_norm, rotate, attend, activate, touch};
+const Kernels kAvx512Kernels = {"avx512", kBlockTokens, quantize, multiply, rms_norm, rotate, attend, activate, touch};
 }  // namespace lai

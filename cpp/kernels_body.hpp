@@ -2,7 +2,7 @@
 
 // The kernels, written once in terms of kernels_vector.hpp. The file that includes this one has defined, for its
 // instruction set: sum(), load_halves(), quantize_block(), packed_tile(), kPanelTokens, which is how many tokens' sums fit
-// into the registers, and kPackedTokens, the same for blocked weights and integers; one where integers are not faster.
+// into the registers, kPackedTokens, the same for blocked weights and integers, and kBlockTokens (Kernels::block_tokens).
 
 #include "kernels_vector.hpp"
 
@@ -14,7 +14,8 @@ namespace {
 // Sixteen rows of so many columns, as floats, leave a first-level cache room for some tokens' activations.
 constexpr std::size_t kPanelColumns = 384;
 constexpr std::size_t kVectors = kLanes / kWidth;
-constexpr bool kIntegerBatches = kPackedTokens > 1;
+// For so few tokens making panels of f32 and f16 takes longer than it saves.
+constexpr std::size_t kFewTokens = 8;
 
 LAI_INLINE void put(const Output& out, std::size_t token, std::size_t row, float value) {
     float* to = out.data + token * out.stride + (row - out.first_row);
@@ -48,6 +49,33 @@ LAI_INLINE float dot(const float* weights, const float* x, std::size_t width) {
     float total = sum((sums[0] + sums[1]) + (sums[2] + sums[3]));
     for (; k < width; ++k) total += weights[k] * x[k];
     return total;
+}
+
+// Two rows of f32 times some tokens; of the last row, alone. Not inlined for its registers' sake, as multiply_panel.
+template <std::size_t Rows, std::size_t Tokens>
+__attribute__((noinline)) void multiply_rows(const Matrix& matrix, const Activations& input, std::size_t row, std::size_t token, const Output& out) {
+    const std::size_t width = input.width;
+    const float* weights = floats_of(matrix) + row * width;
+    const float* x = input.values + token * width;
+    Vector sums[Rows][Tokens] = {};
+    std::size_t k = 0;
+    for (; k + kWidth <= width; k += kWidth) {
+        Vector w[Rows];
+        LAI_UNROLL for (std::size_t r = 0; r < Rows; ++r) {
+            fetch_ahead(weights + r * width + k);
+            w[r] = load(weights + r * width + k);
+        }
+        LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) {
+            LAI_UNROLL for (std::size_t r = 0; r < Rows; ++r) sums[r][t] += w[r] * load(x + t * width + k);
+        }
+    }
+    LAI_UNROLL for (std::size_t r = 0; r < Rows; ++r) {
+        LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) {
+            float total = sum(sums[r][t]);
+            for (std::size_t i = k; i < width; ++i) total += weights[r * width + i] * x[t * width + i];
+            put(out, token + t, row + r, total);
+        }
+    }
 }
 
 // Sixteen rows times some tokens. load_weights(column, v) gives vector v of a column of the rows.
@@ -213,31 +241,40 @@ template <DType Type>
 void multiply_groups(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, const Output& out) {
     for (std::size_t row = begin; row < end; row += kLanes) {
         const std::size_t rows = smaller(kLanes, end - row);
-        in_batches<kPackedTokens>(input.tokens, [&](auto batch, std::size_t token) {
+        in_batches<is_blocked(Type) ? kPackedTokens : kPanelTokens>(input.tokens, [&](auto batch, std::size_t token) {
             constexpr std::size_t kTokens = decltype(batch)::count;
             multiply_group<Type, kTokens>(matrix, input, row, token, rows, out);
         });
     }
 }
 
-// A token's products read all weights once, as they are.
-template <DType Type>
-void multiply_token(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, const Output& out) {
-    if constexpr (Type == DType::f32) {
-        const float* weights = floats_of(matrix);
+// A few tokens' products with f32 read each row once, as it is.
+void multiply_few(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, const Output& out) {
+    const float* weights = floats_of(matrix);
+    if (input.tokens == 1) {
         for (std::size_t row = begin; row < end; ++row) put(out, 0, row, dot(weights + row * input.width, input.values, input.width));
-    } else {
-        for (std::size_t row = begin; row < end; row += kLanes) multiply_group<Type, 1>(matrix, input, row, 0, smaller(kLanes, end - row), out);
+        return;
+    }
+    for (std::size_t row = begin; row < end; row += 2) {
+        in_batches<4>(input.tokens, [&](auto batch, std::size_t token) {
+            constexpr std::size_t kTokens = decltype(batch)::count;
+            if (row + 1 < end) {
+                multiply_rows<2, kTokens>(matrix, input, row, token, out);
+            } else {
+                multiply_rows<1, kTokens>(matrix, input, row, token, out);
+            }
+        });
     }
 }
 
 template <DType Type>
 void multiply_as(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, const Output& out) {
-    if (input.tokens == 1) return multiply_token<Type>(matrix, input, begin, end, out);
-    if constexpr (kIntegerBatches && is_blocked(Type)) {
-        multiply_groups<Type>(matrix, input, begin, end, out);
-    } else {
+    if (input.tokens > (is_blocked(Type) ? kBlockTokens : kFewTokens)) {
         multiply_panels<Type>(matrix, input, begin, end, out);
+    } else if constexpr (Type == DType::f32) {
+        multiply_few(matrix, input, begin, end, out);
+    } else {
+        multiply_groups<Type>(matrix, input, begin, end, out);
     }
 }
 

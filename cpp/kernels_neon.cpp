@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::size_t kPanelTokens = 4;
 constexpr std::size_t kPackedTokens = 2;
+constexpr std::size_t kBlockTokens = kMaxBatch;
 
 LAI_INLINE float sum(Vector vector) { return vaddvq_f32(vector); }
 
@@ -84,5 +85,5 @@ LAI_INLINE void packed_tile(const std::uint8_t* group, std::size_t blocks, const
 
 namespace lai {
 extern const Kernels kNeonKernels;
-const Kernels kNeonKernels = {"neon", kIntegerBatches, quantize, multiply, rms_norm, rotate, attend, activate, touch};
+const Kernels kNeonKernels = {"neon", kBlockTokens, quantize, multiply, rms_norm, rotate, attend, activate, touch};
 }  // namespace lai

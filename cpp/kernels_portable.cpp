@@ -8,6 +8,7 @@ namespace {
 
 constexpr std::size_t kPanelTokens = 3;
 constexpr std::size_t kPackedTokens = 1;
+constexpr std::size_t kBlockTokens = 1;
 
 LAI_INLINE float sum(Vector vector) { return (vector[0] + vector[2]) + (vector[1] + vector[3]); }
 
@@ -90,5 +91,5 @@ void packed_tile(const std::uint8_t* group, std::size_t blocks, const Activation
 
 namespace lai {
 extern const Kernels kPortableKernels;
-const Kernels kPortableKernels = {"portable", kIntegerBatches, quantize, multiply, rms_norm, rotate, attend, activate, touch};
+const Kernels kPortableKernels = {"portable", kBlockTokens, quantize, multiply, rms_norm, rotate, attend, activate, touch};
 }  // namespace lai

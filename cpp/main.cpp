@@ -35,8 +35,8 @@ public:
         : options_(options),
           start_(Clock::now()),
           kernels_(choose_kernels()),
-          file_(options.model, options.verify),
           pool_(options.threads > 0 ? options.threads : available_cores()),
+          file_(options.model, options.verify, pool_),
           transformer_(file_, pool_, kernels_),
           seed_(options.seed ? *options.seed : std::random_device()()),
           sampler_(options.sampler, seed_),
@@ -161,8 +161,8 @@ private:
     Options options_;
     Clock::time_point start_;
     const Kernels& kernels_;
-    ModelFile file_;
     ThreadPool pool_;
+    ModelFile file_;
     Transformer transformer_;
     std::uint64_t seed_;
     Sampler sampler_;
@@ -211,7 +211,8 @@ void detokenize(const Vocabulary& vocabulary, const Options& options) {
 // Tools that need the vocabulary alone.
 bool run_vocabulary_tool(const Options& options) {
     if (options.mode != Mode::tokenize && options.mode != Mode::tokenize_lines && options.mode != Mode::detokenize) return false;
-    const ModelFile file(options.model, options.verify);
+    ThreadPool pool(1);
+    const ModelFile file(options.model, options.verify, pool);
     const Vocabulary& vocabulary = file.vocabulary();
     if (options.mode == Mode::tokenize) {
         print_ids(vocabulary.encode(options.argument, TextKind::markup), options.json);

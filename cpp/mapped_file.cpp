@@ -17,6 +17,8 @@ namespace {
     throw Error("cannot read the model file " + path + ": " + reason);
 }
 
+std::size_t page_bytes() { return static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)); }
+
 }  // namespace
 
 MappedFile::MappedFile(const std::string& path) {
@@ -45,8 +47,15 @@ MappedFile::MappedFile(MappedFile&& other) noexcept : data_(other.data_), size_(
     other.size_ = 0;
 }
 
+void MappedFile::populate([[maybe_unused]] std::size_t begin, [[maybe_unused]] std::size_t end) const {
+#if defined(MADV_POPULATE_READ)
+    const std::size_t first = begin / page_bytes() * page_bytes();
+    ::madvise(data_ + first, end - first, MADV_POPULATE_READ);
+#endif
+}
+
 void MappedFile::release(std::size_t begin, std::size_t end) const {
-    const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    const std::size_t page = page_bytes();
     const std::size_t first = (begin + page - 1) / page * page;
     const std::size_t last = end / page * page;
     if (first < last) ::madvise(data_ + first, last - first, MADV_DONTNEED);

@@ -19,6 +19,10 @@ public:
     const std::uint8_t* data() const { return data_; }
     std::size_t size() const { return size_; }
 
+    // Maps the pages of these bytes at once where the system can. Asking for memory ahead takes far longer than reading it
+    // where a page is not mapped yet.
+    void populate(std::size_t begin, std::size_t end) const;
+
     // Gives the pages wholly inside these bytes back to the system; they are read again when touched again.
     void release(std::size_t begin, std::size_t end) const;
 

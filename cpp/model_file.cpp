@@ -3,6 +3,7 @@
 #include "crc32.hpp"
 #include "error.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <utility>
@@ -59,7 +60,7 @@ private:
 
 }  // namespace
 
-ModelFile::ModelFile(const std::string& path, bool verify) : path_(path), file_(path) {
+ModelFile::ModelFile(const std::string& path, bool verify, ThreadPool& pool) : path_(path), file_(path) {
     if (file_.size() < 4 || std::memcmp(file_.data(), "LAi1", 4) != 0) {
         fail("is not a LAi model: a model file starts with the letters LAi1");
     }
@@ -68,7 +69,11 @@ ModelFile::ModelFile(const std::string& path, bool verify) : path_(path), file_(
     }
     read_header();
     check_config();
-    check_file(field<std::uint64_t>(file_, 65), field<std::uint32_t>(file_, 73), verify);
+    if (const auto file_size = field<std::uint64_t>(file_, 65); file_size != 0) {
+        check_size(file_size);
+        checksum_ = Checksum::not_checked;
+        if (verify) check_content(field<std::uint32_t>(file_, 73), pool);
+    }
     read_vocabulary(field<std::uint64_t>(file_, 49), field<std::uint64_t>(file_, 57));
     locate_weights();
 }
@@ -135,15 +140,24 @@ void ModelFile::check_config() const {
     }
 }
 
-void ModelFile::check_file(std::uint64_t file_size, std::uint32_t stored, bool verify) {
-    if (file_size == 0) return;
+void ModelFile::check_size(std::uint64_t file_size) const {
     if (file_size != file_.size()) {
         fail("has " + std::to_string(file_.size()) + " bytes, its header expects " + std::to_string(file_size) +
              ": it was cut short or changed");
     }
-    checksum_ = Checksum::not_checked;
-    if (!verify) return;
-    if (crc32(file_.data() + kHeaderSize, file_.size() - kHeaderSize) != stored) {
+}
+
+void ModelFile::check_content(std::uint32_t stored, ThreadPool& pool) {
+    constexpr std::size_t kPieceBytes = std::size_t{1} << 20;
+    std::vector<std::uint32_t> pieces((file_.size() - kHeaderSize + kPieceBytes - 1) / kPieceBytes);
+    const auto offset_of = [&](std::size_t piece) { return std::min(kHeaderSize + piece * kPieceBytes, file_.size()); };
+    pool.parallel_for(pieces.size(), [&](std::size_t piece) {
+        file_.populate(offset_of(piece), offset_of(piece + 1));
+        pieces[piece] = crc32(file_.data() + offset_of(piece), offset_of(piece + 1) - offset_of(piece));
+    });
+    std::uint32_t crc = 0;
+    for (std::size_t piece = 0; piece < pieces.size(); ++piece) crc = crc32_joined(crc, pieces[piece], offset_of(piece + 1) - offset_of(piece));
+    if (crc != stored) {
         fail("is damaged: its content does not match the checksum in its header");
     }
     checksum_ = Checksum::correct;

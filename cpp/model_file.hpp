@@ -2,6 +2,7 @@
 
 #include "mapped_file.hpp"
 #include "tensor.hpp"
+#include "thread_pool.hpp"
 #include "vocabulary.hpp"
 
 #include <cstddef>
@@ -40,7 +41,8 @@ enum class Checksum { correct, unknown, not_checked };
 // A model file (docs/format.md), versions 1 and 2: mapped, every field checked, the weights where they lie in the file.
 class ModelFile {
 public:
-    ModelFile(const std::string& path, bool verify);
+    // `pool` is needed for the checksum only.
+    ModelFile(const std::string& path, bool verify, ThreadPool& pool);
 
     const std::string& path() const { return path_; }
     const ModelConfig& config() const { return config_; }
@@ -62,7 +64,8 @@ private:
     void read_header();
     void check_config() const;
     void check_flags(std::uint32_t flags) const;
-    void check_file(std::uint64_t file_size, std::uint32_t stored, bool verify);
+    void check_size(std::uint64_t file_size) const;
+    void check_content(std::uint32_t stored, ThreadPool& pool);
     void read_vocabulary(std::uint64_t vocab_offset, std::uint64_t weights_offset);
     void locate_weights();
     [[noreturn]] void fail(const std::string& what) const;

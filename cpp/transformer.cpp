@@ -47,7 +47,11 @@ Transformer::Transformer(const ModelFile& file, ThreadPool& pool, const Kernels&
       pool_(pool),
       kernels_(kernels),
       blocked_(is_blocked(file.dtype())) {
-    if (is_packed(file.dtype())) pack_weights(file);
+    if (is_packed(file.dtype())) {
+        pack_weights(file);
+    } else if (file.checksum() != Checksum::correct) {
+        file.file().populate(0, file.file().size());  // the checksum has not done it
+    }
     // Single rows are read of the embedding; where it is not the output matrix too, checking the file has read it for nothing.
     if (embedding_.data != weights_.output.data) give_back(file, embedding_, 0, embedding_.rows);
 }
@@ -98,28 +102,28 @@ void Transformer::extend_rotary(std::size_t positions) {
 
 const float* Transformer::read(const TokenId* tokens, std::size_t count, KvCache& cache) {
     cache.reserve(cache.length + count);  // at once, not batch by batch
-    std::size_t last = 0;
-    for (std::size_t first = 0; first < count; first += last) {
-        last = std::min(kMaxBatch, count - first);
-        forward(tokens + first, last, cache);
+    std::size_t batch = 0;
+    for (std::size_t first = 0; first < count; first += batch) {
+        batch = std::min(kMaxBatch, count - first);
+        forward(tokens + first, batch, cache, first + batch == count ? 1 : 0);
     }
-    return logits(last - 1, 1);
+    return logits(batch - 1, 1);
 }
 
 void Transformer::read_all(const TokenId* tokens, std::size_t count, KvCache& cache, const TakeLogits& take) {
     for (std::size_t first = 0; first < count; first += kMaxBatch) {
         const std::size_t batch = std::min(kMaxBatch, count - first);
-        forward(tokens + first, batch, cache);
+        forward(tokens + first, batch, cache, batch);
         take(first, batch, logits(0, batch));
     }
 }
 
-void Transformer::forward(const TokenId* tokens, std::size_t count, KvCache& cache) {
+void Transformer::forward(const TokenId* tokens, std::size_t count, KvCache& cache, std::size_t wanted) {
     const std::size_t dim = config_.dim;
     if (x_.size() < count * dim) {
         for (std::vector<float>* buffer : {&x_, &narrow_}) buffer->resize(count * dim);
         wide_.resize(count * std::max(dim + 2 * config_.kv_dim(), config_.hidden_dim));
-        if (blocked_) blocks_.resize((kernels_.integer_batches ? count : 1) * std::max(dim, config_.hidden_dim) / kBlock);
+        if (blocked_) blocks_.resize(std::min(count, kernels_.block_tokens) * std::max(dim, config_.hidden_dim) / kBlock);
     }
     cache.reserve(cache.length + count);
     extend_rotary(cache.length + count);
@@ -128,8 +132,10 @@ void Transformer::forward(const TokenId* tokens, std::size_t count, KvCache& cac
         unpack_row(embedding_, static_cast<std::size_t>(tokens[token]), x_.data() + token * dim);
     }
     for (std::size_t layer = 0; layer < config_.n_layers; ++layer) {
-        attention(weights_.layers[layer], layer, count, cache);
-        feed_forward(weights_.layers[layer], count);
+        // Of the last layer only its keys and values are needed for the tokens whose results are not.
+        const std::size_t first = layer + 1 < config_.n_layers ? 0 : count - wanted;
+        attention(weights_.layers[layer], layer, first, count, cache);
+        if (first < count) feed_forward(weights_.layers[layer], first, count - first);
     }
     cache.length += count;
 }
@@ -145,7 +151,7 @@ void Transformer::normalize(const float* weight, std::size_t first, std::size_t 
 // The input of a product: tokens of (T, width) values, as blocks too where the product takes them.
 Activations Transformer::input(const std::vector<float>& values, std::size_t first, std::size_t count, std::size_t width) {
     const float* data = values.data() + first * width;
-    if (blocked_ && (count == 1 || kernels_.integer_batches)) {
+    if (blocked_ && count <= kernels_.block_tokens) {
         pool_.parallel_for(count, [&](std::size_t token) {
             kernels_.quantize(data + token * width, width, blocks_.data() + token * width / kBlock);
         });
@@ -171,12 +177,21 @@ void Transformer::multiply(const Product (&products)[Count], const Activations& 
     });
 }
 
-void Transformer::attention(const LayerWeights& weights, std::size_t layer, std::size_t count, KvCache& cache) {
-    const Projected projected = {wide_.data(), wide_.data() + count * config_.dim,
-                                 wide_.data() + count * (config_.dim + config_.kv_dim())};
+// Keys and values of all tokens of the batch, and what those from `first` on make of them.
+void Transformer::attention(const LayerWeights& weights, std::size_t layer, std::size_t first, std::size_t count, KvCache& cache) {
+    const std::size_t dim = config_.dim;
+    const Projected projected = {wide_.data(), wide_.data() + count * dim, wide_.data() + count * (dim + config_.kv_dim())};
+    const Product queries = {&weights.wq, projected.queries + first * dim};
+    const Product keys = {&weights.wk, projected.keys};
+    const Product values = {&weights.wv, projected.values};
     normalize(weights.attn_norm, 0, count);
-    multiply<3>({{&weights.wq, projected.queries}, {&weights.wk, projected.keys}, {&weights.wv, projected.values}},
-                input(narrow_, 0, count, config_.dim));
+    const Activations normed = input(narrow_, 0, count, dim);
+    if (first == 0) {
+        multiply<3>({queries, keys, values}, normed);
+    } else {
+        multiply<2>({keys, values}, normed);
+        if (first < count) multiply<1>({queries}, input(narrow_, first, count - first, dim));
+    }
     const std::size_t group = config_.n_heads / config_.n_kv_heads;
     if (count == 1) {
         pool_.parallel_for(config_.n_kv_heads, [&](std::size_t head) {
@@ -185,13 +200,13 @@ void Transformer::attention(const LayerWeights& weights, std::size_t layer, std:
         });
     } else {
         pool_.parallel_for(config_.n_kv_heads, [&](std::size_t head) { store_keys(projected, layer, head, count, cache); });
-        const std::size_t slices = (count + kSlice - 1) / kSlice;
+        const std::size_t slices = (count - first + kSlice - 1) / kSlice;
         pool_.parallel_for(config_.n_heads * slices, [&](std::size_t piece) {
-            const std::size_t first = piece % slices * kSlice;
-            attend(projected, layer, piece / slices, first, std::min(kSlice, count - first), cache);
+            const std::size_t begin = first + piece % slices * kSlice;
+            attend(projected, layer, piece / slices, begin, std::min(kSlice, count - begin), cache);
         });
     }
-    multiply<1>({{&weights.wo, x_.data()}}, input(narrow_, 0, count, config_.dim), true);
+    if (first < count) multiply<1>({{&weights.wo, x_.data() + first * dim}}, input(narrow_, first, count - first, dim), true);
 }
 
 void Transformer::store_keys(const Projected& projected, std::size_t layer, std::size_t head, std::size_t count, KvCache& cache) {
@@ -220,9 +235,9 @@ void Transformer::attend(const Projected& projected, std::size_t layer, std::siz
                      cache.values(layer, kv_head), cache.length + first + 1, head_dim, scores, cache.capacity()});
 }
 
-void Transformer::feed_forward(const LayerWeights& weights, std::size_t count) {
-    normalize(weights.ffn_norm, 0, count);
-    const Activations normed = input(narrow_, 0, count, config_.dim);
+void Transformer::feed_forward(const LayerWeights& weights, std::size_t first, std::size_t count) {
+    normalize(weights.ffn_norm, first, count);
+    const Activations normed = input(narrow_, first, count, config_.dim);
     const std::size_t hidden = config_.hidden_dim;
     const std::size_t step = rows_per_piece(hidden, pool_.size());
     const std::size_t rows = kUpFloats / count / kBlock * kBlock;
@@ -239,7 +254,7 @@ void Transformer::feed_forward(const LayerWeights& weights, std::size_t count) {
             }
         }
     });
-    multiply<1>({{&weights.w_down, x_.data()}}, input(wide_, 0, count, hidden), true);
+    multiply<1>({{&weights.w_down, x_.data() + first * config_.dim}}, input(wide_, 0, count, hidden), true);
 }
 
 const float* Transformer::logits(std::size_t first, std::size_t count) {

@@ -51,11 +51,12 @@ private:
 
     void pack_weights(const ModelFile& file);
     void extend_rotary(std::size_t positions);
-    void forward(const TokenId* tokens, std::size_t count, KvCache& cache);
-    void attention(const LayerWeights& weights, std::size_t layer, std::size_t count, KvCache& cache);
+    // Leaves the results of the last `wanted` tokens in x_.
+    void forward(const TokenId* tokens, std::size_t count, KvCache& cache, std::size_t wanted);
+    void attention(const LayerWeights& weights, std::size_t layer, std::size_t first, std::size_t count, KvCache& cache);
     void store_keys(const Projected& projected, std::size_t layer, std::size_t head, std::size_t count, KvCache& cache);
     void attend(const Projected& projected, std::size_t layer, std::size_t head, std::size_t first, std::size_t count, KvCache& cache);
-    void feed_forward(const LayerWeights& weights, std::size_t count);
+    void feed_forward(const LayerWeights& weights, std::size_t first, std::size_t count);
     void normalize(const float* weight, std::size_t first, std::size_t count);
     const float* logits(std::size_t first, std::size_t count);
     Activations input(const std::vector<float>& values, std::size_t first, std::size_t count, std::size_t width);

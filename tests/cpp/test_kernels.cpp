@@ -87,8 +87,11 @@ void check_products(const Kernels& kernels) {
             check_product(kernels, dtype, 40, 800, tokens);
         }
     }
-    for (const std::size_t cols : {1, 7, 20, 33, 63, 387}) check_product(kernels, DType::f32, 19, cols, 9);
-    for (const std::size_t cols : {1, 7, 20, 33, 63, 387}) check_product(kernels, DType::f16, 19, cols, 9);
+    for (const DType dtype : {DType::f32, DType::f16}) {
+        for (const std::size_t tokens : {1, 3, 9}) {
+            for (const std::size_t cols : {1, 7, 20, 33, 63, 387}) check_product(kernels, dtype, 19, cols, tokens);
+        }
+    }
 }
 
 // Every half there is, subnormal and infinite ones, too, times one: alone and among several tokens.
@@ -99,8 +102,8 @@ void check_halves(const Kernels& kernels) {
     std::vector<std::uint8_t> packed(packed_bytes(matrix));
     for (std::size_t g = 0; g < packed_groups(matrix); ++g) pack_group(matrix, g, packed.data() + g * packed_group_bytes(DType::f16, 1));
     matrix.data = packed.data();
-    const std::vector<float> ones(5, 1.0F);
-    for (const std::size_t tokens : {std::size_t{1}, ones.size()}) {
+    const std::vector<float> ones(16, 1.0F);
+    for (const std::size_t tokens : {std::size_t{1}, std::size_t{5}, ones.size()}) {
         std::vector<float> out(tokens * halves.size());
         kernels.multiply(matrix, {ones.data(), nullptr, tokens, 1}, 0, halves.size(), {out.data(), halves.size(), false});
         for (std::size_t i = 0; i < out.size(); ++i) {

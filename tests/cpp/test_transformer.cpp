@@ -35,12 +35,12 @@ void check(const Kernels& kernels, DType dtype, bool tied, std::size_t kv_heads)
     const std::vector<TestToken> vocabulary = test_tokens();
     const ModelConfig config = {96, 160, 2, 6, kv_heads, vocabulary.size(), 200, 10000.0F, 1e-5F, Activation::silu};
     const TemporaryFile content(model_bytes(config, dtype, vocabulary, tied));
-    const ModelFile file(content.path(), true);
+    ThreadPool pool(1);
+    const ModelFile file(content.path(), true, pool);
     CHECK(file.flagged_tied() == tied && file.is_tied() == tied && file.checksum() == Checksum::unknown);
     std::vector<TokenId> tokens;
     for (std::size_t i = 0; i < kTokens; ++i) tokens.push_back(static_cast<TokenId>((i * i * 7 + 5) % vocabulary.size()));
 
-    ThreadPool pool(1);
     Transformer transformer(file, pool, kernels);
     CHECK((transformer.packed_weight_bytes() > 0) == is_packed(dtype));
     const std::vector<float> at_once = logits_of(transformer, tokens, kTokens);
