@@ -108,10 +108,10 @@ def run(command: list[str]) -> dict[str, float]:
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     peak = 0.0
     while True:
-        peak = max(peak, resident_mb(process.pid))
         try:
             output, _ = process.communicate(timeout=0.005)
-        except subprocess.TimeoutExpired:
+        except subprocess.TimeoutExpired:  # before the first one it may not be the program yet, but a copy of this one
+            peak = max(peak, resident_mb(process.pid))
             continue
         break
     if process.returncode:

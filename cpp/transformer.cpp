@@ -49,9 +49,11 @@ Transformer::Transformer(const ModelFile& file, ThreadPool& pool, const Kernels&
       blocked_(is_blocked(file.dtype())) {
     if (is_packed(file.dtype())) {
         pack_weights(file);
-    } else if (file.checksum() != Checksum::correct) {
-        file.file().populate(0, file.file().size());  // the checksum has not done it
+        copy_norms();
+        file.file().release(0, file.file().size());
+        return;
     }
+    if (file.checksum() != Checksum::correct) file.file().populate(0, file.file().size());  // the checksum has not done it
     // Single rows are read of the embedding; where it is not the output matrix too, checking the file has read it for nothing.
     if (embedding_.data != weights_.output.data) give_back(file, embedding_, 0, embedding_.rows);
 }
@@ -74,6 +76,16 @@ void Transformer::pack_weights(const ModelFile& file) {
         }
         matrix->data = next;
         next += packed_bytes(*matrix);
+    }
+}
+
+void Transformer::copy_norms() {
+    std::vector<const float**> norms = {&weights_.final_norm};
+    for (LayerWeights& layer : weights_.layers) norms.insert(norms.end(), {&layer.attn_norm, &layer.ffn_norm});
+    norms_.reserve(norms.size() * config_.dim);  // so that none is moved
+    for (const float** norm : norms) {
+        norms_.insert(norms_.end(), *norm, *norm + config_.dim);
+        *norm = norms_.data() + norms_.size() - config_.dim;
     }
 }
 

@@ -50,6 +50,7 @@ private:
     };
 
     void pack_weights(const ModelFile& file);
+    void copy_norms();
     void extend_rotary(std::size_t positions);
     // Leaves the results of the last `wanted` tokens in x_.
     void forward(const TokenId* tokens, std::size_t count, KvCache& cache, std::size_t wanted);
@@ -70,6 +71,7 @@ private:
     const Kernels& kernels_;
     bool blocked_;
     PageBuffer packed_;
+    std::vector<float> norms_;  // copies, where nothing but single rows of the embedding is read of the file any more
 
     std::vector<float> cos_, sin_;              // (positions, head_dim / 2)
     std::vector<float> x_;                      // (T, D): the residual stream

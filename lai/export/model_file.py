@@ -15,7 +15,8 @@ from lai.data.vocab import Vocab
 from lai.errors import UserError
 from lai.export import quantize
 from lai.files import atomic_write
-from lai.model.transformer import Activation, ModelConfig, Transformer
+from lai.model.gated import Activation
+from lai.model.transformer import ModelConfig, Transformer
 
 MAGIC = b"LAi1"
 HEADER_SIZE = 256

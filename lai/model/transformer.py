@@ -5,17 +5,16 @@ Shapes in the comments: B batch, T tokens, D dim, H query heads, K key/value hea
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from lai.model.gated import Activation, gated
 from lai.model.loss import linear_cross_entropy
 from lai.model.precision import product_dtype
-
-Activation = Literal["silu", "gelu"]
 
 
 @dataclass(frozen=True)
@@ -101,8 +100,8 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Turn the pairs (i, i + E/2) of every head, the two halves and not neighbours (Su et al. 2021).
 
     Args:
-        x: (B, heads, T, E).
-        cos: (T, E/2), as are the sines.
+        x: (B, T, heads, E).
+        cos: (T, 1, E/2), as are the sines.
     """
     first, second = x.float().chunk(2, dim=-1)
     return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1).type_as(x)
@@ -140,8 +139,9 @@ class Attention(nn.Module):
     ) -> Tensor:
         batch, length, _ = x.shape
         heads = (batch, length, -1, self.config.head_dim)
-        queries = rotate(self.wq(x).view(heads).transpose(1, 2), *rotary)  # (B, H, T, E)
-        keys = rotate(self.wk(x).view(heads).transpose(1, 2), *rotary)  # (B, K, T, E)
+        # Turned before the axes are exchanged: then attention's result lies as wo reads it, and is not kept twice.
+        queries = rotate(self.wq(x).view(heads), *rotary).transpose(1, 2)  # (B, H, T, E)
+        keys = rotate(self.wk(x).view(heads), *rotary).transpose(1, 2)  # (B, K, T, E)
         values = self.wv(x).view(heads).transpose(1, 2)  # (B, K, T, E)
         if cache is not None:
             keys, values = cache.append(layer, keys, values)
@@ -157,13 +157,13 @@ class FeedForward(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.activation = F.silu if config.activation == "silu" else F.gelu
+        self.activation = config.activation
         self.w_gate = nn.Linear(config.dim, config.hidden_dim, bias=False)
         self.w_up = nn.Linear(config.dim, config.hidden_dim, bias=False)
         self.w_down = nn.Linear(config.hidden_dim, config.dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.w_down(self.activation(self.w_gate(x)) * self.w_up(x))  # type: ignore[no-any-return]
+        return self.w_down(gated(self.activation, self.w_gate(x), self.w_up(x)))  # type: ignore[no-any-return]
 
 
 class Block(nn.Module):
@@ -183,18 +183,20 @@ class Block(nn.Module):
         return x + self.ffn(self.ffn_norm(x))  # type: ignore[no-any-return]
 
 
-def document_mask(documents: Tensor) -> Tensor:
+def document_mask(documents: Tensor, dtype: torch.dtype) -> Tensor:
     """Who may see whom in packed windows: earlier tokens of the same document.
 
     Args:
         documents: (B, T), the number of the document each token belongs to.
+        dtype: of the queries; a mask of truth values would be turned into such numbers in each layer, and kept by each.
 
     Returns:
-        (B, 1, T, T) boolean, true where row may read column.
+        (B, 1, T, T), 0 where row may read column, minus infinity elsewhere.
     """
     length = documents.shape[1]
     causal = torch.ones(length, length, dtype=torch.bool, device=documents.device).tril()
-    return (documents[:, :, None] == documents[:, None, :]).logical_and(causal).unsqueeze(1)
+    seen = (documents[:, :, None] == documents[:, None, :]).logical_and(causal).unsqueeze(1)
+    return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill(~seen, -math.inf)
 
 
 class Transformer(nn.Module):
@@ -261,14 +263,14 @@ class Transformer(nn.Module):
         length = tokens.shape[1]
         if start + length > self.config.max_seq_len:
             raise ValueError(f"{start + length} tokens do not fit into max_seq_len {self.config.max_seq_len}")
-        rotary = (self.cos[start : start + length], self.sin[start : start + length])
+        rotary = (self.cos[start : start + length, None], self.sin[start : start + length, None])
+        x = self.token_embed(tokens)  # (B, T, D)
         mask = None
         if documents is not None:
-            mask = document_mask(documents)
+            mask = document_mask(documents, product_dtype(x))
         elif start > 0:
             total = start + length
             mask = torch.ones(length, total, dtype=torch.bool, device=tokens.device).tril(diagonal=start)
-        x = self.token_embed(tokens)  # (B, T, D)
         recompute = self.recomputes_activations and cache is None and torch.is_grad_enabled()
         for index, layer in enumerate(self.layers):
             if recompute:
