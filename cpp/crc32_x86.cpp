@@ -30,7 +30,7 @@ std::size_t crc32_fold(const std::uint8_t* data, std::size_t size, std::uint32_t
     __m128i fourth = load(data + 48);
     std::size_t done = 64;
     for (; done + 64 <= size; done += 64) {
-        __builtin_prefetch(data + done + 2048);
+        __builtin_prefetch(data + done + 2048);  // what the processor fetches by itself ends with each page
         first = fold(first, over_64_bytes, load(data + done));
         second = fold(second, over_64_bytes, load(data + done + 16));
         third = fold(third, over_64_bytes, load(data + done + 32));

@@ -51,7 +51,7 @@ LAI_INLINE float dot(const float* weights, const float* x, std::size_t width) {
     return total;
 }
 
-// Two rows of f32 times some tokens; of the last row, alone. Not inlined for its registers' sake, as multiply_panel.
+// Some rows of f32 times some tokens. Not inlined for its registers' sake, as multiply_panel.
 template <std::size_t Rows, std::size_t Tokens>
 __attribute__((noinline)) void multiply_rows(const Matrix& matrix, const Activations& input, std::size_t row, std::size_t token, const Output& out) {
     const std::size_t width = input.width;
