@@ -130,18 +130,49 @@ class Muon(torch.optim.Optimizer):
 def orthogonalize(matrices: Tensor) -> Tensor:
     """U · Vᵀ for each U · S · Vᵀ of `matrices` (N, rows, cols), with singular values from 0.7 to 1.2 instead of 1.
 
-    Newton and Schulz's iteration, five times, with the coefficients of Jordan et al. that push small values up fastest.
+    Newton and Schulz's iteration, five times x ← (a + b·xxᵀ + c·(xxᵀ)²)·x, with the coefficients of Jordan et al. that
+    push small values up fastest.
     """
-    a, b, c = 3.4445, -4.7750, 2.0315
     turned = matrices.shape[1] > matrices.shape[2]
     x = matrices.mT if turned else matrices
-    if x.device.type != "cpu" or multiplies_bf16():
-        x = x.bfloat16()
+    in_float32 = x.device.type == "cpu" and not multiplies_bf16()
+    x = x if in_float32 else x.bfloat16()
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
-    for _ in range(5):
-        square = x @ x.mT
-        x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=b, alpha=c), x, beta=a)
+    x = _iterate_on_squares(x) if in_float32 and x.shape[2] >= 2 * x.shape[1] else _iterate(x)
     return x.mT if turned else x
+
+
+_STEPS = 5
+_A, _B, _C = 3.4445, -4.7750, 2.0315
+
+
+def _iterate(x: Tensor) -> Tensor:
+    for _ in range(_STEPS):
+        square = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=_B, alpha=_C), x, beta=_A)
+    return x
+
+
+def _iterate_on_squares(x: Tensor) -> Tensor:
+    """The same with two products as long as x instead of ten.
+
+    All steps multiply x from the left with polynomials of its xxᵀ: these are multiplied with each other first. That
+    pays where x is at least twice as long as high. bfloat16 is too coarse for it: xxᵀ then has negative eigenvalues,
+    and they grow.
+    """
+    square = x @ x.mT
+    factor = product = _factor(square)
+    for _ in range(_STEPS - 1):
+        square = square @ factor @ factor
+        factor = _factor(square)
+        product = product @ factor
+    return product @ x
+
+
+def _factor(square: Tensor) -> Tensor:
+    factor = torch.baddbmm(square, square, square, beta=_B, alpha=_C)
+    factor.diagonal(dim1=1, dim2=2).add_(_A)
+    return factor
 
 
 def learning_rate_factor(

@@ -95,6 +95,20 @@ def test_orthogonalize_keeps_the_directions_and_evens_out_their_sizes(shape, mon
     assert diagonal.min() > 0.65 and diagonal.max() < 1.25
 
 
+@pytest.mark.parametrize("shape", [(3, 8, 8), (2, 6, 20), (2, 20, 6)])
+def test_each_size_goes_through_the_iteration_by_itself(shape, monkeypatch):
+    monkeypatch.setattr("lai.model.optimizers.multiplies_bf16", lambda: False)
+    generator = torch.Generator().manual_seed(0)
+    u, _, vt = torch.linalg.svd(torch.randn(shape, generator=generator, dtype=torch.float64), full_matrices=False)
+    sizes = torch.logspace(0, -6, min(shape[1:]), dtype=torch.float64)
+    sizes[-1] = 0.0
+    made = orthogonalize((u * sizes @ vt).float()).double()
+    expected = sizes / sizes.norm()
+    for _ in range(5):
+        expected = 3.4445 * expected - 4.7750 * expected**3 + 2.0315 * expected**5
+    torch.testing.assert_close(made, u * expected @ vt, atol=3e-3, rtol=0)  # bfloat16 is out by 2e-2
+
+
 def small_network(seed: int) -> Transformer:
     torch.manual_seed(seed)
     return Transformer(
