@@ -5,6 +5,7 @@ PYTHON ?= python3
 PIP_ARGS ?=
 JOBS ?= 2
 FUZZ_RUNS ?= 50000
+MAKEFLAGS += --no-print-directory
 
 VENV := .venv
 RUN := $(VENV)/bin/python
@@ -64,14 +65,14 @@ release: $(ENGINE)  ## build the engine, build/lai
 
 $(ENGINE): $(CMAKE_READY) $(ENGINE_SOURCES)
 	@$(CMAKE) -S cpp -B build/cmake -DCMAKE_BUILD_TYPE=Release -DLAI_OUTPUT_DIR=$(CURDIR)/build >/dev/null
-	@$(CMAKE) --build build/cmake --target lai -j $(JOBS) -- --no-print-directory
+	@$(CMAKE) --build build/cmake --target lai -j $(JOBS)
 	@touch $@
 
 debug: $(CMAKE_READY)  ## build the engine with address and undefined-behaviour checks, and run its tests
 	$(CMAKE) -S cpp -B build-debug/cmake -DCMAKE_BUILD_TYPE=Debug -DLAI_SANITIZE=ON -DLAI_WERROR=ON -DLAI_TESTS=ON \
 	  -DLAI_OUTPUT_DIR=$(CURDIR)/build-debug
 	$(CMAKE) --build build-debug/cmake -j $(JOBS)
-	cd build-debug/cmake && ctest --output-on-failure
+	CTEST_OUTPUT_ON_FAILURE=1 $(CMAKE) --build build-debug/cmake --target test
 
 fuzz: $(CMAKE_READY)  ## build with clang++ and run the fuzz targets, FUZZ_RUNS inputs each
 	CXX=clang++ $(CMAKE) -S cpp -B build-fuzz -DCMAKE_BUILD_TYPE=RelWithDebInfo -DLAI_FUZZ=ON -DLAI_SANITIZE=ON -DLAI_WERROR=ON

@@ -61,7 +61,7 @@ std::vector<Speed> measure_speed(Transformer& transformer) {
     const std::size_t answer = std::min<std::size_t>(128, config.max_seq_len - prompt);
     const double seconds = best_seconds([&](const auto& since) {
         cache.length = 0;
-        transformer.read(tokens.data(), prompt, cache);
+        if (prompt > 0) transformer.read(tokens.data(), prompt, cache);
         const auto start = Clock::now();
         for (std::size_t i = 0; i < answer; ++i) transformer.read(tokens.data() + i, 1, cache);
         return since(start);

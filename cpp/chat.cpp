@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -43,6 +44,7 @@ public:
     InterruptHandler() {
         struct sigaction action {};
         action.sa_handler = on_interrupt;
+        action.sa_flags = SA_RESTART;  // a terminal that is stopped or slow still gets what was being written
         sigemptyset(&action.sa_mask);
         sigaction(SIGINT, &action, &previous_);
     }
@@ -121,7 +123,7 @@ public:
             if (line->empty()) continue;
             try {
                 if (line->front() != '/') {
-                    answer(*line);
+                    answer(*line, mode_);
                 } else if (!command(*line)) {
                     return;
                 }
@@ -148,7 +150,7 @@ private:
         } else if (name == "/temp") {
             sampler_.options().temperature = static_cast<float>(number(name, rest, 100));
         } else if (name == "/tokens") {
-            limits_.max_tokens = static_cast<std::size_t>(number(name, rest, 1e6));
+            limits_.max_tokens = whole_number(name, rest, 1e6);
         } else if (name == "/reset") {
             turns_.clear();
             generator_.reset();
@@ -173,24 +175,27 @@ private:
         return value;
     }
 
+    static std::size_t whole_number(const std::string& name, const std::string& text, double highest) {
+        const double value = number(name, text, highest);
+        if (value != std::floor(value)) throw Error(name + " is given '" + text + "', expected a whole number");
+        return static_cast<std::size_t>(value);
+    }
+
     void translate_to(Translate direction, const std::string& text) {
         direction_ = direction;
         if (text.empty()) {
             mode_ = direction;
-            return;
+        } else {
+            answer(text, direction);
         }
-        const Translate before = mode_;
-        mode_ = direction;
-        answer(text);
-        mode_ = before;
     }
 
     // A translation stands alone; a turn of the chat stands behind the turns before it.
-    void answer(const std::string& text) {
-        if (mode_ == Translate::no) {
+    void answer(const std::string& text, Translate mode) {
+        if (mode == Translate::no) {
             begin_chat_turn(chat_turn(file_.vocabulary(), text, file_.path()));
         } else {
-            const std::string_view request = mode_ == Translate::to_hungarian ? kToHungarian : kToEnglish;
+            const std::string_view request = mode == Translate::to_hungarian ? kToHungarian : kToEnglish;
             std::vector<TokenId> tokens = chat_turn(file_.vocabulary(), std::string(request) + text, file_.path());
             tokens.insert(tokens.begin(), kBos);
             generator_.reset();
@@ -201,12 +206,13 @@ private:
             limits_, [&](TokenId id) { print_now(stream.push(file_.vocabulary().decode({id}))); }, &interrupted);
         print(stream.finish() + "\n");
         if (last_.stop == Stop::context) print("(the context is full)\n");
-        if (mode_ == Translate::no) end_chat_turn();
+        if (mode == Translate::no) end_chat_turn();
     }
 
     // Forgets the oldest turns until at least a quarter of the context, or the longest answer, is free.
     void begin_chat_turn(const std::vector<TokenId>& turn) {
         const std::size_t context = transformer_.config().max_seq_len;
+        generator_.check_fits(1 + turn.size());  // before anything is forgotten for it
         const std::size_t room = std::min(limits_.max_tokens, context / 4);
         const auto total = [&] {
             std::size_t sum = 1 + turn.size() + room;

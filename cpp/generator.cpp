@@ -26,16 +26,26 @@ const char* stop_name(Stop stop) {
     return "";
 }
 
+void check_keep(const GenerationOptions& options, const ModelConfig& config) {
+    if (options.keep && *options.keep + 2 > config.max_seq_len) {
+        throw Error("--keep is " + std::to_string(*options.keep) + ", expected at least 2 fewer than the context's " +
+                    std::to_string(config.max_seq_len) + " tokens");
+    }
+}
+
 Generator::Generator(Transformer& transformer, const Vocabulary& vocabulary, Sampler& sampler)
     : transformer_(transformer), vocabulary_(vocabulary), sampler_(sampler), cache_(transformer.config()) {}
 
-void Generator::append(const std::vector<TokenId>& tokens) {
+void Generator::check_fits(std::size_t tokens) const {
     const std::size_t limit = transformer_.config().max_seq_len;
-    const std::size_t total = sequence_.size() + tokens.size();
-    if (total > limit) {
-        throw Error("the prompt has " + std::to_string(total) + " tokens, the model's context holds " + std::to_string(limit) +
+    if (tokens > limit) {
+        throw Error("the prompt has " + std::to_string(tokens) + " tokens, the model's context holds " + std::to_string(limit) +
                     "; shorten the prompt");
     }
+}
+
+void Generator::append(const std::vector<TokenId>& tokens) {
+    check_fits(sequence_.size() + tokens.size());
     sequence_.insert(sequence_.end(), tokens.begin(), tokens.end());
 }
 
@@ -62,10 +72,6 @@ Generation Generator::generate(const GenerationOptions& options, const Emit& emi
     const ModelConfig& config = transformer_.config();
     Generation result;
     if (options.max_tokens == 0) return result;
-    if (options.keep && *options.keep + 2 > config.max_seq_len) {
-        throw Error("--keep is " + std::to_string(*options.keep) + ", expected at most " + std::to_string(config.max_seq_len - 2) +
-                    " in a context of " + std::to_string(config.max_seq_len));
-    }
     const Clock::time_point start = Clock::now();
     result.prompt_tokens = sequence_.size() - cache_.length;
     const float* logits = read_pending();

@@ -24,6 +24,9 @@ struct GenerationOptions {
     bool stop_at_assistant_end = true;
 };
 
+// Throws Error where `keep` leaves no room to go on in.
+void check_keep(const GenerationOptions& options, const ModelConfig& config);
+
 struct Generation {
     std::vector<TokenId> ids;  // without the token that stopped it
     Stop stop = Stop::tokens;
@@ -38,7 +41,9 @@ class Generator {
 public:
     Generator(Transformer& transformer, const Vocabulary& vocabulary, Sampler& sampler);
 
-    // Puts tokens behind the sequence. Throws Error where they do not fit into the context.
+    // Throws Error where a sequence of so many tokens does not fit into the context.
+    void check_fits(std::size_t tokens) const;
+    // Puts tokens behind the sequence, which must fit.
     void append(const std::vector<TokenId>& tokens);
     // Lets the model go on; `emit` gets each token as it is chosen. Stops early when `interrupt` becomes true.
     using Emit = std::function<void(TokenId)>;
@@ -48,7 +53,6 @@ public:
     // Forgets all but the given tokens.
     void restart(const std::vector<TokenId>& tokens);
     const std::vector<TokenId>& sequence() const { return sequence_; }
-    const KvCache& cache() const { return cache_; }
 
 private:
     const float* read_pending();

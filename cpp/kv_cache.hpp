@@ -17,7 +17,6 @@ public:
     // Makes room for `positions`, at most the model's context; what is stored stays.
     void reserve(std::size_t positions);
     std::size_t capacity() const { return capacity_; }
-    std::size_t bytes() const { return keys_.size() + values_.size(); }
 
 
     float* keys(std::size_t layer, std::size_t head) const { return of_head(keys_, layer, head); }

@@ -28,6 +28,14 @@ double milliseconds_since(Clock::time_point start) {
     return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
 }
 
+// A file's text without what editors put around it: a byte order mark, and the ends of the last lines.
+std::string text_of(const std::string& path) {
+    std::string text = TextInput(path).rest();
+    if (text.compare(0, 3, "\xEF\xBB\xBF") == 0) text.erase(0, 3);
+    text.erase(text.find_last_not_of("\r\n") + 1);
+    return text;
+}
+
 // Everything needed to run a model, in the order in which it is set up.
 class Engine {
 public:
@@ -88,6 +96,7 @@ private:
     }
 
     void answer() {
+        check_keep(options_.generation, file_.config());
         const bool terminal = ::isatty(STDIN_FILENO) != 0;
         if (!options_.prompt && !options_.file && terminal && !options_.json && !options_.logits) {
             if (options_.raw) throw Error("--raw continues a text, and none is given; give one with -p, -f or on standard input");
@@ -108,7 +117,7 @@ private:
         if (options_.json) {
             print(answer_json(prompt, text + rest, result) + "\n");
         } else if (options_.generation.max_tokens > 0) {
-            print(rest + "\n");
+            print_now(rest + "\n");
             if (result.stop == Stop::context) {
                 std::fprintf(stderr, "note: the context of %zu tokens is full; --keep N goes on\n", file_.config().max_seq_len);
             }
@@ -116,8 +125,7 @@ private:
     }
 
     std::vector<TokenId> prompt_ids() const {
-        std::string text = options_.prompt ? *options_.prompt : TextInput(options_.file ? *options_.file : "-").rest();
-        if (!options_.prompt) text.erase(text.find_last_not_of('\n') + 1);
+        std::string text = options_.prompt ? *options_.prompt : text_of(options_.file ? *options_.file : "-");
         if (!options_.prompt && text.empty()) throw Error("the prompt is empty; give one with -p, -f or on standard input");
         std::vector<TokenId> ids = {kBos};
         std::vector<TokenId> rest;

@@ -80,7 +80,9 @@ private:
         const std::string text = value();
         char* end = nullptr;
         const double result = std::strtod(text.c_str(), &end);
-        if (text.empty() || *end != '\0' || !(result >= lowest && result <= highest)) expected(text, "a number", lowest, highest);
+        if (text.empty() || *end != '\0' || !(result >= lowest && result <= highest)) {
+            expected(text, "a number", short_text(lowest), short_text(highest));
+        }
         return result;
     }
 
@@ -89,23 +91,26 @@ private:
         std::uint64_t result = 0;
         bool valid = !text.empty() && text.size() <= 20;
         for (const char digit : text) {
-            if (digit < '0' || digit > '9' || result > (UINT64_MAX - 9) / 10) valid = false;
-            result = result * 10 + static_cast<std::uint64_t>(digit - '0');
+            const auto value = static_cast<std::uint64_t>(digit - '0');
+            if (digit < '0' || digit > '9' || result > (UINT64_MAX - value) / 10) valid = false;
+            result = result * 10 + value;
         }
         if (!valid || result < lowest || result > highest) {
-            expected(text, "a whole number", static_cast<double>(lowest), static_cast<double>(highest));
+            expected(text, "a whole number", std::to_string(lowest), std::to_string(highest));
         }
         return result;
     }
 
-    [[noreturn]] void expected(const std::string& found, const std::string& what, double lowest, double highest) const {
-        const auto text = [](double bound) {
-            std::string digits = std::to_string(bound);
-            digits.erase(digits.find_last_not_of('0') + 1);
-            if (digits.back() == '.') digits.pop_back();
-            return digits;
-        };
-        throw Error("option " + name_ + " is '" + found + "', expected " + what + " from " + text(lowest) + " to " + text(highest));
+    static std::string short_text(double bound) {
+        std::string digits = std::to_string(bound);
+        digits.erase(digits.find_last_not_of('0') + 1);
+        if (digits.back() == '.') digits.pop_back();
+        return digits;
+    }
+
+    [[noreturn]] void expected(const std::string& found, const std::string& what, const std::string& lowest,
+                               const std::string& highest) const {
+        throw Error("option " + name_ + " is '" + found + "', expected " + what + " from " + lowest + " to " + highest);
     }
 
     void set_prompt(Translate translate) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <system_error>
 
 #if defined(__linux__)
 #include <sched.h>
@@ -37,7 +38,10 @@ ThreadPool::ThreadPool(std::size_t threads) {
     sigset_t before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    for (std::size_t i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+    try {
+        for (std::size_t i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+    } catch (const std::system_error&) {  // the system has no more for this process: the loops go on with those there are
+    }
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 

@@ -30,20 +30,50 @@ bool begins_tag(std::string_view bytes) {
     return std::any_of(kTags.begin(), kTags.end(), [&](auto tag) { return tag.substr(0, bytes.size()) == bytes; });
 }
 
-// Eight bytes at a time through a multiplication; seeded, so that no file can be made to collide.
-std::uint64_t hash(std::string_view bytes, std::uint64_t seed) {
-    constexpr std::uint64_t kOdd = 0x9E3779B97F4A7C15U;
-    std::uint64_t state = (seed ^ bytes.size()) * kOdd;
-    while (!bytes.empty()) {
-        std::uint64_t word = 0;
-        const std::size_t taken = std::min<std::size_t>(8, bytes.size());
-        std::memcpy(&word, bytes.data(), taken);
-        state = (state ^ word ^ seed) * kOdd;
-        state ^= state >> 29;
-        bytes.remove_prefix(taken);
+// SipHash-1-3 (Aumasson & Bernstein 2012): with a random key no file can be made whose tokens collide.
+class SipHash {
+public:
+    explicit SipHash(const HashKey& key)
+        : v0_(key[0] ^ 0x736F6D6570736575U),
+          v1_(key[1] ^ 0x646F72616E646F6DU),
+          v2_(key[0] ^ 0x6C7967656E657261U),
+          v3_(key[1] ^ 0x7465646279746573U) {}
+
+    std::uint64_t operator()(std::string_view bytes) {
+        const std::uint64_t last = std::uint64_t{bytes.size()} << 56;
+        for (; bytes.size() >= 8; bytes.remove_prefix(8)) take(read<std::uint64_t>(reinterpret_cast<const std::uint8_t*>(bytes.data())));
+        std::uint64_t rest = 0;
+        std::memcpy(&rest, bytes.data(), bytes.size());
+        take(rest | last);
+        v2_ ^= 0xFF;
+        for (int i = 0; i < 3; ++i) round();
+        return v0_ ^ v1_ ^ v2_ ^ v3_;
     }
-    return state ^ (state >> 32);
-}
+
+private:
+    static std::uint64_t turned(std::uint64_t value, int bits) { return value << bits | value >> (64 - bits); }
+
+    void take(std::uint64_t word) {
+        v3_ ^= word;
+        round();
+        v0_ ^= word;
+    }
+
+    void round() {
+        v0_ += v1_;
+        v1_ = turned(v1_, 13) ^ v0_;
+        v0_ = turned(v0_, 32);
+        v2_ += v3_;
+        v3_ = turned(v3_, 16) ^ v2_;
+        v0_ += v3_;
+        v3_ = turned(v3_, 21) ^ v0_;
+        v2_ += v1_;
+        v1_ = turned(v1_, 17) ^ v2_;
+        v2_ = turned(v2_, 32);
+    }
+
+    std::uint64_t v0_, v1_, v2_, v3_;
+};
 
 // The length of the character at the front, told by its first byte alone; the end of the text cuts it off.
 std::size_t character_length(std::string_view text) {
@@ -103,7 +133,7 @@ void Vocabulary::build_index() {
     while (capacity < 2 * tokens_.size()) capacity *= 2;
     slots_.assign(capacity, 0);
     std::random_device random;
-    seed_ = std::uint64_t{random()} << 32 | random();
+    for (std::uint64_t& half : key_) half = std::uint64_t{random()} << 32 | random();
     entries_.reserve(tokens_.size());
     for (std::size_t id = 0; id < tokens_.size(); ++id) {
         const Token& token = tokens_[id];
@@ -122,7 +152,7 @@ void Vocabulary::build_index() {
 // Where the entry with these bytes is, or where it would be put.
 std::size_t Vocabulary::slot(std::string_view bytes) const {
     const std::size_t mask = slots_.size() - 1;
-    std::size_t at = hash(bytes, seed_) & mask;
+    std::size_t at = SipHash(key_)(bytes) & mask;
     while (slots_[at] != 0 && entries_[slots_[at] - 1].bytes != bytes) at = (at + 1) & mask;
     return at;
 }

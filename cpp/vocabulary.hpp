@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -21,6 +22,8 @@ struct ChatTags {
     TokenId system, system_end, user, user_end, assistant, assistant_end;
 };
 
+using HashKey = std::array<std::uint64_t, 2>;
+
 // What may become a token: text in which tags are markup, or text a person typed, which can never form a tag.
 enum class TextKind { markup, typed };
 
@@ -33,7 +36,6 @@ public:
     std::size_t size() const { return tokens_.size(); }
     std::size_t bytes_read() const { return bytes_read_; }
     std::string_view bytes(TokenId id) const { return tokens_[static_cast<std::size_t>(id)].bytes; }
-    float score(TokenId id) const { return tokens_[static_cast<std::size_t>(id)].score; }
     const ChatTags& tags() const { return tags_; }
     bool has_chat_tags() const;
 
@@ -67,7 +69,7 @@ private:
     std::vector<Token> tokens_;
     std::vector<Entry> entries_;
     std::vector<std::uint32_t> slots_;  // open addressing: 1 + index into entries_, 0 for empty
-    std::uint64_t seed_ = 0;
+    HashKey key_{};
     std::size_t longest_ = 0;
     std::size_t bytes_read_ = 0;
     ChatTags tags_{};

@@ -1,6 +1,7 @@
 """`python -m lai.generate -m FILE -p TEXT`: run an exported model in PyTorch, with the engine's options."""
 
 import argparse
+import codecs
 import sys
 from pathlib import Path
 
@@ -37,11 +38,14 @@ def _prompt_text(options: argparse.Namespace) -> bytes:
     if source is None and sys.stdin.isatty():
         raise UserError("there is nothing to answer: give a prompt with -p, -t, --to-en, -f or on standard input")
     if source in (None, "-"):
-        return sys.stdin.buffer.read().rstrip(b"\n")
-    try:
-        return Path(source).read_bytes().rstrip(b"\n")
-    except OSError as error:
-        raise UserError(f"cannot read the prompt file {source}: {error.strerror}") from None
+        text = sys.stdin.buffer.read()
+    else:
+        try:
+            text = Path(source).read_bytes()
+        except OSError as error:
+            raise UserError(f"cannot read the prompt file {source}: {error.strerror}") from None
+    # Editors put a byte order mark in front and ends of lines behind.
+    return text.removeprefix(codecs.BOM_UTF8).rstrip(b"\r\n")
 
 
 def main() -> int:

@@ -15,7 +15,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (::ftruncate(descriptor, length) != 0 || ::pwrite(descriptor, data, size, 0) != length) return 0;
     try {
         // The checksum is left out: no mutation would pass it.
-        lai::ThreadPool pool(1);
         const lai::ModelFile file(path, false, pool);
         lai::Transformer transformer(file, pool, lai::choose_kernels());
         lai::KvCache cache(file.config());

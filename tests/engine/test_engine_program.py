@@ -3,9 +3,13 @@
 import json
 import os
 import pty
+import re
+import resource
 import select
 import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -55,7 +59,7 @@ def test_the_default_model_is_named_when_it_is_missing(engine, tmp_path, monkeyp
         (["--perplexity", "/"], "cannot read /: "),
         (["--tokenize-lines", "/"], "cannot read /: "),
         (["-p", "a", "--logits", "/nonexistent/logits"], "cannot write /nonexistent/logits"),
-        (["-p", "a", "--keep", "255"], "--keep is 255, expected at most 254"),
+        (["-p", "a", "--keep", "255"], "--keep is 255, expected at least 2 fewer than the context's 256 tokens"),
     ],
 )
 def test_wrong_options(engine, make_model, arguments, expected):
@@ -101,6 +105,8 @@ def test_prompts_from_files_and_standard_input(engine, make_model, tmp_path):
     assert engine.json(*base, stdin=prompt.read_bytes())["prompt_ids"] == expected
     assert engine.json(*base, "-f", "-", stdin=prompt.read_bytes())["prompt_ids"] == expected
     assert "empty" in engine.error(*base, stdin=b"\n")
+    prompt.write_bytes(b"\xef\xbb\xbfhello\nworld\r\n\r\n")  # as editors on Windows write it
+    assert engine.json(*base, "-f", prompt)["prompt_ids"] == expected
 
 
 def test_text_and_json_agree(engine, make_model):
@@ -275,8 +281,41 @@ def test_a_long_chat_forgets_its_oldest_turns(engine, make_model):
         chat.send("hello world hello")
         seen += chat.read_prompt()
     assert b"oldest turns are forgotten" in seen
-    chat.send("xyz" * 30)
-    chat.read_until(b"context holds 64")
+    os.write(chat.descriptor, b"\x04")
+    assert chat.wait() == 0
+
+
+def test_a_refused_message_changes_nothing(engine, make_model):
+    path, _ = make_model()
+
+    def chat_with(*messages):
+        chat = Terminal(engine, "-m", path, "--tokens", "5", "--temp", "0")
+        chat.read_until(b"> ")
+        for message in messages:
+            chat.send(message)
+            seen = chat.read_prompt()
+            assert (b"context holds 256" in seen) is ("xyz" in message)
+        chat.send("/stats")
+        stats = chat.read_prompt()
+        os.write(chat.descriptor, b"\x04")
+        assert chat.wait() == 0
+        return re.search(rb"\d+ of 256 tokens of context", stats)[0]
+
+    too_long = "xyz" * 100
+    expected = chat_with("hello", "world")
+    assert expected != chat_with("world")
+    assert chat_with("hello", too_long, "world") == expected  # the conversation so far is remembered
+    assert chat_with("hello", "/hu " + too_long, "world") == expected  # and goes on as a conversation
+
+
+def test_ctrl_c_loses_nothing_where_the_terminal_stands_still(engine, make_model):
+    path, _ = make_model(max_seq_len=1 << 12)
+    chat = Terminal(engine, "-m", path, "--tokens", "4000", "--temp", "0")
+    chat.read_until(b"> ")
+    chat.send("hello")
+    time.sleep(1)  # nobody reads: the terminal's buffer fills, and the program waits in the middle of writing
+    os.kill(chat.process, signal.SIGINT)
+    chat.read_until(b"\r\n> ")
     os.write(chat.descriptor, b"\x04")
     assert chat.wait() == 0
 
@@ -288,10 +327,32 @@ def test_the_bench_prints_what_it_measured(engine, make_model):
     assert json.dumps(result)
 
 
+def test_a_context_of_one_token(engine, make_model):
+    path, _ = make_model(max_seq_len=1)
+    assert engine.json("-m", path, "--bench", "--threads", "1")["write_1"] > 0
+    assert len(engine.json("-m", path, "--raw", "-p", "", *GREEDY)["ids"]) == 1
+    assert "--keep is 0, expected at least 2 fewer" in engine.error("-m", path, "--raw", "-p", "", "--keep", "0")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the address space cannot be limited elsewhere")
+def test_it_runs_with_the_threads_that_it_can_have(engine, make_model):
+    path, _ = make_model()
+    expected = engine.json("-m", path, "-p", "hello", *GREEDY)
+
+    def three_stacks():
+        resource.setrlimit(resource.RLIMIT_STACK, (256 << 20, resource.RLIM_INFINITY))
+        resource.setrlimit(resource.RLIMIT_AS, (1000 << 20, 1000 << 20))
+
+    arguments = [engine.program, "-m", path, "-p", "hello", *GREEDY, "--json", "--threads", "8"]
+    done = subprocess.run(arguments, capture_output=True, preexec_fn=three_stacks)
+    result = json.loads(done.stdout)
+    assert 1 <= result["threads"] < 8 and result["ids"] == expected["ids"]
+
+
 def test_a_seed_draws_the_same_text_in_the_engine_and_in_pytorch(engine, make_model):
     path, model = make_model(seed=2)
     prompt = [Vocab.BOS, *model.vocab.encode("hello")]
-    for seed in (0, 7, 2**63 + 11):
+    for seed in (0, 7, 2**63 + 11, 2**64 - 1):
         result = engine.json("-m", path, "--raw", "-p", "hello", "--seed", str(seed), "--tokens", "60")
         drawn = list(generate(model.build(), prompt, stop={Vocab.EOS}, tokens=60, seed=seed))
         assert result["ids"] == drawn
