@@ -51,7 +51,7 @@ answer: $(MODEL) $(ENGINE)
 
 # Neither sentence is in the training text: these combinations of words are held out.
 ENGLISH := The cook played in the forest.
-HUNGARIAN := A nő evett egy tortát.
+HUNGARIAN := A nő megette a krumplit.
 
 test: $(INSTALLED) $(ENGINE)  ## set up and run the tests
 	$(RUN) -m pytest

@@ -16,11 +16,12 @@ from lai.model.module import LanguageModel
 
 def start(run: RunConfig, corpus: Corpus, module: LanguageModel, trainer: lightning.Trainer) -> Iterator[str]:
     """What is about to be trained on what, where."""
-    stats = corpus.shards.stats
-    train, val = stats.train, stats.val
-    yield _row("data", f"{_names(corpus.files)}: {stats.documents:,} documents, {train.bytes + val.bytes:,} bytes")
-    yield _row("", f"{stats.duplicates:,} exact duplicates; {stats.skipped:,} lines skipped, {stats.empty:,} empty")
-    facts = corpus.quality.facts
+    train, val = corpus.shards.stats.train, corpus.shards.stats.val
+    facts = corpus.quality.facts  # of the files to train on; the shards' statistics count those to validate with, too
+    yield _row("data", f"{_names(corpus.files)}: {facts['documents']:,} documents, {facts['bytes']:,} bytes")
+    yield _row(
+        "", f"{facts['duplicates']:,} exact duplicates; {facts['skipped']:,} lines skipped, {facts['empty']:,} empty"
+    )
     yield _row("", f"tasks: {shares(facts['tasks'])}; languages: {shares(facts['languages'])}")
     for finding in corpus.quality.findings:
         # A vocabulary that this run builds has the size that was asked for.

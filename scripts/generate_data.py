@@ -62,7 +62,7 @@ def main() -> int:
         size = file.tell()
     seconds = time.perf_counter() - started
     print_summary(console, examples, size)
-    console.print(f"{options.output} written in {seconds:.1f} s")
+    console.print(f"{options.output} written in {seconds:.1f} s", markup=False)
     if options.report:
         floor = entropy(config)
         console.print(

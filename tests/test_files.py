@@ -1,8 +1,11 @@
 """Files appear whole or not at all."""
 
+import os
+
 import pytest
 
 from lai.data.cache import cached_file
+from lai.errors import UserError
 from lai.files import atomic_directory, atomic_write
 
 
@@ -25,6 +28,22 @@ def test_a_written_file_is_readable_like_any_other(tmp_path):
     with atomic_write(tmp_path / "atomic"):
         pass
     assert (tmp_path / "atomic").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "disk" / "text")
+    for content in (b"made", b"replaced"):
+        with atomic_write(tmp_path / "link") as file:
+            file.write(content)
+        assert (tmp_path / "link").is_symlink() and (tmp_path / "disk" / "text").read_bytes() == content
+
+
+def test_a_pipe_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="no regular file"), atomic_write(tmp_path / "pipe"):
+        pass
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_a_failed_folder_leaves_the_old_one(tmp_path):

@@ -14,7 +14,8 @@ from lightning.pytorch.callbacks import Callback
 from runs import TINY, example_lines
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from lai import assembly
+from lai import assembly, report
+from lai.callbacks.stop import StopBetweenBatches
 from lai.data.markup import render
 from lai.data.vocab import Vocab
 from lai.errors import UserError
@@ -143,8 +144,12 @@ def test_a_file_to_validate_with_is_not_trained_on(tmp_path, compose_run):
     for name, count in (("train", 50), ("val", 10)):
         (tmp_path / "text" / f"{name}.txt").write_text("\n".join(f"{name} {number}" for number in range(count)))
     val = tmp_path / "text" / "val.txt"
-    corpus = prepare_corpus(compose_run(f"data.path={tmp_path / 'text'}", f"data.val_path={val}").data)
+    run = compose_run(f"data.path={tmp_path / 'text'}", f"data.val_path={val}")
+    corpus = prepare_corpus(run.data)
     assert (len(corpus.shards.train), len(corpus.shards.val), corpus.floor) == (50, 10, None)
+    module = assembly.build_module(run, assembly.model_config(run.model, len(corpus.vocab)), corpus)
+    first = next(report.start(run, corpus, module, assembly.build_trainer(run, StopBetweenBatches())))
+    assert "train.txt: 50 documents" in first
     with pytest.raises(UserError, match="nothing is left to train on"):
         prepare_corpus(compose_run(f"data.path={val}", f"data.val_path={val}").data)
 

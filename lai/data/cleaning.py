@@ -30,7 +30,7 @@ _TABLE_LINE = re.compile(r"^\s*(?:\{\||\|[-}|+]?|!)")
 _SPACES = re.compile(r"[^\S\n]+")
 _BLANK_LINES = re.compile(r"\n\s*\n\s*")
 _DASH = re.compile(r"^[-–—]\s*")
-_MISREAD = re.compile("â€(.)", re.DOTALL)
+_MISREAD = re.compile("â€(.?)", re.DOTALL)
 _LETTER = re.compile(r"[^\W\d_]")
 
 
@@ -56,6 +56,8 @@ def clean_story(row: Row) -> Row | None:
 def clean_pair(row: Row) -> Row | None:
     """A row with `translation`, or `en` and `hu`: dropped if a side is missing, copied, or of quite another length."""
     pair = row.get("translation", row)
+    if pair is None:
+        return None
     if not isinstance(pair, Mapping):
         return row  # told where the row becomes a document
     english, hungarian = (" ".join(tidy(_text(pair, side)).split()) for side in ("en", "hu"))
@@ -92,6 +94,8 @@ def _mend(text: str) -> str:
 
 def _reread(last: str) -> str:
     """The character U+2000 to U+203F whose third byte in UTF-8 was read as `last`."""
+    if not last:
+        return "”"
     try:
         byte = last.encode("cp1252")
     except UnicodeEncodeError:  # five bytes have no character in Windows-1252 and stayed what they are

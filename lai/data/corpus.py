@@ -306,11 +306,11 @@ def row_documents(row: Mapping[str, Any]) -> Sequence[Document]:
     if "text" in row:
         return [parse(_to_bytes("text", row["text"]))]
     pair = row.get("translation", row)
+    if pair is None:
+        return ()
     if not isinstance(pair, Mapping) or not {"en", "hu"} <= pair.keys():
-        raise UserError(
-            f"found {', '.join(map(repr, list(row)[:8])) or 'nothing'}; "
-            "expected text, messages, en and hu, or translation"
-        )
+        names = ", ".join(map(repr, list(pair if isinstance(pair, Mapping) else row)[:8]))
+        raise UserError(f"found {names or 'nothing'}; expected text, messages, en and hu, or translation")
     english, hungarian = (_to_bytes(side, pair[side]) for side in ("en", "hu"))
     return translation_examples(english, hungarian) if english.strip() and hungarian.strip() else ()
 

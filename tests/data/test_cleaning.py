@@ -44,6 +44,7 @@ def test_wrongly_decoded_quotation_marks_of_a_story_are_mended() -> None:
     assert "â€œHello" in broken and "â€\x9d" in broken
     assert clean_story({"text": broken}) == {"text": story}
     assert clean_story({"text": story + " â€ is how they end"}) == {"text": story + " ” is how they end"}
+    assert clean_story({"text": story + " â€œGood night!â€"}) == {"text": story + " “Good night!”"}
     assert clean_story({"text": "Too short."}) is None
 
 

@@ -100,6 +100,7 @@ def test_jsonl_keeps_newlines_literal_tags_and_lone_surrogates(tmp_path: Path) -
         (b'{"messages": [{"role": "user"}]}', "the user message has no content"),
         (b'{"messages": [{"role": "user", "content": {}}]}', "content is an object; expected a text"),
         (b'{"translation": "x"}', "found 'translation'; expected text"),
+        (b'{"translation": {"en": "x"}}', "found 'en'; expected text"),
     ],
 )
 def test_a_wrong_json_line_is_named(tmp_path: Path, line: bytes, message: str) -> None:
@@ -134,7 +135,8 @@ def test_parquet_columns(tmp_path: Path, ending: str) -> None:
     expected = list(translation_examples(b"dog", b"kutya"))
     documents, counts = read(write(path, table(en=["dog", None], hu=["kutya", "x"])))
     assert (documents, counts.skipped) == (expected, 1)
-    assert read(write(path, table(translation=[{"en": "dog", "hu": "kutya"}])))[0] == expected
+    documents, counts = read(write(path, table(translation=[{"en": "dog", "hu": "kutya"}, None])))
+    assert (documents, counts.skipped) == (expected, 1)
     assert read(write(path, table(text=[f"{n}" for n in range(5000)])))[0] == [plain(b"%d" % n) for n in range(5000)]
 
 

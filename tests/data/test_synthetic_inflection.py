@@ -66,6 +66,7 @@ Szolnok Szolnokon Szolnokra
 # name: accusative, dative, instrumental
 NAMES = """
 Anna Annát Annának Annával
+Noémi Noémit Noéminek Noémivel
 Péter Pétert Péternek Péterrel
 Balázs Balázst Balázsnak Balázzsal
 György Györgyöt Györgynek Györggyel

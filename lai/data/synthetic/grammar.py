@@ -13,6 +13,8 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
+from lai.errors import UserError
+
 T = TypeVar("T")
 U = TypeVar("U")
 
@@ -49,8 +51,11 @@ class Distribution(ABC, Generic[T]):
         return _Chained(self, function)
 
 
-class NothingToChoose(ValueError):
+class NothingToChoose(UserError):
     """A choice without values: a grammar and a lexicon that do not go together."""
+
+    def __init__(self) -> None:
+        super().__init__("these settings leave the generator nothing to choose from; take more words or hold out less")
 
 
 class Choice(Distribution[T]):
@@ -68,7 +73,7 @@ class Choice(Distribution[T]):
             values = [value for value, weight in zip(values, weights, strict=True) if weight]
             weights = [weight for weight in weights if weight]
         if not values:
-            raise NothingToChoose("a choice needs values")
+            raise NothingToChoose
         self._values = values
         self._cumulative: Sequence[int] = list(itertools.accumulate(weights)) if weights else range(1, len(values) + 1)
         self._total = self._cumulative[-1]

@@ -285,7 +285,7 @@ def load_lexicon(size: int | None = None) -> Lexicon:
     verbs = (_verb(nouns, *row) for row in _first(_rows("verbs"), share))
     return Lexicon(
         nouns=nouns,
-        names=tuple(Name(n, _nominal(n), p) for n, p in _first(_rows("names"), share)),  # type: ignore[arg-type]
+        names=tuple(Name(n.split()[0], _nominal(n), p) for n, p in _first(_rows("names"), share)),  # type: ignore[arg-type]
         adjectives=tuple(_adjective(*row) for row in _first(_rows("adjectives"), share)),
         places=tuple(_place(*row) for row in _first(_rows("places"), share, grouped=True)),
         verbs=tuple(verb for verb in verbs if len(verb.objects) > 1),

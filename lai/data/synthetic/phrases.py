@@ -154,14 +154,19 @@ class Phrases:
         plain = NounPhrase(noun)
         mass = noun.kind in MASS_KINDS
         changes = noun.countable and noun.english_plural != noun.english
+        least = 1 if determination == "several" else 0  # then there is nothing but these
+
+        def several(usual: int) -> int:
+            return max(least, self.percent(usual))
+
         shapes: list[tuple[Distribution[NounPhrase], int]] = [
             (always(plain), 40),
             (always(NounPhrase(noun, definite=False)), 35 * (noun.countable or mass)),
-            (always(NounPhrase(noun, plural=True)), self.percent(10) * changes),
-            (always(NounPhrase(noun, definite=False, plural=True)), self.percent(8) * changes),
+            (always(NounPhrase(noun, plural=True)), several(10) * changes),
+            (always(NounPhrase(noun, definite=False, plural=True)), several(8) * changes),
             (
                 Choice([NounPhrase(noun, definite=False, number=number) for number in self.lexicon.numbers]),
-                self.percent(10) * noun.countable,
+                several(10) * noun.countable,
             ),
         ]
         shapes = [(part, weight) for part, weight in shapes if _suits(next(part.outcomes())[0], determination)]

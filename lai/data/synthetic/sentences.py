@@ -227,12 +227,15 @@ class Sentences:
     def _reason(self) -> Distribution[Reason]:
         verbs = [(verb, name) for name in ("transitive", "located") for verb in self.verbs(name)]
 
-        def around(name: Name) -> Distribution[Reason]:
+        def fitting(name: Name) -> list[tuple[Verb, str, list[Adjective]]]:
             states = {adjective.english: adjective for adjective in self._phrases.adjectives(name)}
-            fitting = [(*verb, [states[why] for why in verb[0].reasons if why in states]) for verb in verbs]
-            return mixture([(self._because(name, *choice), 1) for choice in fitting if choice[-1]])
+            choices = [(*verb, [states[why] for why in verb[0].reasons if why in states]) for verb in verbs]
+            return [choice for choice in choices if choice[-1]]
 
-        return Choice(self._lexicon.names).then(around)
+        # In a small lexicon no verb may have a reason in the states that are not held out from a name.
+        return Choice([name for name in self._lexicon.names if fitting(name)]).then(
+            lambda name: mixture([(self._because(name, *choice), 1) for choice in fitting(name)])
+        )
 
     def _because(self, name: Name, verb: Verb, template: str, states: Sequence[Adjective]) -> Distribution[Reason]:
         parts = self.predicate(template, verb, False, name)
