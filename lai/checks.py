@@ -23,6 +23,7 @@ def check_values(run: "RunConfig") -> None:
     _check_numbers(run)
     _check_paths(run)
     _check_length(run)
+    _check_trainer(run)
     _check_batch(run)
 
 
@@ -116,6 +117,13 @@ def _check_length(run: "RunConfig") -> None:
             raise UserError(f"trainer.{key} is {count}; it must be at least 1, or -1 for no limit")
     if epochs == -1 and steps == -1 and not run.trainer.get("max_time"):
         raise UserError("the run has no end; set trainer.max_epochs, trainer.max_steps or trainer.max_time")
+
+
+def _check_trainer(run: "RunConfig") -> None:
+    if (algorithm := run.trainer.get("gradient_clip_algorithm")) not in (None, "norm"):
+        raise UserError(f"trainer.gradient_clip_algorithm is {algorithm!r}; gradients are clipped by their 'norm' only")
+    if run.trainer.get("overfit_batches"):
+        raise UserError("trainer.overfit_batches does not go with these batches; give data.path a file of a few lines")
 
 
 def _check_batch(run: "RunConfig") -> None:

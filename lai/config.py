@@ -297,11 +297,12 @@ def _to_objects(config: DictConfig) -> RunConfig:
         }
     except OmegaConfBaseException as error:
         raise UserError(_first_line(error)) from None
-    if not isinstance(values["seed"], int) or isinstance(values["seed"], bool):
-        raise UserError(f"seed: {values['seed']!r} is not a whole number")
+    seed = values.get("seed")
+    if not isinstance(seed, int) or isinstance(seed, bool):
+        raise UserError(f"seed: {seed!r} is not a whole number")
     if not isinstance(values.get("estimate", False), bool):
         raise UserError(f"estimate: {values['estimate']!r} is not true or false")
-    if values["ckpt_path"] is not None and not isinstance(values["ckpt_path"], str):
+    if values.get("ckpt_path") is not None and not isinstance(values["ckpt_path"], str):
         raise UserError(f"ckpt_path: {values['ckpt_path']!r} is not a path")
     for group in _TARGET_GROUPS:
         values[group] = {name: node for name, node in (values.get(group) or {}).items() if node is not None}

@@ -9,10 +9,11 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, Timer
 
 from lai.config import RunConfig
 from lai.data.prepare import Corpus
+from lai.errors import UserError
 from lai.model.transformer import ModelConfig
 
 _WARM_UP = 3  # batches that are not timed: the first ones set things up, or compile
@@ -43,6 +44,10 @@ class Measure(Callback):
         trainer.should_stop = len(self._tokens) >= _WARM_UP + _TIMED
 
     @property
+    def batches_measured(self) -> int:
+        return len(self._tokens)
+
+    @property
     def seconds_per_batch(self) -> float:
         """The mean of the timed ones, or the last one's time where the run has no more than the first few."""
         first = min(_WARM_UP, len(self._tokens) - 1)
@@ -57,6 +62,8 @@ def lines(
     run: RunConfig, corpus: Corpus, config: ModelConfig, measured: Measure, device: torch.device
 ) -> Iterator[str]:
     """What a person reads: time, memory, tokens, and whether text and model go together."""
+    if not measured.batches_measured:
+        raise UserError("there is nothing left to train, so nothing to measure; leave ckpt_path out or raise the limit")
     rate = measured.tokens_per_batch / measured.seconds_per_batch
     limit = _seconds(run.trainer.get("max_time"))
     seconds = min(measured.batches * measured.seconds_per_batch, limit)
@@ -76,11 +83,8 @@ def lines(
 
 
 def _seconds(max_time: Any) -> float:
-    """`trainer.max_time` as Lightning reads it, DD:HH:MM:SS."""
-    if max_time is None:
-        return math.inf
-    days, hours, minutes, seconds = (int(part) for part in str(max_time).split(":"))
-    return ((24 * days + hours) * 60 + minutes) * 60.0 + seconds
+    """`trainer.max_time` as Lightning reads it."""
+    return Timer(max_time)._duration or math.inf
 
 
 def _duration(seconds: float) -> str:

@@ -17,7 +17,7 @@ from lai.config import CONF_DIR, RunConfig, load_run_config
 from lai.errors import Interrupted, UserError
 from lai.processor import wait_briefly
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("lai.train")  # also where this file is the program
 
 
 def train(run: RunConfig) -> float:
@@ -75,6 +75,7 @@ def _run(composed: DictConfig) -> float:
     if run.export.path is None and not _in_sweep():
         run.export.path = f"models/lai-{run.model.name}.bin"
     if int(os.environ.get("LOCAL_RANK", "0")) == 0:
+        Path(run.output_dir).mkdir(parents=True, exist_ok=True)
         OmegaConf.save(OmegaConf.create(asdict(run)), Path(run.output_dir) / "config.yaml")
     else:  # the first of several processes speaks for all
         logging.getLogger("lai").setLevel(logging.WARNING)

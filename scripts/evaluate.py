@@ -38,7 +38,9 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("settings", nargs="*", metavar="SETTING", help="settings of lai.train")
     parser.add_argument("-m", "--model", type=Path, default="models/lai-tiny.bin", help="(default: %(default)s)")
-    parser.add_argument("--limit", type=whole_number(1), default=400, help="prompts at most (default: %(default)s)")
+    parser.add_argument(
+        "--limit", type=whole_number(1), help="prompts at most (default: 400, or all of a test set of your own)"
+    )
     parser.add_argument(
         "--prompts", type=Path, metavar="FILE", help="a test set of your own, .jsonl: prompt and answer"
     )
@@ -105,7 +107,7 @@ def print_tables(prompts: list[Prompt], answers: Answers, wrong: int) -> None:
     by_program = [scores(prompts, given) for given in answers.values()]
     for rows in zip(*by_program, strict=True):
         shares = (f"{row.exact / row.prompts:.1%}" for row in rows)
-        table.add_row(rows[0].task, rows[0].direction, f"{rows[0].prompts:,}", *shares)
+        table.add_row(escape(rows[0].task), escape(rows[0].direction), f"{rows[0].prompts:,}", *shares)
     console.print(table)
     program, given = next(iter(answers.items()))
     mistakes = [(prompt, said) for prompt, said in zip(prompts, given, strict=True) if said != prompt.answer]
@@ -134,7 +136,10 @@ def print_losses(losses: list[TaskLoss]) -> None:
 def main() -> int:
     """Answer, score, and fail where PyTorch and the engine disagree."""
     options = parse_arguments()
-    prompts = read_prompts(options.prompts) if options.prompts else held_out(options.settings, options.limit)
+    if options.prompts:
+        prompts = read_prompts(options.prompts)[: options.limit]
+    else:
+        prompts = held_out(options.settings, options.limit or 400)
     if options.write:
         write_prompts(options.write, prompts)
     model = read_model(options.model)

@@ -19,8 +19,9 @@ def read_curves(run: Path) -> dict[str, Curve]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}; give a folder under outputs/<date>/<time>") from None
+    except (OSError, UnicodeDecodeError) as error:
+        cause = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise UserError(f"cannot read {path}: {cause}; give a folder under outputs/<date>/<time>") from None
     curves = {
         name: [(int(row["step"]), float(row[name])) for row in rows if row.get(name)]
         for name in ("train/loss", "val/loss", "val/loss_floor")
@@ -42,6 +43,9 @@ def main() -> int:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
+    formats = plt.gcf().canvas.get_supported_filetypes()
+    if options.output.suffix.lower().removeprefix(".") not in formats:
+        raise UserError(f"--output {options.output} has no ending of a picture; expected one of {', '.join(formats)}")
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
     for number, (run, found) in enumerate(curves.items()):
         label = "" if len(curves) == 1 else f" {run}"

@@ -42,6 +42,7 @@ def test_a_run_of_a_single_step(estimate):
 def test_a_run_ends_with_its_time(estimate):
     told = estimate("trainer.max_epochs=-1", "trainer.max_time=00:01:30:00")
     assert "1 h 30 min without validation" in told
+    assert "1 h 30 min without validation" in estimate("trainer.max_epochs=-1", "trainer.max_time={minutes: 90}")
 
 
 def test_it_is_on_or_off(compose_run, text_file):

@@ -103,6 +103,8 @@ def test_export_makes_the_same_file_from_the_checkpoint_alone(run, tmp_path, che
     status, _, _ = run(SCRIPTS / "export.py", path, "--output", tmp_path / "h.bin", "--dtype", "f16")
     assert status == 0
     assert read_model(tmp_path / "h.bin").dtype == "f16"
+    status, _, error = run(SCRIPTS / "export.py", path, "--output", tmp_path)
+    assert status == 2 and "is a folder" in error
     status, _, error = run(SCRIPTS / "export.py", tmp_path / "none.ckpt", "--output", tmp_path / "n.bin")
     assert (status, error.count("\n")) == (2, 1)
 
@@ -136,6 +138,11 @@ def test_plot_metrics_draws_a_run(run, tmp_path):
     status, _, _ = run(SCRIPTS / "plot_metrics.py", tmp_path, "--output", tmp_path / "loss.png")
     assert status == 0
     assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
+    for output in ("loss", "loss.txt"):
+        status, _, error = run(SCRIPTS / "plot_metrics.py", tmp_path, "--output", tmp_path / output)
+        assert status == 2 and "ending of a picture" in error
+    status, _, error = run(SCRIPTS / "plot_metrics.py", tmp_path / "loss.png")
+    assert status == 2 and "it is no text" in error
     (tmp_path / "metrics.csv").write_text("epoch,step\n")
     status, _, error = run(SCRIPTS / "plot_metrics.py", tmp_path)
     assert (status, error.count("\n")) == (2, 1)

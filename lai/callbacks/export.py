@@ -3,10 +3,10 @@
 import logging
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import lightning
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, Timer
 from torch import Tensor
 
 from lai.data.vocab import Vocab
@@ -21,8 +21,9 @@ log = logging.getLogger(__name__)
 class ExportModel(Callback):
     """Writes the model file when fit ends, also by `max_time`, `max_steps` or early stopping.
 
-    The weights are those of the best checkpoint by `val/loss` where there is one, else the last ones. Stopping in the
-    middle of an epoch still validates, so that the last weights take part in the choice.
+    The weights are those of the best checkpoint by `val/loss` where there is one, also from before the run was resumed,
+    else the last ones. Stopping in the middle of an epoch still validates, so that the last weights take part in the
+    choice.
     """
 
     def __init__(self, path: Path | str, dtype: str = "f32") -> None:
@@ -31,16 +32,27 @@ class ExportModel(Callback):
         self.report: ExportReport | None = None
         self.trained = False
         self.metrics: dict[str, float] = {}
-        """The validation metrics of the exported weights: the lowest `val/loss` and what was measured with it."""
+        """The validation metrics of the exported weights; before the end those of the lowest `val/loss` so far."""
+        self._last_metrics: dict[str, float] = {}
+        self._earlier: Path | None = None  # the best checkpoint of the run that this one goes on from
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"metrics": self.metrics}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.metrics = state_dict["metrics"]
+
+    def on_train_start(self, trainer: lightning.Trainer, *_: Any) -> None:
+        if (callback := self._by_loss(trainer)) and callback.best_model_path:
+            self._earlier = Path(callback.best_model_path)
 
     def on_validation_end(self, trainer: lightning.Trainer, *_: Any) -> None:
         found = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
         if trainer.sanity_checking or "val/loss" not in found:
             return
         if not math.isfinite(found["val/loss"]):
-            raise UserError(
-                f"val/loss is {found['val/loss']} at step {trainer.global_step}: training diverged; lower optimizer.lr"
-            )
+            self._give_up(trainer, found["val/loss"])
+        self._last_metrics = found
         if found["val/loss"] < self.metrics.get("val/loss", math.inf):
             self.metrics = found
 
@@ -57,16 +69,15 @@ class ExportModel(Callback):
             return
         if not self.trained:
             raise UserError(
-                f"{trainer.ckpt_path or 'this run'} has nothing left to train up to max_epochs {trainer.max_epochs} "
-                f"and max_steps {trainer.max_steps}; raise trainer.max_epochs or trainer.max_steps"
+                f"{trainer.ckpt_path or 'this run'} has nothing left to train up to {_limits(trainer)}; raise the "
+                "limit, or hand over what it holds with scripts/export.py"
             )
         vocab = Vocab.from_bytes(pl_module.vocab)
         best = self._best_checkpoint(trainer)
-        if best is not None:
-            _, _, weights = read_checkpoint(best.best_model_path)
-            score = best.best_model_score
-            if score is not None and float(score) < self.metrics["val/loss"]:  # from before the run was resumed
-                self.metrics = {"val/loss": float(score)}
+        if best is None:
+            self.metrics = self._last_metrics
+        else:
+            _, _, weights = read_checkpoint(best)
         self.report = export_model(self.path, pl_module.config, weights, vocab, self.dtype)
         log.debug("exported %s", self.report)
 
@@ -75,8 +86,53 @@ class ExportModel(Callback):
         state = trainer.strategy.lightning_module_state_dict()  # gathers the shards under FSDP, so on every process
         return {name.removeprefix("model."): value for name, value in state.items() if name.startswith("model.")}
 
-    def _best_checkpoint(self, trainer: lightning.Trainer) -> ModelCheckpoint | None:
+    def _best_checkpoint(self, trainer: lightning.Trainer) -> Path | None:
+        """The checkpoint with the lowest `val/loss`, and its metrics in `self.metrics`; None where there is none."""
+        callback = self._by_loss(trainer)
+        if callback is None or not self.metrics:
+            return None
+        score = math.inf if callback.best_model_score is None else float(callback.best_model_score)
+        if score <= self.metrics["val/loss"]:
+            return Path(callback.best_model_path)
+        if self._earlier is not None and self._earlier.is_file():
+            return self._earlier
+        if self._earlier is not None:
+            lowest = self.metrics["val/loss"]
+            log.info("the lowest val/loss, %.4f, was that of %s, which is gone", lowest, self._earlier)
+        if score == math.inf:
+            return None
+        self.metrics = {"val/loss": score}
+        return Path(callback.best_model_path)
+
+    @staticmethod
+    def _by_loss(trainer: lightning.Trainer) -> ModelCheckpoint | None:
+        """The callback that keeps the checkpoint with the lowest `val/loss`."""
         for callback in trainer.checkpoint_callbacks:
-            if isinstance(callback, ModelCheckpoint) and callback.monitor == "val/loss" and callback.best_model_path:
-                return callback if self.metrics else None
+            if isinstance(callback, ModelCheckpoint) and callback.monitor == "val/loss" and callback.save_top_k:
+                return callback
         return None
+
+    @staticmethod
+    def _give_up(trainer: lightning.Trainer, loss: float) -> NoReturn:
+        """End a run whose weights are no good, without writing them over the last checkpoint that is."""
+        kept = ""
+        for callback in trainer.checkpoint_callbacks:
+            if isinstance(callback, ModelCheckpoint):
+                callback.save_on_exception = False
+                kept = callback.best_model_path or kept
+        hint = f", or hand over the best weights before: scripts/export.py {kept}" if kept else ""
+        raise UserError(
+            f"val/loss is {loss} at step {trainer.global_step}: training diverged; begin again with a lower "
+            f"optimizer.lr{hint}"
+        )
+
+
+def _limits(trainer: lightning.Trainer) -> str:
+    """What ends the run, as the settings name it."""
+    timer = next((callback for callback in trainer.callbacks if isinstance(callback, Timer)), None)  # type: ignore[attr-defined]
+    limits = {
+        "max_epochs": trainer.max_epochs,
+        "max_steps": trainer.max_steps,
+        "max_time": timer and timer._duration and f"{timer._duration:.0f} s",
+    }
+    return ", ".join(f"trainer.{name} {limit}" for name, limit in limits.items() if limit not in (None, -1))

@@ -1,5 +1,7 @@
-"""Ctrl-C and SIGTERM end training between two batches, with a checkpoint to go on from."""
+"""Ctrl-C and SIGTERM end training between two steps, with a checkpoint to go on from."""
 
+import logging
+import math
 import signal
 import threading
 from pathlib import Path
@@ -8,6 +10,8 @@ from typing import Any
 import lightning
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
+log = logging.getLogger(__name__)
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -15,13 +19,16 @@ class StopBetweenBatches(Callback):
     """Turns the first Ctrl-C or SIGTERM into a KeyboardInterrupt when the batch is done.
 
     Raised wherever the program happens to be, it could leave a logger's queue locked for ever. A second signal acts at
-    once.
+    once. So that a resumed run does what an uninterrupted one does, a step whose gradients are being accumulated is
+    done first, and so is a validation, with the batch behind it. All processes stop where one has got the signal.
     """
 
     def __init__(self) -> None:
         self.received: int | None = None
         self.checkpoint: Path | None = None
         self._handlers: dict[int, Any] = {}
+        self._has_waited = False
+        self._has_told = False
 
     def on_train_start(self, *_: Any) -> None:
         # Later than Lightning, whose own handler for SIGTERM would end training without a word.
@@ -37,14 +44,21 @@ class StopBetweenBatches(Callback):
             signal.signal(number, handler)
         self._handlers = {}
 
-    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
-        self._stop(trainer)
+    def on_validation_batch_end(self, *_: Any) -> None:
+        if self.received is not None and not self._has_told:
+            self._has_told = True
+            log.info("stopping when this validation is done; a second Ctrl-C stops at once")
 
-    def on_validation_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
-        self._stop(trainer)
-
-    def _stop(self, trainer: lightning.Trainer) -> None:
-        if self.received is None:
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if not trainer.strategy.reduce_boolean_decision(self.received is not None, all=False):
+            return
+        batches, last = batch_idx + 1, trainer.is_last_batch
+        if batches % trainer.accumulate_grad_batches and not last:
+            return
+        if (last or batches % (trainer.val_check_batch or math.inf) == 0) and not self._has_waited:
+            self._has_waited = True
             return
         for callback in trainer.checkpoint_callbacks:
             if isinstance(callback, ModelCheckpoint) and callback.save_last and callback.dirpath:

@@ -31,7 +31,7 @@ class Throughput(Callback):
         self._seconds += now - (self._start or now)
         self._start = now  # the next batch's loading counts as well
         every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if (trainer.global_step + 1) % every == 0 and self._seconds > 0:
+        if every and (trainer.global_step + 1) % every == 0 and self._seconds > 0:
             rate = self._tokens * trainer.world_size / self._seconds
             pl_module.log("train/tokens_per_second", rate, prog_bar=True, batch_size=1)
             self._tokens, self._seconds = 0, 0.0

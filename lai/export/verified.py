@@ -47,6 +47,8 @@ def export_model(
         UserError: the weights cannot be written, or what was read back computes something else.
     """
     path = Path(path)
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; expected the name of a file to write")
     unverified = path.with_name(f".{path.name}.unverified")
     try:
         write_model(unverified, config, weights, vocab, dtype)

@@ -1,5 +1,6 @@
 """The LightningModule around the transformer: steps, metrics, optimizer, and what a checkpoint carries."""
 
+import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from lai.data.batches import IGNORED
 from lai.errors import UserError
 from lai.model.optimizers import Decay, OptimizerName, build_optimizer, build_schedule, learning_rate_factor
 from lai.model.transformer import ModelConfig, Transformer, is_causal
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -191,5 +194,25 @@ class LanguageModel(lightning.LightningModule):
             raise UserError(
                 f"the checkpoint's optimizer is {optimizer}, this run's is {wanted}; go on with the one it began with"
             )
+        if "optimizer_states" not in checkpoint:
+            raise UserError("the checkpoint holds weights alone (save_weights_only), so no run can go on from it")
+        self._tell_what_is_kept(checkpoint["optimizer_states"][0]["param_groups"])
         if saved["vocab"].numpy().tobytes() != self.vocab:
             raise UserError("the checkpoint was trained with another vocabulary; give the run the same data settings")
+
+    def _tell_what_is_kept(self, groups: list[dict[str, Any]]) -> None:
+        """A line for each setting of the optimizer that differs: a resumed run goes on with what it began with."""
+        matrices, others = groups[0], groups[-1]
+        saved = {
+            "lr": matrices["initial_lr"],
+            "weight_decay": matrices["weight_decay"],
+            "embedding_lr": others["initial_lr"],
+            "beta1": others["betas"][0],
+            "beta2": others["betas"][1],
+        }
+        for name, value in saved.items():
+            if value != getattr(self.training_settings, name):
+                log.info(
+                    "optimizer.%s stays %g, that of the checkpoint, instead of %g",
+                    name, value, getattr(self.training_settings, name),
+                )  # fmt: skip

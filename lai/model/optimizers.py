@@ -38,14 +38,15 @@ def build_optimizer(
 
     The fused step makes one pass over the parameters and is several times faster; it exists for CPU, CUDA and MPS.
     """
-    tables = {module.weight for module in model.modules() if isinstance(module, nn.Embedding)}
+    # By their modules: under FSDP every parameter is a vector.
+    linear = {module.weight for module in model.modules() if isinstance(module, nn.Linear)}
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     matrices = {
-        "params": [parameter for parameter in trained if parameter.ndim >= 2 and parameter not in tables],
+        "params": [parameter for parameter in trained if parameter in linear],
         "weight_decay": weight_decay,
     }
     others = {
-        "params": [parameter for parameter in trained if parameter.ndim < 2 or parameter in tables],
+        "params": [parameter for parameter in trained if parameter not in linear],
         "weight_decay": 0.0,
         "lr": embedding_lr,
     }

@@ -77,6 +77,10 @@ def test_both_programs_answer_alike_and_right_answers_are_counted(engine: Engine
     own.write_text("".join(json.dumps(row) + "\n" for row in rows))
     report = json.loads(run(*arguments, "--prompts", own).stdout)
     assert sum(score["exact"] for score in report["scores"]["engine"]) == len(rows) == 8
+    rows[0]["task"] = "[/a]"  # the letters of a table's markup
+    own.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = run(*arguments[:-1], "--prompts", own, "--limit", "3", "--only", "engine")
+    assert done.returncode == 0 and "[/a]" in done.stdout and done.stdout.count("│ 1 ") == 3
 
 
 def test_losses_by_task_are_the_engines(engine: Engine, make_model, tmp_path: Path) -> None:

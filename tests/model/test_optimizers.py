@@ -81,6 +81,17 @@ def test_the_embedding_and_the_norms_have_a_rate_of_their_own_and_an_untied_outp
     assert found == {name: 0.3 if "norm" in name or name == "token_embed.weight" else 0.1 for name in found}
 
 
+def test_fsdp_which_makes_every_parameter_a_vector_changes_no_group():
+    config = ModelConfig(dim=32, hidden_dim=64, n_layers=2, n_heads=2, n_kv_heads=1, vocab_size=50, max_seq_len=8)
+    network, flat = Transformer(config), Transformer(config)
+    for module in flat.modules():
+        if hasattr(module, "weight"):
+            module.weight = torch.nn.Parameter(module.weight.detach().flatten())
+    groups, flat_groups = (build_optimizer(of, "adamw", **SETTINGS).param_groups for of in (network, flat))
+    assert [len(group["params"]) for group in flat_groups] == [len(group["params"]) for group in groups]
+    assert [group["lr"] for group in flat_groups] == [0.1, 0.3]
+
+
 @pytest.mark.parametrize("shape", [(3, 8, 8), (2, 6, 20), (2, 20, 6)])
 def test_orthogonalize_keeps_the_directions_and_evens_out_their_sizes(shape, monkeypatch):
     monkeypatch.setattr("lai.model.optimizers.multiplies_bf16", lambda: False)
