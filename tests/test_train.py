@@ -187,9 +187,10 @@ def test_early_stopping_exports_the_best_weights(tmp_path, compose_run, text_fil
     assert loss == pytest.approx(min(found), abs=1e-4)
 
 
-@pytest.mark.parametrize("steps", [13, 22, 31], ids=["inside an epoch", "at its end", "in a later one"])
-@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
-def test_a_resumed_run_does_exactly_what_an_uninterrupted_one_does(tmp_path, compose_run, text_file, steps, optimizer):
+@pytest.mark.parametrize(
+    ("optimizer", "steps"), [("adamw", 13), ("adamw", 22), ("muon", 31)], ids=["inside an epoch", "at its end", "later"]
+)
+def test_a_resumed_run_does_exactly_what_an_uninterrupted_one_does(tmp_path, compose_run, text_file, optimizer, steps):
     common = (f"data.path={text_file}", "trainer.max_epochs=3", f"optimizer={optimizer}")
     whole = compose_run(*common)
     whole.callbacks["every_step"] = {
@@ -459,17 +460,18 @@ def test_a_signal_leaves_a_checkpoint_to_go_on_from(tmp_path, text_file, number,
     (checkpoint,) = tmp_path.glob("outputs/*-*-*/*-*-*/checkpoints/last.ckpt")
     assert str(checkpoint) in screen.read_text()
     assert not (tmp_path / "models").exists()
+    if number == signal.SIGTERM:
+        return  # what follows does not depend on the signal
     done = lai_train(*run, f"ckpt_path={checkpoint}", "trainer.max_epochs=10", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "epoch 2 " not in done.stdout
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
-def test_two_processes_train_one_model(tmp_path, text_file, optimizer):
+def test_two_processes_train_one_model(tmp_path, text_file):
     done = lai_train(
         *TINY,
-        f"optimizer={optimizer}",
+        "optimizer=muon",
         f"data.path={text_file}",
         "trainer.max_steps=4",
         "trainer.devices=2",
