@@ -438,27 +438,33 @@ def test_a_sweep_gives_a_folder_a_job_and_prepares_its_data_once(tmp_path, text_
     assert not (tmp_path / "models").exists()
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_leaves_a_checkpoint_to_go_on_from(tmp_path, text_file, number, status):
-    run = [*TINY, f"data.path={text_file}", "schedule=constant"]
+def signalled(tmp_path, number, *arguments, **environment):
+    """What a run without an end leaves that gets a signal in its third epoch: its status, its errors and its screen."""
     screen = tmp_path / "screen.txt"
     with screen.open("w") as output:
         program = subprocess.Popen(
-            [sys.executable, "-m", "lai.train", *run, "trainer.max_epochs=100000"],
+            [sys.executable, "-m", "lai.train", *arguments, "trainer.max_epochs=100000"],
             cwd=tmp_path,
             stdout=output,
             stderr=subprocess.PIPE,
             text=True,
+            env={**os.environ, **environment},
         )
         while "\nepoch 3 " not in screen.read_text():
             assert program.poll() is None, screen.read_text()
             time.sleep(0.1)
         program.send_signal(number)
         _, error = program.communicate(timeout=120)
-    assert program.returncode == status
-    assert error.strip() == "interrupted"
+    return program.returncode, error.strip(), screen.read_text()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_leaves_a_checkpoint_to_go_on_from(tmp_path, text_file, number, status):
+    run = [*TINY, f"data.path={text_file}", "schedule=constant"]
+    ended, error, screen = signalled(tmp_path, number, *run)
+    assert (ended, error) == (status, "interrupted")
     (checkpoint,) = tmp_path.glob("outputs/*-*-*/*-*-*/checkpoints/last.ckpt")
-    assert str(checkpoint) in screen.read_text()
+    assert str(checkpoint) in screen
     assert not (tmp_path / "models").exists()
     if number == signal.SIGTERM:
         return  # what follows does not depend on the signal
@@ -486,24 +492,10 @@ def test_two_processes_train_one_model(tmp_path, text_file):
 @pytest.mark.slow
 def test_a_signal_to_one_of_two_processes_stops_both(tmp_path, text_file):
     run = [*TINY, f"data.path={text_file}", "trainer.devices=2", "trainer.strategy=ddp"]
-    screen = tmp_path / "screen.txt"
-    with screen.open("w") as output:
-        program = subprocess.Popen(
-            [sys.executable, "-m", "lai.train", *run, "trainer.max_epochs=100000"],
-            cwd=tmp_path,
-            stdout=output,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
-        while "\nepoch 3 " not in screen.read_text():
-            assert program.poll() is None, screen.read_text()
-            time.sleep(0.1)
-        program.send_signal(signal.SIGTERM)
-        program.communicate(timeout=60)
-    assert program.returncode == 143
+    status, _, screen = signalled(tmp_path, signal.SIGTERM, *run, OMP_NUM_THREADS="1")
+    assert status == 143
     (checkpoint,) = tmp_path.glob("outputs/*-*-*/*-*-*/checkpoints/last.ckpt")
-    assert screen.read_text().count(str(checkpoint)) == 1  # the first process speaks for both
+    assert screen.count(str(checkpoint)) == 1  # the first process speaks for both
 
 
 def test_a_corpus_with_every_oddity_trains(tmp_path, compose_run):
