@@ -24,20 +24,28 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-@contextmanager
-def atomic_write(path: Path | str) -> Iterator[IO[bytes]]:
-    """Open a temporary file beside `path`; sync and rename it to `path` on success, remove it on any error.
-
-    A symbolic link stays, and what it leads to is replaced.
+def target_of(path: Path | str) -> Path:
+    """The file that is written for `path`: where it is a symbolic link, that stays, and what it leads to is replaced.
 
     Raises:
-        UserError: `path` is a folder, a device or a pipe, or its folder cannot be written to.
+        UserError: `path` is a folder, or a device or a pipe, which would be replaced.
     """
     path = Path(os.path.realpath(path))
     if path.is_dir():
         raise UserError(f"{path} is a folder; expected the name of a file to write")
     if path.exists() and not path.is_file():
         raise UserError(f"{path} is no regular file, which writing would replace; expected the name of a file to write")
+    return path
+
+
+@contextmanager
+def atomic_write(path: Path | str) -> Iterator[IO[bytes]]:
+    """Open a temporary file beside `path`; sync and rename it to `path` on success, remove it on any error.
+
+    Raises:
+        UserError: `path` cannot be written, or is none that should be (`target_of`).
+    """
+    path = target_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)

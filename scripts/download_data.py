@@ -19,7 +19,7 @@ from lai.data.hub import Fetched, HubSource, fetch
 from lai.data.known_sets import KNOWN_SETS, SIZES, choose_sets
 from lai.data.markup import parse_line, to_line
 from lai.errors import UserError, run_program, whole_number
-from lai.files import atomic_write, file_digest
+from lai.files import atomic_write, file_digest, target_of
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -84,8 +84,7 @@ def main() -> int:
     output: Path = options.output
     if kind_of(output) not in (".txt", ".jsonl") or output.suffix == ".gz":
         raise UserError(f"--output {output} is of no kind that can be written; give it the ending .txt or .jsonl")
-    if output.is_dir():
-        raise UserError(f"{output} is a folder; --output takes the name of a file")
+    target_of(output)  # told before the work
     sources = choose_sets(options.size, {name: getattr(options, name) for name in KNOWN_SETS})
     output.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(output.with_name(f".{output.name}.lock")):  # another process may be writing the same

@@ -11,8 +11,8 @@ from rich.table import Table
 
 from lai.data.markup import render
 from lai.data.synthetic import Example, SyntheticConfig, entropy, generate
-from lai.errors import UserError, run_program
-from lai.files import atomic_write
+from lai.errors import run_program
+from lai.files import atomic_write, target_of
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -52,8 +52,7 @@ def main() -> int:
     config = SyntheticConfig(
         options.sentences, options.stories, options.translations, options.instructions, options.seed, lexicon
     )
-    if options.output.is_dir():
-        raise UserError(f"{options.output} is a folder; --output takes the name of a text file")
+    target_of(options.output)  # told before the work
     console = Console()
     started = time.perf_counter()
     examples = list(generate(config))

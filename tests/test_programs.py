@@ -100,7 +100,9 @@ def test_export_makes_the_same_file_from_the_checkpoint_alone(run, tmp_path, che
     read = read_model(tmp_path / "e.bin")
     for name, value in module.model.state_dict().items():
         assert torch.equal(read.weights[name], value)
-    status, _, _ = run(SCRIPTS / "export.py", path, "--output", tmp_path / "h.bin", "--dtype", "f16")
+    (tmp_path / "link.bin").symlink_to(tmp_path / "h.bin")
+    status, _, _ = run(SCRIPTS / "export.py", path, "--output", tmp_path / "link.bin", "--dtype", "f16")
+    assert (tmp_path / "link.bin").is_symlink()
     assert status == 0
     assert read_model(tmp_path / "h.bin").dtype == "f16"
     status, _, error = run(SCRIPTS / "export.py", path, "--output", tmp_path)

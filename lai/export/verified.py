@@ -11,7 +11,7 @@ from lai.data.vocab import Vocab
 from lai.errors import UserError
 from lai.export import quantize
 from lai.export.model_file import ModelFile, read_model, write_model
-from lai.files import sync_directory
+from lai.files import sync_directory, target_of
 from lai.model.transformer import ModelConfig, Transformer
 
 TOLERANCE = 1e-5
@@ -46,9 +46,7 @@ def export_model(
     Raises:
         UserError: the weights cannot be written, or what was read back computes something else.
     """
-    path = Path(path)
-    if path.is_dir():
-        raise UserError(f"{path} is a folder; expected the name of a file to write")
+    path = target_of(path)
     unverified = path.with_name(f".{path.name}.unverified")
     try:
         write_model(unverified, config, weights, vocab, dtype)

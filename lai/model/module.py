@@ -209,10 +209,10 @@ class LanguageModel(lightning.LightningModule):
             "embedding_lr": others["initial_lr"],
             "beta1": others["betas"][0],
             "beta2": others["betas"][1],
+            "eps": others["eps"],
+            "momentum": matrices.get("momentum", self.training_settings.momentum),  # AdamW has none
         }
         for name, value in saved.items():
-            if value != getattr(self.training_settings, name):
-                log.info(
-                    "optimizer.%s stays %g, that of the checkpoint, instead of %g",
-                    name, value, getattr(self.training_settings, name),
-                )  # fmt: skip
+            wanted = getattr(self.training_settings, name)
+            if value != wanted:
+                log.info("optimizer.%s stays %g, that of the checkpoint, instead of %g", name, value, wanted)
