@@ -54,7 +54,7 @@ ENGLISH := The cook played in the forest.
 HUNGARIAN := A nő megette a krumplit.
 
 test: $(INSTALLED) $(ENGINE)  ## set up and run the tests
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n auto --maxprocesses 8 --dist worksteal
 
 lint: $(INSTALLED)  ## check style and types
 	$(RUN) -m ruff check .

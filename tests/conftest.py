@@ -1,6 +1,13 @@
 """What many tests share: text, a vocabulary, and whole runs built from command-line overrides."""
 
+import os
+import runpy
+import sys
 from pathlib import Path
+
+# Tests that run side by side share the processors: each, and each program that it starts, computes on one.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 from runs import TINY, composed, example_lines
@@ -48,3 +55,20 @@ def compose_run(tmp_path: Path):
         )
 
     return build
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run a program, a script's path or a module's name, in this process; gives its status, output and error output."""
+
+    def start(program, *arguments):
+        monkeypatch.setattr(sys, "argv", [str(program), *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            if str(program).endswith(".py"):
+                runpy.run_path(str(program), run_name="__main__")
+            else:
+                runpy.run_module(program, run_name="__main__", alter_sys=False)
+        captured = capsys.readouterr()
+        return ended.value.code, captured.out, captured.err
+
+    return start

@@ -1,6 +1,10 @@
-"""Toy text, a toy model, and the config that `lai-train` composes from overrides."""
+"""Toy text, a toy model, the config that `lai-train` composes from overrides, a whole run, and what it wrote."""
 
+import csv
+import os
 import random
+import subprocess
+import sys
 
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
@@ -43,3 +47,24 @@ def composed(*overrides: str) -> DictConfig:
     """The config that `lai-train` composes from these overrides."""
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         return compose("train", overrides=list(overrides))
+
+
+def lai_train(*arguments, cwd, **environment):
+    """`python -m lai.train` as a person types it."""
+    return subprocess.run(
+        [sys.executable, "-m", "lai.train", *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        timeout=300,
+        check=False,
+    )
+
+
+def rows_of(folder, column):
+    """(step, value) of a metric in a run's metrics.csv; a run that ended before its first row has none."""
+    if not (folder / "metrics.csv").exists():
+        return []
+    with (folder / "metrics.csv").open() as file:
+        return [(int(row["step"]), float(row[column])) for row in csv.DictReader(file) if row[column]]

@@ -1,7 +1,5 @@
 """The programs around training, run as a person runs them: generate, info, export, plot_metrics."""
 
-import runpy
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,23 +13,6 @@ from lai.model.module import LanguageModel
 from lai.model.transformer import ModelConfig, Transformer
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run a program with arguments in this process; gives its status, output and error output."""
-
-    def start(program, *arguments):
-        monkeypatch.setattr(sys, "argv", [str(program), *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            if str(program).endswith(".py"):
-                runpy.run_path(str(program), run_name="__main__")
-            else:
-                runpy.run_module(program, run_name="__main__", alter_sys=False)
-        captured = capsys.readouterr()
-        return ended.value.code, captured.out, captured.err
-
-    return start
 
 
 @pytest.fixture

@@ -1,18 +1,12 @@
-"""Whole runs of `lai.train` on a toy model: what is trained, written, resumed and refused."""
+"""Whole runs of `lai.train` on a toy model: what is trained, written and refused."""
 
 import csv
 import math
-import os
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
-from runs import TINY, example_lines
+from runs import TINY, example_lines, lai_train, rows_of
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lai import assembly, report
@@ -23,19 +17,6 @@ from lai.errors import UserError
 from lai.export.checkpoint import read_checkpoint
 from lai.export.model_file import read_model
 from lai.train import train
-
-
-def lai_train(*arguments, cwd, **environment):
-    """`python -m lai.train` as a person types it."""
-    return subprocess.run(
-        [sys.executable, "-m", "lai.train", *arguments],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        env={**os.environ, **environment},
-        timeout=300,
-        check=False,
-    )
 
 
 def test_a_run_trains_writes_its_files_and_exports(tmp_path, compose_run, text_file):
@@ -181,191 +162,9 @@ def test_early_stopping_exports_the_best_weights(tmp_path, compose_run, text_fil
         "+callbacks.stop.check_finite=false",
     )
     loss = train(run)
-    with (tmp_path / "run" / "metrics.csv").open() as file:
-        found = [float(row["val/loss"]) for row in csv.DictReader(file) if row["val/loss"]]
+    found = [value for _, value in rows_of(tmp_path / "run", "val/loss")]
     assert len(found) < 20
     assert loss == pytest.approx(min(found), abs=1e-4)
-
-
-@pytest.mark.parametrize(
-    ("optimizer", "steps"), [("adamw", 13), ("adamw", 22), ("muon", 31)], ids=["inside an epoch", "at its end", "later"]
-)
-def test_a_resumed_run_does_exactly_what_an_uninterrupted_one_does(tmp_path, compose_run, text_file, optimizer, steps):
-    common = (f"data.path={text_file}", "trainer.max_epochs=3", f"optimizer={optimizer}")
-    whole = compose_run(*common)
-    whole.callbacks["every_step"] = {
-        "_target_": "lightning.pytorch.callbacks.ModelCheckpoint",
-        "dirpath": str(tmp_path / "steps"),
-        "filename": "{step}",
-        "every_n_train_steps": 1,
-        "save_top_k": -1,
-        "save_on_train_epoch_end": False,
-    }
-    expected = train(whole)
-    assert torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["global_step"] == 3 * 22
-    (tmp_path / "run").rename(tmp_path / "whole")
-    resumed = compose_run(*common, f"ckpt_path={tmp_path / 'steps' / f'step={steps}.ckpt'}".replace("step=", "step\\="))
-    assert train(resumed) == expected
-    assert torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["global_step"] == 3 * 22
-
-
-class SignalAt(Callback):
-    """Does what a signal does, at the start of the training batch or of the validation with this number, from 1."""
-
-    def __init__(self, batch=None, validation=None):
-        self.batch, self.validation = batch, validation
-        self.batches = self.validations = 0
-
-    def on_train_batch_start(self, trainer, *_):
-        self.batches += 1
-        if self.batches == self.batch:
-            self._signal(trainer)
-
-    def on_validation_start(self, trainer, *_):
-        self.validations += 1
-        if self.validations == self.validation:
-            self._signal(trainer)
-
-    def _signal(self, trainer):
-        next(callback for callback in trainer.callbacks if isinstance(callback, StopBetweenBatches)).received = 2
-
-
-def rows_of(folder, column):
-    """(step, value) of a metric in a run's metrics.csv; a run that ended before its first row has none."""
-    if not (folder / "metrics.csv").exists():
-        return []
-    with (folder / "metrics.csv").open() as file:
-        return [(int(row["step"]), float(row[column])) for row in csv.DictReader(file) if row[column]]
-
-
-@pytest.mark.parametrize(
-    ("signal_at", "overrides"),
-    [
-        ({"batch": 5}, ("trainer.accumulate_grad_batches=2",)),  # half a step's gradients are there
-        ({"batch": 11}, ()),  # a validation follows it
-        ({"validation": 1}, ()),
-        ({"validation": 2}, ()),  # the last of an epoch
-    ],
-    ids=str,
-)
-def test_a_stopped_and_resumed_run_does_exactly_what_an_uninterrupted_one_does(
-    tmp_path, compose_run, text_file, signal_at, overrides
-):
-    common = (f"data.path={text_file}", "trainer.max_epochs=2", "trainer.val_check_interval=11", *overrides)
-    folders = {name: tmp_path / name for name in ("whole", "stopped", "resumed")}
-    expected = train(compose_run(*common, f"output_dir={folders['whole']}"))
-    weights = read_model(tmp_path / "model.bin").weights
-    stopped = compose_run(*common, f"output_dir={folders['stopped']}")
-    stopped.callbacks["signal_at"] = {"_target_": f"{__name__}.SignalAt", **signal_at}
-    with pytest.raises(KeyboardInterrupt):
-        train(stopped)
-    checkpoint = folders["stopped"] / "checkpoints" / "last.ckpt"
-    assert train(compose_run(*common, f"output_dir={folders['resumed']}", f"ckpt_path={checkpoint}")) == expected
-    whole, *parts = (rows_of(folder, "val/loss") for folder in folders.values())
-    assert whole == parts[0] + parts[1]
-    found = read_model(tmp_path / "model.bin").weights
-    assert all(torch.equal(found[name], weights[name]) for name in weights)
-
-
-def test_a_signal_is_heeded_where_every_batch_is_followed_by_a_validation(tmp_path, compose_run, text_file):
-    run = compose_run(f"data.path={text_file}", "trainer.val_check_interval=1")
-    run.callbacks["signal_at"] = {"_target_": f"{__name__}.SignalAt", "batch": 3}
-    with pytest.raises(KeyboardInterrupt):
-        train(run)
-    assert torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["global_step"] == 4
-
-
-def test_a_signal_in_the_last_validation_changes_nothing(tmp_path, compose_run, text_file):
-    run = compose_run(f"data.path={text_file}", "trainer.max_epochs=1")
-    run.callbacks["signal_at"] = {"_target_": f"{__name__}.SignalAt", "validation": 1}
-    assert math.isfinite(train(run))
-    assert (tmp_path / "model.bin").is_file()
-
-
-class Spoil(Callback):
-    """Multiplies a norm's weights when this epoch begins, from 0."""
-
-    def __init__(self, epoch, factor):
-        self.epoch, self.factor = epoch, factor
-
-    def on_train_epoch_start(self, trainer, pl_module):
-        if trainer.current_epoch == self.epoch:
-            with torch.no_grad():
-                pl_module.model.final_norm.weight.mul_(self.factor)
-
-
-def spoilt(run, epoch, factor):
-    """The run, whose loss rises in this epoch."""
-    run.callbacks["spoil"] = {"_target_": f"{__name__}.Spoil", "epoch": epoch, "factor": factor}
-    return run
-
-
-THREE_EPOCHS = ("trainer.max_epochs=3", "trainer.check_val_every_n_epoch=1")
-
-
-def test_a_resumed_run_hands_over_the_best_weights_from_before(tmp_path, compose_run, text_file, caplog):
-    common = (f"data.path={text_file}", *THREE_EPOCHS)
-    first = spoilt(compose_run(*common), 2, 1000.0)
-    first.callbacks["signal_at"] = {"_target_": f"{__name__}.SignalAt", "batch": 22 * 2 + 3}
-    with pytest.raises(KeyboardInterrupt):
-        train(first)
-    before = min(loss for _, loss in rows_of(tmp_path / "run", "val/loss"))
-    checkpoints = tmp_path / "run" / "checkpoints"
-    callbacks = torch.load(checkpoints / "last.ckpt", weights_only=True)["callbacks"]
-    best = next(
-        Path(state["best_model_path"]) for name, state in callbacks.items() if name.startswith("ModelCheckpoint")
-    )
-    resumed = compose_run(*common, f"ckpt_path={checkpoints / 'last.ckpt'}", f"output_dir={tmp_path / 'resumed'}")
-    loss = train(resumed)
-    ((_, after),) = rows_of(tmp_path / "resumed", "val/loss")
-    assert after > before and loss == pytest.approx(before, abs=1e-5)
-    _, _, weights = read_checkpoint(best)
-    exported = read_model(tmp_path / "model.bin").weights
-    assert all(torch.equal(exported[name], weights[name]) for name in exported)
-    best.unlink()
-    with caplog.at_level("INFO"):
-        assert train(resumed) == pytest.approx(after, abs=1e-5)
-    assert "which is gone" in caplog.text
-
-
-@pytest.mark.parametrize("override", ["callbacks.checkpoint=null", "callbacks.checkpoint.monitor=val/bpb"])
-def test_without_a_best_checkpoint_the_loss_is_that_of_the_last_weights(tmp_path, compose_run, text_file, override):
-    loss = train(spoilt(compose_run(f"data.path={text_file}", *THREE_EPOCHS, override), 2, 1000.0))
-    losses = [loss for _, loss in rows_of(tmp_path / "run", "val/loss")]
-    assert min(losses) < losses[-1] == pytest.approx(loss, abs=1e-5)
-
-
-def test_a_run_that_diverges_keeps_its_last_good_checkpoint(tmp_path, compose_run, text_file):
-    run = spoilt(compose_run(f"data.path={text_file}", *THREE_EPOCHS), 1, math.nan)
-    with pytest.raises(UserError, match=r"diverged.*step22\.ckpt"):
-        train(run)
-    for name in ("last", "step22"):
-        _, _, weights = read_checkpoint(tmp_path / "run" / "checkpoints" / f"{name}.ckpt")
-        assert all(bool(weight.isfinite().all()) for weight in weights.values())
-
-
-def test_a_resumed_run_says_what_of_the_checkpoint_it_keeps(tmp_path, compose_run, text_file, caplog):
-    train(compose_run(f"data.path={text_file}", "trainer.max_steps=2", "optimizer.lr=1e-3"))
-    checkpoint = tmp_path / "run" / "checkpoints" / "last.ckpt"
-    with caplog.at_level("INFO"):
-        train(
-            compose_run(f"data.path={text_file}", "trainer.max_steps=3", "optimizer.lr=1e-5", f"ckpt_path={checkpoint}")
-        )
-    assert "optimizer.lr stays 0.001, that of the checkpoint, instead of 1e-05" in caplog.text
-    assert "embedding_lr" not in caplog.text.replace("optimizer.lr", "")
-
-
-def test_a_checkpoint_of_another_model_is_refused(tmp_path, compose_run, text_file):
-    train(compose_run(f"data.path={text_file}", "trainer.max_steps=1"))
-    checkpoint = tmp_path / "run" / "checkpoints" / "last.ckpt"
-    with pytest.raises(UserError, match=r"hidden_dim 64.*hidden_dim 96"):
-        train(compose_run(f"data.path={text_file}", "model.hidden_dim=96", f"ckpt_path={checkpoint}"))
-    with pytest.raises(UserError, match="optimizer is adamw, this run's is muon"):
-        train(compose_run(f"data.path={text_file}", "optimizer=muon", f"ckpt_path={checkpoint}"))
-    with pytest.raises(UserError, match="no such file"):
-        train(compose_run(f"data.path={text_file}", "ckpt_path=no/such.ckpt"))
-    with pytest.raises(UserError, match="nothing left to train"):
-        train(compose_run(f"data.path={text_file}", "trainer.max_steps=1", f"ckpt_path={checkpoint}"))
 
 
 @pytest.mark.parametrize(
@@ -438,41 +237,6 @@ def test_a_sweep_gives_a_folder_a_job_and_prepares_its_data_once(tmp_path, text_
     assert not (tmp_path / "models").exists()
 
 
-def signalled(tmp_path, number, *arguments, **environment):
-    """What a run without an end leaves that gets a signal in its third epoch: its status, its errors and its screen."""
-    screen = tmp_path / "screen.txt"
-    with screen.open("w") as output:
-        program = subprocess.Popen(
-            [sys.executable, "-m", "lai.train", *arguments, "trainer.max_epochs=100000"],
-            cwd=tmp_path,
-            stdout=output,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **environment},
-        )
-        while "\nepoch 3 " not in screen.read_text():
-            assert program.poll() is None, screen.read_text()
-            time.sleep(0.1)
-        program.send_signal(number)
-        _, error = program.communicate(timeout=120)
-    return program.returncode, error.strip(), screen.read_text()
-
-
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_leaves_a_checkpoint_to_go_on_from(tmp_path, text_file, number, status):
-    run = [*TINY, f"data.path={text_file}", "schedule=constant"]
-    ended, error, screen = signalled(tmp_path, number, *run)
-    assert (ended, error) == (status, "interrupted")
-    (checkpoint,) = tmp_path.glob("outputs/*-*-*/*-*-*/checkpoints/last.ckpt")
-    assert str(checkpoint) in screen
-    assert not (tmp_path / "models").exists()
-    if number == signal.SIGTERM:
-        return  # what follows does not depend on the signal
-    done = lai_train(*run, f"ckpt_path={checkpoint}", "trainer.max_epochs=10", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "epoch 2 " not in done.stdout
-
-
 @pytest.mark.slow
 def test_two_processes_train_one_model(tmp_path, text_file):
     done = lai_train(
@@ -487,15 +251,6 @@ def test_two_processes_train_one_model(tmp_path, text_file):
     )
     assert done.returncode == 0, done.stderr
     assert read_model(tmp_path / "models" / "lai-tiny.bin").config.dim == 32
-
-
-@pytest.mark.slow
-def test_a_signal_to_one_of_two_processes_stops_both(tmp_path, text_file):
-    run = [*TINY, f"data.path={text_file}", "trainer.devices=2", "trainer.strategy=ddp"]
-    status, _, screen = signalled(tmp_path, signal.SIGTERM, *run, OMP_NUM_THREADS="1")
-    assert status == 143
-    (checkpoint,) = tmp_path.glob("outputs/*-*-*/*-*-*/checkpoints/last.ckpt")
-    assert screen.count(str(checkpoint)) == 1  # the first process speaks for both
 
 
 def test_a_corpus_with_every_oddity_trains(tmp_path, compose_run):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
 from lai.data.bpe import NEVER
 from lai.data.markup import CHAT_TAGS
@@ -30,9 +31,11 @@ def build_engine() -> Path:
         pytest.skip("the engine cannot be built: cmake or g++ is not installed")
     folder = ROOT / "build" / "cmake"
     configure = [cmake, "-S", str(ROOT / "cpp"), "-B", str(folder), "-DCMAKE_BUILD_TYPE=Release"]
-    for command in (configure, [cmake, "--build", str(folder), "-j2", "--target", "lai"]):
-        done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "tests.lock"):  # tests run in several processes
+        for command in (configure, [cmake, "--build", str(folder), "-j2", "--target", "lai"]):
+            done = subprocess.run(command, capture_output=True, text=True)
+            assert done.returncode == 0, done.stdout + done.stderr
     return ROOT / "build" / "lai"
 
 

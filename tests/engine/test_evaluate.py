@@ -1,8 +1,6 @@
 """scripts/evaluate.py: scores, test sets, and PyTorch and the engine giving the same answers."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -43,19 +41,21 @@ def test_a_wrong_test_set_is_one_line(tmp_path: Path, text: str) -> None:
         read_prompts(tmp_path / "test.jsonl")
 
 
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "scripts" / "evaluate.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+PROGRAM = ROOT / "scripts" / "evaluate.py"
 
 
-def test_both_programs_answer_alike_and_right_answers_are_counted(engine: Engine, make_model, tmp_path: Path) -> None:
+def test_both_programs_answer_alike_and_right_answers_are_counted(
+    engine: Engine, make_model, tmp_path: Path, run
+) -> None:
     """A random model answers nonsense; given its own answers as the right ones, it answers all of them right."""
     path, model = make_model()
     arguments = ("-m", path, "--engine", engine.program, "--tokens", "12", "--json")
     held_out = tmp_path / "held_out.jsonl"
-    done = run(*arguments, "--limit", "8", "--write", held_out, "data.synthetic.lexicon=small")
-    assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout)
+    status, output, error = run(
+        PROGRAM, *arguments, "--limit", "8", "--write", held_out, "data.synthetic.lexicon=small"
+    )
+    assert status == 0, error
+    report = json.loads(output)
     assert report["disagreements"] == 0
     assert report["scores"]["pytorch"] == report["scores"]["engine"]
     kinds = [("translation", "en-hu"), ("translation", "hu-en"), ("question", "en"), ("question", "hu")]
@@ -75,12 +75,13 @@ def test_both_programs_answer_alike_and_right_answers_are_counted(engine: Engine
     ]
     own = tmp_path / "own.jsonl"
     own.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    report = json.loads(run(*arguments, "--prompts", own).stdout)
+    _, output, _ = run(PROGRAM, *arguments, "--prompts", own)
+    report = json.loads(output)
     assert sum(score["exact"] for score in report["scores"]["engine"]) == len(rows) == 8
     rows[0]["task"] = "[/a]"  # the letters of a table's markup
     own.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    done = run(*arguments[:-1], "--prompts", own, "--limit", "3", "--only", "engine")
-    assert done.returncode == 0 and "[/a]" in done.stdout and done.stdout.count("│ 1 ") == 3
+    status, output, _ = run(PROGRAM, *arguments[:-1], "--prompts", own, "--limit", "3", "--only", "engine")
+    assert status == 0 and "[/a]" in output and output.count("│ 1 ") == 3
 
 
 def test_losses_by_task_are_the_engines(engine: Engine, make_model, tmp_path: Path) -> None:
@@ -98,19 +99,20 @@ def test_losses_by_task_are_the_engines(engine: Engine, make_model, tmp_path: Pa
         assert row.floor == pytest.approx(-sum(example.log_prob for example in of_task) / len(of_task))
 
 
-def test_losses_are_told_by_the_program(make_model) -> None:
+def test_losses_are_told_by_the_program(make_model, run) -> None:
     path, _ = make_model(max_seq_len=1024)
-    arguments = ("-m", path, "--only", "pytorch", "--limit", "1", "--tokens", "1", "--losses", "60")
-    done = run(*arguments, "--json")
-    assert done.returncode == 0, done.stderr
-    losses = json.loads(done.stdout)["losses"]
+    arguments = (PROGRAM, "-m", path, "--only", "pytorch", "--limit", "1", "--tokens", "1", "--losses", "60")
+    status, output, error = run(*arguments, "--json")
+    assert status == 0, error
+    losses = json.loads(output)["losses"]
     floor = sum(row["documents"] * row["floor"] for row in losses)
     above = sum(row["documents"] * row["loss"] for row in losses) / floor - 1
-    last = run(*arguments).stdout.splitlines()[-2]
+    _, output, _ = run(*arguments)
+    last = output.splitlines()[-2]
     assert "all" in last and "60" in last and f"{above:.2%}" in last
 
 
-def test_mistakes_are_one_line(engine: Engine, make_model, tmp_path: Path) -> None:
+def test_mistakes_are_one_line(make_model, tmp_path: Path, run) -> None:
     path, _ = make_model()
     own = tmp_path / "own.jsonl"
     write_prompts(own, PROMPTS)
@@ -125,5 +127,5 @@ def test_mistakes_are_one_line(engine: Engine, make_model, tmp_path: Path) -> No
         (("-m", path, "data.synthetic.held_out=0"), "no combination of words is held out"),
         (("-m", path, "data.synthetic.templates=[possession]"), "no combination of words is held out"),
     ):
-        done = run(*arguments)
-        assert done.returncode == 2 and done.stderr.count("\n") == 1 and words in done.stderr, done.stderr
+        status, _, error = run(PROGRAM, *arguments)
+        assert status == 2 and error.count("\n") == 1 and words in error, error
