@@ -175,7 +175,7 @@ _BF16_DIM = 256
 # AdamW, where all elements may pull one way, and with sqrt(width) in Muon, whose directions are all of one size
 # (Yang et al. 2022, 2023; benchmarks/recipes.md).
 _LR_OF_WIDTH: dict[str, Callable[[int], float]] = {
-    "adamw": lambda dim: 0.25 / dim,
+    "adamw": lambda dim: 0.125 / dim,
     "muon": lambda dim: 0.02 / math.sqrt(dim),
 }
 

@@ -121,8 +121,8 @@ def test_a_mistake_is_one_line_that_names_the_key(override, words):
 @pytest.mark.parametrize(
     ("overrides", "lr"),
     [
-        ([], 0.25 / 128),
-        (["model.dim=512"], 0.25 / 512),
+        ([], 0.125 / 128),
+        (["model.dim=512"], 0.125 / 512),
         (["optimizer.lr=0.1"], 0.1),
         (["optimizer=muon"], 0.02 / 128**0.5),
         (["optimizer=muon", "model.dim=512"], 0.01 / 128**0.5),
