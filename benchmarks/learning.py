@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="threads of a way")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     if options.worker:
         learn(options)
         return

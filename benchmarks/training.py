@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     parser.add_argument("--worker", choices=KINDS, help=argparse.SUPPRESS)
     parser.add_argument("overrides", nargs="*", help="settings of lai.train, such as data.batch_size=8")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     overrides = [f"model={options.model}", f"device={options.device}", "data=synthetic", *options.overrides]
     if options.worker:
         print(json.dumps(WORKERS[options.worker](compose_run(overrides), overrides, options.steps)))

@@ -15,7 +15,7 @@ from lai.errors import UserError, run_program
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", nargs="+", required=True, help="text files, folders or patterns")
+    parser.add_argument("--data", nargs="+", action="extend", required=True, help="text files, folders or patterns")
     parser.add_argument("--vocab_size", type=int, default=8000, help="tokens at most (default: %(default)s)")
     parser.add_argument("--min_freq", type=int, default=2, help="uses that keep a token (default: %(default)s)")
     parser.add_argument("--output", type=Path, default="data/vocab.bin", help="file to write (default: %(default)s)")

@@ -28,7 +28,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--histogram", type=Path, metavar="PNG", help="draw the lengths of the documents")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
-    return parser.parse_args()
+    return parser.parse_intermixed_args()
 
 
 def described(facts: dict[str, Any]) -> list[tuple[str, str]]:

@@ -58,7 +58,7 @@ def parse_arguments() -> argparse.Namespace:
         help="also tell what N newly generated documents cost above the generator's floor, by task",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
-    return parser.parse_args()
+    return parser.parse_intermixed_args()
 
 
 def generator(settings: Sequence[str], needed_for: str) -> SyntheticConfig:

@@ -35,7 +35,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", type=Path, nargs="+", help="folders of runs, as in outputs/<date>/<time>")
     parser.add_argument("--output", type=Path, default=Path("loss.png"), help="the picture (default: %(default)s)")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     curves = {run: read_curves(run) for run in options.runs}
 
     import matplotlib

@@ -44,6 +44,7 @@ def test_the_program_writes_a_vocabulary_and_says_what_it_did(data, tmp_path):
     ("arguments", "message"),
     [
         (("--data", "missing.txt"), "missing.txt"),
+        (("--data", "missing.txt", "--data", "{data}"), "missing.txt"),
         (("--data", "{data}", "--vocab_size", "10"), "vocab_size is 10"),
         (("--data", "{data}", "--min_freq", "0"), "min_freq is 0"),
         (("--data", "{empty}"), "no document found"),

@@ -119,7 +119,7 @@ def test_mistakes_are_one_line(make_model, tmp_path: Path, run) -> None:
     for arguments, words in (
         (("-m", tmp_path / "none.bin"), "none.bin"),
         (("-m", path, "--engine", tmp_path / "none", "--only", "engine", "--limit", "2"), "make release"),
-        (("-m", path, "data=text", "data.path=x"), "--prompts FILE"),
+        (("-m", path, "data=text", "--limit", "3", "data.path=x"), "--prompts FILE"),
         (("-m", path, "data.synthetic.lexikon=small"), "did you mean data.synthetic.lexicon"),
         (("-m", path, "--prompts", tmp_path / "none.jsonl"), "none.jsonl"),
         (("-m", path, "--losses", "9", "--prompts", own, "data=text", "data.path=x"), "leave out --losses"),

@@ -60,5 +60,8 @@ def test_a_name_that_is_no_utf_8_is_printed(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_ends_with_2(tmp_path: Path) -> None:
-    done = run(tmp_path / "missing.txt")
-    assert done.returncode == 2 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    (tmp_path / "a.txt").write_text("x\n")
+    for arguments in ((), (tmp_path / "a.txt", "--json")):
+        done = run(*arguments, tmp_path / "missing.txt")
+        assert done.returncode == 2 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+        assert "missing.txt" in done.stderr
