@@ -74,10 +74,14 @@ def test_the_file_itself_is_accepted(engine, tmp_path, model_bytes):
 
 @pytest.mark.parametrize("size", [0, 1, 3, 4, *(offset + 1 for offset, _ in FIELDS.values()), 255, 256, 300, -65, -1])
 def test_truncated_files(engine, tmp_path, model_bytes, size):
-    refuse(engine, tmp_path, model_bytes[:size])
+    """Each is told as too short, with its true length, once its letters are there."""
+    data = model_bytes[:size]
+    line = refuse(engine, tmp_path, data)
+    assert f" {len(data)} bytes" in line if len(data) >= 4 else "is empty" in line or "starts with the letters" in line
     if size > 81 or size < 0:
-        refuse(engine, tmp_path, sealed(model_bytes[:size]))
-        refuse(engine, tmp_path, edited(model_bytes[:size], "file_size", 0))
+        for unsuspicious in (sealed(data), edited(data, "file_size", 0)):
+            line = refuse(engine, tmp_path, unsuspicious)
+            assert f" {len(data)} bytes" in line or "the vocabulary" in line
 
 
 @pytest.mark.parametrize(
@@ -157,8 +161,8 @@ def test_a_byte_token_that_is_another_byte(engine, tmp_path, model_bytes, vocab)
 
 
 def test_more_bytes_than_the_header_accounts_for(engine, tmp_path, model_bytes):
-    refuse(engine, tmp_path, sealed(model_bytes + bytes(64)))
-    refuse(engine, tmp_path, edited(model_bytes + bytes(4096), "file_size", 0))
+    for longer in (sealed(model_bytes + bytes(64)), edited(model_bytes + bytes(4096), "file_size", 0)):
+        assert f"has {len(longer)} bytes, its header expects {len(model_bytes)}" in refuse(engine, tmp_path, longer)
 
 
 def test_what_is_no_file_of_ours(engine, tmp_path):
