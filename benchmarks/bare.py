@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from lai import assembly
-from lai.config import RunConfig
 from lai.data.batches import IGNORED
 from lai.data.prepare import Corpus, prepare_corpus
 from lai.model.transformer import ModelConfig
+from lai.settings import RunConfig
 
 Batch = dict[str, Tensor]
 

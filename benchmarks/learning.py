@@ -33,11 +33,12 @@ from rich.console import Console
 from rich.table import Table
 
 from lai import assembly
-from lai.config import RunConfig, compose_run
+from lai.config import compose_run
 from lai.data.batches import IGNORED, PackedDataset
 from lai.data.prepare import Corpus
 from lai.model.module import LanguageModel
 from lai.model.optimizers import build_schedule
+from lai.settings import RunConfig
 
 BATCHES = ("packed", "neighbours", "lines", "buckets")
 

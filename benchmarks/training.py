@@ -35,10 +35,11 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from lai import assembly
-from lai.config import RunConfig, compose_run
+from lai.config import compose_run
 from lai.data.prepare import Corpus
 from lai.model.transformer import ModelConfig
 from lai.processor import multiplies_bf16
+from lai.settings import RunConfig
 
 WARM_UP = 3  # steps that are not timed
 KINDS = ("ceiling", "bare", "lai.train", "transformers")

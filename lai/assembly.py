@@ -15,12 +15,13 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from lai.callbacks.stop import StopBetweenBatches
-from lai.config import ModelSettings, RunConfig, flatten
+from lai.config import flatten
 from lai.data.datamodule import CorpusDataModule
 from lai.data.prepare import Corpus
 from lai.errors import Interrupted, UserError
 from lai.model.module import LanguageModel, TrainingSettings
 from lai.model.transformer import ModelConfig
+from lai.settings import ModelSettings, RunConfig
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lai.errors import UserError
 
 if TYPE_CHECKING:
-    from lai.config import RunConfig
+    from lai.settings import RunConfig
 
 _LARGEST_SEED = 2**32 - 1  # numpy's limit
 

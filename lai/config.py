@@ -1,19 +1,18 @@
-"""The schema of a run, and how the composed YAML becomes plain objects.
+"""How the composed YAML becomes the plain objects of settings.py.
 
-This file and train.py are the only ones that know OmegaConf; everything behind them takes plain values.
+This file, automatic.py and train.py are the only ones that know OmegaConf; everything behind them takes plain values.
 """
 
 import difflib
 import inspect
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from hydra import compose, initialize_config_dir
 from hydra.utils import get_class
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import (
     ConfigKeyError,
     InterpolationKeyError,
@@ -22,162 +21,15 @@ from omegaconf.errors import (
     ValidationError,
 )
 
+from lai.automatic import choose_values
 from lai.checks import check_values
 from lai.errors import UserError
+from lai.settings import RunConfig
 
 _PACKAGED = Path(__file__).parent / "conf"
 CONF_DIR = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[1] / "conf"
 """The folder of YAML files: inside the package in a wheel, beside it in a checkout."""
 
-
-@dataclass
-class ModelSettings:
-    """`model`: a shape; `vocab_size` is not here because it comes from the vocabulary that was built."""
-
-    name: str = MISSING
-    dim: int = MISSING
-    hidden_dim: int = MISSING
-    n_layers: int = MISSING
-    n_heads: int = MISSING
-    n_kv_heads: int | None = None
-    max_seq_len: int = MISSING
-    rope_theta: float = MISSING
-    norm_eps: float = MISSING
-    activation: str = MISSING
-    tie_embeddings: bool = MISSING
-
-
-@dataclass
-class DeviceSettings:
-    """`device`: where the run computes. Null means "what the chosen device's file says" (only in auto.yaml)."""
-
-    name: str = MISSING
-    accelerator: str = MISSING
-    precision: Any = None
-    num_workers: int | None = None
-    pin_memory: bool | None = None
-    compile: bool | None = None
-    recompute_activations: bool | None = None
-    threads: int | None = None
-    max_batch_tokens: int | None = None
-
-
-@dataclass
-class SyntheticSettings:
-    """`data.synthetic`: how much the generator writes, and of what (lai.data.synthetic.SyntheticConfig)."""
-
-    sentences: int = MISSING
-    stories: int = MISSING
-    translations: int = MISSING
-    instructions: int = MISSING
-    seed: int = MISSING
-    lexicon: Any = "full"
-    templates: list[str] | None = None
-    instruction_mix: dict[str, int] | None = None
-    detail: float = 1.0
-    phrases: float = 0.2
-    repetitions: int = 1
-    held_out: float = 0.1
-
-
-@dataclass
-class HubSettings:
-    """`data.hub`: the known data sets by size (lai.data.known_sets), or one of your own (lai.data.hub.HubSource)."""
-
-    size: str = MISSING
-    rows: dict[str, int] | None = None
-    name: str | None = None
-    config: str | None = None
-    split: str = MISSING
-    revision: str | None = None
-    columns: dict[str, str] | None = None
-    clean: str | None = None
-    template: str | None = None
-    limit: int | None = None
-    streaming: bool = True
-
-
-@dataclass
-class DataSettings:
-    """`data`: where documents come from, and how they become a vocabulary, token files and batches."""
-
-    source: str = MISSING
-    path: Any = None
-    val_path: Any = None
-    vocab_path: str | None = None
-    vocab_size: int = MISSING
-    min_freq: int = MISSING
-    val_fraction: float = MISSING
-    split_seed: int = MISSING
-    seq_len: int | None = None
-    batch_size: int = MISSING
-    cache_dir: str = MISSING
-    synthetic: SyntheticSettings | None = None
-    hub: HubSettings | None = None
-
-
-@dataclass
-class OptimizerSettings:
-    """`optimizer`: learning rates, moments and weight decay; `momentum` and `block_rows` are Muon's."""
-
-    name: str = MISSING
-    lr: float = MISSING
-    embedding_lr: float = MISSING
-    beta1: float = MISSING
-    beta2: float = MISSING
-    eps: float = MISSING
-    weight_decay: float = MISSING
-    momentum: float = 0.95
-    block_rows: int | None = None
-
-
-@dataclass
-class ScheduleSettings:
-    """`schedule`: how the learning rate rises and falls; fractions are of all steps and of `optimizer.lr`."""
-
-    name: str = MISSING
-    warmup_fraction: float = MISSING
-    final_fraction: float = 1.0
-    decay_fraction: float = 1.0
-
-
-@dataclass
-class ExportSettings:
-    """`export`: where the model file goes and in which weight dtype."""
-
-    path: str | None = None
-    dtype: str = MISSING
-
-
-@dataclass
-class RunConfig:
-    """A whole run. `trainer`, `callbacks` and `logger` hold the plain keyword arguments of Lightning's own objects."""
-
-    model: ModelSettings = field(default_factory=ModelSettings)
-    device: DeviceSettings = field(default_factory=DeviceSettings)
-    data: DataSettings = field(default_factory=DataSettings)
-    optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
-    schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
-    export: ExportSettings = field(default_factory=ExportSettings)
-    trainer: dict[str, Any] = field(default_factory=dict)
-    callbacks: dict[str, Any] = field(default_factory=dict)
-    logger: dict[str, Any] = field(default_factory=dict)
-    output_dir: str = MISSING
-    seed: int = MISSING
-    ckpt_path: str | None = None
-    estimate: bool = False  # measure a few steps and tell what the run would take, instead of doing it
-
-
-# At a width of 128 converting to bfloat16 takes as long as multiplying saves, at 384 it pays (benchmarks/README.md).
-_BF16_DIM = 256
-
-# The matrices' rate, with which a step's largest singular value is the same for all widths: it grows with the width in
-# AdamW, where all elements may pull one way, and with sqrt(width) in Muon, whose directions are all of one size
-# (Yang et al. 2022, 2023; benchmarks/recipes.md).
-_LR_OF_WIDTH: dict[str, Callable[[int], float]] = {
-    "adamw": lambda dim: 0.125 / dim,
-    "muon": lambda dim: 0.02 / math.sqrt(dim),
-}
 
 _OWN_GROUPS = ("model", "device", "data", "optimizer", "schedule", "export")
 _TARGET_GROUPS = ("callbacks", "logger")
@@ -196,9 +48,7 @@ def load_run_config(composed: DictConfig) -> RunConfig:
     config = composed.copy()
     OmegaConf.set_struct(config, False)
     _check_groups(config)
-    _choose_device(config)
-    _choose_precision(config)
-    _choose_learning_rate(config)
+    choose_values(config, CONF_DIR / "device")
     _resolve(config)
     for group in _OWN_GROUPS:
         config[group] = _typed(group, config[group])
@@ -350,51 +200,6 @@ def target_keys() -> list[str]:
         for key, node in nodes.items()
         for parameter in inspect.signature(get_class(node["_target_"])).parameters
     ]
-
-
-def _choose_device(config: DictConfig) -> None:
-    """Turn `device=auto` into the device of this machine, or of `trainer.accelerator` where the user gave one."""
-    device = config.device
-    if device.get("name") != "auto":
-        return
-    asked = OmegaConf.select(config, "trainer.accelerator")
-    name = {"gpu": _detected_gpu(), "auto": None, None: None}.get(asked, asked) or detect_accelerator()
-    file = CONF_DIR / "device" / f"{name}.yaml"
-    if not file.is_file():
-        raise UserError(f"trainer.accelerator={asked} is not one of auto, cpu, mps, cuda")
-    for key, value in _load(file).items():
-        if key in ("name", "accelerator") or device.get(key) is None:
-            device[key] = value
-
-
-def _choose_precision(config: DictConfig) -> None:
-    """Turn the device's `precision: auto` into what pays on this processor for this model."""
-    if config.device.get("precision") == "auto":
-        from lai.processor import multiplies_bf16
-
-        wide = isinstance(config.model.get("dim"), int) and config.model.dim >= _BF16_DIM
-        config.device.precision = "bf16-mixed" if wide and multiplies_bf16() else "32-true"
-
-
-def _choose_learning_rate(config: DictConfig) -> None:
-    """Turn `optimizer.lr: null` into the optimizer's rate for the model's width."""
-    dim, of_width = config.model.get("dim"), _LR_OF_WIDTH.get(config.optimizer.get("name"))
-    if of_width and "lr" in config.optimizer and config.optimizer.lr is None and isinstance(dim, int) and dim > 0:
-        config.optimizer.lr = of_width(dim)
-
-
-def _detected_gpu() -> str:
-    found = detect_accelerator()
-    return "cuda" if found == "cpu" else found
-
-
-def detect_accelerator() -> str:
-    """The best accelerator of this machine: cuda, mps or cpu."""
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def _load(path: Path) -> DictConfig:

@@ -11,10 +11,10 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, Timer
 
-from lai.config import RunConfig
 from lai.data.prepare import Corpus
 from lai.errors import UserError
 from lai.model.transformer import ModelConfig
+from lai.settings import RunConfig
 
 _WARM_UP = 3  # batches that are not timed: the first ones set things up, or compile
 _TIMED = 12

@@ -8,10 +8,10 @@ import lightning
 import torch
 
 from lai.callbacks.export import ExportModel
-from lai.config import RunConfig
 from lai.data.prepare import Corpus
 from lai.data.quality import Finding, shares
 from lai.model.module import LanguageModel
+from lai.settings import RunConfig
 
 
 def start(run: RunConfig, corpus: Corpus, module: LanguageModel, trainer: lightning.Trainer) -> Iterator[str]:

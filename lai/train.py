@@ -13,9 +13,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from lai.checks import check_files
-from lai.config import CONF_DIR, RunConfig, load_run_config
+from lai.config import CONF_DIR, load_run_config
 from lai.errors import Interrupted, UserError
 from lai.processor import wait_briefly
+from lai.settings import RunConfig
 
 log = logging.getLogger("lai.train")  # also where this file is the program
 

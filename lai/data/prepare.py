@@ -19,8 +19,8 @@ from lai.errors import UserError
 from lai.files import atomic_write, file_digest
 
 if TYPE_CHECKING:
-    from lai.config import DataSettings
     from lai.data.synthetic import Example, SyntheticConfig
+    from lai.settings import DataSettings
 
 log = logging.getLogger(__name__)
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from lai.config import RunConfig
 from lai.data.markup import TO_ENGLISH, TO_HUNGARIAN, Document, parse, render, split_key, translation_examples
 from lai.data.synthetic import TEMPLATES, Example, SyntheticConfig, draw, entropy, generate, held_out_prompts
 from lai.data.synthetic.phrases import split_combinations
 from lai.data.synthetic.tasks import Grammar, say, tasks
 from lai.errors import UserError
+from lai.settings import RunConfig
 
 GUIDE = SyntheticConfig()
 SMALL = SyntheticConfig(lexicon="small")

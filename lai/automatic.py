@@ -1,0 +1,78 @@
+"""What a run chooses for itself: its device, the precision that pays there, the learning rate for the model's width."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from lai.errors import UserError
+
+# At a width of 128 converting to bfloat16 takes as long as multiplying saves, at 384 it pays (benchmarks/README.md).
+_BF16_DIM = 256
+
+# The matrices' rate, with which a step's largest singular value is the same for all widths: it grows with the width in
+# AdamW, where all elements may pull one way, and with sqrt(width) in Muon, whose directions are all of one size
+# (Yang et al. 2022, 2023; benchmarks/recipes.md).
+_LR_OF_WIDTH: dict[str, Callable[[int], float]] = {
+    "adamw": lambda dim: 0.125 / dim,
+    "muon": lambda dim: 0.02 / math.sqrt(dim),
+}
+
+
+def choose_values(config: DictConfig, devices: Path) -> None:
+    """Fill in what `config` leaves to the machine and the model; `devices` is the folder of the devices' YAML files.
+
+    Raises:
+        UserError: `trainer.accelerator` is not one of those devices.
+    """
+    _choose_device(config, devices)
+    _choose_precision(config)
+    _choose_learning_rate(config)
+
+
+def _choose_device(config: DictConfig, devices: Path) -> None:
+    """Turn `device=auto` into the device of this machine, or of `trainer.accelerator` where the user gave one."""
+    device = config.device
+    if device.get("name") != "auto":
+        return
+    asked = OmegaConf.select(config, "trainer.accelerator")
+    name = {"gpu": _detected_gpu(), "auto": None, None: None}.get(asked, asked) or _detect_accelerator()
+    file = devices / f"{name}.yaml"
+    if not file.is_file():
+        raise UserError(f"trainer.accelerator={asked} is not one of auto, cpu, mps, cuda")
+    values = OmegaConf.load(file)
+    assert isinstance(values, DictConfig)
+    for key, value in values.items():
+        if key in ("name", "accelerator") or device.get(key) is None:
+            device[key] = value
+
+
+def _choose_precision(config: DictConfig) -> None:
+    """Turn the device's `precision: auto` into what pays on this processor for this model."""
+    if config.device.get("precision") == "auto":
+        from lai.processor import multiplies_bf16
+
+        wide = isinstance(config.model.get("dim"), int) and config.model.dim >= _BF16_DIM
+        config.device.precision = "bf16-mixed" if wide and multiplies_bf16() else "32-true"
+
+
+def _choose_learning_rate(config: DictConfig) -> None:
+    """Turn `optimizer.lr: null` into the optimizer's rate for the model's width."""
+    dim, of_width = config.model.get("dim"), _LR_OF_WIDTH.get(config.optimizer.get("name"))
+    if of_width and "lr" in config.optimizer and config.optimizer.lr is None and isinstance(dim, int) and dim > 0:
+        config.optimizer.lr = of_width(dim)
+
+
+def _detected_gpu() -> str:
+    found = _detect_accelerator()
+    return "cuda" if found == "cpu" else found
+
+
+def _detect_accelerator() -> str:
+    """The best accelerator of this machine: cuda, mps or cpu."""
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
