@@ -58,10 +58,14 @@ def _choose_precision(config: DictConfig) -> None:
 
 
 def _choose_learning_rate(config: DictConfig) -> None:
-    """Turn `optimizer.lr: null` into the optimizer's rate for the model's width."""
-    dim, of_width = config.model.get("dim"), _LR_OF_WIDTH.get(config.optimizer.get("name"))
-    if of_width and "lr" in config.optimizer and config.optimizer.lr is None and isinstance(dim, int) and dim > 0:
-        config.optimizer.lr = of_width(dim)
+    """Turn `optimizer.lr: null` into the optimizer's rate for the model's width.
+
+    An unknown optimizer or an impossible width gets some rate too: the checks tell of it, and not of the rate.
+    """
+    if "lr" in config.optimizer and config.optimizer.lr is None:
+        dim = config.model.get("dim")
+        of_width = _LR_OF_WIDTH.get(config.optimizer.get("name"), _LR_OF_WIDTH["adamw"])
+        config.optimizer.lr = of_width(dim if isinstance(dim, int) and dim > 0 else 1)
 
 
 def _detected_gpu() -> str:

@@ -3,7 +3,9 @@
 import pytest
 from runs import composed
 
+from lai import assembly
 from lai.config import CONF_DIR, flatten, load_run_config
+from lai.errors import UserError
 from lai.overrides import explain
 
 GROUPS = sorted(path for path in CONF_DIR.glob("*/*.yaml") if path.parent.name != "experiment" and path.stem != "base")
@@ -104,6 +106,7 @@ def test_accelerator_decides_the_device_where_device_is_auto():
         ("optimizer.lr=-1", "optimizer.lr is -1.0"),
         ("data.val_fraction=1.5", "data.val_fraction is 1.5"),
         ("schedule.name=lineer", "did you mean linear?"),
+        ("optimizer.name=sgd", "optimizer.name is 'sgd'; it must be one of adamw, muon"),
         ("export.dtype=f8", "export.dtype is 'f8'"),
         ("trainer.max_epochs=-1", "the run has no end"),
         ("device.threads=0", "device.threads is 0"),
@@ -132,6 +135,12 @@ def test_the_rate_of_the_matrices_falls_with_the_width(overrides, lr):
     run = load_run_config(composed(OUTPUT, "model=nano", *overrides))
     assert run.optimizer.lr == pytest.approx(lr)
     assert run.optimizer.embedding_lr == composed("model=tiny", *overrides).optimizer.embedding_lr  # for every width
+
+
+def test_an_impossible_width_is_told_as_such_and_not_by_its_rate():
+    run = load_run_config(composed(OUTPUT, "model.dim=0"))
+    with pytest.raises(UserError, match=r"model\.dim is 0"):
+        assembly.model_config(run.model, 300)
 
 
 def test_a_run_needs_neither_loggers_nor_callbacks():
