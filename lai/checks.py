@@ -47,21 +47,26 @@ def _check_choices(run: "RunConfig") -> None:
 
 
 def _check_numbers(run: "RunConfig") -> None:
-    optimizer, schedule = run.optimizer, run.schedule
-    threads = 1 if run.device.threads is None else run.device.threads
-    block_rows = 1 if optimizer.block_rows is None else optimizer.block_rows
+    data, device, optimizer, schedule = run.data, run.device, run.optimizer, run.schedule
+    for key, number, smallest in (
+        ("data.vocab_size", data.vocab_size, 1),
+        ("data.batch_size", data.batch_size, 1),
+        ("data.min_freq", data.min_freq, 1),
+        ("device.threads", device.threads, 1),
+        ("device.num_workers", device.num_workers, 0),
+        ("device.max_batch_tokens", device.max_batch_tokens, 1),
+        ("optimizer.block_rows", optimizer.block_rows, 1),
+    ):
+        if number is not None and number < smallest:
+            raise UserError(f"{key} is {number}; it must be at least {smallest}")
     for key, value, valid, expected in (
-        ("data.val_fraction", run.data.val_fraction, 0 < run.data.val_fraction < 1, "between 0 and 1"),
-        ("data.batch_size", run.data.batch_size, run.data.batch_size >= 1, "at least 1"),
-        ("data.min_freq", run.data.min_freq, run.data.min_freq >= 1, "at least 1"),
-        ("device.threads", threads, threads >= 1, "at least 1"),
+        ("data.val_fraction", data.val_fraction, 0 < data.val_fraction < 1, "between 0 and 1"),
         ("optimizer.lr", optimizer.lr, optimizer.lr > 0, "positive"),
         ("optimizer.embedding_lr", optimizer.embedding_lr, optimizer.embedding_lr > 0, "positive"),
         ("optimizer.eps", optimizer.eps, optimizer.eps > 0, "positive"),
         ("optimizer.beta1", optimizer.beta1, 0 < optimizer.beta1 < 1, "between 0 and 1"),
         ("optimizer.beta2", optimizer.beta2, 0 < optimizer.beta2 < 1, "between 0 and 1"),
         ("optimizer.momentum", optimizer.momentum, 0 <= optimizer.momentum < 1, "from 0 to below 1"),
-        ("optimizer.block_rows", block_rows, block_rows >= 1, "at least 1"),
         ("optimizer.weight_decay", optimizer.weight_decay, optimizer.weight_decay >= 0, "0 or more"),
         ("schedule.warmup_fraction", schedule.warmup_fraction, 0 <= schedule.warmup_fraction <= 1, "from 0 to 1"),
         ("schedule.final_fraction", schedule.final_fraction, 0 <= schedule.final_fraction <= 1, "from 0 to 1"),

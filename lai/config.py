@@ -15,6 +15,7 @@ from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import (
     ConfigKeyError,
+    ConfigTypeError,
     InterpolationKeyError,
     InterpolationResolutionError,
     OmegaConfBaseException,
@@ -95,6 +96,18 @@ def known_keys() -> list[str]:
     return keys
 
 
+def options_with(key: str) -> list[str]:
+    """The options of a group whose YAML file sets `key`: `optimizer=muon` for `optimizer.momentum`."""
+    group, _, name = key.partition(".")
+    found = []
+    for file in sorted((CONF_DIR / group).glob("*.yaml")):
+        settings = OmegaConf.to_container(_load(file))
+        assert isinstance(settings, dict)
+        if name in flatten(settings):
+            found.append(f"{group}={file.stem}")
+    return found
+
+
 def unknown_key(key: str, valid: Iterable[str]) -> str:
     """The line for a key that does not exist, with the nearest one that does."""
     valid = sorted(valid)
@@ -126,6 +139,8 @@ def _typed(group: str, node: DictConfig) -> DictConfig:
     except ValidationError as error:
         key = f"{group}.{error.full_key}" if error.full_key else group
         raise UserError(f"{key}: {_first_line(error)}") from None
+    except ConfigTypeError:
+        raise UserError(f"{group}: a list stands where {{name: value}} belongs, or the other way round") from None
     assert isinstance(merged, DictConfig)
     return merged
 
@@ -152,6 +167,8 @@ def _to_objects(config: DictConfig) -> RunConfig:
         raise UserError(f"seed: {seed!r} is not a whole number")
     if not isinstance(values.get("estimate", False), bool):
         raise UserError(f"estimate: {values['estimate']!r} is not true or false")
+    if not isinstance(values["output_dir"], str):
+        raise UserError(f"output_dir: {values['output_dir']!r} is not a path")
     if values.get("ckpt_path") is not None and not isinstance(values["ckpt_path"], str):
         raise UserError(f"ckpt_path: {values['ckpt_path']!r} is not a path")
     for group in _TARGET_GROUPS:
@@ -213,7 +230,7 @@ def _first_line(error: BaseException) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(values: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
     """Nested mappings as one flat one with dotted keys; lists become text, so that every value is a plain one."""
     flat: dict[str, Any] = {}
     for key, value in values.items():

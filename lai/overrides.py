@@ -8,7 +8,7 @@ from pathlib import Path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 
-from lai.config import CONF_DIR, known_keys, target_keys, unknown_key
+from lai.config import CONF_DIR, known_keys, options_with, target_keys, unknown_key
 from lai.errors import UserError
 
 
@@ -32,6 +32,8 @@ def explain(error: Exception, arguments: Sequence[str]) -> UserError | None:
     if key:
         return UserError(unknown_key(key, valid))
     if match := re.match(r"Could not override '([\w.]+)'", str(error)):  # exists, but no YAML file sets it
+        if options := options_with(match[1]):
+            return UserError(f"{match[1]} goes with {' or '.join(options)}, which this run is not")
         return UserError(f"{match[1]} is not in this config yet; add it with a plus sign: +{match[1]}=…")
     if match := re.search(r"An item is already at '([\w.]+)'", " ".join(map(str, _causes(error)))):
         return UserError(f"{match[1]} is in this config already; leave out the plus sign: {match[1]}=…")
