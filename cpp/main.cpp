@@ -15,7 +15,9 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
+#include <filesystem>
 #include <random>
+#include <system_error>
 #include <unistd.h>
 
 namespace lai {
@@ -141,6 +143,10 @@ private:
     }
 
     void write_logits(const std::vector<TokenId>& prompt) {
+        std::error_code not_there_yet;
+        if (std::filesystem::equivalent(*options_.logits, options_.model, not_there_yet)) {
+            throw Error("--logits " + *options_.logits + " is the model file, which would be lost; give another name");
+        }
         std::FILE* out = std::fopen(options_.logits->c_str(), "wb");
         if (out == nullptr) throw Error("cannot write " + *options_.logits + ": " + std::strerror(errno));
         KvCache cache(transformer_.config());

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lai.errors import UserError
+from lai.files import target_of
 
 if TYPE_CHECKING:
     from lai.settings import RunConfig
@@ -100,13 +101,17 @@ def check_files(run: "RunConfig", export_path: Path) -> None:
     """Refuse a missing input and an output that could not be written, before anything is made with them.
 
     Raises:
-        UserError: a file does not exist; the model file's path is a folder or cannot be written to.
+        UserError: a file does not exist; the model file's path is a folder or another file, or cannot be written to.
     """
+    from lai.export.model_file import MAGIC  # imports torch, and the other checks come before that
+
     for key, value in (("data.vocab_path", run.data.vocab_path), ("ckpt_path", run.ckpt_path)):
         if value is not None and not Path(value).expanduser().is_file():
             raise UserError(f"{key}={value}: there is no such file")
-    if export_path.is_dir():
-        raise UserError(f"export.path={export_path} is a folder; give it the name of a file")
+    try:
+        target_of(export_path, MAGIC)
+    except UserError as error:
+        raise UserError(f"export.path={error}") from None
     existing = next(folder for folder in export_path.absolute().parents if folder.exists())
     try:
         with tempfile.TemporaryFile(dir=existing):

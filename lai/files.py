@@ -24,17 +24,24 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def target_of(path: Path | str) -> Path:
+def target_of(path: Path | str, magic: bytes = b"") -> Path:
     """The file that is written for `path`: where it is a symbolic link, that stays, and what it leads to is replaced.
 
+    Args:
+        magic: how a file of the kind begins that is written; one that begins otherwise is not replaced.
+
     Raises:
-        UserError: `path` is a folder, or a device or a pipe, which would be replaced.
+        UserError: `path` is a folder, or a device or a pipe, which would be replaced, or another kind of file.
     """
     path = Path(os.path.realpath(path))
     if path.is_dir():
         raise UserError(f"{path} is a folder; expected the name of a file to write")
     if path.exists() and not path.is_file():
         raise UserError(f"{path} is no regular file, which writing would replace; expected the name of a file to write")
+    if magic and path.exists() and path.stat().st_size:
+        with path.open("rb") as file:
+            if file.read(len(magic)) != magic:
+                raise UserError(f"{path} exists and is another kind of file, which would be lost; give another name")
     return path
 
 

@@ -9,8 +9,10 @@ from rich.table import Table
 
 from lai.data.corpus import CorpusCounts, find_files
 from lai.data.prepare import contents
+from lai.data.vocab import VOCAB_MAGIC
 from lai.data.vocab_training import TrainingReport, train_vocab
 from lai.errors import UserError, run_program
+from lai.files import target_of
 
 
 def main() -> int:
@@ -21,6 +23,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default="data/vocab.bin", help="file to write (default: %(default)s)")
     options = parser.parse_args()
     started = time.perf_counter()
+    target_of(options.output, VOCAB_MAGIC)  # told before the work
     files = find_files(options.data)
     counts = CorpusCounts()
     vocab, report = train_vocab(contents(files, counts), options.vocab_size, options.min_freq)

@@ -3,7 +3,6 @@
 import argparse
 import json
 import shutil
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from itertools import chain
@@ -14,11 +13,11 @@ from filelock import FileLock
 from rich.console import Console
 
 from lai.data.cache import fingerprint
-from lai.data.corpus import json_line, kind_of, read_documents
+from lai.data.corpus import read_documents
 from lai.data.hub import Fetched, HubSource, fetch
 from lai.data.known_sets import KNOWN_SETS, SIZES, choose_sets
-from lai.data.markup import parse_line, to_line
-from lai.errors import UserError, run_program, whole_number
+from lai.data.writing import lines, written_kind
+from lai.errors import run_program, whole_number
 from lai.files import atomic_write, file_digest, target_of
 
 
@@ -53,21 +52,11 @@ def is_there(output: Path, record: Path, sources: list[dict[str, Any]]) -> bool:
         return False
 
 
-def lines(parts: list[Path], kind: str) -> Iterator[bytes | None]:
-    """Every document as a line of the output; None for one that a line of text would make markup of."""
-    for document in chain.from_iterable(map(read_documents, parts)):
-        if kind == ".jsonl":
-            yield json_line(document)
-        else:
-            line = to_line(document)
-            yield line + b"\n" if parse_line(line) == document else None
-
-
 def join(output: Path, parts: list[Path], record: Path, entries: list[dict[str, Any]]) -> dict[str, int]:
     """Write all parts as one file, and beside it what it is made of."""
     written = left_out = 0
     with atomic_write(output) as file:
-        for line in lines(parts, kind_of(output) or ""):
+        for line in lines(chain.from_iterable(map(read_documents, parts)), written_kind(output)):
             if line is None:
                 left_out += 1
             else:
@@ -82,9 +71,8 @@ def join(output: Path, parts: list[Path], record: Path, entries: list[dict[str, 
 def main() -> int:
     options = parse_arguments()
     output: Path = options.output
-    if kind_of(output) not in (".txt", ".jsonl") or output.suffix == ".gz":
-        raise UserError(f"--output {output} is of no kind that can be written; give it the ending .txt or .jsonl")
-    target_of(output)  # told before the work
+    target_of(output)  # told before the work, both
+    written_kind(output)
     sources = choose_sets(options.size, {name: getattr(options, name) for name in KNOWN_SETS})
     output.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(output.with_name(f".{output.name}.lock")):  # another process may be writing the same

@@ -25,6 +25,7 @@ from lai.evaluation import (
     write_prompts,
 )
 from lai.export.model_file import ModelFile, read_model
+from lai.files import target_of
 
 Answers = dict[str, list[bytes]]
 """The answers to all prompts, by the program that gave them."""
@@ -141,6 +142,7 @@ def main() -> int:
     else:
         prompts = held_out(options.settings, options.limit or 400)
     if options.write:
+        target_of(options.write, b"{")  # other prompts may be replaced, a model not
         write_prompts(options.write, prompts)
     model = read_model(options.model)
     losses: list[TaskLoss] = []

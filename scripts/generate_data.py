@@ -11,6 +11,7 @@ from rich.table import Table
 
 from lai.data.markup import render
 from lai.data.synthetic import Example, SyntheticConfig, entropy, generate
+from lai.data.writing import lines, written_kind
 from lai.errors import run_program
 from lai.files import atomic_write, target_of
 
@@ -19,7 +20,7 @@ def parse_arguments() -> argparse.Namespace:
     """The command line; the numbers' defaults are those of `SyntheticConfig`."""
     default = SyntheticConfig()
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--output", type=Path, required=True, help="the text file to write")
+    parser.add_argument("--output", type=Path, required=True, help="the file to write, .txt or .jsonl")
     parser.add_argument("--sentences", type=int, default=default.sentences, help="documents of one sentence")
     parser.add_argument("--stories", type=int, default=default.stories, help="documents of one story")
     parser.add_argument("--translations", type=int, default=default.translations, help="pairs, two documents each")
@@ -52,12 +53,13 @@ def main() -> int:
     config = SyntheticConfig(
         options.sentences, options.stories, options.translations, options.instructions, options.seed, lexicon
     )
-    target_of(options.output)  # told before the work
+    target_of(options.output)  # told before the work, both
+    kind = written_kind(options.output)
     console = Console()
     started = time.perf_counter()
     examples = list(generate(config))
     with atomic_write(options.output) as file:
-        file.writelines(render(example.document) + b"\n" for example in examples)
+        file.writelines(line for line in lines((example.document for example in examples), kind) if line is not None)
         size = file.tell()
     seconds = time.perf_counter() - started
     print_summary(console, examples, size)

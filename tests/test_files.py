@@ -6,7 +6,7 @@ import pytest
 
 from lai.data.cache import cached_file
 from lai.errors import UserError
-from lai.files import atomic_directory, atomic_write
+from lai.files import atomic_directory, atomic_write, target_of
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -44,6 +44,18 @@ def test_a_pipe_is_not_replaced(tmp_path):
     with pytest.raises(UserError, match="no regular file"), atomic_write(tmp_path / "pipe"):
         pass
     assert (tmp_path / "pipe").is_fifo()
+
+
+def test_another_kind_of_file_is_not_replaced(tmp_path):
+    path = tmp_path / "a.bin"
+    assert target_of(path, b"LAi1") == path
+    for content in (b"", b"LAi1 and more"):
+        path.write_bytes(content)
+        assert target_of(path, b"LAi1") == path
+    for content in (b"LAi", b"A text."):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match="another kind of file"):
+            target_of(path, b"LAi1")
 
 
 def test_a_failed_folder_leaves_the_old_one(tmp_path):

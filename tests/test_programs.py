@@ -88,6 +88,10 @@ def test_export_makes_the_same_file_from_the_checkpoint_alone(run, tmp_path, che
     assert read_model(tmp_path / "h.bin").dtype == "f16"
     status, _, error = run(SCRIPTS / "export.py", path, "--output", tmp_path)
     assert status == 2 and "is a folder" in error
+    before = path.read_bytes()
+    status, _, error = run(SCRIPTS / "export.py", path, "--output", path)
+    assert status == 2 and "another kind of file" in error
+    assert path.read_bytes() == before
     status, _, error = run(SCRIPTS / "export.py", tmp_path / "none.ckpt", "--output", tmp_path / "n.bin")
     assert (status, error.count("\n")) == (2, 1)
 

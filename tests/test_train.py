@@ -172,6 +172,7 @@ def test_early_stopping_exports_the_best_weights(tmp_path, compose_run, text_fil
     [
         (["export.path=."], "is a folder"),
         (["export.path=text.txt/model.bin"], "cannot be written"),
+        (["export.path={text}"], "another kind of file"),
         (["ckpt_path=no.ckpt"], "no such file"),
         (["ckpt_path={text}"], "not a whole checkpoint"),
         (["data.vocab_path=no.bin"], "no such file"),

@@ -29,7 +29,6 @@ from lai.data.markup import (
     parse,
     parse_line,
     plain,
-    render,
     translation_examples,
 )
 from lai.errors import UserError
@@ -72,7 +71,7 @@ def find_files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
         UserError: a path names nothing, or nothing with a known ending.
     """
     given = [paths] if isinstance(paths, str | Path) else list(paths)
-    if not given:
+    if not given or "" in given:
         raise UserError("no data files are given; expected a file, a folder or a pattern such as data/*.txt")
     found: dict[Path, Path] = {}
     for path in given:
@@ -313,29 +312,6 @@ def row_documents(row: Mapping[str, Any]) -> Sequence[Document]:
         raise UserError(f"found {names or 'nothing'}; expected text, messages, en and hu, or translation")
     english, hungarian = (_to_bytes(side, pair[side]) for side in ("en", "hu"))
     return translation_examples(english, hungarian) if english.strip() and hungarian.strip() else ()
-
-
-def document_row(document: Document) -> dict[str, Any]:
-    """The row of a `.jsonl` file that is read as this document.
-
-    Raises:
-        UnicodeDecodeError: a text is not UTF-8, which JSON cannot hold.
-    """
-    text = render(document)
-    if len(document) == 1 and document[0].role == "text" and parse(text) == document:
-        return {"text": text.decode("utf-8", "surrogatepass")}
-    return {
-        "messages": [{"role": turn.role, "content": turn.content.decode("utf-8", "surrogatepass")} for turn in document]
-    }
-
-
-def json_line(document: Document) -> bytes:
-    """The line of a `.jsonl` file that is read as this document.
-
-    Raises:
-        UnicodeDecodeError: as `document_row`.
-    """
-    return json.dumps(document_row(document), ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
 
 
 def _conversation(messages: Any) -> Document:

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from lai.data.cache import fingerprint
-from lai.data.corpus import json_line
 from lai.data.progress import progress
 from lai.data.rows import row_reader
+from lai.data.writing import json_line
 from lai.errors import UserError
 from lai.files import atomic_write, sync_directory
 

@@ -21,6 +21,7 @@ CONTROL_TOKENS = (b"<pad>", b"<bos>", b"<eos>", b"<unk>")
 TAG_PREFIXES = tuple(dict.fromkeys(tag[:length] for tag in CHAT_TAGS for length in range(2, len(tag))))
 
 _MAGIC = 0x4C414956
+VOCAB_MAGIC = _MAGIC.to_bytes(4, "little")  # how a vocab.bin begins
 _VERSION = 1
 _HEADER = struct.Struct("<III")
 _LENGTH = struct.Struct("<I")

@@ -10,7 +10,7 @@ from torch import Tensor
 from lai.data.vocab import Vocab
 from lai.errors import UserError
 from lai.export import quantize
-from lai.export.model_file import ModelFile, read_model, write_model
+from lai.export.model_file import MAGIC, ModelFile, read_model, write_model
 from lai.files import sync_directory, target_of
 from lai.model.transformer import ModelConfig, Transformer
 
@@ -46,7 +46,7 @@ def export_model(
     Raises:
         UserError: the weights cannot be written, or what was read back computes something else.
     """
-    path = target_of(path)
+    path = target_of(path, MAGIC)
     unverified = path.with_name(f".{path.name}.unverified")
     try:
         write_model(unverified, config, weights, vocab, dtype)

@@ -48,6 +48,7 @@ def test_the_program_writes_a_vocabulary_and_says_what_it_did(data, tmp_path):
         (("--data", "{data}", "--vocab_size", "10"), "vocab_size is 10"),
         (("--data", "{data}", "--min_freq", "0"), "min_freq is 0"),
         (("--data", "{empty}"), "no document found"),
+        (("--data", ""), "no data files are given"),
     ],
 )
 def test_a_mistake_is_one_line_and_writes_nothing(data, tmp_path, arguments, message):
@@ -60,3 +61,11 @@ def test_a_mistake_is_one_line_and_writes_nothing(data, tmp_path, arguments, mes
     assert message in result.stderr
     assert "Traceback" not in result.stderr
     assert not output.exists()
+
+
+def test_the_text_is_not_overwritten(data):
+    before = data.read_bytes()
+    result = build_vocab("--data", data, "--output", data)
+    assert result.returncode == 2
+    assert "another kind of file" in result.stderr
+    assert data.read_bytes() == before

@@ -8,8 +8,9 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from lai.data.corpus import CorpusCounts, document_row, find_files, read_documents, row_documents
+from lai.data.corpus import CorpusCounts, find_files, read_documents, row_documents
 from lai.data.markup import Document, Turn, plain, translation_examples
+from lai.data.writing import document_row
 from lai.errors import UserError
 
 

@@ -67,6 +67,15 @@ def test_wrong_options(engine, make_model, arguments, expected):
     assert expected in engine.error("-m", path, *arguments)
 
 
+def test_logits_do_not_overwrite_the_model(engine, make_model, tmp_path):
+    path, _ = make_model()
+    before = path.read_bytes()
+    (tmp_path / "link").symlink_to(path)
+    for name in (path, tmp_path / "link"):
+        assert "is the model file" in engine.error("-m", path, "-p", "a", "--logits", name)
+    assert path.read_bytes() == before
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
 def test_output_that_cannot_be_written_is_an_error(engine, make_model):
     path, _ = make_model()

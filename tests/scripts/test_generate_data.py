@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from lai.data.corpus import read_documents
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -31,6 +33,16 @@ def test_a_wrong_number_is_one_line(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.strip() == "error: stories is -5; it must be a whole number, at least 0"
     assert not (tmp_path / "train.txt").exists()
+
+
+def test_jsonl_holds_the_same_documents(tmp_path: Path) -> None:
+    for name in ("train.txt", "train.jsonl"):
+        assert run("--output", tmp_path / name, "--sentences", "9", "--stories", "9").returncode == 0
+    text, rows = (list(read_documents(tmp_path / name)) for name in ("train.txt", "train.jsonl"))
+    assert text == rows
+    done = run("--output", tmp_path / "train.parquet")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "ending .txt or .jsonl" in done.stderr
 
 
 def test_a_folder_is_not_an_output(tmp_path: Path) -> None:
