@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from lai.errors import UserError, run_program
+from lai.errors import UserError, run_program, whole_number
 from lai.export.model_file import read_model
 from lai.generation import Sampling, chat_prompt, generate, raw_prompt, stop_ids, stream_text, translation_prompt
 
@@ -22,11 +22,11 @@ def _parser() -> argparse.ArgumentParser:
     prompt.add_argument("-f", "--file", metavar="FILE", help="read the prompt from FILE (-: standard input)")
     parser.add_argument("--raw", action="store_true", help="continue the text as it is; tags in it are markup")
     parser.add_argument("--temp", type=float, default=0.7, help="temperature; 0: greedy (default: %(default)s)")
-    parser.add_argument("--top-k", type=int, default=40, help="0: all tokens (default: %(default)s)")
+    parser.add_argument("--top-k", type=whole_number(0), default=40, help="0: all tokens (default: %(default)s)")
     parser.add_argument("--top-p", type=float, default=0.9, help="(default: %(default)s)")
     parser.add_argument("--repeat-penalty", type=float, default=1.1, help="1: none (default: %(default)s)")
-    parser.add_argument("--tokens", type=int, default=256, help="at most so many (default: %(default)s)")
-    parser.add_argument("--seed", type=int, help="the same seed gives the same text")
+    parser.add_argument("--tokens", type=whole_number(0), default=256, help="at most so many (default: %(default)s)")
+    parser.add_argument("--seed", type=whole_number(0), help="the same seed gives the same text")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps (default: %(default)s)")
     return parser
 
@@ -45,7 +45,10 @@ def _prompt_text(options: argparse.Namespace) -> bytes:
         except OSError as error:
             raise UserError(f"cannot read the prompt file {source}: {error.strerror}") from None
     # Editors put a byte order mark in front and ends of lines behind.
-    return text.removeprefix(codecs.BOM_UTF8).rstrip(b"\r\n")
+    text = text.removeprefix(codecs.BOM_UTF8).rstrip(b"\r\n")
+    if not text:
+        raise UserError("the prompt is empty; give one with -p, -f or on standard input")
+    return text
 
 
 def main() -> int:

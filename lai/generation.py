@@ -33,7 +33,7 @@ _UINT64 = (1 << 64) - 1
 
 @dataclass(frozen=True)
 class Sampling:
-    """How tokens are chosen; see the module's text.
+    """How tokens are chosen; see the module's text. The ranges are the engine's.
 
     Raises:
         UserError: a value is outside its range.
@@ -46,10 +46,10 @@ class Sampling:
 
     def __post_init__(self) -> None:
         for name, valid, expected in (
-            ("temp", self.temperature >= 0, "0 (greedy) or more"),
+            ("temp", 0 <= self.temperature <= 100, "from 0 (greedy) to 100"),
             ("top-k", self.top_k >= 0, "0 (all tokens) or more"),
-            ("top-p", 0 < self.top_p <= 1, "above 0 and at most 1"),
-            ("repeat-penalty", self.repeat_penalty > 0, "above 0; 1 changes nothing"),
+            ("top-p", 0 <= self.top_p <= 1, "from 0 (one token) to 1 (all)"),
+            ("repeat-penalty", 0.01 <= self.repeat_penalty <= 100, "from 0.01 to 100; 1 changes nothing"),
         ):
             if not valid:
                 value = getattr(self, {"temp": "temperature"}.get(name, name.replace("-", "_")))

@@ -103,7 +103,8 @@ def test_top_k_and_top_p_keep_the_most_likely():
     assert set(draw(logits, [50], top_k=2, top_p=1.0, **plain)) == {10, 11}
     assert set(draw(logits, [50], top_k=0, top_p=0.75, **plain)) == {10, 11, 12}
     assert set(draw(logits, [50], top_k=0, top_p=0.69, **plain)) == {10, 11}
-    assert set(draw(logits, [50], top_k=0, top_p=0.01, **plain)) == {10}
+    for share in (0.01, 0.0):
+        assert set(draw(logits, [50], top_k=0, top_p=share, **plain)) == {10}
 
 
 @pytest.mark.parametrize(("first", "second", "expected"), [(2.0, 1.5, 11), (-1.0, -1.5, 11), (2.0, 0.9, 10)])
@@ -116,7 +117,7 @@ def test_a_repeated_token_is_penalised_whatever_its_sign(first, second, expected
 
 
 @pytest.mark.parametrize(
-    "settings", [{"temperature": -1}, {"top_k": -1}, {"top_p": 0}, {"top_p": 1.1}, {"repeat_penalty": 0}]
+    "settings", [{"temperature": -1}, {"top_k": -1}, {"top_p": -0.1}, {"top_p": 1.1}, {"repeat_penalty": 0}]
 )
 def test_values_out_of_range_are_refused(settings):
     with pytest.raises(UserError, match="it must be"):

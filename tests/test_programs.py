@@ -1,5 +1,6 @@
 """The programs around training, run as a person runs them: generate, info, export, plot_metrics."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,8 @@ def test_generate_answers_and_is_repeatable(run, model_file):
         (("-p", "x", "--temp", -1), "--temp is -1"),
         (("-p", "dog " * 200), "context holds 64"),
         (("-f", "no/such.txt"), "no/such.txt"),
+        (("-f", os.devnull), "the prompt is empty"),
+        (("-p", "x", "--temp", "inf"), "--temp is inf"),
         (("-p", "x", "--device", "cuda"), "--device cuda"),
     ],
 )
