@@ -36,8 +36,11 @@ def _choose_device(config: DictConfig, devices: Path) -> None:
     device = config.device
     if device.get("name") != "auto":
         return
-    asked = OmegaConf.select(config, "trainer.accelerator")
-    name = {"gpu": _detected_gpu(), "auto": None, None: None}.get(asked, asked) or _detect_accelerator()
+    asked = name = OmegaConf.select(config, "trainer.accelerator")
+    if asked in (None, "auto", "gpu"):
+        name = _detect_accelerator()
+        if (asked, name) == ("gpu", "cpu"):
+            name = "cuda"  # which is refused later, by its name
     file = devices / f"{name}.yaml"
     if not file.is_file():
         raise UserError(f"trainer.accelerator={asked} is not one of auto, cpu, mps, cuda")
@@ -66,11 +69,6 @@ def _choose_learning_rate(config: DictConfig) -> None:
         dim = config.model.get("dim")
         of_width = _LR_OF_WIDTH.get(config.optimizer.get("name"), _LR_OF_WIDTH["adamw"])
         config.optimizer.lr = of_width(dim if isinstance(dim, int) and dim > 0 else 1)
-
-
-def _detected_gpu() -> str:
-    found = _detect_accelerator()
-    return "cuda" if found == "cpu" else found
 
 
 def _detect_accelerator() -> str:

@@ -30,8 +30,7 @@ def train(run: RunConfig) -> float:
     Raises:
         UserError: something that the user can put right.
     """
-    wait_briefly()
-    # Torch and Lightning take seconds to import; a mistake in the config is told before.
+    # Torch and Lightning take seconds to import; a mistake that shows without them is told before.
     from lightning import seed_everything
 
     from lai import assembly, report
@@ -105,6 +104,7 @@ def _tell(error: UserError | OSError) -> int:
 
 def main() -> None:
     """The entry point of `python -m lai.train` and `lai-train`."""
+    wait_briefly()  # composing the config imports PyTorch, to see what devices there are
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come here instead of Hydra's own several lines
     try:

@@ -1,6 +1,7 @@
 """Whether bfloat16 pays on a processor, by what Linux tells about it; how its threads wait."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -67,13 +68,20 @@ def test_precision_is_chosen_by_processor_and_width(told, flags, model, precisio
     ("given", "expected"),
     [({}, "3000"), ({"GOMP_SPINCOUNT": "9"}, "9"), ({"OMP_WAIT_POLICY": "passive"}, None)],
 )
-def test_threads_wait_briefly_unless_the_user_says_otherwise(given, expected):
-    """In time: PyTorch's OpenMP reads the environment when it is loaded."""
+def test_threads_wait_briefly_unless_the_user_says_otherwise(monkeypatch, given, expected):
+    environment = dict(given)
+    monkeypatch.setattr(os, "environ", environment)
+    processor.wait_briefly()
+    assert environment.get("GOMP_SPINCOUNT") == expected
+
+
+def test_the_training_program_says_so_before_pytorch_is_loaded(tmp_path):
+    """OpenMP reads the environment once, when PyTorch is imported, and can tell what it read."""
     environment = {key: value for key, value in os.environ.items() if key not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
-    code = (
-        "import os, sys, lai.train; assert 'torch' not in sys.modules; lai.train.wait_briefly();"
-        "print(os.environ.get('GOMP_SPINCOUNT'))"
-    )
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, env=environment | given, capture_output=True, text=True, check=False)
-    assert done.stdout.strip() == str(expected), done.stderr
+    command = [sys.executable, "-m", "lai.train", "trainer.max_steps=0", f"hydra.run.dir={tmp_path}"]
+    done = subprocess.run(command, env=environment | {"OMP_DISPLAY_ENV": "verbose"}, capture_output=True, text=True)
+    assert "trainer.max_steps is 0" in done.stderr
+    found = re.search(r"GOMP_SPINCOUNT = '(\d+)'", done.stderr)
+    if found is None:
+        pytest.skip("this PyTorch does not use GNU's OpenMP")
+    assert found[1] == "3000"
