@@ -125,13 +125,23 @@ def _check_length(run: "RunConfig") -> None:
     for key, count in (("max_epochs", epochs), ("max_steps", steps)):
         if count is not None and (count == 0 or count < -1):
             raise UserError(f"trainer.{key} is {count}; it must be at least 1, or -1 for no limit")
-    if epochs == -1 and steps == -1 and not run.trainer.get("max_time"):
+    max_time = run.trainer.get("max_time")
+    if isinstance(max_time, int | float):
+        raise UserError(f"trainer.max_time is {max_time}; it must be DD:HH:MM:SS, as in 00:01:30:00")
+    if epochs in (None, -1) and steps == -1 and not max_time:
         raise UserError("the run has no end; set trainer.max_epochs, trainer.max_steps or trainer.max_time")
 
 
 def _check_trainer(run: "RunConfig") -> None:
     if (algorithm := run.trainer.get("gradient_clip_algorithm")) not in (None, "norm"):
         raise UserError(f"trainer.gradient_clip_algorithm is {algorithm!r}; gradients are clipped by their 'norm' only")
+    # Lightning takes both as they are, and a negative one turns the gradients round.
+    if (limit := run.trainer.get("gradient_clip_val")) is not None and not limit >= 0:
+        raise UserError(f"trainer.gradient_clip_val is {limit}; it must be 0 or more, or null for no limit")
+    if (batches := run.trainer.get("accumulate_grad_batches", 1)) < 1:
+        raise UserError(f"trainer.accumulate_grad_batches is {batches}; it must be at least 1")
+    if run.trainer.get("fast_dev_run"):
+        raise UserError("trainer.fast_dev_run would hand over a model of one batch; estimate=true tries a run out")
     if run.trainer.get("overfit_batches"):
         raise UserError("trainer.overfit_batches does not go with these batches; give data.path a file of a few lines")
 

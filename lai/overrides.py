@@ -31,6 +31,9 @@ def explain(error: Exception, arguments: Sequence[str]) -> UserError | None:
     key = _first_unknown_key(arguments, valid)
     if key:
         return UserError(unknown_key(key, valid))
+    if match := re.match(r"(?:Ambiguous value for argument|Sweep parameters) '((.+?)=(.*))'", str(error)):
+        as_list = f"{match[2]}=[{match[3]}]"
+        return UserError(f"{match[1]} is several values; add -m to try them one after another, or write {as_list}")
     if match := re.match(r"Could not override '([\w.]+)'", str(error)):  # exists, but no YAML file sets it
         if options := options_with(match[1]):
             return UserError(f"{match[1]} goes with {' or '.join(options)}, which this run is not")
