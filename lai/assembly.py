@@ -10,11 +10,13 @@ from typing import Any
 import lightning
 import torch
 from hydra.utils import instantiate
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from lai.callbacks.stop import StopBetweenBatches
+from lai.checkpoint_io import AtomicCheckpointIO
 from lai.config import flatten
 from lai.data.datamodule import CorpusDataModule
 from lai.data.prepare import Corpus
@@ -141,6 +143,8 @@ def build_trainer(run: RunConfig, last: Callback) -> lightning.Trainer:
         callbacks=[*callbacks, last],
         default_root_dir=run.output_dir,
     )
+    if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # and none that the user gave
+        trainer.strategy.checkpoint_io = AtomicCheckpointIO()
     return trainer
 
 

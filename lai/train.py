@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import hydra
+from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -19,6 +20,8 @@ from lai.processor import wait_briefly
 from lai.settings import RunConfig
 
 log = logging.getLogger("lai.train")  # also where this file is the program
+
+_written: set[tuple[str, str | None]] = set()  # by the jobs of a sweep, which one process does one after another
 
 
 def train(run: RunConfig) -> float:
@@ -72,14 +75,31 @@ def train(run: RunConfig) -> float:
 
 def _run(composed: DictConfig) -> float:
     run = load_run_config(composed)
-    if run.export.path is None and not _in_sweep():
+    if _in_sweep():
+        _check_sweep(run)
+    elif run.export.path is None:
         run.export.path = f"models/lai-{run.model.name}.bin"
-    if int(os.environ.get("LOCAL_RANK", "0")) == 0:
-        Path(run.output_dir).mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(OmegaConf.create(asdict(run)), Path(run.output_dir) / "config.yaml")
-    else:  # the first of several processes speaks for all
+    if int(os.environ.get("LOCAL_RANK", "0")) != 0:  # the first of several processes speaks for all
         logging.getLogger("lai").setLevel(logging.WARNING)
-    return train(run)
+        return train(run)
+    folder = Path(run.output_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            OmegaConf.save(OmegaConf.create(asdict(run)), folder / "config.yaml")
+            return train(run)
+    except Timeout:
+        raise UserError(f"another run is writing to {folder}; give this one its own: hydra.run.dir=FOLDER") from None
+
+
+def _check_sweep(run: RunConfig) -> None:
+    """Refuse a job that would write over an earlier one's files."""
+    for key, path in (("export.path", run.export.path), ("output_dir", run.output_dir)):
+        if path is not None and (key, path) in _written:
+            raise UserError(
+                f"{key}={path} holds an earlier job of this sweep; leave it out, or put ${{hydra:job.num}} into it"
+            )
+        _written.add((key, path))
 
 
 def _in_sweep() -> bool:

@@ -153,6 +153,30 @@ def test_a_resumed_run_hands_over_the_best_weights_from_before(tmp_path, compose
     assert "which is gone" in caplog.text
 
 
+@pytest.mark.parametrize("folder", ["run", "other"])
+def test_weights_from_before_another_text_are_not_handed_over(tmp_path, compose_run, text_file, caplog, folder):
+    before = train(compose_run(f"data.path={text_file}", "trainer.max_epochs=3"))
+    (tmp_path / "model.bin").rename(tmp_path / "before.bin")
+    other = tmp_path / "other.txt"
+    other.write_text("".join(f"{line[::-1]}\n" for line in text_file.read_text().splitlines()))
+    resumed = compose_run(
+        f"data.path={other}",
+        f"data.vocab_path={tmp_path / 'before.bin'}",
+        "trainer.max_epochs=4",
+        "data.batch_size=5",
+        f"ckpt_path={tmp_path / 'run' / 'checkpoints' / 'last.ckpt'}",
+        f"output_dir={tmp_path / folder}",
+    )
+    with caplog.at_level("INFO"):
+        after = train(resumed)
+    assert "the text is not the checkpoint's" in caplog.text
+    assert "data.batch_size is 5, in the checkpoint 4" in caplog.text
+    assert after == pytest.approx(min(loss for _, loss in rows_of(tmp_path / folder, "val/loss")), abs=1e-5)
+    assert after > before
+    weights = [read_model(tmp_path / name).weights for name in ("before.bin", "model.bin")]
+    assert any(not torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
 @pytest.mark.parametrize("override", ["callbacks.checkpoint=null", "callbacks.checkpoint.monitor=val/bpb"])
 def test_without_a_best_checkpoint_the_loss_is_that_of_the_last_weights(tmp_path, compose_run, text_file, override):
     loss = train(spoilt(compose_run(f"data.path={text_file}", *THREE_EPOCHS, override), 2, 1000.0))

@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from filelock import FileLock
 from lightning.pytorch.callbacks import Callback
 from runs import TINY, example_lines, lai_train, rows_of
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -236,6 +237,27 @@ def test_a_sweep_gives_a_folder_a_job_and_prepares_its_data_once(tmp_path, text_
     assert len(list(tmp_path.glob("outputs/cache/shards-*/meta.json"))) == 1
     assert len(list(tmp_path.glob("outputs/cache/vocab-*.bin"))) == 1
     assert not (tmp_path / "models").exists()
+
+
+def test_a_sweeps_jobs_do_not_write_over_each_other(tmp_path, text_file):
+    common = ("-m", *TINY, f"data.path={text_file}", "trainer.max_steps=1", "seed=1,2")
+    done = lai_train(*common, "export.path=one.bin", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.strip().endswith(
+        "error: export.path=one.bin holds an earlier job of this sweep; leave it out, or put ${hydra:job.num} into it"
+    )
+    first = (tmp_path / "one.bin").read_bytes()
+    done = lai_train(*common, "export.path=job${hydra:job.num}.bin", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "job0.bin").read_bytes() == first != (tmp_path / "job1.bin").read_bytes()
+
+
+def test_a_folder_that_another_run_writes_to_is_refused(tmp_path):
+    with FileLock(tmp_path / ".lock"):
+        done = lai_train("trainer.accelerator=cpu", f"hydra.run.dir={tmp_path}", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "another run is writing to" in done.stderr and done.stderr.count("\n") == 1
+    assert not (tmp_path / "config.yaml").exists()
 
 
 @pytest.mark.slow

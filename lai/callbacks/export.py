@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import lightning
+import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, Timer
 from torch import Tensor
 
@@ -43,7 +44,12 @@ class ExportModel(Callback):
         self.metrics = state_dict["metrics"]
 
     def on_train_start(self, trainer: lightning.Trainer, *_: Any) -> None:
-        if (callback := self._by_loss(trainer)) and callback.best_model_path:
+        callback = self._by_loss(trainer)
+        if getattr(trainer.datamodule, "text_changed", False):  # type: ignore[attr-defined]
+            self.metrics = {}
+            if callback is not None:
+                self._forget_best(callback)
+        if callback is not None and callback.best_model_path:
             self._earlier = Path(callback.best_model_path)
 
     def on_validation_end(self, trainer: lightning.Trainer, *_: Any) -> None:
@@ -111,6 +117,14 @@ class ExportModel(Callback):
             if isinstance(callback, ModelCheckpoint) and callback.monitor == "val/loss" and callback.save_top_k:
                 return callback
         return None
+
+    @staticmethod
+    def _forget_best(callback: ModelCheckpoint) -> None:
+        """Let the next validation be the best so far; the files stay."""
+        callback.best_k_models = {}
+        callback.best_model_score = None
+        callback.best_model_path = callback.kth_best_model_path = ""
+        callback.kth_value = torch.tensor(math.inf)
 
     @staticmethod
     def _give_up(trainer: lightning.Trainer, loss: float) -> NoReturn:

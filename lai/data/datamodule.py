@@ -1,5 +1,6 @@
 """Batches of packed documents for Lightning's `Trainer`."""
 
+import logging
 from typing import Any
 
 import lightning
@@ -11,6 +12,8 @@ from lai.data.batches import PackedBatchSampler, PackedDataset
 from lai.data.packing import Ints, Packing, TrainingPacking, ValidationPacking
 from lai.data.token_file import TokenFile
 from lai.errors import UserError
+
+log = logging.getLogger(__name__)
 
 Batches = DataLoader[dict[str, Tensor]]
 
@@ -49,6 +52,8 @@ class CorpusDataModule(lightning.LightningDataModule):
         self._seq_len, self._batch_size, self._seed = seq_len, batch_size, seed
         self._drop_last = drop_last
         self._start = (0, 0)  # the epoch and batch to go on with
+        self.text_changed = False
+        """Whether the run goes on from a checkpoint of another text, so that validation losses do not compare."""
         self._loading: dict[str, Any] = {
             "num_workers": num_workers,
             "pin_memory": pin_memory,
@@ -56,13 +61,29 @@ class CorpusDataModule(lightning.LightningDataModule):
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """Where training stands, for checkpoints: the epoch, and how many of its batches are done."""
+        """Where training stands, for checkpoints: the epoch, and how many of its batches are done; and in what data."""
         assert self.trainer is not None
         done: int = self.trainer.fit_loop.epoch_loop.batch_progress.current.processed  # type: ignore[attr-defined]
-        return {"epoch": self.trainer.current_epoch, "batch": done}
+        return {"epoch": self.trainer.current_epoch, "batch": done, "text": self._text, "order": self._order}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._start = (state_dict["epoch"], state_dict["batch"])
+        for name, saved in state_dict.get("order", {}).items():
+            if saved != (ours := self._order[name]):
+                log.info("%s is %s, in the checkpoint %s: the data go on at another place", name, ours, saved)
+        self.text_changed = state_dict.get("text", self._text) != self._text
+        if self.text_changed:
+            log.info("the text is not the checkpoint's: what val/loss was before does not count")
+
+    @property
+    def _text(self) -> str:
+        """The folder of the token files, whose name stands for their content."""
+        return self._files["train"].path.parent.name
+
+    @property
+    def _order(self) -> dict[str, int]:
+        """The settings on which the place of a batch in the data depends."""
+        return {"data.seq_len": self._seq_len, "data.batch_size": self._batch_size, "seed": self._seed}
 
     def train_dataloader(self) -> Batches:
         """Packed rows, shuffled anew every epoch."""

@@ -1,5 +1,6 @@
 """Writing a model file and proving that it says what the network says."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +48,7 @@ def export_model(
         UserError: the weights cannot be written, or what was read back computes something else.
     """
     path = target_of(path, MAGIC)
-    unverified = path.with_name(f".{path.name}.unverified")
+    unverified = path.with_name(f".{path.name}.{os.getpid()}.unverified")  # another run may be writing the same
     try:
         write_model(unverified, config, weights, vocab, dtype)
         difference = _difference(_stored_network(config, weights, dtype), read_model(unverified))

@@ -1,0 +1,24 @@
+"""Writing checkpoints so that a crash at any moment leaves the old file or the new one."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+
+from lai.files import atomic_write
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes beside the file that is replaced.
+
+    Lightning's own collects the checkpoint in memory, twice, and writes it to the system's folder for temporary files,
+    from which it is copied over the old one where that is another disk.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        if "://" in str(path):  # an object store, which Lightning knows how to write to
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
+        with atomic_write(path) as file:
+            torch.save(checkpoint, file)
