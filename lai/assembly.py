@@ -91,7 +91,8 @@ def training_settings(run: RunConfig) -> TrainingSettings:
 
 def build_module(run: RunConfig, config: ModelConfig, corpus: Corpus) -> LanguageModel:
     """The LightningModule, compiled in place where the device's settings say so."""
-    vocab, floor = corpus.vocab, corpus.floor
+    vocab, limit = corpus.vocab, run.trainer.get("limit_val_batches")
+    floor = corpus.floor if limit is None or (limit == 1 and isinstance(limit, float)) else None  # it is that of all
     references = {"val/loss_floor": floor.loss, "val/bpb_floor": floor.bpb} if floor else {}
     module = LanguageModel(
         config, vocab.to_bytes(), torch.from_numpy(vocab.byte_lengths.copy()), training_settings(run), references

@@ -22,16 +22,21 @@ _TOKENS_PER_PARAMETER = 20  # Hoffmann et al. 2022, for text that is read once
 
 
 class Measure(Callback):
-    """Stops training after a few batches and holds how long they took and how many there would have been."""
+    """Stops training after a few batches and holds how long they took and how many there would be."""
 
     def __init__(self) -> None:
         self.batches = math.inf
+        self.elapsed = 0.0
+        """Seconds of `trainer.max_time` that were over before."""
         self._times: list[float] = []  # of the start, then of each batch's end
         self._tokens: list[int] = []
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        # Lightning counts optimizer steps; batches are what is timed.
-        self.batches = trainer.estimated_stepping_batches * trainer.accumulate_grad_batches
+        # Lightning counts optimizer steps, also those before a checkpoint; batches are what is timed.
+        steps = trainer.estimated_stepping_batches - trainer.global_step
+        self.batches = steps * trainer.accumulate_grad_batches
+        timers = [callback for callback in trainer.callbacks if isinstance(callback, Timer)]  # type: ignore[attr-defined]
+        self.elapsed = timers[0].time_elapsed() if timers else 0.0
         self._times = [time.perf_counter()]
 
     def on_train_batch_end(
@@ -65,11 +70,11 @@ def lines(
     if not measured.batches_measured:
         raise UserError("there is nothing left to train, so nothing to measure; leave ckpt_path out or raise the limit")
     rate = measured.tokens_per_batch / measured.seconds_per_batch
-    limit = _seconds(run.trainer.get("max_time"))
+    limit = _seconds(run.trainer.get("max_time")) - measured.elapsed
     seconds = min(measured.batches * measured.seconds_per_batch, limit)
     total, _ = config.parameter_counts()
     yield f"estimate    {rate:,.0f} tokens/s, {1000 * measured.seconds_per_batch:,.0f} ms a batch"
-    yield f"            at most {_peak_bytes(device) / 1e9:.1f} GB of memory"
+    yield f"            {_peak_bytes(device) / 1e9:.1f} GB of memory while it trains"
     tokens = seconds * rate
     yield f"            {_duration(seconds)} without validation, for {tokens:,.0f} tokens"
     train = corpus.shards.stats.train

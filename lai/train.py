@@ -21,7 +21,7 @@ from lai.settings import RunConfig
 
 log = logging.getLogger("lai.train")  # also where this file is the program
 
-_written: set[tuple[str, str | None]] = set()  # by the jobs of a sweep, which one process does one after another
+_exported: set[str] = set()  # by the jobs of a sweep, which one process does one after another
 
 
 def train(run: RunConfig) -> float:
@@ -75,6 +75,8 @@ def train(run: RunConfig) -> float:
 
 def _run(composed: DictConfig) -> float:
     run = load_run_config(composed)
+    if Path(run.output_dir) != Path(HydraConfig.get().runtime.output_dir):
+        raise UserError(f"output_dir is Hydra's folder; say instead hydra.run.dir={run.output_dir}")
     if _in_sweep():
         _check_sweep(run)
     elif run.export.path is None:
@@ -93,13 +95,14 @@ def _run(composed: DictConfig) -> float:
 
 
 def _check_sweep(run: RunConfig) -> None:
-    """Refuse a job that would write over an earlier one's files."""
-    for key, path in (("export.path", run.export.path), ("output_dir", run.output_dir)):
-        if path is not None and (key, path) in _written:
-            raise UserError(
-                f"{key}={path} holds an earlier job of this sweep; leave it out, or put ${{hydra:job.num}} into it"
-            )
-        _written.add((key, path))
+    """Refuse a job that would write over an earlier one's model."""
+    path = run.export.path
+    if path in _exported:
+        raise UserError(
+            f"export.path={path} holds an earlier job of this sweep; leave it out, or put ${{hydra:job.num}} into it"
+        )
+    if path is not None:
+        _exported.add(path)
 
 
 def _in_sweep() -> bool:

@@ -148,7 +148,8 @@ def main() -> int:
     losses: list[TaskLoss] = []
     if options.losses:
         config = generator(options.settings, "a floor: leave out --losses")
-        losses = task_losses(model.build(), model.vocab, list(draw(config, options.losses, seed=0)))
+        seed = config.seed + 1  # not the documents that lai.train validates with, by which it chose the weights
+        losses = task_losses(model.build(), model.vocab, list(draw(config, options.losses, seed)))
     answers = answer(options, model, prompts)
     different = disagreements(prompts, answers)
     if options.json:

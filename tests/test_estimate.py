@@ -30,6 +30,13 @@ def test_it_tells_the_tokens_that_the_whole_run_would_read(estimate, tmp_path):
     assert not (tmp_path / "model.bin").exists() and not list(tmp_path.rglob("*.ckpt"))
 
 
+def test_it_tells_what_is_left_of_a_run_that_goes_on(estimate, tmp_path, compose_run, text_file):
+    train(compose_run(f"data.path={text_file}", "trainer.max_epochs=10", "data.seq_len=32"))
+    checkpoint = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    told = estimate("trainer.max_epochs=16", "data.seq_len=32", f"ckpt_path={checkpoint}")
+    assert float(re.search(r"text is read ([\d.]+) times", told)[1]) == pytest.approx(6, rel=0.15)
+
+
 def test_it_warns_where_the_text_is_too_short_for_the_model(estimate):
     assert "warning     fewer than 20 tokens a parameter" in estimate("trainer.max_epochs=1")
 

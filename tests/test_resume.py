@@ -68,6 +68,7 @@ class SignalAt(Callback):
     [
         ({"batch": 5}, ("trainer.accumulate_grad_batches=2",)),  # half a step's gradients are there
         ({"batch": 11}, ()),  # a validation follows it
+        ({"batch": 30}, ("trainer.check_val_every_n_epoch=null", "trainer.val_check_interval=10")),
         ({"validation": 1}, ()),
         ({"validation": 2}, ()),  # the last of an epoch
     ],

@@ -96,6 +96,9 @@ def test_generated_text_is_validated_beside_its_floor(tmp_path, compose_run):
     )
     logged = (tmp_path / "run" / "metrics.csv").read_text()
     assert "val/loss_floor" in logged and str(corpus.floor.loss)[:6] in logged
+    run.trainer["limit_val_batches"] = 1  # other documents than those of the floor
+    module = assembly.build_module(run, assembly.model_config(run.model, len(corpus.vocab)), corpus)
+    assert module.references == {}
 
 
 class Gradients(Callback):
@@ -250,6 +253,13 @@ def test_a_sweeps_jobs_do_not_write_over_each_other(tmp_path, text_file):
     done = lai_train(*common, "export.path=job${hydra:job.num}.bin", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "job0.bin").read_bytes() == first != (tmp_path / "job1.bin").read_bytes()
+
+
+def test_output_dir_is_hydras_folder(tmp_path):
+    done = lai_train("output_dir=runs/a", "device=cpu", cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "hydra.run.dir=runs/a" in done.stderr
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_folder_that_another_run_writes_to_is_refused(tmp_path):

@@ -57,6 +57,8 @@ class StopBetweenBatches(Callback):
         batches, last = batch_idx + 1, trainer.is_last_batch
         if batches % trainer.accumulate_grad_batches and not last:
             return
+        if trainer.check_val_every_n_epoch is None:  # validations then come every so many batches of the whole run
+            batches = trainer.fit_loop.total_batch_idx + 1
         if (last or batches % (trainer.val_check_batch or math.inf) == 0) and not self._has_waited:
             self._has_waited = True
             return

@@ -179,10 +179,13 @@ def _hub_files(settings: Mapping[str, Any], cache: Path) -> list[Path]:
     size, rows = settings["size"], settings["rows"]
     own = {key: value for key, value in settings.items() if key not in ("size", "rows")}
     if own["name"] is None:
-        if meant := [key for key in ("config", "revision", "columns", "clean", "template", "limit") if own[key]]:
+        plain = asdict(HubSource(""))
+        if meant := [key for key, value in own.items() if key != "name" and value != plain[key]]:
             raise UserError(f"data.hub.{meant[0]} is for a data set of your own, but data.hub.name is missing")
         sources = choose_sets(size, rows or {})
     else:
+        if rows:
+            raise UserError("data.hub.rows is for the known data sets; with data.hub.name it is data.hub.limit")
         sources = {"hub": HubSource(**own)}
     paths = []
     for name, source in sources.items():

@@ -27,7 +27,7 @@ def written_kind(path: Path) -> str:
         UserError: it is neither `.txt` nor `.jsonl`.
     """
     kind = kind_of(path)
-    if kind not in (".txt", ".jsonl") or path.suffix == ".gz":
+    if kind not in (".txt", ".jsonl") or path.suffix.lower() == ".gz":
         raise UserError(f"--output {path} is of no kind that can be written; give it the ending .txt or .jsonl")
     return kind
 

@@ -21,7 +21,8 @@ def read_checkpoint(path: Path | str) -> tuple[ModelConfig, Vocab, dict[str, Ten
     """
     path = Path(path)
     try:
-        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        # Mapped: the optimizer's state, twice as large as the weights, is never read.
+        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except OSError as error:
         raise UserError(f"cannot read the checkpoint {path}: {error.strerror}") from None
     except Exception as error:  # what bytes that are no checkpoint make the unpickler raise has no common class

@@ -124,7 +124,7 @@ def test_mistakes_are_one_line(make_model, tmp_path: Path, run) -> None:
         (("-m", path, "--prompts", tmp_path / "none.jsonl"), "none.jsonl"),
         (("-m", path, "--losses", "9", "--prompts", own, "data=text", "data.path=x"), "leave out --losses"),
         (("-m", path, "--prompts", own, "--write", path), "another kind of file"),
-        (("-m", path, "--losses", "99"), "the model's context, 256"),
+        (("-m", path, "--losses", "999"), "the model's context, 256"),
         (("-m", path, "data.synthetic.held_out=0"), "no combination of words is held out"),
         (("-m", path, "data.synthetic.templates=[possession]"), "no combination of words is held out"),
     ):
