@@ -34,6 +34,13 @@ constexpr const char* kCommands = R"(/chat            talk; the conversation so 
 /quit            leave; so does Ctrl-D. Ctrl-C stops an answer.
 )";
 
+// A terminal hands over no longer line; what is typed or pasted beyond it is lost.
+#if defined(__APPLE__)
+constexpr std::size_t kLongestLine = 1023;
+#else
+constexpr std::size_t kLongestLine = 4095;
+#endif
+
 std::atomic<bool> interrupted{false};
 
 extern "C" void on_interrupt(int) { interrupted.store(true); }
@@ -121,6 +128,10 @@ public:
         LineReader lines;
         while (const std::optional<std::string> line = lines.next()) {
             if (line->empty()) continue;
+            if (line->size() >= kLongestLine) {
+                print("(the terminal cuts lines after " + std::to_string(kLongestLine) + " bytes; use lai -f FILE for such a text)\n");
+                continue;
+            }
             try {
                 if (line->front() != '/') {
                     answer(*line, mode_);
@@ -209,7 +220,8 @@ private:
         if (mode == Translate::no) end_chat_turn();
     }
 
-    // Forgets the oldest turns until at least a quarter of the context, or the longest answer, is free.
+    // Forgets the oldest turns until at least a quarter of the context, or the longest answer, is free; those in which the
+    // tokens to keep stand only if it cannot be helped.
     void begin_chat_turn(const std::vector<TokenId>& turn) {
         const std::size_t context = transformer_.config().max_seq_len;
         generator_.check_fits(1 + turn.size());  // before anything is forgotten for it
@@ -220,11 +232,20 @@ private:
             return sum;
         };
         const std::size_t before = turns_.size();
+        const std::size_t kept = turns_of_first(limits_.keep.value_or(0));
+        while (turns_.size() > kept && total() > context) turns_.erase(turns_.begin() + static_cast<std::ptrdiff_t>(kept));
         while (!turns_.empty() && total() > context) turns_.pop_front();
         if (turns_.size() < before) print("(the oldest turns are forgotten: the context is full)\n");
         if (generator_.sequence() != flattened()) generator_.restart(flattened());
         generator_.append(turn);
         turns_.push_back(turn);
+    }
+
+    // How many turns the sequence's first tokens reach into.
+    std::size_t turns_of_first(std::size_t tokens) const {
+        std::size_t turns = 0;
+        for (std::size_t end = 1; turns < turns_.size() && end < tokens; ++turns) end += turns_[turns].size();
+        return turns;
     }
 
     void end_chat_turn() {

@@ -56,9 +56,9 @@ void Generator::restart(const std::vector<TokenId>& tokens) {
     cache_.length = 0;
 }
 
-const float* Generator::read_pending() {
+const float* Generator::read_pending(const std::atomic<bool>* interrupt) {
     const std::size_t done = cache_.length;
-    return transformer_.read(sequence_.data() + done, sequence_.size() - done, cache_);
+    return transformer_.read(sequence_.data() + done, sequence_.size() - done, cache_, interrupt);
 }
 
 void Generator::slide(std::size_t keep) {
@@ -74,9 +74,13 @@ Generation Generator::generate(const GenerationOptions& options, const Emit& emi
     if (options.max_tokens == 0) return result;
     const Clock::time_point start = Clock::now();
     result.prompt_tokens = sequence_.size() - cache_.length;
-    const float* logits = read_pending();
+    const float* logits = read_pending(interrupt);
     result.prompt_seconds = seconds_since(start);
     for (;;) {
+        if (logits == nullptr) {
+            result.stop = Stop::interrupted;
+            break;
+        }
         const TokenId id = sampler_.next(logits, config.vocab_size, sequence_);
         if (id == kEos || (options.stop_at_assistant_end && id == vocabulary_.tags().assistant_end)) {
             result.stop = id == kEos ? Stop::eos : Stop::assistant_end;
@@ -86,10 +90,6 @@ Generation Generator::generate(const GenerationOptions& options, const Emit& emi
         result.ids.push_back(id);
         emit(id);
         if (result.ids.size() == options.max_tokens) break;
-        if (interrupt != nullptr && interrupt->load()) {
-            result.stop = Stop::interrupted;
-            break;
-        }
         if (sequence_.size() > config.max_seq_len) {
             if (!options.keep) {
                 result.stop = Stop::context;
@@ -97,7 +97,7 @@ Generation Generator::generate(const GenerationOptions& options, const Emit& emi
             }
             slide(*options.keep);
         }
-        logits = read_pending();
+        logits = read_pending(interrupt);
     }
     result.answer_seconds = seconds_since(start) - result.prompt_seconds;
     return result;

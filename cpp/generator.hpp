@@ -55,7 +55,7 @@ public:
     const std::vector<TokenId>& sequence() const { return sequence_; }
 
 private:
-    const float* read_pending();
+    const float* read_pending(const std::atomic<bool>* interrupt);
     void slide(std::size_t keep);
 
     Transformer& transformer_;

@@ -12,10 +12,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <exception>
 #include <filesystem>
+#include <fstream>
 #include <random>
 #include <system_error>
 #include <unistd.h>
@@ -28,6 +30,13 @@ using Clock = std::chrono::steady_clock;
 
 double milliseconds_since(Clock::time_point start) {
     return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
+
+// What reading a mapped file gives where it was cut off meanwhile, or the disk fails.
+extern "C" void on_bus_error(int) {
+    constexpr char message[] = "error: the model file cannot be read any more; was it changed while in use?\n";
+    if (::write(STDERR_FILENO, message, sizeof message - 1) < 0) ::_exit(3);
+    ::_exit(2);
 }
 
 // A file's text without what editors put around it: a byte order mark, and the ends of the last lines.
@@ -143,10 +152,7 @@ private:
     }
 
     void write_logits(const std::vector<TokenId>& prompt) {
-        std::error_code not_there_yet;
-        if (std::filesystem::equivalent(*options_.logits, options_.model, not_there_yet)) {
-            throw Error("--logits " + *options_.logits + " is the model file, which would be lost; give another name");
-        }
+        check_logits_file();
         std::FILE* out = std::fopen(options_.logits->c_str(), "wb");
         if (out == nullptr) throw Error("cannot write " + *options_.logits + ": " + std::strerror(errno));
         KvCache cache(transformer_.config());
@@ -155,6 +161,19 @@ private:
         });
         const bool failed = std::ferror(out) != 0;
         if (std::fclose(out) != 0 || failed) throw Error("cannot write " + *options_.logits + ": " + std::strerror(errno));
+    }
+
+    // Raw numbers begin with no mark of their own: a file is another one where no logits of this model are of its size.
+    void check_logits_file() const {
+        const std::filesystem::path path = *options_.logits;
+        std::error_code not_there;
+        if (!std::filesystem::is_regular_file(path, not_there)) return;
+        std::string start(4, '\0');
+        std::ifstream(path, std::ios::binary).read(start.data(), 4);
+        const bool ours = start == "LAi1" || start == "VIAL";
+        if (ours || std::filesystem::file_size(path, not_there) % (sizeof(float) * transformer_.config().vocab_size) != 0) {
+            throw Error("--logits " + path.string() + " exists and is another kind of file, which would be lost; give another name");
+        }
     }
 
     std::string answer_json(const std::vector<TokenId>& prompt, const std::string& text, const Generation& result) const {
@@ -241,6 +260,7 @@ bool run_vocabulary_tool(const Options& options) {
 
 void run(int count, char** arguments) {
     const Options options = parse_options(count, arguments);
+    std::signal(SIGBUS, on_bus_error);
     if (options.mode == Mode::help) {
         print(kHelp);
     } else if (options.mode == Mode::version) {

@@ -64,6 +64,10 @@ public:
         }
         if (options_.prompt && options_.file) throw Error("a prompt and --file are given, expected one of them");
         if (options_.raw && options_.translate != Translate::no) throw Error("--raw and a translation are given, expected one of them");
+        const bool answers = options_.mode == Mode::answer || options_.mode == Mode::help || options_.mode == Mode::version;
+        if (!answers && (options_.prompt || options_.file || options_.logits)) {
+            throw Error("a prompt or --logits is given together with " + tool_ + ", expected one of them");
+        }
         options_.generation.stop_at_assistant_end = !options_.raw;
         return options_;
     }
@@ -120,8 +124,9 @@ private:
     }
 
     void set_mode(Mode mode, bool with_argument) {
-        if (options_.mode != Mode::answer && options_.mode != mode) throw Error("two tools are asked for, the second is " + name_);
+        if (!tool_.empty()) throw Error("two tools are asked for, " + tool_ + " and " + name_);
         options_.mode = mode;
+        tool_ = name_;
         if (with_argument) options_.argument = value();
     }
 
@@ -135,6 +140,7 @@ private:
         } else if (is("--to-en")) {
             set_prompt(Translate::to_english);
         } else if (is("-f") || is("--file")) {
+            if (options_.file) throw Error("two files are given for the prompt, expected one");
             options_.file = value();
         } else if (is("--raw")) {
             options_.raw = true;
@@ -208,6 +214,7 @@ private:
     char** arguments_;
     int at_ = 1;
     std::string name_;
+    std::string tool_;
     Options options_;
 };
 

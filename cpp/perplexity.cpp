@@ -42,6 +42,14 @@ void restore_line_ends(std::string& line) {
     for (std::size_t at = 0; (at = line.find(separator, at)) != std::string::npos;) line.replace(at++, separator.size(), "\n");
 }
 
+void check_kind(const std::string& path) {
+    for (const std::string ending : {".gz", ".jsonl", ".tsv", ".parquet"}) {
+        if (path.size() > ending.size() && path.compare(path.size() - ending.size(), ending.size(), ending) == 0) {
+            throw Error(path + " ends in " + ending + ", expected plain text, one document a line");
+        }
+    }
+}
+
 bool is_blank(const std::string& line) { return line.find_first_not_of(" \t\n\r\f\v") == std::string::npos; }
 
 }  // namespace
@@ -49,6 +57,7 @@ bool is_blank(const std::string& line) { return line.find_first_not_of(" \t\n\r\
 double Loss::bits_per_byte() const { return nats / std::log(2.0) / static_cast<double>(bytes); }
 
 Loss measure_loss(const std::string& path, const Vocabulary& vocabulary, Transformer& transformer) {
+    check_kind(path);
     TextInput file(path);
     Loss loss;
     KvCache cache(transformer.config());
@@ -64,6 +73,7 @@ Loss measure_loss(const std::string& path, const Vocabulary& vocabulary, Transfo
         loss.bytes += document.bytes;
         ++loss.documents;
     }
+    if (!std::isfinite(loss.nats)) throw Error("the model's output is not a number: its weights are damaged or its training diverged");
     if (loss.documents == 0) throw Error(path + " holds no document, expected one a line");
     return loss;
 }

@@ -1,7 +1,9 @@
 #include "thread_pool.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <csignal>
+#include <fstream>
 #include <system_error>
 
 #if defined(__linux__)
@@ -133,16 +135,25 @@ bool ThreadPool::wait_for_epoch(std::uint32_t& epoch) {
     return true;
 }
 
+std::size_t quota_cores(const std::string& root) {
+    // Microseconds in each period; "max" or -1 for no limit. Version 2 of the control groups has one file, version 1 two.
+    std::ifstream both(root + "/cpu.max");
+    std::ifstream quota_file(root + "/cpu/cpu.cfs_quota_us");
+    std::ifstream period_file(root + "/cpu/cpu.cfs_period_us");
+    double quota = 0;
+    double period = 0;
+    if (!(both >> quota >> period) && !(quota_file >> quota && period_file >> period)) return 0;
+    return quota > 0 && period > 0 ? static_cast<std::size_t>(std::ceil(quota / period)) : 0;
+}
+
 std::size_t available_cores() {
+    std::size_t count = std::max(1U, std::thread::hardware_concurrency());
 #if defined(__linux__)
     cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0) {
-        const int count = CPU_COUNT(&set);
-        if (count > 0) return static_cast<std::size_t>(count);
-    }
+    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0) count = static_cast<std::size_t>(CPU_COUNT(&set));
+    if (const std::size_t quota = quota_cores("/sys/fs/cgroup"); quota > 0) count = std::min(count, quota);
 #endif
-    const unsigned count = std::thread::hardware_concurrency();
-    return count > 0 ? count : 1;
+    return count;
 }
 
 }  // namespace lai

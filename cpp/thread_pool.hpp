@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -68,7 +69,11 @@ private:
     std::vector<std::thread> workers_;
 };
 
-// The number of cores this process may run on.
+// The number of cores that this process may run on, or whose time it may use where that is less.
 std::size_t available_cores();
+
+// The cores' time that a container's control group allows, rounded up, as the files under `root` tell; 0 where they tell
+// of no limit.
+std::size_t quota_cores(const std::string& root);
 
 }  // namespace lai

@@ -112,10 +112,11 @@ void Transformer::extend_rotary(std::size_t positions) {
     }
 }
 
-const float* Transformer::read(const TokenId* tokens, std::size_t count, KvCache& cache) {
+const float* Transformer::read(const TokenId* tokens, std::size_t count, KvCache& cache, const std::atomic<bool>* interrupt) {
     cache.reserve(cache.length + count);  // at once, not batch by batch
     std::size_t batch = 0;
     for (std::size_t first = 0; first < count; first += batch) {
+        if (interrupt != nullptr && interrupt->load()) return nullptr;
         batch = std::min(kMaxBatch, count - first);
         forward(tokens + first, batch, cache, first + batch == count ? 1 : 0);
     }

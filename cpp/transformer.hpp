@@ -7,6 +7,7 @@
 #include "thread_pool.hpp"
 
 #include <cstddef>
+#include <atomic>
 #include <functional>
 #include <vector>
 
@@ -19,8 +20,9 @@ public:
     Transformer(const ModelFile& file, ThreadPool& pool, const Kernels& kernels);
 
     // Reads `count` tokens behind those in the cache and returns the logits of the last one (vocab_size), valid until
-    // the next call. Together they must fit into max_seq_len.
-    const float* read(const TokenId* tokens, std::size_t count, KvCache& cache);
+    // the next call. Together they must fit into max_seq_len. When `interrupt` becomes true, reading ends with the batch
+    // and there are no logits; the cache then holds what was read.
+    const float* read(const TokenId* tokens, std::size_t count, KvCache& cache, const std::atomic<bool>* interrupt = nullptr);
 
     // The same, with the logits of every token: calls take(first, tokens, logits (tokens, vocab_size)) batch by batch.
     using TakeLogits = std::function<void(std::size_t first, std::size_t tokens, const float* logits)>;

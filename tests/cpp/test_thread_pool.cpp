@@ -3,7 +3,11 @@
 
 #include <atomic>
 #include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <string>
 #include <thread>
+#include <unistd.h>
 #include <vector>
 
 using std::chrono::milliseconds;
@@ -43,9 +47,28 @@ void check_goes_on_alone() {
     CHECK(helped);
 }
 
+void check_quota() {
+    const std::filesystem::path root = std::filesystem::temp_directory_path() / ("lai_quota_" + std::to_string(::getpid()));
+    std::filesystem::create_directories(root / "cpu");
+    const auto write = [&](const char* name, const char* text) { std::ofstream(root / name) << text; };
+    CHECK(lai::quota_cores(root) == 0);
+    write("cpu/cpu.cfs_quota_us", "-1\n");
+    write("cpu/cpu.cfs_period_us", "100000\n");
+    CHECK(lai::quota_cores(root) == 0);
+    write("cpu/cpu.cfs_quota_us", "250000\n");
+    CHECK(lai::quota_cores(root) == 3);
+    write("cpu.max", "150000 100000\n");
+    CHECK(lai::quota_cores(root) == 2);
+    std::filesystem::remove_all(root / "cpu");
+    write("cpu.max", "max 100000\n");
+    CHECK(lai::quota_cores(root) == 0);
+    std::filesystem::remove_all(root);
+}
+
 }  // namespace
 
 int main() {
+    check_quota();
     check_goes_on_alone();
     for (const std::size_t threads : {1, 2, 5}) {
         lai::ThreadPool pool(threads);

@@ -31,6 +31,7 @@ def build_engine() -> Path:
         pytest.skip("the engine cannot be built: cmake or g++ is not installed")
     folder = ROOT / "build" / "cmake"
     configure = [cmake, "-S", str(ROOT / "cpp"), "-B", str(folder), "-DCMAKE_BUILD_TYPE=Release"]
+    configure.append(f"-DLAI_OUTPUT_DIR={ROOT / 'build'}")
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "tests.lock"):  # tests run in several processes
         for command in (configure, [cmake, "--build", str(folder), "-j2", "--target", "lai"]):

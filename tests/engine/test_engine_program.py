@@ -6,6 +6,7 @@ import pty
 import re
 import resource
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -51,7 +52,12 @@ def test_the_default_model_is_named_when_it_is_missing(engine, tmp_path, monkeyp
         (["-p", "a", "-t", "b"], "two prompts"),
         (["-p", "a", "-f", "b"], "expected one of them"),
         (["--raw", "-t", "b"], "expected one of them"),
-        (["--info", "--bench"], "two tools"),
+        (["--info", "--bench"], "two tools are asked for, --info and --bench"),
+        (["--perplexity", "a", "--perplexity", "b"], "two tools"),
+        (["-f", "a", "-f", "b"], "two files"),
+        (["--info", "-p", "a"], "together with --info"),
+        (["--bench", "--logits", "a"], "together with --bench"),
+        (["--perplexity", "texts.jsonl"], "ends in .jsonl, expected plain text"),
         (["stray"], "unknown option stray"),
         (["-f", "/nonexistent/prompt.txt"], "cannot read /nonexistent/prompt.txt"),
         (["-f", "/"], "cannot read /: "),
@@ -67,13 +73,17 @@ def test_wrong_options(engine, make_model, arguments, expected):
     assert expected in engine.error("-m", path, *arguments)
 
 
-def test_logits_do_not_overwrite_the_model(engine, make_model, tmp_path):
+def test_logits_do_not_overwrite_another_kind_of_file(engine, make_model, tmp_path):
     path, _ = make_model()
     before = path.read_bytes()
     (tmp_path / "link").symlink_to(path)
     for name in (path, tmp_path / "link"):
-        assert "is the model file" in engine.error("-m", path, "-p", "a", "--logits", name)
+        assert "another kind of file" in engine.error("-m", path, "-p", "a", "--logits", name)
     assert path.read_bytes() == before
+    (tmp_path / "text").write_text("A text.")
+    assert "another kind of file" in engine.error("-m", path, "-f", tmp_path / "text", "--logits", tmp_path / "text")
+    for text in ("a", "a long one"):  # other logits may be replaced
+        engine.output("-m", path, "-p", text, "--tokens", "0", "--logits", tmp_path / "logits")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
@@ -279,6 +289,74 @@ def test_ctrl_c_stops_the_answer_and_not_the_chat(engine, make_model):
     assert b"wrote" in chat.read_until(b"context used")
     os.write(chat.descriptor, b"\x04")
     assert chat.wait() == 0
+
+
+def test_ctrl_c_stops_the_reading_of_a_prompt(engine, make_model):
+    path, _ = make_model(max_seq_len=1 << 13, dim=512, hidden_dim=2048, n_layers=4)
+    chat = Terminal(engine, "-m", path, "--tokens", "1", "--temp", "0", "--threads", "1")
+    chat.read_until(b"> ")
+    chat.send("x" * 4000)
+    chat.read_until(b"xxx\r\n")
+    os.kill(chat.process, signal.SIGINT)
+    chat.read_until(b"\r\n> ")
+    chat.send("/stats")
+    assert b"wrote 0 tokens" in chat.read_until(b"context used")
+    chat.send("hello")  # what was not read is read now
+    chat.read_prompt()
+    chat.send("/stats")
+    assert b"wrote 1 tokens" in chat.read_until(b"context used")
+    os.write(chat.descriptor, b"\x04")
+    assert chat.wait() == 0
+
+
+def test_a_line_that_the_terminal_has_cut_is_not_answered(engine, make_model):
+    path, _ = make_model(max_seq_len=1 << 13)
+    chat = Terminal(engine, "-m", path, "--tokens", "1", "--temp", "0")
+    chat.read_until(b"> ")
+    for length, is_told in ((900, False), (5000, True)):
+        chat.send("x" * length)
+        assert (b"the terminal cuts lines" in chat.read_prompt()) is is_told
+    os.write(chat.descriptor, b"\x04")
+    assert chat.wait() == 0
+
+
+def test_a_diverged_model_is_told(engine, make_model, tmp_path):
+    path = tmp_path / "nan.bin"
+    path.write_bytes(make_model()[0].read_bytes()[:-4] + b"\xff" * 4)  # its last weight is no number
+    (tmp_path / "text").write_text("A text.\n")
+    for arguments in (("-p", "a"), ("--perplexity", tmp_path / "text")):
+        assert "is not a number" in engine.error("-m", path, "--no-verify", *arguments)
+
+
+def test_a_model_that_is_cut_off_meanwhile_is_told(engine, make_model, tmp_path):
+    path = shutil.copy(make_model(dim=128, hidden_dim=512)[0], tmp_path)
+    chat = Terminal(engine, "-m", path, "--tokens", "5")
+    chat.read_until(b"> ")
+    os.truncate(path, 4096)
+    chat.send("hello")
+    chat.read_until(b"error: the model file cannot be read any more")
+    assert chat.wait() == 2
+
+
+def test_a_long_chat_keeps_its_first_turn_where_it_is_told_to(engine, make_model):
+    path, _ = make_model(max_seq_len=64)
+
+    def answers(*keep):
+        chat = Terminal(engine, "-m", path, "--tokens", "8", "--temp", "0", *keep)
+        chat.read_until(b"> ")
+        seen = []
+        for line in ("world", *["hello world hello"] * 6):
+            chat.send(line)
+            seen.append(chat.read_prompt())
+        os.write(chat.descriptor, b"\x04")
+        assert chat.wait() == 0
+        return seen
+
+    forgetful, keeping = answers(), answers("--keep", "6")
+    first = next(turn for turn, seen in enumerate(forgetful) if b"turns are forgotten" in seen)
+    assert forgetful[:first] == keeping[:first]
+    assert b"turns are forgotten" in keeping[first]
+    assert forgetful[first:] != keeping[first:]
 
 
 def test_a_long_chat_forgets_its_oldest_turns(engine, make_model):
