@@ -1,13 +1,10 @@
-"""Finding equal documents exactly, in memory that does not grow with their number."""
+"""Finding equal texts in memory that does not grow with their number."""
 
 from collections.abc import Iterator
-from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-
-from lai.data.markup import Document
 
 _HELD_BYTES = 1 << 20
 
@@ -39,34 +36,6 @@ class _Buckets:
             if len(bucket):
                 with (self._folder / f"{bucket[0, 0]:02x}").open("ab") as file:
                     file.write(bucket.tobytes())
-
-
-class DuplicateCounter:
-    """Counts different documents by 16-byte digests.
-
-    Args:
-        folder: an empty folder of the counter's own; the caller removes it.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._buckets = _Buckets(folder)
-
-    def add(self, document: Document) -> None:
-        digest = blake2b(digest_size=16)
-        for turn in document:
-            # The length before the content keeps apart what would look alike as text, such as tags inside a content.
-            digest.update(b"%b %d " % (turn.role.encode(), len(turn.content)))
-            digest.update(turn.content)
-        self._buckets.add(digest.digest())
-
-    def count(self) -> int:
-        """How many different documents were added."""
-        return sum(_count_different(rows) for rows in self._buckets.read())
-
-
-def _count_different(rows: NDArray[np.uint64]) -> int:
-    rows = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
-    return 1 + int(np.any(rows[1:] != rows[:-1], axis=1).sum())
 
 
 class DuplicateFinder:

@@ -11,7 +11,6 @@
 import json
 import logging
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
@@ -25,7 +24,6 @@ from numpy.typing import NDArray
 
 from lai.data.cache import fingerprint
 from lai.data.corpus import CorpusCounts, find_files, in_batches, kind_of, read_documents
-from lai.data.duplicates import DuplicateCounter
 from lai.data.markup import Document, render, split_key
 from lai.data.progress import progress
 from lai.data.token_file import TokenFile, TokenWriter, encode_documents, token_dtype
@@ -33,7 +31,7 @@ from lai.data.vocab import Vocab
 from lai.errors import UserError
 from lai.files import atomic_directory, file_digest
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 _HASH_RANGE = 1 << 64
 
 log = logging.getLogger(__name__)
@@ -50,21 +48,14 @@ class SplitStats:
 
 @dataclass(frozen=True)
 class ShardStats:
-    """What was read and written. Duplicates are kept; `unique` is the number of different documents."""
+    """What was written. Duplicates are kept."""
 
     train: SplitStats
     val: SplitStats
-    unique: int
-    empty: int
-    skipped: int
 
     @property
     def documents(self) -> int:
         return self.train.documents + self.val.documents
-
-    @property
-    def duplicates(self) -> int:
-        return self.documents - self.unique
 
 
 @dataclass(frozen=True)
@@ -79,7 +70,7 @@ class Shards:
     @classmethod
     def open(cls, folder: Path) -> "Shards":
         meta = json.loads((folder / "meta.json").read_bytes())
-        stats = meta["stats"] | {name: SplitStats(**meta["stats"][name]) for name in ("train", "val")}
+        stats = {name: SplitStats(**meta["stats"][name]) for name in ("train", "val")}
         train, val = (TokenFile(folder / f"{name}.bin", meta["dtype"]) for name in ("train", "val"))
         return cls(folder, train, val, ShardStats(**stats))
 
@@ -278,7 +269,6 @@ class _Splits:
             in_val: self._open.enter_context(TokenWriter(folder / name, dtype))
             for in_val, name in ((False, "train.bin"), (True, "val.bin"))
         }
-        self._different = DuplicateCounter(Path(self._open.enter_context(tempfile.TemporaryDirectory(dir=folder))))
 
     def __enter__(self) -> "_Splits":
         return self
@@ -296,8 +286,6 @@ class _Splits:
 
     def add(self, documents: Sequence[Document], in_val: NDArray[np.bool_]) -> None:
         """Encode documents and append each to the file of its split."""
-        for document in documents:
-            self._different.add(document)
         sizes = np.array([len(render(document)) for document in documents])
         tokens, lengths = encode_documents(documents, self._vocab)
         for value, writer in self._writers.items():
@@ -305,10 +293,8 @@ class _Splits:
             writer.add(tokens[np.repeat(chosen, lengths)], lengths[chosen], int(sizes[chosen].sum()))
 
     def stats(self) -> ShardStats:
-        """What was read and written."""
-        train, val = (SplitStats(w.documents, w.tokens, w.bytes) for w in self._writers.values())
-        counts = self._counts
-        return ShardStats(train, val, self._different.count(), counts.empty, counts.skipped)
+        """What was written."""
+        return ShardStats(*(SplitStats(w.documents, w.tokens, w.bytes) for w in self._writers.values()))
 
 
 def _split_hash(document: Document, key: bytes) -> int:

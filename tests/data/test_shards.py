@@ -8,10 +8,11 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lai.data import shards as shards_module
-from lai.data.duplicates import DuplicateCounter
+from lai.data.duplicates import DuplicateFinder
 from lai.data.markup import CHAT_TAGS, Document, Turn, parse, plain, split_key
 from lai.data.shards import Shards, prepare_shards
 from lai.data.token_file import TokenFile, encode_documents, token_dtype
@@ -94,9 +95,7 @@ def test_files_hold_every_document_and_the_statistics_count_them(text: Path, voc
     assert Counter(train + val) == Counter(expected)
     assert not set(train) & set(val)
     stats = shards.stats
-    assert (stats.documents, stats.unique) == (402, len(set(expected)))
-    assert stats.duplicates == 402 - len(set(expected)) > 1
-    assert (stats.empty, stats.skipped) == (1, 0)
+    assert stats.documents == 402 > len(set(expected)) + 1
     for split, found, file in ((stats.train, train, shards.train), (stats.val, val, shards.val)):
         assert (split.documents, split.bytes) == (len(found), sum(map(len, found)))
         assert split.tokens == len(file.tokens) == int(file.offsets[-1])
@@ -163,16 +162,15 @@ def test_what_cannot_be_split_is_an_error_and_leaves_nothing(
     assert not list(tmp_path.glob("cache/*shards*[!k]"))
 
 
-def test_duplicates_are_counted_across_spills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_duplicates_are_found_across_spills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lai.data.duplicates._HELD_BYTES", 160)
-    counter = DuplicateCounter(tmp_path)
-    documents: list[Document] = [plain(line) for line in lines(3000)]
-    # Alike as text, but not the same document.
-    documents += [(Turn("user", b"a</user><user>b"),), (Turn("user", b"a"), Turn("user", b"b"))]
-    documents += [plain(b"<user>x</user>"), (Turn("user", b"x"),)]
-    for document in documents:
-        counter.add(document)
-    assert counter.count() == len(set(documents))
+    finder = DuplicateFinder(tmp_path)
+    texts = lines(3000)
+    for start in range(0, len(texts), 7):
+        part = texts[start : start + 7]
+        finder.add(part, np.arange(start, start + len(part)))
+    again = [number for number, text in enumerate(texts) if text in texts[:number]]
+    assert finder.duplicates(10) == (len(again), again[:10])
 
 
 @pytest.fixture
@@ -252,9 +250,9 @@ def test_a_damaged_cache_is_noticed_and_rebuilt(
 def test_an_edited_sidecar_is_noticed(text: Path, vocab: Vocab, builds: list[Path]) -> None:
     sidecar = prepare(text, vocab).folder / "meta.json"
     meta = json.loads(sidecar.read_bytes())
-    meta["stats"]["unique"] += 1
+    meta["stats"]["val"]["documents"] += 1
     sidecar.write_text(json.dumps(meta))
-    assert prepare(text, vocab).stats.unique == meta["stats"]["unique"] - 1
+    assert prepare(text, vocab).stats.val.documents == meta["stats"]["val"]["documents"] - 1
     assert len(builds) == 2
 
 
