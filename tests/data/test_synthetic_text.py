@@ -137,6 +137,35 @@ def test_definite_objects_take_the_definite_conjugation(grammar: Grammar) -> Non
         seen[definite] += 1
 
 
+def test_nobody_has_a_profession_of_the_other_sex(clauses: list[Clause]) -> None:
+    pronouns = {name.english: name.pronoun for name in load_lexicon().names}
+    found = re.findall(
+        r"^(\w+) (?:is|was)(?: not)? a (girl|woman|queen|princess|grandmother|boy|man|king|prince|grandfather)\.$",
+        "\n".join(say(clause, "en") for clause in clauses),
+        re.MULTILINE,
+    )
+    women = {"girl", "woman", "queen", "princess", "grandmother"}
+    assert len(found) > 20
+    assert all(pronouns[name] == ("she" if noun in women else "he") for name, noun in found)
+
+
+def test_a_story_takes_no_longer_than_the_time_since_it_began(grammar: Grammar) -> None:
+    """Two days later is not yet where something began yesterday, nor is there an evening after the evening."""
+    told = stories(grammar.phrases)
+    assert told is not None
+    source = random.Random(5).random
+    for _ in range(20000):
+        story, _ = told.sample(source)
+        when = story.slots["when"].english
+        text = " ".join(story.sentences("en"))
+        if when.startswith(("yesterday", "two days")):
+            assert not re.search(r"days later|The next day|every day", text), text
+        if when == "yesterday evening":
+            assert not re.search(r"[Ii]n the evening|until the evening|all day", text), text
+        if story.plot.name == "thief":
+            assert story.slots["owner"].english != "thief"
+
+
 def test_every_slot_of_a_story_shows_in_its_text_whatever_the_wordings() -> None:
     """Otherwise different choices would give the same text, and its probability would be wrong."""
     for plot in load_plots():

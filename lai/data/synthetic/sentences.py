@@ -35,6 +35,10 @@ TEMPLATES: dict[str, int] = {
 TURNING = ("transitive", "located", "motion", "description", "giving", "existence")
 """The kinds that turn on one combination of words, which may be a held-out one."""
 
+_PRONOUNS = dict.fromkeys(("girl", "woman", "queen", "princess", "witch", "grandmother"), "she") | dict.fromkeys(
+    ("boy", "man", "king", "prince", "grandfather"), "he"
+)
+
 Parts = dict[str, Any]
 """Some of the fields of an Action."""
 
@@ -184,10 +188,16 @@ class Sentences:
         return joint(owners, what, self._phrases.tense()).map(lambda drawn: Possession(*drawn))
 
     def _profession(self) -> Distribution[Description]:
-        people = Choice(self._lexicon.names).map(lambda name: NounPhrase(name))
-        professions = Choice(self._lexicon.by_kind["person"])
+        """A person is what somebody of that name can be: no Anna is a king."""
+
+        def with_profession(name: Name) -> Distribution[tuple[NounPhrase, Noun]]:
+            nouns = self._lexicon.by_kind["person"]
+            fitting = [noun for noun in nouns if _PRONOUNS.get(noun.english, name.pronoun) == name.pronoun]
+            return Choice(fitting).map(lambda noun: (NounPhrase(name), noun))
+
+        people = Choice(self._lexicon.names).then(with_profession)
         negated = Choice([False, True], [100 - self._phrases.percent(12), self._phrases.percent(12)])
-        return joint(people, professions, self._phrases.tense(), negated).map(lambda drawn: Description(*drawn))
+        return joint(people, self._phrases.tense(), negated).map(lambda drawn: Description(*drawn[0], *drawn[1:]))
 
     def _modal(self) -> Distribution[Action]:
         modals = Choice(["can", "like", "want"])

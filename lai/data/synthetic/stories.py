@@ -183,12 +183,14 @@ def _values(kind: str, phrases: Phrases) -> Sequence[Any]:
     """What a slot that depends on no other may be."""
     lexicon = phrases.lexicon
     what, _, with_verbs = kind.partition(" ; ")
+    what, _, without = what.partition(" but ")
+    excluded = without.split(", ")
     what, *wanted = what.split()
     match what:
         case "name":
             return lexicon.names
         case "time":
-            return [time for time in lexicon.times if time.past_only]
+            return [time for time in lexicon.times if time.past_only and time.english not in excluded]
         case "number":
             return lexicon.numbers
         case "noun":
@@ -196,4 +198,5 @@ def _values(kind: str, phrases: Phrases) -> Sequence[Any]:
         case _:
             kinds = ("city",) if what == "city" else wanted or ("home", "outside", "public")
             pool = [place for place in lexicon.places if place.kind in kinds]
+    pool = [value for value in pool if value.english not in excluded]
     return [value for value in pool if not phrases.is_held_out(value, with_verbs.split())]
