@@ -235,7 +235,7 @@ private:
         const std::size_t kept = turns_of_first(limits_.keep.value_or(0));
         while (turns_.size() > kept && total() > context) turns_.erase(turns_.begin() + static_cast<std::ptrdiff_t>(kept));
         while (!turns_.empty() && total() > context) turns_.pop_front();
-        if (turns_.size() < before) print("(the oldest turns are forgotten: the context is full)\n");
+        if (turns_.size() < before) print("(older turns are forgotten: the context is full)\n");
         if (generator_.sequence() != flattened()) generator_.restart(flattened());
         generator_.append(turn);
         turns_.push_back(turn);

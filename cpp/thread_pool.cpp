@@ -35,10 +35,12 @@ std::uint32_t epoch_of(std::uint64_t ticket) { return static_cast<std::uint32_t>
 }  // namespace
 
 ThreadPool::ThreadPool(std::size_t threads) {
-    // Signals are for the calling thread: workers inherit a mask that lets none through.
+    // Signals are for the calling thread: workers inherit a mask that lets none through but that of a mapped file which
+    // cannot be read, as it comes to the thread that reads.
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
+    sigdelset(&all, SIGBUS);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     try {
         for (std::size_t i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });

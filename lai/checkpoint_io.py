@@ -12,13 +12,21 @@ from lai.files import atomic_write
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes beside the file that is replaced.
 
-    Lightning's own collects the checkpoint in memory, twice, and writes it to the system's folder for temporary files,
-    from which it is copied over the old one where that is another disk.
+    Lightning's own collects the checkpoint in memory and writes it to the system's folder for temporary files, from
+    which it is copied over the old one where that is another disk.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         if "://" in str(path):  # an object store, which Lightning knows how to write to
             super().save_checkpoint(checkpoint, path, storage_options)
             return
-        with atomic_write(path) as file:
-            torch.save(checkpoint, file)
+        path = Path(path)
+        if path.is_symlink():  # last.ckpt to another checkpoint, with save_last=link: that one stays as it is
+            path.unlink()
+        try:
+            with atomic_write(path) as file:
+                torch.save(checkpoint, file)
+        except RuntimeError as error:  # PyTorch's, about the file that it could not finish; why is what came before
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise

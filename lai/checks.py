@@ -141,7 +141,7 @@ def _check_trainer(run: "RunConfig") -> None:
     if (batches := run.trainer.get("accumulate_grad_batches", 1)) < 1:
         raise UserError(f"trainer.accumulate_grad_batches is {batches}; it must be at least 1")
     if run.trainer.get("fast_dev_run"):
-        raise UserError("trainer.fast_dev_run would hand over a model of one batch; estimate=true tries a run out")
+        raise UserError("trainer.fast_dev_run would hand over a model of one batch; +estimate=true tries a run out")
     if run.trainer.get("overfit_batches"):
         raise UserError("trainer.overfit_batches does not go with these batches; give data.path a file of a few lines")
 

@@ -1,6 +1,7 @@
 """How the composed YAML becomes the plain objects of settings.py.
 
-This file, automatic.py and train.py are the only ones that know OmegaConf; everything behind them takes plain values.
+This file, settings.py, automatic.py and train.py are the only ones that know OmegaConf; all behind them take plain
+values.
 """
 
 import difflib

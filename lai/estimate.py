@@ -74,11 +74,14 @@ def lines(
     seconds = min(measured.batches * measured.seconds_per_batch, limit)
     total, _ = config.parameter_counts()
     yield f"estimate    {rate:,.0f} tokens/s, {1000 * measured.seconds_per_batch:,.0f} ms a batch"
-    yield f"            {_peak_bytes(device) / 1e9:.1f} GB of memory while it trains"
+    yield f"            at most {_peak_bytes(device) / 1e9:.1f} GB of memory while it trains"
     tokens = seconds * rate
     yield f"            {_duration(seconds)} without validation, for {tokens:,.0f} tokens"
     train = corpus.shards.stats.train
     passes = tokens / max(1, train.tokens - train.documents)  # a document's first token is not predicted
+    if run.ckpt_path is not None:  # how much the model has read before is not known
+        yield f"            the text is read {passes:.1f} times more"
+        return
     yield f"            {tokens / total:.1f} tokens a parameter; the text is read {passes:.1f} times"
     if tokens < _TOKENS_PER_PARAMETER * total:
         yield (

@@ -11,6 +11,8 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from lai.config import CONF_DIR, known_keys, options_with, target_keys, unknown_key
 from lai.errors import UserError
 
+_LISTS = ("data.path", "data.val_path", "data.synthetic.templates")
+
 
 def explain(error: Exception, arguments: Sequence[str]) -> UserError | None:
     """The user's mistake behind an exception of Hydra while it composed `arguments`; None where it is not one."""
@@ -32,8 +34,8 @@ def explain(error: Exception, arguments: Sequence[str]) -> UserError | None:
     if key:
         return UserError(unknown_key(key, valid))
     if match := re.match(r"(?:Ambiguous value for argument|Sweep parameters) '((.+?)=(.*))'", str(error)):
-        as_list = f"{match[2]}=[{match[3]}]"
-        return UserError(f"{match[1]} is several values; add -m to try them one after another, or write {as_list}")
+        as_list = f", or write {match[2]}=[{match[3]}]" if match[2] in _LISTS else ""
+        return UserError(f"{match[1]} is several values; add -m to try them one after another{as_list}")
     if match := re.match(r"Could not override '([\w.]+)'", str(error)):  # exists, but no YAML file sets it
         if options := options_with(match[1]):
             return UserError(f"{match[1]} goes with {' or '.join(options)}, which this run is not")

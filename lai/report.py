@@ -32,7 +32,7 @@ def start(run: RunConfig, corpus: Corpus, module: LanguageModel, trainer: lightn
     yield _row("", f"training {train.documents:,} documents, {train.tokens:,} tokens")
     drawn = f" of {_names(corpus.val_files)}" if corpus.val_files else ""
     yield _row("", f"validation {val.documents:,} documents{drawn}, {val.tokens:,} tokens")
-    if corpus.floor:
+    if corpus.floor and module.references:
         yield _row(
             "",
             f"the generator's own val/loss there is {corpus.floor.loss:.4f}, val/bpb {corpus.floor.bpb:.4f}: the floor",

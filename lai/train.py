@@ -76,27 +76,39 @@ def train(run: RunConfig) -> float:
 def _run(composed: DictConfig) -> float:
     run = load_run_config(composed)
     if Path(run.output_dir) != Path(HydraConfig.get().runtime.output_dir):
-        raise UserError(f"output_dir is Hydra's folder; say instead hydra.run.dir={run.output_dir}")
+        option = "hydra.sweep.dir" if _in_sweep() else "hydra.run.dir"
+        raise UserError(f"output_dir is Hydra's folder; say instead {option}={run.output_dir}")
     if _in_sweep():
         _check_sweep(run)
     elif run.export.path is None:
         run.export.path = f"models/lai-{run.model.name}.bin"
-    if int(os.environ.get("LOCAL_RANK", "0")) != 0:  # the first of several processes speaks for all
+    if not _is_first_process():  # which speaks for all
         logging.getLogger("lai").setLevel(logging.WARNING)
         return train(run)
     folder = Path(run.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock", timeout=0)
     try:
-        with FileLock(folder / ".lock", timeout=0):
-            OmegaConf.save(OmegaConf.create(asdict(run)), folder / "config.yaml")
-            return train(run)
+        lock.acquire()
     except Timeout:
         raise UserError(f"another run is writing to {folder}; give this one its own: hydra.run.dir=FOLDER") from None
+    try:
+        OmegaConf.save(OmegaConf.create(asdict(run)), folder / "config.yaml")
+        return train(run)
+    finally:
+        lock.release()
+
+
+def _is_first_process() -> bool:
+    """Among those of a run, by what Lightning, torchrun and Slurm tell each of them."""
+    names = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
+    rank = next((os.environ[name] for name in names if name in os.environ), "0")
+    return int(rank) == 0 and int(os.environ.get("NODE_RANK", "0")) == 0
 
 
 def _check_sweep(run: RunConfig) -> None:
     """Refuse a job that would write over an earlier one's model."""
-    path = run.export.path
+    path = None if run.estimate else run.export.path
     if path in _exported:
         raise UserError(
             f"export.path={path} holds an earlier job of this sweep; leave it out, or put ${{hydra:job.num}} into it"

@@ -1,5 +1,6 @@
 """Checkpoints are written beside the file that they replace, and whole or not at all."""
 
+import resource
 import tempfile
 
 import pytest
@@ -18,6 +19,25 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path):
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
     assert torch.load(path, weights_only=True) == {"step": 1}
+
+
+def test_a_full_disk_is_told_as_such(tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            AtomicCheckpointIO().save_checkpoint({"weights": torch.ones(1 << 16)}, tmp_path / "last.ckpt")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_link_to_another_checkpoint_is_replaced_and_not_followed(tmp_path):
+    AtomicCheckpointIO().save_checkpoint({"step": 1}, tmp_path / "best.ckpt")
+    (tmp_path / "last.ckpt").symlink_to("best.ckpt")
+    AtomicCheckpointIO().save_checkpoint({"step": 2}, tmp_path / "last.ckpt")
+    assert torch.load(tmp_path / "best.ckpt", weights_only=True) == {"step": 1}
+    assert torch.load(tmp_path / "last.ckpt", weights_only=True) == {"step": 2}
 
 
 def test_a_run_needs_no_folder_for_temporary_files(tmp_path, compose_run, text_file, monkeypatch):

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, Timer
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, Timer
 from torch import Tensor
 
 from lai.data.vocab import Vocab
@@ -22,9 +22,9 @@ log = logging.getLogger(__name__)
 class ExportModel(Callback):
     """Writes the model file when fit ends, also by `max_time`, `max_steps` or early stopping.
 
-    The weights are those of the best checkpoint by `val/loss` where there is one, also from before the run was resumed,
-    else the last ones. Stopping in the middle of an epoch still validates, so that the last weights take part in the
-    choice.
+    The weights are those of the best checkpoint by `val/loss` where there is one, also from before the run was resumed
+    (but with other validation documents), else the last ones. Stopping in the middle of an epoch still validates, so
+    that the last weights take part in the choice.
     """
 
     def __init__(self, path: Path | str, dtype: str = "f32") -> None:
@@ -45,10 +45,9 @@ class ExportModel(Callback):
 
     def on_train_start(self, trainer: lightning.Trainer, *_: Any) -> None:
         callback = self._by_loss(trainer)
-        if getattr(trainer.datamodule, "text_changed", False):  # type: ignore[attr-defined]
+        if getattr(trainer.datamodule, "val_changed", False):  # type: ignore[attr-defined]
             self.metrics = {}
-            if callback is not None:
-                self._forget_best(callback)
+            self._forget_best(trainer)
         if callback is not None and callback.best_model_path:
             self._earlier = Path(callback.best_model_path)
 
@@ -119,12 +118,18 @@ class ExportModel(Callback):
         return None
 
     @staticmethod
-    def _forget_best(callback: ModelCheckpoint) -> None:
+    def _forget_best(trainer: lightning.Trainer) -> None:
         """Let the next validation be the best so far; the files stay."""
-        callback.best_k_models = {}
-        callback.best_model_score = None
-        callback.best_model_path = callback.kth_best_model_path = ""
-        callback.kth_value = torch.tensor(math.inf)
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            worst = torch.tensor(-math.inf if getattr(callback, "mode", "min") == "max" else math.inf)
+            if isinstance(callback, ModelCheckpoint) and callback.monitor:
+                callback.best_k_models = {}
+                callback.best_model_score = None
+                callback.best_model_path = callback.kth_best_model_path = ""
+                callback.kth_value = worst
+            elif isinstance(callback, EarlyStopping):
+                callback.wait_count = 0
+                callback.best_score = worst
 
     @staticmethod
     def _give_up(trainer: lightning.Trainer, loss: float) -> NoReturn:

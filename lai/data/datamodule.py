@@ -1,6 +1,7 @@
 """Batches of packed documents for Lightning's `Trainer`."""
 
 import logging
+from functools import cached_property
 from typing import Any
 
 import lightning
@@ -12,6 +13,7 @@ from lai.data.batches import PackedBatchSampler, PackedDataset
 from lai.data.packing import Ints, Packing, TrainingPacking, ValidationPacking
 from lai.data.token_file import TokenFile
 from lai.errors import UserError
+from lai.files import file_digest
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +54,8 @@ class CorpusDataModule(lightning.LightningDataModule):
         self._seq_len, self._batch_size, self._seed = seq_len, batch_size, seed
         self._drop_last = drop_last
         self._start = (0, 0)  # the epoch and batch to go on with
-        self.text_changed = False
-        """Whether the run goes on from a checkpoint of another text, so that validation losses do not compare."""
+        self.val_changed = False
+        """Whether the run goes on from a checkpoint with other validation documents, whose losses do not compare."""
         self._loading: dict[str, Any] = {
             "num_workers": num_workers,
             "pin_memory": pin_memory,
@@ -64,26 +66,27 @@ class CorpusDataModule(lightning.LightningDataModule):
         """Where training stands, for checkpoints: the epoch, and how many of its batches are done; and in what data."""
         assert self.trainer is not None
         done: int = self.trainer.fit_loop.epoch_loop.batch_progress.current.processed  # type: ignore[attr-defined]
-        return {"epoch": self.trainer.current_epoch, "batch": done, "text": self._text, "order": self._order}
+        return {"epoch": self.trainer.current_epoch, "batch": done, "order": self._order(), "val": self._val_digest}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._start = (state_dict["epoch"], state_dict["batch"])
+        order = self._order()
         for name, saved in state_dict.get("order", {}).items():
-            if saved != (ours := self._order[name]):
-                log.info("%s is %s, in the checkpoint %s: the data go on at another place", name, ours, saved)
-        self.text_changed = state_dict.get("text", self._text) != self._text
-        if self.text_changed:
-            log.info("the text is not the checkpoint's: what val/loss was before does not count")
+            if saved != order[name]:
+                log.info("%s is %s, in the checkpoint %s: the data go on at another place", name, order[name], saved)
+        self.val_changed = state_dict.get("val", self._val_digest) != self._val_digest
+        if self.val_changed:
+            log.info("the validation documents are not the checkpoint's: what val/loss was before does not count")
 
-    @property
-    def _text(self) -> str:
-        """The folder of the token files, whose name stands for their content."""
-        return self._files["train"].path.parent.name
-
-    @property
     def _order(self) -> dict[str, int]:
         """The settings on which the place of a batch in the data depends."""
-        return {"data.seq_len": self._seq_len, "data.batch_size": self._batch_size, "seed": self._seed}
+        processes = self.trainer.world_size if self.trainer else 1
+        settings = {"data.seq_len": self._seq_len, "data.batch_size": self._batch_size, "seed": self._seed}
+        return settings | {"the number of processes": processes}
+
+    @cached_property
+    def _val_digest(self) -> str:
+        return file_digest(self._files["val"].path)
 
     def train_dataloader(self) -> Batches:
         """Packed rows, shuffled anew every epoch."""

@@ -8,11 +8,9 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from lai.data import shards as shards_module
-from lai.data.duplicates import DuplicateFinder
 from lai.data.markup import CHAT_TAGS, Document, Turn, parse, plain, split_key
 from lai.data.shards import Shards, prepare_shards
 from lai.data.token_file import TokenFile, encode_documents, token_dtype
@@ -160,17 +158,6 @@ def test_what_cannot_be_split_is_an_error_and_leaves_nothing(
     with pytest.raises(UserError, match=message):
         prepare(path, vocab, fraction)
     assert not list(tmp_path.glob("cache/*shards*[!k]"))
-
-
-def test_duplicates_are_found_across_spills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lai.data.duplicates._HELD_BYTES", 160)
-    finder = DuplicateFinder(tmp_path)
-    texts = lines(3000)
-    for start in range(0, len(texts), 7):
-        part = texts[start : start + 7]
-        finder.add(part, np.arange(start, start + len(part)))
-    again = [number for number, text in enumerate(texts) if text in texts[:number]]
-    assert finder.duplicates(10) == (len(again), again[:10])
 
 
 @pytest.fixture

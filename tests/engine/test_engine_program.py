@@ -291,6 +291,7 @@ def test_ctrl_c_stops_the_answer_and_not_the_chat(engine, make_model):
     assert chat.wait() == 0
 
 
+@pytest.mark.skipif(sys.platform == "darwin", reason="the terminal takes no such long line")
 def test_ctrl_c_stops_the_reading_of_a_prompt(engine, make_model):
     path, _ = make_model(max_seq_len=1 << 13, dim=512, hidden_dim=2048, n_layers=4)
     chat = Terminal(engine, "-m", path, "--tokens", "1", "--temp", "0", "--threads", "1")
@@ -309,6 +310,7 @@ def test_ctrl_c_stops_the_reading_of_a_prompt(engine, make_model):
     assert chat.wait() == 0
 
 
+@pytest.mark.skipif(sys.platform == "darwin", reason="the terminal takes no such long line")
 def test_a_line_that_the_terminal_has_cut_is_not_answered(engine, make_model):
     path, _ = make_model(max_seq_len=1 << 13)
     chat = Terminal(engine, "-m", path, "--tokens", "1", "--temp", "0")
@@ -328,14 +330,18 @@ def test_a_diverged_model_is_told(engine, make_model, tmp_path):
         assert "is not a number" in engine.error("-m", path, "--no-verify", *arguments)
 
 
-def test_a_model_that_is_cut_off_meanwhile_is_told(engine, make_model, tmp_path):
-    path = shutil.copy(make_model(dim=128, hidden_dim=512)[0], tmp_path)
-    chat = Terminal(engine, "-m", path, "--tokens", "5")
-    chat.read_until(b"> ")
-    os.truncate(path, 4096)
-    chat.send("hello")
-    chat.read_until(b"error: the model file cannot be read any more")
-    assert chat.wait() == 2
+@pytest.mark.parametrize("share", [0, 0.3, 0.6])
+def test_a_model_that_is_cut_off_meanwhile_is_told(engine, make_model, tmp_path, share):
+    """Whichever thread comes to the missing part first."""
+    path = Path(shutil.copy(make_model(dim=128, hidden_dim=512)[0], tmp_path))
+    for _ in range(3):
+        chat = Terminal(engine, "-m", path, "--tokens", "5", "--threads", "3")
+        chat.read_until(b"> ")
+        os.truncate(path, 4096 + int(share * path.stat().st_size))
+        chat.send("hello")
+        chat.read_until(b"error: the model file cannot be read any more")
+        assert chat.wait() == 2
+        shutil.copy(make_model(dim=128, hidden_dim=512)[0], path)
 
 
 def test_a_long_chat_keeps_its_first_turn_where_it_is_told_to(engine, make_model):
@@ -367,7 +373,7 @@ def test_a_long_chat_forgets_its_oldest_turns(engine, make_model):
     for _ in range(8):
         chat.send("hello world hello")
         seen += chat.read_prompt()
-    assert b"oldest turns are forgotten" in seen
+    assert b"older turns are forgotten" in seen
     os.write(chat.descriptor, b"\x04")
     assert chat.wait() == 0
 
