@@ -1,0 +1,215 @@
+"""The chat, on a pseudo-terminal."""
+
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+
+class Terminal:
+    """The program's chat on a pseudo-terminal."""
+
+    def __init__(self, engine, *arguments):
+        self.process, self.descriptor = pty.fork()
+        if self.process == 0:
+            os.execv(engine.program, [str(engine.program), *map(str, arguments)])
+
+    def read(self, seen=b""):
+        ready, _, _ = select.select([self.descriptor], [], [], 30)
+        assert ready, f"nothing more came after {seen!r}"
+        return os.read(self.descriptor, 1 << 16)
+
+    def read_until(self, text):
+        seen = b""
+        while text not in seen:
+            seen += self.read(seen)
+        return seen
+
+    def read_prompt(self):
+        """Everything up to the sign that the program waits for a line."""
+        seen = b""
+        while not seen.endswith(b"\n> "):
+            seen += self.read(seen)
+        return seen
+
+    def send(self, line):
+        os.write(self.descriptor, line.encode() + b"\n")
+
+    def wait(self):
+        try:
+            while os.read(self.descriptor, 1 << 16):
+                pass
+        except OSError:
+            pass
+        os.close(self.descriptor)
+        return os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1])
+
+
+def test_the_chat(engine, make_model):
+    path, _ = make_model()
+    chat = Terminal(engine, "-m", path, "--tokens", "5", "--temp", "0")
+    chat.read_until(b"> ")
+    for line, answer in (
+        ("/help", b"/translate"),
+        ("/temp 0.5", b""),
+        ("/temp hot", b"'hot'"),
+        ("/tokens 3", b""),
+        ("hello", b""),
+        ("/stats", b"wrote 3 tokens"),
+        ("/hu hello", b""),
+        ("/en", b""),
+        ("/translate", b""),
+        ("ház", b""),
+        ("/chat", b""),
+        ("/reset", b""),
+        ("/info", b"parameters"),
+        ("/nonsense", b"unknown command"),
+    ):
+        chat.send(line)
+        assert answer in chat.read_prompt()
+    chat.send("/quit")
+    assert chat.wait() == 0
+
+
+def test_a_raw_text_is_not_talked_about(engine, make_model):
+    terminal = Terminal(engine, "-m", make_model()[0], "--raw")
+    terminal.read_until(b"none is given")
+    assert terminal.wait() == 2
+
+
+def test_ctrl_c_stops_the_answer_and_not_the_chat(engine, make_model):
+    path, _ = make_model(max_seq_len=1 << 16, dim=128, hidden_dim=512)
+    chat = Terminal(engine, "-m", path, "--tokens", "60000", "--temp", "0")
+    chat.read_until(b"> ")
+    chat.send("hello")
+    chat.read_until(b"hello\r\n")
+    chat.read()  # the answer has begun
+    os.kill(chat.process, signal.SIGINT)
+    chat.read_until(b"\r\n> ")
+    os.kill(chat.process, signal.SIGINT)
+    chat.read_until(b"/quit or Ctrl-D leaves")
+    chat.send("/stats")
+    assert b"wrote" in chat.read_until(b"context used")
+    os.write(chat.descriptor, b"\x04")
+    assert chat.wait() == 0
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="the terminal takes no such long line")
+def test_ctrl_c_stops_the_reading_of_a_prompt(engine, make_model):
+    path, _ = make_model(max_seq_len=1 << 13, dim=512, hidden_dim=2048, n_layers=4)
+    chat = Terminal(engine, "-m", path, "--tokens", "1", "--temp", "0", "--threads", "1")
+    chat.read_until(b"> ")
+    chat.send("x" * 4000)
+    chat.read_until(b"xxx\r\n")
+    os.kill(chat.process, signal.SIGINT)
+    chat.read_until(b"\r\n> ")
+    chat.send("/stats")
+    assert b"wrote 0 tokens" in chat.read_until(b"context used")
+    chat.send("hello")  # what was not read is read now
+    chat.read_prompt()
+    chat.send("/stats")
+    assert b"wrote 1 tokens" in chat.read_until(b"context used")
+    os.write(chat.descriptor, b"\x04")
+    assert chat.wait() == 0
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="the terminal takes no such long line")
+def test_a_line_that_the_terminal_has_cut_is_not_answered(engine, make_model):
+    path, _ = make_model(max_seq_len=1 << 13)
+    chat = Terminal(engine, "-m", path, "--tokens", "1", "--temp", "0")
+    chat.read_until(b"> ")
+    for length, is_told in ((900, False), (5000, True)):
+        chat.send("x" * length)
+        assert (b"the terminal cuts lines" in chat.read_prompt()) is is_told
+    os.write(chat.descriptor, b"\x04")
+    assert chat.wait() == 0
+
+
+@pytest.mark.parametrize("share", [0, 0.3, 0.6])
+def test_a_model_that_is_cut_off_meanwhile_is_told(engine, make_model, tmp_path, share):
+    """Whichever thread comes to the missing part first."""
+    path = Path(shutil.copy(make_model(dim=128, hidden_dim=512)[0], tmp_path))
+    for _ in range(3):
+        chat = Terminal(engine, "-m", path, "--tokens", "5", "--threads", "3")
+        chat.read_until(b"> ")
+        os.truncate(path, 4096 + int(share * path.stat().st_size))
+        chat.send("hello")
+        chat.read_until(b"error: the model file cannot be read any more")
+        assert chat.wait() == 2
+        shutil.copy(make_model(dim=128, hidden_dim=512)[0], path)
+
+
+def test_a_long_chat_keeps_its_first_turn_where_it_is_told_to(engine, make_model):
+    path, _ = make_model(max_seq_len=64)
+
+    def answers(*keep):
+        chat = Terminal(engine, "-m", path, "--tokens", "8", "--temp", "0", *keep)
+        chat.read_until(b"> ")
+        seen = []
+        for line in ("world", *["hello world hello"] * 6):
+            chat.send(line)
+            seen.append(chat.read_prompt())
+        os.write(chat.descriptor, b"\x04")
+        assert chat.wait() == 0
+        return seen
+
+    forgetful, keeping = answers(), answers("--keep", "6")
+    first = next(turn for turn, seen in enumerate(forgetful) if b"turns are forgotten" in seen)
+    assert forgetful[:first] == keeping[:first]
+    assert b"turns are forgotten" in keeping[first]
+    assert forgetful[first:] != keeping[first:]
+
+
+def test_a_long_chat_forgets_its_oldest_turns(engine, make_model):
+    path, _ = make_model(max_seq_len=64)
+    chat = Terminal(engine, "-m", path, "--tokens", "12", "--temp", "0")
+    chat.read_until(b"> ")
+    seen = b""
+    for _ in range(8):
+        chat.send("hello world hello")
+        seen += chat.read_prompt()
+    assert b"older turns are forgotten" in seen
+    os.write(chat.descriptor, b"\x04")
+    assert chat.wait() == 0
+
+
+def test_a_refused_message_changes_nothing(engine, make_model):
+    path, _ = make_model()
+
+    def chat_with(*messages):
+        chat = Terminal(engine, "-m", path, "--tokens", "5", "--temp", "0")
+        chat.read_until(b"> ")
+        for message in messages:
+            chat.send(message)
+            seen = chat.read_prompt()
+            assert (b"context holds 256" in seen) is ("xyz" in message)
+        chat.send("/stats")
+        stats = chat.read_prompt()
+        os.write(chat.descriptor, b"\x04")
+        assert chat.wait() == 0
+        return re.search(rb"\d+ of 256 tokens of context", stats)[0]
+
+    too_long = "xyz" * 100
+    expected = chat_with("hello", "world")
+    assert expected != chat_with("world")
+    assert chat_with("hello", too_long, "world") == expected  # the conversation so far is remembered
+    assert chat_with("hello", "/hu " + too_long, "world") == expected  # and goes on as a conversation
+
+
+def test_ctrl_c_loses_nothing_where_the_terminal_stands_still(engine, make_model):
+    path, _ = make_model(max_seq_len=1 << 12)
+    chat = Terminal(engine, "-m", path, "--tokens", "4000", "--temp", "0")
+    chat.read_until(b"> ")
+    chat.send("hello")
+    time.sleep(1)  # nobody reads: the terminal's buffer fills, and the program waits in the middle of writing
+    os.kill(chat.process, signal.SIGINT)
+    chat.read_until(b"\r\n> ")
+    os.write(chat.descriptor, b"\x04")
+    assert chat.wait() == 0
