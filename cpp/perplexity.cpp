@@ -73,7 +73,7 @@ Loss measure_loss(const std::string& path, const Vocabulary& vocabulary, Transfo
         loss.bytes += document.bytes;
         ++loss.documents;
     }
-    if (!std::isfinite(loss.nats)) throw Error("the model's output is not a number: its weights are damaged or its training diverged");
+    if (!std::isfinite(loss.nats)) throw Error(kNotANumber);
     if (loss.documents == 0) throw Error(path + " holds no document, expected one a line");
     return loss;
 }

@@ -21,7 +21,7 @@ TokenId Sampler::next(const float* logits, std::size_t size, const std::vector<T
     for (const TokenId id : {kPad, kBos, kUnk}) logits_[static_cast<std::size_t>(id)] = kLeftOut;
     const TokenId best = largest();
     if (!std::isfinite(logits_[static_cast<std::size_t>(best)])) {
-        throw Error("the model's output is not a number: its weights are damaged or its training diverged");
+        throw Error(kNotANumber);
     }
     if (options_.temperature <= 0) return best;
     choose_candidates();

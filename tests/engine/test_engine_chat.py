@@ -51,6 +51,11 @@ class Terminal:
         os.close(self.descriptor)
         return os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1])
 
+    def leave(self):
+        """Ctrl-D, with which the program ends as it should."""
+        os.write(self.descriptor, b"\x04")
+        assert self.wait() == 0
+
 
 def test_the_chat(engine, make_model):
     path, _ = make_model()
@@ -97,8 +102,7 @@ def test_ctrl_c_stops_the_answer_and_not_the_chat(engine, make_model):
     chat.read_until(b"/quit or Ctrl-D leaves")
     chat.send("/stats")
     assert b"wrote" in chat.read_until(b"context used")
-    os.write(chat.descriptor, b"\x04")
-    assert chat.wait() == 0
+    chat.leave()
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="the terminal takes no such long line")
@@ -116,8 +120,7 @@ def test_ctrl_c_stops_the_reading_of_a_prompt(engine, make_model):
     chat.read_prompt()
     chat.send("/stats")
     assert b"wrote 1 tokens" in chat.read_until(b"context used")
-    os.write(chat.descriptor, b"\x04")
-    assert chat.wait() == 0
+    chat.leave()
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="the terminal takes no such long line")
@@ -128,8 +131,7 @@ def test_a_line_that_the_terminal_has_cut_is_not_answered(engine, make_model):
     for length, is_told in ((900, False), (5000, True)):
         chat.send("x" * length)
         assert (b"the terminal cuts lines" in chat.read_prompt()) is is_told
-    os.write(chat.descriptor, b"\x04")
-    assert chat.wait() == 0
+    chat.leave()
 
 
 @pytest.mark.parametrize("share", [0, 0.3, 0.6])
@@ -156,8 +158,7 @@ def test_a_long_chat_keeps_its_first_turn_where_it_is_told_to(engine, make_model
         for line in ("world", *["hello world hello"] * 6):
             chat.send(line)
             seen.append(chat.read_prompt())
-        os.write(chat.descriptor, b"\x04")
-        assert chat.wait() == 0
+        chat.leave()
         return seen
 
     forgetful, keeping = answers(), answers("--keep", "6")
@@ -176,8 +177,7 @@ def test_a_long_chat_forgets_its_oldest_turns(engine, make_model):
         chat.send("hello world hello")
         seen += chat.read_prompt()
     assert b"older turns are forgotten" in seen
-    os.write(chat.descriptor, b"\x04")
-    assert chat.wait() == 0
+    chat.leave()
 
 
 def test_a_refused_message_changes_nothing(engine, make_model):
@@ -192,8 +192,7 @@ def test_a_refused_message_changes_nothing(engine, make_model):
             assert (b"context holds 256" in seen) is ("xyz" in message)
         chat.send("/stats")
         stats = chat.read_prompt()
-        os.write(chat.descriptor, b"\x04")
-        assert chat.wait() == 0
+        chat.leave()
         return re.search(rb"\d+ of 256 tokens of context", stats)[0]
 
     too_long = "xyz" * 100
@@ -211,5 +210,4 @@ def test_ctrl_c_loses_nothing_where_the_terminal_stands_still(engine, make_model
     time.sleep(1)  # nobody reads: the terminal's buffer fills, and the program waits in the middle of writing
     os.kill(chat.process, signal.SIGINT)
     chat.read_until(b"\r\n> ")
-    os.write(chat.descriptor, b"\x04")
-    assert chat.wait() == 0
+    chat.leave()
