@@ -31,7 +31,7 @@ _THREADS = torch.get_num_threads()
 
 
 def choose_device(run: RunConfig) -> None:
-    """Refuse an accelerator that this machine does not have, and set the number of threads."""
+    """Refuse an accelerator that this machine does not have, and set the number of threads and float32's products."""
     accelerator = run.trainer["accelerator"]
     missing = {
         "cuda": not torch.cuda.is_available(),
@@ -44,6 +44,8 @@ def choose_device(run: RunConfig) -> None:
             "or leave it out"
         )
     torch.set_num_threads(run.device.threads or _THREADS)  # an earlier job of a sweep may have set another number
+    if torch.cuda.is_available():  # nowhere else does it matter, and some versions of PyTorch warn when it is set
+        torch.set_float32_matmul_precision("high" if run.device.tf32 else "highest")
 
 
 def model_config(settings: ModelSettings, vocab_size: int) -> ModelConfig:

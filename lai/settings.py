@@ -33,6 +33,7 @@ class DeviceSettings:
     num_workers: int | None = None
     pin_memory: bool | None = None
     compile: bool | None = None
+    tf32: bool | None = None
     recompute_activations: bool | None = None
     threads: int | None = None
     max_batch_tokens: int | None = None

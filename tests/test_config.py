@@ -73,8 +73,10 @@ def test_the_overrides_of_the_guide_arrive():
 def test_accelerator_decides_the_device_where_device_is_auto():
     run = load_run_config(composed(OUTPUT, "trainer.accelerator=mps"))
     assert (run.device.name, run.trainer["precision"], run.device.num_workers) == ("mps", "32-true", 0)
+    assert run.device.tf32 is False
     run = load_run_config(composed(OUTPUT, "trainer.accelerator=cuda", "device.num_workers=9"))
     assert (run.device.name, run.trainer["precision"], run.device.num_workers) == ("cuda", "bf16-mixed", 9)
+    assert run.device.tf32 is True
 
 
 @pytest.mark.parametrize(

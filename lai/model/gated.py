@@ -25,7 +25,8 @@ class _Gated(torch.autograd.Function):
     def forward(ctx: Any, activation: Activation, gate: Tensor, up: Tensor) -> Tensor:
         ctx.activation = activation
         ctx.save_for_backward(gate, up)
-        return (F.silu(gate) if activation == "silu" else F.gelu(gate)).mul_(up)
+        # Not in place: PyTorch 2.11 compiles a forward that changes what it returns with gradients of zero.
+        return (F.silu(gate) if activation == "silu" else F.gelu(gate)) * up
 
     @staticmethod
     @once_differentiable

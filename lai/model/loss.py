@@ -48,7 +48,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
             matrix = weight.to(dtype)
             for part, wanted in zip(torch.split(hidden.to(dtype), rows), torch.split(targets, rows), strict=True):
                 logits = part @ matrix.T
-                total += _softmax_in_place(logits, wanted, with_gradients)
+                # A new total: PyTorch 2.11 compiles a forward that changes what it returns with gradients of zero.
+                total = total + _softmax_in_place(logits, wanted, with_gradients)
                 if weight_gradient is not None:
                     hidden_gradients.append(logits @ matrix)
                     weight_gradient += logits.T @ part

@@ -194,6 +194,19 @@ def test_recomputed_activations_give_the_same_loss_and_gradients():
     assert calls == [False, True, True]
 
 
+@pytest.mark.parametrize("activation", ["silu", "gelu"])
+def test_a_compiled_network_has_the_same_loss_and_gradients(monkeypatch, activation):
+    monkeypatch.setattr("lai.model.loss._LEAST_ROWS", 16)  # several parts
+    network = random_network(replace(GROUPED, activation=activation))
+    tokens, targets = torch.randint(97, (2, 2, 20))
+    results = []
+    for _ in range(2):
+        loss = network(tokens, torch.arange(20).expand(2, -1) // 7, targets=targets)
+        results.append((loss, *torch.autograd.grad(loss, list(network.parameters()))))
+        network.compile(backend="eager")  # traced as for any other backend, but no code is made
+    torch.testing.assert_close(*results)
+
+
 def test_a_network_that_sees_what_comes_is_told_from_a_causal_one(monkeypatch):
     network = random_network(SMALL)
     assert is_causal(network)
