@@ -227,6 +227,12 @@ def test_a_users_mistake_is_one_line_and_a_status(tmp_path):
     assert "nowhere.txt" in done.stderr
 
 
+def test_a_gpu_that_the_run_does_not_use_is_not_advertised(compose_run, text_file, monkeypatch, recwarn):
+    monkeypatch.setattr("lightning.pytorch.accelerators.CUDAAccelerator.is_available", staticmethod(lambda: True))
+    assembly.build_trainer(compose_run(f"data.path={text_file}"), StopBetweenBatches())
+    assert not [warning for warning in recwarn if "GPU" in str(warning.message)]
+
+
 def test_a_sweep_gives_a_folder_a_job_and_prepares_its_data_once(tmp_path, text_file):
     done = lai_train(
         "-m", *TINY, f"data.path={text_file}", "trainer.max_steps=2", "optimizer.lr=1e-3,3e-4", cwd=tmp_path

@@ -54,8 +54,10 @@ def build_optimizer(
     return adamw([matrices, others]) if name == "adamw" else Muon(matrices, adamw([others]), lr, momentum, block_rows)
 
 
-# Muon works on so many elements at a time: what it makes of them stays in a processor's cache.
+# Muon works on so many elements at a time. What it makes of them stays in a processor's cache; on a GPU, where starting
+# a small operation takes longer than the operation, they are as many as some hundred megabytes allow.
 _PIECE = 2**19
+_PIECE_OF_GPU = 2**25
 
 
 class Muon(torch.optim.Optimizer):
@@ -104,10 +106,11 @@ class Muon(torch.optim.Optimizer):
             if parameter.grad is not None:
                 by_shape.setdefault(parameter.shape, []).append(parameter)
         for shape, parameters in by_shape.items():
-            together = max(1, _PIECE // shape.numel())
+            piece = _PIECE if parameters[0].device.type == "cpu" else _PIECE_OF_GPU
+            together = max(1, piece // shape.numel())
             for start in range(0, len(parameters), together):
-                piece = parameters[start : start + together]
-                self._step(piece, group["lr"], group["momentum"], group["weight_decay"])
+                some = parameters[start : start + together]
+                self._step(some, group["lr"], group["momentum"], group["weight_decay"])
         self._rest.step()
         return loss
 
