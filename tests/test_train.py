@@ -208,8 +208,11 @@ def test_metrics_of_an_earlier_run_in_the_same_folder_are_kept(tmp_path, compose
 
 
 def test_the_command_prints_what_a_person_needs(tmp_path, text_file):
-    done = lai_train(*TINY, f"data.path={text_file}", "trainer.max_steps=2", cwd=tmp_path)
+    # Without a list of fonts, as on a new machine: matplotlib, where it is installed, makes one and tells of it.
+    fonts = {"MPLCONFIGDIR": str(tmp_path / "fonts")}
+    done = lai_train(*TINY, f"data.path={text_file}", "trainer.max_steps=2", cwd=tmp_path, **fonts)
     assert done.returncode == 0, done.stderr
+    assert "font" not in done.stdout
     for words in ("documents", "exact duplicates", "parameters", "without the embedding", "models/lai-tiny.bin"):
         assert words in done.stdout
     assert (tmp_path / "models" / "lai-tiny.bin").is_file()
