@@ -5,6 +5,7 @@ from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import Callback
+from torch import Tensor
 
 
 class Throughput(Callback):
@@ -15,7 +16,7 @@ class Throughput(Callback):
     """
 
     def __init__(self) -> None:
-        self._tokens = 0
+        self._tokens: int | Tensor = 0
         self._seconds = 0.0
         self._start: float | None = None
 
@@ -26,13 +27,15 @@ class Throughput(Callback):
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, *_: Any
     ) -> None:
-        self._tokens += int((batch["targets"] >= 0).sum())
+        self._tokens += (batch["targets"] >= 0).sum()  # stays on the device: reading it would wait for the batch
+        every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
+        is_logged = every and (trainer.global_step + 1) % every == 0
+        tokens = int(self._tokens) if is_logged else 0  # waits, so that the time is that of what was done
         now = time.perf_counter()
         self._seconds += now - (self._start or now)
         self._start = now  # the next batch's loading counts as well
-        every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if every and (trainer.global_step + 1) % every == 0 and self._seconds > 0:
-            rate = self._tokens * trainer.world_size / self._seconds
+        if is_logged and self._seconds > 0:
+            rate = tokens * trainer.world_size / self._seconds
             pl_module.log("train/tokens_per_second", rate, prog_bar=True, batch_size=1)
             self._tokens, self._seconds = 0, 0.0
 

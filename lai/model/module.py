@@ -106,7 +106,9 @@ class LanguageModel(lightning.LightningModule):
         total, count = self._loss(batch)
         loss = total / count.clamp(min=1)
         self.log("train/loss", loss.detach(), prog_bar=True, batch_size=1)
-        self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"], prog_bar=True, batch_size=1)
+        # A tensor: Lightning would copy a number to the device, and wait until that is done, in every step.
+        lr = torch.tensor(self.trainer.optimizers[0].param_groups[0]["lr"])
+        self.log("train/lr", lr, prog_bar=True, batch_size=1)
         return loss
 
     def validation_step(self, batch: dict[str, Tensor], batch_index: int) -> None:
