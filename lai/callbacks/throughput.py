@@ -36,7 +36,7 @@ class Throughput(Callback):
         self._start = now  # the next batch's loading counts as well
         if is_logged and self._seconds > 0:
             rate = tokens * trainer.world_size / self._seconds
-            pl_module.log("train/tokens_per_second", rate, prog_bar=True, batch_size=1)
+            pl_module.log("train/tokens_per_second", rate, batch_size=1)
             self._tokens, self._seconds = 0, 0.0
 
     def on_validation_start(self, *_: Any) -> None:

@@ -105,10 +105,10 @@ class LanguageModel(lightning.LightningModule):
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
         total, count = self._loss(batch)
         loss = total / count.clamp(min=1)
-        self.log("train/loss", loss.detach(), prog_bar=True, batch_size=1)
+        self.log("train/loss", loss.detach(), batch_size=1)
         # A tensor: Lightning would copy a number to the device, and wait until that is done, in every step.
         lr = torch.tensor(self.trainer.optimizers[0].param_groups[0]["lr"])
-        self.log("train/lr", lr, prog_bar=True, batch_size=1)
+        self.log("train/lr", lr, batch_size=1)
         return loss
 
     def validation_step(self, batch: dict[str, Tensor], batch_index: int) -> None:
@@ -117,9 +117,9 @@ class LanguageModel(lightning.LightningModule):
         size = self.byte_lengths[targets.clamp(min=0)].masked_fill(targets == IGNORED, 0).sum()
         # Weighting each batch's mean by its tokens (or bytes) makes the epoch's value the mean over all of them.
         tokens, text_bytes = int(count), int(size)
-        self.log("val/loss", total / max(1, tokens), batch_size=tokens, sync_dist=True, prog_bar=True)
+        self.log("val/loss", total / max(1, tokens), batch_size=tokens, sync_dist=True)
         bits = total / math.log(2) / max(1, text_bytes)
-        self.log("val/bpb", bits, batch_size=text_bytes, sync_dist=True, prog_bar=True)
+        self.log("val/bpb", bits, batch_size=text_bytes, sync_dist=True)
 
     def on_validation_epoch_end(self) -> None:
         self.log_dict(self.references, sync_dist=True)
