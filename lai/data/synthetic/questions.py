@@ -109,7 +109,7 @@ def _ask_in_english(fact: Action, asked: Asked) -> str:
         return english.finish(" ".join(["who", verb.past, *rest])) + "?"
     if asked == "what":
         return f"What did {in_english.phrase(fact.subject)} {verb.base}?"
-    rest = in_english.complements(fact, without="destination" if fact.destination else "place")
+    rest = ["to"] if fact.destination else in_english.complements(fact, without="place")
     return english.finish(" ".join(["where did", in_english.phrase(fact.subject), verb.base, *rest])) + "?"
 
 
