@@ -64,7 +64,8 @@ def train(run: RunConfig) -> float:
         log.info(line)
     assembly.fit(trainer, module, datamodule, ckpt_path)
     if run.estimate:
-        for line in lines(run, corpus, module.config, measure, module.device):
+        # Not the module's device: Lightning has moved it back to the processor by now.
+        for line in lines(run, corpus, module.config, measure, trainer.strategy.root_device):
             log.info(line)
         return math.nan
     assembly.log_hyperparameters(trainer, run, export.metrics)

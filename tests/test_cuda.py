@@ -152,6 +152,7 @@ def test_an_estimate_measures_the_device(tmp_path, text_file):
     done = lai_train(*common, "+estimate=true", "device.compile=false", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"estimate +[\d,]+ tokens/s", done.stdout)
+    assert re.search(r"at most 0\.[0-4] GB", done.stdout)  # of the device; the program takes over a gigabyte
 
 
 def test_the_device_writes_what_the_processor_writes(run, tmp_path, small_vocab):
