@@ -44,9 +44,7 @@ def batch():
 def loss_and_gradients(network, batch, device, dtype=None):
     network.zero_grad()
     with torch.autocast(device, dtype, enabled=dtype is not None):
-        loss = network(
-            *(batch[name].to(device) for name in ("tokens", "documents")), targets=batch["targets"].to(device)
-        )
+        loss = network(**{name: tensor.to(device) for name, tensor in batch.items()})
     loss.backward()
     return loss.item(), {name: parameter.grad.cpu() for name, parameter in network.named_parameters()}
 
