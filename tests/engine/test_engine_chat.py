@@ -203,11 +203,18 @@ def test_a_refused_message_changes_nothing(engine, make_model):
 
 
 def test_ctrl_c_loses_nothing_where_the_terminal_stands_still(engine, make_model):
-    path, _ = make_model(max_seq_len=1 << 12)
-    chat = Terminal(engine, "-m", path, "--tokens", "4000", "--temp", "0")
+    # A small model that never ends its answer: 300 KB, of which a terminal holds some 20 until they are read.
+    tiny = {"dim": 16, "hidden_dim": 16, "n_layers": 1, "n_heads": 1, "n_kv_heads": 1, "max_seq_len": 1 << 15}
+    path, _ = make_model(seed=6, **tiny)
+    arguments = ("-m", path, "--tokens", "30000", "--temp", "0")
+    whole = engine.output(*arguments, "-p", "hello").replace(b"\n", b"\r\n")
+    assert len(whole) > 200_000
+    chat = Terminal(engine, *arguments)
     chat.read_until(b"> ")
     chat.send("hello")
     time.sleep(1)  # nobody reads: the terminal's buffer fills, and the program waits in the middle of writing
     os.kill(chat.process, signal.SIGINT)
-    chat.read_until(b"\r\n> ")
+    answer = chat.read_prompt().removeprefix(b"hello\r\n").removesuffix(b"\r\n> ")
+    assert 4000 < len(answer) < len(whole)
+    assert whole.startswith(answer)
     chat.leave()
