@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from torch import distributed
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +31,12 @@ class StopBetweenBatches(Callback):
         self._handlers: dict[int, Any] = {}
         self._has_waited = False
         self._has_told = False
+        self._group: distributed.ProcessGroup | None = None
 
     def on_train_start(self, *_: Any) -> None:
+        if distributed.is_available() and distributed.is_initialized():
+            # Agreed on by the processors: to hear it from a GPU, a process would wait for its step.
+            self._group = distributed.new_group(backend="gloo")
         # Later than Lightning, whose own handler for SIGTERM would end training without a word.
         if threading.current_thread() is threading.main_thread():
             self._handlers = {number: signal.signal(number, self._note) for number in _SIGNALS}
@@ -52,7 +58,7 @@ class StopBetweenBatches(Callback):
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if not trainer.strategy.reduce_boolean_decision(self.received is not None, all=False):
+        if not self._is_stopping():
             return
         batches, last = batch_idx + 1, trainer.is_last_batch
         if batches % trainer.accumulate_grad_batches and not last:
@@ -67,6 +73,13 @@ class StopBetweenBatches(Callback):
                 self.checkpoint = Path(callback.dirpath) / "last.ckpt"
                 trainer.save_checkpoint(self.checkpoint)
         raise KeyboardInterrupt
+
+    def _is_stopping(self) -> bool:
+        """Whether this process or another one has got a signal."""
+        received = torch.tensor(self.received is not None, dtype=torch.uint8)
+        if self._group is not None:
+            distributed.all_reduce(received, distributed.ReduceOp.MAX, self._group)
+        return bool(received)
 
     def on_fit_end(self, *_: Any) -> None:
         self._restore()
