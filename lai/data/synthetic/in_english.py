@@ -29,7 +29,7 @@ _MODALS = {
 
 def sentence(clause: Clause) -> str:
     """The clause as a sentence, with a capital and a full stop."""
-    return english.finish(_words(clause)) + "."
+    return english.finish(words(clause)) + "."
 
 
 def phrase(what: Subject) -> str:
@@ -69,7 +69,8 @@ def finite(verb: EnglishVerb, subject: Subject, tense: Tense) -> str:
     return verb.third if person_of(subject) == "3sg" else verb.base
 
 
-def _words(clause: Clause) -> str:
+def words(clause: Clause) -> str:
+    """What the clause says, as it stands inside a sentence; articles may be open as in `phrase`."""
     match clause:
         case Action():
             return _action(clause)

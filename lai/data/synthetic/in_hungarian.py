@@ -34,7 +34,7 @@ _MODALS = {
 
 def sentence(clause: Clause) -> str:
     """The clause as a sentence, with a capital and a full stop."""
-    return hungarian.finish(_words(clause)) + "."
+    return hungarian.finish(words(clause)) + "."
 
 
 def phrase(what: Subject, case: str = "nominative") -> str:
@@ -90,7 +90,8 @@ def verb_parts(action: Action) -> tuple[str, str]:
     return prefix, action.verb.hungarian.form(action.tense, person_of(action.subject), definite)
 
 
-def _words(clause: Clause) -> str:
+def words(clause: Clause) -> str:
+    """What the clause says, as it stands inside a sentence; articles may be open as in `phrase`."""
     match clause:
         case Action():
             return _action(clause)
@@ -138,8 +139,8 @@ def _action(action: Action, particle: str = "") -> str:
         before = []
     time = action.time.hungarian if action.time else ""
     frequency = action.frequency.hungarian if action.frequency else ""
-    words = [time, phrase(action.subject), particle, frequency, *core, *before, *after]
-    return " ".join(word for word in words if word)
+    order = [time, phrase(action.subject), particle, frequency, *core, *before, *after]
+    return " ".join(word for word in order if word)
 
 
 def _modal(action: Action) -> list[str]:

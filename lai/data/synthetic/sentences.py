@@ -74,6 +74,12 @@ class Sentences:
         names = [name for name in self._templates if name in TURNING or not held]
         return mixture([(self._makers[name](held), TEMPLATES[name]) for name in names])
 
+    def personal_verbs(self) -> list[Verb]:
+        """What a person may do in the kinds of sentences that there are."""
+        actions = [name for name in ("transitive", "giving", "located", "motion") if name in self._templates]
+        verbs = dict.fromkeys(verb for name in actions for verb in self.verbs(name))
+        return [verb for verb in verbs if "person" in verb.subjects]
+
     def verbs(self, template: str, held: bool = False) -> list[Verb]:
         """The verbs of a kind of action that have partners to be combined with."""
         match template:

@@ -82,7 +82,7 @@ class Grammar:
         sentences = clauses.map(lambda clause: _translation(clause, say))
         if held:
             return sentences
-        of_parts = parts(self.phrases).map(lambda part: _translation(part, say_part))
+        of_parts = parts(self.phrases, self.sentences).map(lambda part: _translation(part, say_part))
         return mixture([(sentences, 100 - self._percent_of_parts), (of_parts, self._percent_of_parts)])
 
     def questions(self, held: bool = False) -> Distribution[Question]:
