@@ -69,13 +69,7 @@ def say_part(part: Part, language: Language) -> str:
     """A part in a language, without a capital or a full stop."""
     if isinstance(part, Time):
         return part.english if language == "en" else part.hungarian
-    put, grammar = (in_english, english) if language == "en" else (in_hungarian, hungarian)
-    said: str
+    put, finish = (in_english, english.with_articles) if language == "en" else (in_hungarian, hungarian.with_articles)
     if isinstance(part, Action):
-        said = put.words(part)
-    elif isinstance(part, Where):
-        said = put.place_phrase(part.place, part.motion)
-    else:
-        said = put.phrase(part)
-    finished: str = grammar.with_articles(said)
-    return finished
+        return finish(put.words(part))
+    return finish(put.place_phrase(part.place, part.motion) if isinstance(part, Where) else put.phrase(part))
