@@ -53,6 +53,7 @@ class SyntheticSettings:
     instruction_mix: dict[str, int] | None = None
     detail: float = 1.0
     phrases: float = 0.2
+    phrase_verbs: float = 0.2
     repetitions: int = 1
     held_out: float = 0.1
 

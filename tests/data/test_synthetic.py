@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import random
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
@@ -15,6 +16,8 @@ import pytest
 
 from lai.data.markup import TO_ENGLISH, TO_HUNGARIAN, Document, parse, render, split_key, translation_examples
 from lai.data.synthetic import TEMPLATES, Example, SyntheticConfig, draw, entropy, generate, held_out_prompts
+from lai.data.synthetic.clauses import Action
+from lai.data.synthetic.parts import parts
 from lai.data.synthetic.phrases import split_combinations
 from lai.data.synthetic.tasks import Grammar, say, tasks
 from lai.errors import UserError
@@ -87,7 +90,7 @@ def test_a_seed_gives_the_same_documents_and_another_gives_others() -> None:
 def test_the_documents_are_the_same_on_every_platform() -> None:
     """A digest made once; it changes with the words or the grammar, and then only by a new number here."""
     text = b"\n".join(render(example.document) for example in generate(replace(SMALL, sentences=300, stories=100)))
-    assert hashlib.sha256(text).hexdigest() == "64056d260a9ae0e58603681b1608607ef37dcf57c34f06233757750b88fe6ae7"
+    assert hashlib.sha256(text).hexdigest() == "0dd8e201de59a0b871838b6696e48e7f06bd8cb083775857fcac82f4cc7ae14d"
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +152,7 @@ def test_documents_are_drawn_with_their_probabilities(counted: dict[Document, fl
 
 def test_a_share_of_the_translations_are_parts_of_sentences() -> None:
     """They have every noun, place, time and person of a verb, and are translations of each other both ways."""
-    config = SyntheticConfig(sentences=0, stories=0, translations=6000, instructions=0, phrases=1.0)
+    config = SyntheticConfig(sentences=0, stories=0, translations=12000, instructions=0, phrases=1.0, phrase_verbs=0.5)
     pairs = {
         (user.content.removeprefix(TO_HUNGARIAN).decode(), assistant.content.decode())
         for user, assistant in (example.document for example in generate(config))
@@ -162,12 +165,30 @@ def test_a_share_of_the_translations_are_parts_of_sentences() -> None:
     grammar = Grammar(config)
     nouns = grammar.phrases.lexicon.nouns
     assert sum(noun.english in said for noun in nouns) > 0.98 * len(nouns)
-    verbs = [verb.english for verb in grammar.sentences.personal_verbs() if verb.english.tells_tense]
+    verbs = [verb.english for verb in grammar.sentences.personal_verbs()]
     spoken = [f"{who} {form} " for who in ("I", "we", "they") for verb in verbs for form in (verb.base, verb.past)]
     assert len(spoken) > 400
     assert sum(any(english.startswith(start) for english, _ in pairs) for start in spoken) > 0.95 * len(spoken)
+    said_of_people = [example.document[0].content.decode() for example in generate(config)]
+    verbs_said = sum(re.match(r"Translate to Hungarian: (I|we|they) ", user) is not None for user in said_of_people)
+    assert verbs_said / 12000 == pytest.approx(0.5, abs=0.02)
     sentences = sum(example.document[1].content.endswith(b".") for example in generate(replace(config, phrases=0.3)))
-    assert sentences / 12000 == pytest.approx(0.7, abs=0.02)
+    assert sentences / 24000 == pytest.approx(0.7, abs=0.02)
+
+
+def test_verbs_by_themselves_have_every_noun_in_the_plural() -> None:
+    """Whether few verbs take it or many: forms that are rare in sentences are not rare among the parts."""
+    grammar = Grammar(SyntheticConfig(lexicon=420))
+    conjugated, source = parts(grammar.phrases, grammar.sentences, 100), random.Random(1).random
+    drawn = [conjugated.sample(source)[0] for _ in range(20000)]
+    actions = [part for part in drawn if isinstance(part, Action)]
+    assert len(actions) == len(drawn)
+    verbs = Counter(action.verb for action in actions)
+    assert set(verbs) == set(grammar.sentences.personal_verbs())
+    assert min(verbs.values()) > 20000 / len(verbs) / 3
+    plurals = Counter(action.object.head for action in actions if action.object and action.object.plural)
+    nouns = {noun for verb in verbs for noun in grammar.phrases.objects(verb, held=False)}
+    assert min(plurals[noun] for noun in nouns if noun.countable and noun.english_plural != noun.english) >= 5
 
 
 def test_translations_are_functions_both_ways() -> None:

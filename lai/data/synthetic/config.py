@@ -36,6 +36,7 @@ class SyntheticConfig:
         instruction_mix: weights of the kinds of instructions, of `INSTRUCTION_MIX`; a missing one is 0.
         detail: how often sentences have optional parts (adjectives, times, places, negation), from 0, never, to 1.
         phrases: the share of translations that are not a sentence but a part of one (lai.data.synthetic.parts).
+        phrase_verbs: the share of these parts that are a verb with a pronoun, not a noun, place or time.
         repetitions: how many times each translation pair is written.
         held_out: the share of word combinations that are never generated, at most a half.
 
@@ -53,6 +54,7 @@ class SyntheticConfig:
     instruction_mix: Mapping[str, int] = field(default_factory=lambda: dict(INSTRUCTION_MIX))
     detail: float = 1.0
     phrases: float = 0.2
+    phrase_verbs: float = 0.2
     repetitions: int = 1
     held_out: float = 0.1
 
@@ -60,7 +62,7 @@ class SyntheticConfig:
         for key in ("sentences", "stories", "translations", "instructions", "seed"):
             self._check_whole(key, getattr(self, key), 0)
         self._check_whole("repetitions", self.repetitions, 1)
-        for key in ("detail", "phrases"):
+        for key in ("detail", "phrases", "phrase_verbs"):
             value = getattr(self, key)
             self._check(isinstance(value, float | int) and 0 <= value <= 1, key, "from 0 to 1")
         self._check(isinstance(self.held_out, float | int) and 0 <= self.held_out <= 0.5, "held_out", "from 0 to 0.5")

@@ -1,18 +1,21 @@
 """Parts of sentences, to be translated by themselves: the dog, two red apples, to the garden, three weeks ago, we saw a
 horse.
 
-A model that has only read sentences has never seen these; every noun, place and time is there alike often, and so is
-every verb, in the persons that sentences seldom have.
+A model that has only read sentences has never seen these. Every noun, place and time is there alike often, and so is
+every verb, with a pronoun: what sentences say seldom, plurals and these persons, is as frequent as the rest.
 """
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lai.data.synthetic import english, hungarian, in_english, in_hungarian
 from lai.data.synthetic.clauses import PRONOUNS, Action, Language, NounPhrase
-from lai.data.synthetic.grammar import Choice, Distribution, joint, mixture
+from lai.data.synthetic.grammar import Choice, Distribution, always, joint, mixture
 from lai.data.synthetic.lexicon import ON_LAND, Name, Noun, Place, Time, Verb
 from lai.data.synthetic.phrases import Phrases
-from lai.data.synthetic.sentences import Parts, Sentences
+from lai.data.synthetic.sentences import Sentences
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +29,12 @@ class Where:
 Part = NounPhrase | Where | Time | Action
 
 
-def parts(phrases: Phrases, sentences: Sentences) -> Distribution[Part]:
-    """Every part; nouns have any article, number and adjective that an object may have, verbs are the sentences'."""
+def parts(phrases: Phrases, sentences: Sentences, percent_of_verbs: int) -> Distribution[Part]:
+    """Every part; verbs are those of sentences."""
     lexicon = phrases.lexicon
-    verbs = [verb for verb in sentences.personal_verbs() if verb.english.tells_tense]
 
     def things(noun: Noun) -> Distribution[Part]:
-        return phrases.object(noun, "any").map(lambda what: what)
+        return phrases.object(noun, "any", evenly=True).map(lambda what: what)
 
     goals = [place for place in lexicon.places if place.kind in ON_LAND]  # to the lake, but not into it
     places = [Where(place, False) for place in lexicon.places] + [Where(place, True) for place in goals]
@@ -41,28 +43,40 @@ def parts(phrases: Phrases, sentences: Sentences) -> Distribution[Part]:
         (Choice[Part](places), 30),
         (Choice[Part](lexicon.times), 10),
     ]
-    if verbs:  # as often each, whatever the lexicon
-        shares.append((Choice(verbs).then(lambda verb: _conjugated(phrases, verb)), len(verbs) // 2))
-    return mixture(shares)
+    verbs = sentences.personal_verbs()
+    if not verbs:
+        return mixture(shares)
+    conjugated = _pairs(phrases, verbs).then(lambda pair: _conjugated(phrases, *pair))
+    return mixture([(mixture(shares), 100 - percent_of_verbs), (conjugated, percent_of_verbs)])
 
 
-def _conjugated(phrases: Phrases, verb: Verb) -> Distribution[Part]:
+def _pairs(phrases: Phrases, verbs: Sequence[Verb]) -> Distribution[tuple[Verb, Noun | Place]]:
+    """Verbs and what goes with them: half of the time any verb is as probable as another, half of the time any noun."""
+    partners = {verb: phrases.objects(verb, False) or phrases.places(verb) for verb in verbs}
+    pairs = [(verb, partner) for verb in verbs for partner in partners[verb]]
+    times = Counter(partner for _, partner in pairs)
+    shares = [1 / len(partners[verb]) / len(partners) + 1 / times[partner] / len(times) for verb, partner in pairs]
+    return Choice(pairs, [round(1e6 * share) for share in shares])
+
+
+def _conjugated(phrases: Phrases, verb: Verb, partner: Noun | Place) -> Distribution[Part]:
     """A pronoun, the verb, and what it is never without."""
 
     def name(needed: bool) -> Distribution[Name | None]:
         return Choice[Name | None](phrases.lexicon.names if needed else [None])
 
-    said: Distribution[Parts]
-    if verb.kind == "object":
-        things = Choice(phrases.objects(verb, held=False)).then(
-            lambda noun: phrases.object(noun, phrases.determination(verb))
-        )
-        said = things.map(lambda what: {"object": what})
-    else:
-        key = "destination" if verb.kind == "go" else "place"
-        said = Choice(phrases.places(verb)).map(lambda where: {key: where})
-    drawn = joint(Choice(PRONOUNS), phrases.tense(), said, name(verb.needs_recipient), name(verb.needs_companion))
-    return drawn.map(lambda d: Action(verb, d[0], d[1], recipient=d[3], companion=d[4], **d[2]))
+    def said(negated: bool) -> Distribution[dict[str, Any]]:
+        if isinstance(partner, Noun):
+            determination = "definite" if negated else phrases.determination(verb)
+            return phrases.object(partner, determination, evenly=True).map(lambda what: {"object": what})
+        return always({"destination" if verb.kind == "go" else "place": partner})
+
+    denied = phrases.percent(20)  # twice as often as in sentences: many verbs then put their prefix behind
+    predicate = mixture(
+        [(joint(always(negated), said(negated)), weight) for negated, weight in ((False, 100 - denied), (True, denied))]
+    )
+    drawn = joint(Choice(PRONOUNS), phrases.tense(), predicate, name(verb.needs_recipient), name(verb.needs_companion))
+    return drawn.map(lambda d: Action(verb, d[0], d[1], d[2][0], recipient=d[3], companion=d[4], **d[2][1]))
 
 
 def say_part(part: Part, language: Language) -> str:

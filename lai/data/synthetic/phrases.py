@@ -146,18 +146,19 @@ class Phrases:
             return verb.object_form
         return "articled" if verb.prefix_rule == "always" else "any"
 
-    def object(self, noun: Noun, determination: Determination) -> Distribution[NounPhrase]:
-        """An object around its noun."""
-        return self.once(("object", noun, determination), lambda: self._object(noun, determination))
+    def object(self, noun: Noun, determination: Determination, evenly: bool = False) -> Distribution[NounPhrase]:
+        """An object around its noun; `evenly`, with plurals nearly as often as one of it."""
+        key = ("object", noun, determination, evenly)
+        return self.once(key, lambda: self._object(noun, determination, evenly))
 
-    def _object(self, noun: Noun, determination: Determination) -> Distribution[NounPhrase]:
+    def _object(self, noun: Noun, determination: Determination, evenly: bool) -> Distribution[NounPhrase]:
         plain = NounPhrase(noun)
         mass = noun.kind in MASS_KINDS
         changes = noun.countable and noun.english_plural != noun.english
         least = 1 if determination == "several" else 0  # then there is nothing but these
 
         def several(usual: int) -> int:
-            return max(least, self.percent(usual))
+            return max(least, self.percent(3 * usual if evenly else usual))
 
         shapes: list[tuple[Distribution[NounPhrase], int]] = [
             (always(plain), 40),

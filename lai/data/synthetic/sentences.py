@@ -75,10 +75,10 @@ class Sentences:
         return mixture([(self._makers[name](held), TEMPLATES[name]) for name in names])
 
     def personal_verbs(self) -> list[Verb]:
-        """What a person may do in the kinds of sentences that there are."""
+        """What `I` may do in the kinds of sentences that there are, where the verb's form tells the tense."""
         actions = [name for name in ("transitive", "giving", "located", "motion") if name in self._templates]
         verbs = dict.fromkeys(verb for name in actions for verb in self.verbs(name))
-        return [verb for verb in verbs if "person" in verb.subjects]
+        return [verb for verb in verbs if "person" in verb.subjects and verb.english.tells_tense]
 
     def verbs(self, template: str, held: bool = False) -> list[Verb]:
         """The verbs of a kind of action that have partners to be combined with."""

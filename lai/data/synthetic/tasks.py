@@ -75,6 +75,7 @@ class Grammar:
         self.sentences = Sentences(self.phrases, config.chosen_templates)
         self.clauses = self.sentences.clauses()
         self._percent_of_parts = round(100 * config.phrases)
+        self._percent_of_verbs = round(100 * config.phrase_verbs)
 
     def translations(self, held: bool = False) -> Distribution[Documents]:
         """Both directions of a translation; a held-out one is always of a sentence."""
@@ -82,7 +83,8 @@ class Grammar:
         sentences = clauses.map(lambda clause: _translation(clause, say))
         if held:
             return sentences
-        of_parts = parts(self.phrases, self.sentences).map(lambda part: _translation(part, say_part))
+        alone = parts(self.phrases, self.sentences, self._percent_of_verbs)
+        of_parts = alone.map(lambda part: _translation(part, say_part))
         return mixture([(sentences, 100 - self._percent_of_parts), (of_parts, self._percent_of_parts)])
 
     def questions(self, held: bool = False) -> Distribution[Question]:
