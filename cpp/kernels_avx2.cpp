@@ -23,11 +23,17 @@ LAI_INLINE Vector load_halves(const void* halves) {
 }
 
 // Words of four columns, as 16 bits each: first the even ones, then the odd ones.
-void quantize_block(const std::int32_t* integers, std::int8_t* payload) {
-    constexpr std::size_t kOrder[4] = {0, 2, 1, 3};
-    std::int16_t shorts[kBlock] = {};
-    for (std::size_t i = 0; i < kBlock; ++i) shorts[i] = static_cast<std::int16_t>(integers[i / 4 * 4 + kOrder[i % 4]]);
-    std::memcpy(payload, shorts, sizeof shorts);
+LAI_INLINE void quantize_block(const std::int32_t* integers, std::int8_t* payload) {
+    const auto four_by_four = [&](std::size_t column) {
+        const void* from = integers + column;
+        return _mm256_shuffle_epi32(_mm256_loadu_si256(static_cast<const __m256i*>(from)), 0xD8);
+    };
+    LAI_UNROLL for (std::size_t column = 0; column < kBlock; column += 2 * kWidth) {
+        // Packing works within halves of 128 bits, so the quarters have to be put in order.
+        const __m256i packed = _mm256_packs_epi32(four_by_four(column), four_by_four(column + kWidth));
+        void* to = payload + 2 * column;
+        _mm256_storeu_si256(static_cast<__m256i*>(to), _mm256_permute4x64_epi64(packed, 0xD8));
+    }
 }
 
 LAI_INLINE __m256i two_columns(const std::int8_t* shorts) {
