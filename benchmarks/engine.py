@@ -16,10 +16,11 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from memory import resident_mb
-from models import model_file
 from rich.console import Console
 from rich.table import Table
+
+from memory import resident_mb
+from models import model_file
 
 HERE = Path(__file__).resolve().parent
 ENGINE = HERE.parent / "build" / "lai"

@@ -27,11 +27,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from bare import Batch, batches, loss_of, mixed, prepared, step, torch_device
 from lightning import seed_everything
 from rich.console import Console
 from rich.table import Table
 
+from bare import Batch, batches, loss_of, mixed, prepared, step, torch_device
 from lai import assembly
 from lai.config import compose_run
 from lai.data.batches import IGNORED, PackedDataset

@@ -28,18 +28,18 @@ from statistics import median
 from typing import Any
 
 import torch
-from bare import batches, loss_of, prepared, step, torch_device
-from memory import resident_mb
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
+from bare import batches, loss_of, prepared, step, torch_device
 from lai import assembly
 from lai.config import compose_run
 from lai.data.prepare import Corpus
 from lai.model.transformer import ModelConfig
 from lai.processor import multiplies_bf16
 from lai.settings import RunConfig
+from memory import resident_mb
 
 WARM_UP = 3  # steps that are not timed
 KINDS = ("ceiling", "bare", "lai.train", "transformers")
