@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 
 from lai.config import CONF_DIR, known_keys, options_with, target_keys, unknown_key
@@ -45,6 +46,20 @@ def explain(error: Exception, arguments: Sequence[str]) -> UserError | None:
     return UserError(_first_line(error))
 
 
+def is_the_same_in_all_jobs(key: str, arguments: Sequence[str]) -> bool:
+    """Whether the command line of a sweep gives several jobs one value of `key`."""
+    overrides = _parsed(arguments)
+    fixed = (override for override in overrides if not override.is_sweep_override())
+    given = any(override.key_or_group == key and "${" not in str(override.input_line) for override in fixed)
+    return given and any(override.is_sweep_override() for override in overrides)
+
+
+def _parsed(arguments: Sequence[str]) -> list[Override]:
+    """The arguments that are overrides."""
+    overrides = [argument for argument in arguments if re.match(r"[+~]*[\w./@]+=", argument)]
+    return OverridesParser.create().parse_overrides(overrides)
+
+
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
@@ -74,7 +89,7 @@ def _missing_option(error: MissingConfigException) -> str:
 
 
 def _unnamed_option(arguments: Sequence[str]) -> str:
-    for override in OverridesParser.create().parse_overrides(list(arguments)):
+    for override in _parsed(arguments):
         if override.key_or_group in _groups() and not isinstance(override.value(), str):
             options = sorted(path.stem for path in (CONF_DIR / override.key_or_group).glob("*.yaml"))
             return f"{override.input_line} is no option of {override.key_or_group}: it is one of {', '.join(options)}"
@@ -83,6 +98,5 @@ def _unnamed_option(arguments: Sequence[str]) -> str:
 
 def _first_unknown_key(arguments: Sequence[str], valid: Sequence[str]) -> str | None:
     """The first override whose key is none of the `valid` ones."""
-    overrides = [argument for argument in arguments if re.match(r"[+~]*[\w./@]+=", argument)]
-    keys = (override.key_or_group for override in OverridesParser.create().parse_overrides(overrides))
+    keys = (override.key_or_group for override in _parsed(arguments))
     return next((key for key in keys if key not in valid and not key.startswith("hydra.")), None)

@@ -16,12 +16,13 @@ from omegaconf import DictConfig, OmegaConf
 from lai.checks import check_files
 from lai.config import CONF_DIR, load_run_config
 from lai.errors import Interrupted, UserError
+from lai.overrides import explain, is_the_same_in_all_jobs
 from lai.processor import wait_briefly
 from lai.settings import RunConfig
 
 log = logging.getLogger("lai.train")  # also where this file is the program
 
-_exported: set[str] = set()  # by the jobs of a sweep, which one process does one after another
+_exported: set[Path] = set()  # by the jobs of a sweep, which one process does one after another
 
 
 def train(run: RunConfig) -> float:
@@ -108,14 +109,16 @@ def _is_first_process() -> bool:
 
 
 def _check_sweep(run: RunConfig) -> None:
-    """Refuse a job that would write over an earlier one's model."""
-    path = None if run.estimate else run.export.path
-    if path in _exported:
+    """Refuse a job that would write over another one's model, the first of them where the command line tells."""
+    if run.estimate or run.export.path is None:
+        return
+    path = Path(run.export.path).expanduser().resolve()
+    if path in _exported or is_the_same_in_all_jobs("export.path", sys.argv[1:]):
         raise UserError(
-            f"export.path={path} holds an earlier job of this sweep; leave it out, or put ${{hydra:job.num}} into it"
+            f"export.path={run.export.path} is several jobs' of this sweep; "
+            "leave it out, or put ${hydra:job.num} into it"
         )
-    if path is not None:
-        _exported.add(path)
+    _exported.add(path)
 
 
 def _in_sweep() -> bool:
@@ -152,8 +155,6 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:
-        from lai.overrides import explain
-
         mistake = explain(error, sys.argv[1:])
         if mistake is None or wants_traceback:
             raise

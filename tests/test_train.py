@@ -253,11 +253,14 @@ def test_a_sweep_gives_a_folder_a_job_and_prepares_its_data_once(tmp_path, text_
 
 def test_a_sweeps_jobs_do_not_write_over_each_other(tmp_path, text_file):
     common = ("-m", *TINY, f"data.path={text_file}", "trainer.max_steps=1", "seed=1,2")
-    done = lai_train(*common, "export.path=one.bin", cwd=tmp_path)
+    advice = "is several jobs' of this sweep; leave it out, or put ${hydra:job.num} into it"
+    done = lai_train(*common, "export.path=one.bin", cwd=tmp_path)  # the command line tells
     assert done.returncode == 2
-    assert done.stderr.strip().endswith(
-        "error: export.path=one.bin holds an earlier job of this sweep; leave it out, or put ${hydra:job.num} into it"
-    )
+    assert done.stderr.strip().endswith(f"error: export.path=one.bin {advice}")
+    assert not (tmp_path / "one.bin").exists()
+    done = lai_train(*common, "export.path=one.bin,./one.bin", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.strip().endswith(f"error: export.path=./one.bin {advice}")
     first = (tmp_path / "one.bin").read_bytes()
     done = lai_train(*common, "export.path=job${hydra:job.num}.bin", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
