@@ -8,14 +8,13 @@ every verb, with a pronoun: what sentences say seldom, plurals and these persons
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from lai.data.synthetic import english, hungarian, in_english, in_hungarian
 from lai.data.synthetic.clauses import PRONOUNS, Action, Language, NounPhrase
 from lai.data.synthetic.grammar import Choice, Distribution, always, joint, mixture
 from lai.data.synthetic.lexicon import ON_LAND, Name, Noun, Place, Time, Verb
 from lai.data.synthetic.phrases import Phrases
-from lai.data.synthetic.sentences import Sentences
+from lai.data.synthetic.sentences import Parts, Sentences
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +64,17 @@ def _conjugated(phrases: Phrases, verb: Verb, partner: Noun | Place) -> Distribu
     def name(needed: bool) -> Distribution[Name | None]:
         return Choice[Name | None](phrases.lexicon.names if needed else [None])
 
-    def said(negated: bool) -> Distribution[dict[str, Any]]:
+    def predicate(negated: bool) -> Distribution[Parts]:
+        said: Distribution[Parts] = always({"destination" if verb.kind == "go" else "place": partner})
         if isinstance(partner, Noun):
             determination = "definite" if negated else phrases.determination(verb)
-            return phrases.object(partner, determination, evenly=True).map(lambda what: {"object": what})
-        return always({"destination" if verb.kind == "go" else "place": partner})
+            said = phrases.object(partner, determination, evenly=True).map(lambda what: {"object": what})
+        return joint(always({"negated": negated}), said).map(lambda drawn: drawn[0] | drawn[1])
 
     denied = phrases.percent(20)  # twice as often as in sentences: many verbs then put their prefix behind
-    predicate = mixture(
-        [(joint(always(negated), said(negated)), weight) for negated, weight in ((False, 100 - denied), (True, denied))]
-    )
-    drawn = joint(Choice(PRONOUNS), phrases.tense(), predicate, name(verb.needs_recipient), name(verb.needs_companion))
-    return drawn.map(lambda d: Action(verb, d[0], d[1], d[2][0], recipient=d[3], companion=d[4], **d[2][1]))
+    predicates = mixture([(predicate(False), 100 - denied), (predicate(True), denied)])
+    drawn = joint(Choice(PRONOUNS), phrases.tense(), predicates, name(verb.needs_recipient), name(verb.needs_companion))
+    return drawn.map(lambda d: Action(verb, d[0], d[1], recipient=d[3], companion=d[4], **d[2]))
 
 
 def say_part(part: Part, language: Language) -> str:
