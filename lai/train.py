@@ -22,7 +22,7 @@ from lai.settings import RunConfig
 
 log = logging.getLogger("lai.train")  # also where this file is the program
 
-_exported: set[Path] = set()  # by the jobs of a sweep, which one process does one after another
+_exported: set[str] = set()  # by the jobs of a sweep, which one process does one after another
 
 
 def train(run: RunConfig) -> float:
@@ -112,8 +112,9 @@ def _check_sweep(run: RunConfig) -> None:
     """Refuse a job that would write over another one's model, the first of them where the command line tells."""
     if run.estimate or run.export.path is None:
         return
-    path = Path(run.export.path).expanduser().resolve()
-    if path in _exported or is_the_same_in_all_jobs("export.path", sys.argv[1:]):
+    path = os.path.realpath(run.export.path)  # of a bad one, too, which is told later
+    shared = not HydraConfig.get().job.chdir and is_the_same_in_all_jobs("export.path", sys.argv[1:])
+    if shared or path in _exported:
         raise UserError(
             f"export.path={run.export.path} is several jobs' of this sweep; "
             "leave it out, or put ${hydra:job.num} into it"

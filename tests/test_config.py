@@ -6,7 +6,7 @@ from runs import composed
 from lai import assembly
 from lai.config import CONF_DIR, flatten, load_run_config
 from lai.errors import UserError
-from lai.overrides import explain
+from lai.overrides import explain, is_the_same_in_all_jobs
 
 GROUPS = sorted(path for path in CONF_DIR.glob("*/*.yaml") if path.parent.name != "experiment" and path.stem != "base")
 EXPERIMENTS = sorted(path.stem for path in (CONF_DIR / "experiment").glob("*.yaml"))
@@ -172,3 +172,22 @@ def test_a_batch_that_mps_computes_wrongly_is_refused():
 def test_flatten_gives_plain_values_under_dotted_keys():
     nested = {"a": {"b": 1, "c": {"d": None}}, "e": [1, "x"], "f": True}
     assert flatten(nested) == {"a.b": 1, "a.c.d": None, "e": "[1, 'x']", "f": True}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "same"),
+    [
+        (["-m", "seed=1,2", "export.path=one.bin"], True),
+        (["-m", "optimizer.lr=choice(1e-3,3e-4)", "export.path='one.bin'"], True),
+        (["-m", "seed=1,2"], False),
+        (["-m", "export.path=a.bin,b.bin"], False),
+        (["-m", "seed=choice(1)", "export.path=one.bin"], False),
+        (["-m", "seed=1,2", "seed=3", "export.path=one.bin"], False),
+        (["-m", "seed=1,2", "export.path=job${hydra:job.num}.bin"], False),
+        (["-m", "seed=1,2", "export.path=one.bin", "export.path=job${seed}.bin"], False),
+        (["-m", "-cd", "/tmp/a=b", "seed=1,2", "export.path=job${seed}.bin"], False),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_value_that_several_jobs_share_is_told_from_the_command_line(arguments, same):
+    assert is_the_same_in_all_jobs("export.path", arguments) is same

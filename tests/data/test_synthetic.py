@@ -16,8 +16,8 @@ import pytest
 
 from lai.data.markup import TO_ENGLISH, TO_HUNGARIAN, Document, parse, render, split_key, translation_examples
 from lai.data.synthetic import TEMPLATES, Example, SyntheticConfig, draw, entropy, generate, held_out_prompts
-from lai.data.synthetic.clauses import Action
-from lai.data.synthetic.parts import parts
+from lai.data.synthetic.clauses import LANGUAGES, Action
+from lai.data.synthetic.parts import parts, say_part
 from lai.data.synthetic.phrases import split_combinations
 from lai.data.synthetic.tasks import Grammar, say, tasks
 from lai.errors import UserError
@@ -183,12 +183,24 @@ def test_verbs_by_themselves_have_every_noun_in_the_plural() -> None:
     drawn = [conjugated.sample(source)[0] for _ in range(20000)]
     actions = [part for part in drawn if isinstance(part, Action)]
     assert len(actions) == len(drawn)
+    assert sum(action.negated for action in actions) / len(actions) == pytest.approx(0.2, abs=0.02)
     verbs = Counter(action.verb for action in actions)
     assert set(verbs) == set(grammar.sentences.personal_verbs())
     assert min(verbs.values()) > 20000 / len(verbs) / 3
     plurals = Counter(action.object.head for action in actions if action.object and action.object.plural)
     nouns = {noun for verb in verbs for noun in grammar.phrases.objects(verb, held=False)}
     assert min(plurals[noun] for noun in nouns if noun.countable and noun.english_plural != noun.english) >= 5
+
+
+def test_every_part_of_a_sentence_has_one_derivation() -> None:
+    """All are written out: no text comes twice, and their probabilities give the entropy."""
+    grammar = Grammar(SyntheticConfig(lexicon=60))
+    everything = parts(grammar.phrases, grammar.sentences, 50)
+    outcomes = list(everything.outcomes())
+    for language in LANGUAGES:
+        assert len({say_part(part, language) for part, _ in outcomes}) == len(outcomes) > 10000
+    assert math.fsum(p for _, p in outcomes) == pytest.approx(1)
+    assert -math.fsum(p * math.log(p) for _, p in outcomes) == pytest.approx(everything.entropy)
 
 
 def test_translations_are_functions_both_ways() -> None:
@@ -379,7 +391,7 @@ def test_instruction_counts_add_up() -> None:
     [
         ("sentences", -1), ("stories", 1.5), ("seed", -3), ("lexicon", "tiny"), ("lexicon", 5), ("held_out", 0.7),
         ("detail", 2), ("repetitions", 0), ("templates", ("sonnet",)), ("instruction_mix", {"rhyme": 1}),
-        ("templates", ()), ("translations", True), ("phrases", -0.1),
+        ("templates", ()), ("translations", True), ("phrases", -0.1), ("phrase_verbs", 1.5),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_one_line_that_names_the_key(key: str, value: Any) -> None:

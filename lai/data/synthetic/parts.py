@@ -1,8 +1,8 @@
 """Parts of sentences, to be translated by themselves: the dog, two red apples, to the garden, three weeks ago, we saw a
 horse.
 
-A model that has only read sentences has never seen these. Every noun, place and time is there alike often, and so is
-every verb, with a pronoun: what sentences say seldom, plurals and these persons, is as frequent as the rest.
+A model that has only read sentences has never seen these. Every noun, place and time by itself is there alike often,
+and verbs always have a pronoun: plurals and these persons, which sentences say seldom, are practised here.
 """
 
 from collections import Counter
@@ -50,7 +50,7 @@ def parts(phrases: Phrases, sentences: Sentences, percent_of_verbs: int) -> Dist
 
 
 def _pairs(phrases: Phrases, verbs: Sequence[Verb]) -> Distribution[tuple[Verb, Noun | Place]]:
-    """Verbs and what goes with them: half of the time any verb is as probable as another, half of the time any noun."""
+    """Verbs and what goes with them: half of them have any verb alike often, half any object or place."""
     partners = {verb: phrases.objects(verb, False) or phrases.places(verb) for verb in verbs}
     pairs = [(verb, partner) for verb in verbs for partner in partners[verb]]
     times = Counter(partner for _, partner in pairs)

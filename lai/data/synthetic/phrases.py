@@ -15,7 +15,7 @@ from lai.data.synthetic.lexicon import MASS_KINDS, ON_LAND, Adjective, Frequency
 
 Head = Name | Noun | Pronoun
 Determination = Literal["any", "articled", "definite", "single", "several"]
-"""Which objects a verb takes: any, all but bare ones (vizet), definite ones, one thing, or several things."""
+"""Which objects a verb takes unless it is denied: any, all but bare ones (vizet), definite ones, one or several."""
 When = tuple[Tense, Time | None, Frequency | None]
 T = TypeVar("T")
 
@@ -147,7 +147,7 @@ class Phrases:
         return "articled" if verb.prefix_rule == "always" else "any"
 
     def object(self, noun: Noun, determination: Determination, evenly: bool = False) -> Distribution[NounPhrase]:
-        """An object around its noun; `evenly`, with plurals nearly as often as one of it."""
+        """An object around its noun; `evenly`, with several of it three times as often as usual."""
         key = ("object", noun, determination, evenly)
         return self.once(key, lambda: self._object(noun, determination, evenly))
 
