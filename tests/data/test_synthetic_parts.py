@@ -34,9 +34,9 @@ def test_a_share_of_the_translations_are_parts_of_sentences() -> None:
     spoken = [f"{who} {form} " for who in ("I", "we", "they") for verb in verbs for form in (verb.base, verb.past)]
     assert len(spoken) > 400
     assert sum(any(english.startswith(start) for english, _ in pairs) for start in spoken) > 0.95 * len(spoken)
-    said_of_people = [example.document[0].content.decode() for example in generate(config)]
-    verbs_said = sum(re.match(r"Translate to Hungarian: (I|we|they) ", user) is not None for user in said_of_people)
-    assert verbs_said / 12000 == pytest.approx(0.5, abs=0.02)
+    prompts = [example.document[0].content.decode() for example in generate(config)]
+    verbs_asked = sum(re.match(r"Translate to Hungarian: (I|we|they) ", prompt) is not None for prompt in prompts)
+    assert verbs_asked / 12000 == pytest.approx(0.5, abs=0.02)
     sentences = sum(example.document[1].content.endswith(b".") for example in generate(replace(config, phrases=0.3)))
     assert sentences / 24000 == pytest.approx(0.7, abs=0.02)
 
