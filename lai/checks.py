@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lai.errors import UserError
-from lai.files import target_of
+from lai.files import target_of, with_home
 
 if TYPE_CHECKING:
     from lai.settings import RunConfig
@@ -106,7 +106,7 @@ def check_files(run: "RunConfig", export_path: Path) -> None:
     from lai.export.model_file import MAGIC  # imports torch, and the other checks come before that
 
     for key, value in (("data.vocab_path", run.data.vocab_path), ("ckpt_path", run.ckpt_path)):
-        if value is not None and not Path(value).expanduser().is_file():
+        if value is not None and not with_home(value).is_file():
             raise UserError(f"{key}={value}: there is no such file")
     try:
         target_of(export_path, MAGIC)

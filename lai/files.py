@@ -24,6 +24,18 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
+def with_home(path: Path | str) -> Path:
+    """`path`, the `~` or `~name` it may begin with replaced by that home folder.
+
+    Raises:
+        UserError: there is no such user, or their home is not known.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise UserError(f"{path}: no home folder is known for {Path(path).parts[0]}; write the folder out") from None
+
+
 def target_of(path: Path | str, magic: bytes = b"") -> Path:
     """The file that is written for `path`: where it is a symbolic link, that stays, and what it leads to is replaced.
 

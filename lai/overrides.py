@@ -23,7 +23,7 @@ def explain(error: Exception, arguments: Sequence[str]) -> UserError | None:
         if isinstance(cause, UserError):
             return cause
         if isinstance(cause, OverrideParseException):
-            return UserError(f"cannot read the override {cause.override!r}: {_first_line(cause)}")
+            return UserError(_unreadable(cause))
         if isinstance(cause, MissingConfigException):
             return UserError(_missing_option(cause))
     if isinstance(error, ValueError) and "Config group override" in str(error):  # `model=3`
@@ -77,6 +77,20 @@ def _first_line(error: BaseException) -> str:
 
 def _groups() -> list[str]:
     return sorted(path.name for path in CONF_DIR.iterdir() if path.is_dir())
+
+
+def _unreadable(error: OverrideParseException) -> str:
+    """`data.path=~/szöveg.txt`: what Hydra cannot read, and how to write it where the value is meant as a text."""
+    message = f"cannot read the override {error.override!r}"
+    key, _, value = error.override.partition("=")
+    if re.fullmatch(r"[+\w./@]+", key) and value and not re.search(r"""[\[\]{}"'\\$]""", value):
+        quoted = f'{key}="{value}"'
+        try:
+            OverridesParser.create().parse_override(quoted)
+            return f"{message}; such a value needs quotation marks, and those of the shell around them: '{quoted}'"
+        except OverrideParseException:
+            pass
+    return f"{message}: {_first_line(error)}"
 
 
 def _missing_option(error: MissingConfigException) -> str:

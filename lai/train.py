@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from lai.checks import check_files
 from lai.config import CONF_DIR, load_run_config
 from lai.errors import Interrupted, UserError
+from lai.files import with_home
 from lai.overrides import explain, is_the_same_in_all_jobs
 from lai.processor import wait_briefly
 from lai.settings import RunConfig
@@ -45,10 +46,10 @@ def train(run: RunConfig) -> float:
 
     assembly.choose_device(run)
     output_dir = Path(run.output_dir)
-    export_path = Path(run.export.path or output_dir / f"lai-{run.model.name}.bin").expanduser()
+    export_path = with_home(run.export.path or output_dir / f"lai-{run.model.name}.bin")
     export = ExportModel(export_path, run.export.dtype)
     check_files(run, export_path)
-    ckpt_path = None if run.ckpt_path is None else Path(run.ckpt_path).expanduser()
+    ckpt_path = None if run.ckpt_path is None else with_home(run.ckpt_path)
     if ckpt_path is not None:
         read_checkpoint(ckpt_path)
     assembly.model_config(run.model, run.data.vocab_size)  # an impossible shape is told before any data is read

@@ -1,12 +1,13 @@
 """Files appear whole or not at all."""
 
 import os
+from pathlib import Path
 
 import pytest
 
 from lai.data.cache import cached_file
 from lai.errors import UserError
-from lai.files import atomic_directory, atomic_write, target_of
+from lai.files import atomic_directory, atomic_write, target_of, with_home
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -37,6 +38,14 @@ def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path):
         with atomic_write(tmp_path / "link") as file:
             file.write(content)
         assert (tmp_path / "link").is_symlink() and (tmp_path / "disk" / "text").read_bytes() == content
+
+
+def test_a_home_folder_that_nobody_has_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert with_home("~/a.txt") == tmp_path / "a.txt"
+    assert with_home("a~.txt") == Path("a~.txt")
+    with pytest.raises(UserError, match="no home folder is known for ~nobody-at-all"):
+        with_home("~nobody-at-all/a.txt")
 
 
 def test_a_pipe_is_not_replaced(tmp_path):

@@ -32,6 +32,7 @@ from lai.data.markup import (
     translation_examples,
 )
 from lai.errors import UserError
+from lai.files import with_home
 
 KINDS = (".txt", ".jsonl", ".tsv", ".parquet")
 ROW_COLUMNS = ("messages", "text", "translation", "en", "hu")
@@ -75,7 +76,7 @@ def find_files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
         raise UserError("no data files are given; expected a file, a folder or a pattern such as data/*.txt")
     found: dict[Path, Path] = {}
     for path in given:
-        for file in _expand(Path(path).expanduser()):
+        for file in _expand(with_home(path)):
             found.setdefault(file.resolve(), file)
     return sorted(found.values())
 

@@ -19,7 +19,7 @@ from lai.data.progress import progress
 from lai.data.rows import row_reader
 from lai.data.writing import json_line
 from lai.errors import UserError
-from lai.files import atomic_write, sync_directory
+from lai.files import atomic_write, sync_directory, with_home
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class HubSource:
     @property
     def folder(self) -> Path | None:
         """The folder of data files that the name stands for, if it is one."""
-        path = Path(self.name).expanduser()
+        path = with_home(self.name)
         return path if path.is_dir() else None
 
     def __str__(self) -> str:

@@ -16,7 +16,7 @@ from lai.data.shards import Shards, SplitStats, prepare_shards
 from lai.data.texts import shown
 from lai.data.vocab import Vocab
 from lai.errors import UserError
-from lai.files import atomic_write, file_digest
+from lai.files import atomic_write, file_digest, with_home
 
 if TYPE_CHECKING:
     from lai.data.synthetic import Example, SyntheticConfig
@@ -62,9 +62,9 @@ def prepare_corpus(data: "DataSettings") -> Corpus:
     Raises:
         UserError: no such file, nothing to read, or something in the files that cannot be read.
     """
-    cache = Path(data.cache_dir).expanduser()
+    cache = with_home(data.cache_dir)
     text = _text(data, cache)
-    vocab_path = Path(data.vocab_path).expanduser() if data.vocab_path else _trained_vocab(data, text.files, cache)
+    vocab_path = with_home(data.vocab_path) if data.vocab_path else _trained_vocab(data, text.files, cache)
     vocab = Vocab.load(vocab_path)
     shards = prepare_shards(
         text.files,
