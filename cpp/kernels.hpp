@@ -22,11 +22,13 @@ struct ActivationBlock {
 };
 
 // The input of a matrix product: (tokens, width), as floats, and as blocks where the weights are and Kernels takes them.
+// Floats of the next token begin `stride` further on, blocks follow each other.
 struct Activations {
     const float* values;
     const ActivationBlock* blocks;
     std::size_t tokens;
     std::size_t width;
+    std::size_t stride;
 };
 
 // Where a product's results go: element (token, row) at data[token * stride + row - first_row], stored or added.
@@ -43,9 +45,10 @@ constexpr std::size_t kAttentionTokens = 4;
 // One head's attention for some tokens in a row: the first sees `positions` positions, each later one sees one more.
 // `keys` and `values` are laid out as kv_cache.hpp says.
 struct AttentionHead {
-    const float* queries;  // a token's is (head_dim)
-    float* out;            // as `queries`
-    std::size_t stride;    // from one token to the next in both
+    const float* queries;      // a token's is (head_dim)
+    float* out;                // as `queries`
+    std::size_t query_stride;  // from one token to the next
+    std::size_t out_stride;
     std::size_t tokens;
     const float* keys;
     const float* values;

@@ -56,7 +56,7 @@ template <std::size_t Rows, std::size_t Tokens>
 __attribute__((noinline)) void multiply_rows(const Matrix& matrix, const Activations& input, std::size_t row, std::size_t token, const Output& out) {
     const std::size_t width = input.width;
     const float* weights = floats_of(matrix) + row * width;
-    const float* x = input.values + token * width;
+    const float* x = input.values + token * input.stride;
     Vector sums[Rows][Tokens] = {};
     std::size_t k = 0;
     for (; k + kWidth <= width; k += kWidth) {
@@ -66,13 +66,13 @@ __attribute__((noinline)) void multiply_rows(const Matrix& matrix, const Activat
             w[r] = load(weights + r * width + k);
         }
         LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) {
-            LAI_UNROLL for (std::size_t r = 0; r < Rows; ++r) sums[r][t] += w[r] * load(x + t * width + k);
+            LAI_UNROLL for (std::size_t r = 0; r < Rows; ++r) sums[r][t] += w[r] * load(x + t * input.stride + k);
         }
     }
     LAI_UNROLL for (std::size_t r = 0; r < Rows; ++r) {
         LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) {
             float total = sum(sums[r][t]);
-            for (std::size_t i = k; i < width; ++i) total += weights[r * width + i] * x[t * width + i];
+            for (std::size_t i = k; i < width; ++i) total += weights[r * width + i] * x[t * input.stride + i];
             put(out, token + t, row + r, total);
         }
     }
@@ -178,7 +178,7 @@ template <std::size_t Tokens>
 __attribute__((noinline)) void multiply_panel(const Panel& panel, const Activations& input, std::size_t token, const Output& out) {
     float results[Tokens][kLanes];
     const auto load_weights = [&](std::size_t column, std::size_t v) { return load(panel.floats + column * kLanes + v * kWidth); };
-    tile(load_weights, panel.columns, input.values + token * input.width + panel.column, input.width, results);
+    tile(load_weights, panel.columns, input.values + token * input.stride + panel.column, input.stride, results);
     for (std::size_t t = 0; t < Tokens; ++t) put_lanes(out, token + t, panel.row, results[t], panel.rows);
 }
 
@@ -192,7 +192,7 @@ LAI_INLINE void multiply_group(const Matrix& matrix, const Activations& input, s
         const auto load_weights = [&](std::size_t column, std::size_t v) {
             return load_halves(group + column * kHalvesBytes + v * 2 * kWidth);
         };
-        tile(load_weights, input.width, input.values + token * input.width, input.width, results);
+        tile(load_weights, input.width, input.values + token * input.stride, input.stride, results);
     } else {
         const std::size_t blocks = input.width / kBlock;
         packed_tile<Type>(group, blocks, input.blocks + token * blocks, results);
@@ -356,7 +356,7 @@ LAI_INLINE void score_group(const AttentionHead& head, const float* queries, std
     const auto add = [&](std::size_t d, std::size_t slot) {
         LAI_UNROLL for (std::size_t v = 0; v < kVectors; ++v) {
             const Vector key = load(keys + d * kLanes + v * kWidth);
-            LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) sums[slot][t][v] += key * queries[t * head.stride + d];
+            LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) sums[slot][t][v] += key * queries[t * head.query_stride + d];
         }
     };
     std::size_t d = 0;
@@ -414,7 +414,7 @@ LAI_INLINE void mix_values(const AttentionHead& head, float* out, std::size_t d,
         LAI_UNROLL for (std::size_t v = 0; v < Vectors; ++v) {
             Vector total = sums[0][t][v];
             if constexpr (kSums == 2) total += sums[1][t][v];
-            store(out + t * head.stride + d + v * kWidth, total * factors[t]);
+            store(out + t * head.out_stride + d + v * kWidth, total * factors[t]);
         }
     }
 }
@@ -423,8 +423,8 @@ template <std::size_t Tokens>
 void attend_tokens(const AttentionHead& head, std::size_t first) {
     constexpr std::size_t kMost = Tokens == 1 || kWidth == 16 ? 4 : 2;  // vectors whose sums fit into the registers
     const float scale = 1.0F / __builtin_sqrtf(static_cast<float>(head.head_dim));
-    const float* queries = head.queries + first * head.stride;
-    float* out = head.out + first * head.stride;
+    const float* queries = head.queries + first * head.query_stride;
+    float* out = head.out + first * head.out_stride;
     const std::size_t positions = head.positions + first;
     const std::size_t all = positions + Tokens - 1;
     std::size_t end = 0;
@@ -440,7 +440,7 @@ void attend_tokens(const AttentionHead& head, std::size_t first) {
             for (std::size_t position = 0; position < all; ++position) {
                 total += head.values[position * head.head_dim + d] * head.scores[t * head.score_stride + position];
             }
-            out[t * head.stride + d] = total * factors[t];
+            out[t * head.out_stride + d] = total * factors[t];
         }
     }
 }

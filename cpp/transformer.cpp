@@ -13,6 +13,13 @@ constexpr std::size_t kSlabGroups = 64;  // of a matrix, packed before their pag
 constexpr std::size_t kSlice = 32;  // tokens of a batch whose attention is one piece of work
 constexpr std::size_t kUpFloats = kMaxBatch * kBlock;  // of the feed-forward's second product, held while they are needed
 
+// From one token's input of a product to the next: an odd number of cache lines. Sixteen tokens whose values lie a power of two
+// apart, as those of 512 or 2048 would, push each other out of the first-level cache.
+std::size_t stride_of(std::size_t width) {
+    constexpr std::size_t kLine = 64 / sizeof(float);
+    return ((width + kLine - 1) / kLine | 1) * kLine;
+}
+
 // Rows of a product that are handed out together: enough pieces to share out evenly, few enough to be cheap.
 std::size_t rows_per_piece(std::size_t rows, std::size_t threads) {
     if (threads == 1) return rows;
@@ -134,8 +141,9 @@ void Transformer::read_all(const TokenId* tokens, std::size_t count, KvCache& ca
 void Transformer::forward(const TokenId* tokens, std::size_t count, KvCache& cache, std::size_t wanted) {
     const std::size_t dim = config_.dim;
     if (x_.size() < count * dim) {
-        for (std::vector<float>* buffer : {&x_, &narrow_}) buffer->resize(count * dim);
-        wide_.resize(count * std::max(dim + 2 * config_.kv_dim(), config_.hidden_dim));
+        x_.resize(count * dim);
+        narrow_.resize(count * stride_of(dim));
+        wide_.resize(count * std::max(dim + 2 * config_.kv_dim(), stride_of(config_.hidden_dim)));
         if (blocked_) blocks_.resize(std::min(count, kernels_.block_tokens) * std::max(dim, config_.hidden_dim) / kBlock);
     }
     cache.reserve(cache.length + count);
@@ -156,20 +164,21 @@ void Transformer::forward(const TokenId* tokens, std::size_t count, KvCache& cac
 void Transformer::normalize(const float* weight, std::size_t first, std::size_t count) {
     const std::size_t dim = config_.dim;
     pool_.parallel_for(count, [&](std::size_t token) {
-        const std::size_t at = (first + token) * dim;
-        kernels_.rms_norm(x_.data() + at, weight, dim, config_.norm_eps, narrow_.data() + at);
+        const float* x = x_.data() + (first + token) * dim;
+        kernels_.rms_norm(x, weight, dim, config_.norm_eps, narrow_.data() + (first + token) * stride_of(dim));
     });
 }
 
-// The input of a product: tokens of (T, width) values, as blocks too where the product takes them.
+// The input of a product: tokens of (T, stride_of(width)) values, as blocks too where the product takes them.
 Activations Transformer::input(const std::vector<float>& values, std::size_t first, std::size_t count, std::size_t width) {
-    const float* data = values.data() + first * width;
+    const std::size_t stride = stride_of(width);
+    const float* data = values.data() + first * stride;
     if (blocked_ && count <= kernels_.block_tokens) {
         pool_.parallel_for(count, [&](std::size_t token) {
-            kernels_.quantize(data + token * width, width, blocks_.data() + token * width / kBlock);
+            kernels_.quantize(data + token * stride, width, blocks_.data() + token * width / kBlock);
         });
     }
-    return {data, blocks_.data(), count, width};
+    return {data, blocks_.data(), count, width, stride};
 }
 
 // Several matrices times one input; all their rows are shared out among the threads in one go.
@@ -239,13 +248,15 @@ void Transformer::attend(const Projected& projected, std::size_t layer, std::siz
     const std::size_t kv_head = head / (config_.n_heads / config_.n_kv_heads);
     // Scratch for each piece of work: any thread may have any of them.
     float* scores = scores_.data() + (head * (kMaxBatch / kSlice) + first / kSlice) * kAttentionTokens * cache.capacity();
-    const std::size_t at = first * config_.dim + head * head_dim;
+    const std::size_t dim = config_.dim;
+    float* queries = projected.queries + first * dim + head * head_dim;
+    float* out = narrow_.data() + first * stride_of(dim) + head * head_dim;
     for (std::size_t token = 0; token < count; ++token) {
         const std::size_t rotary = (cache.length + first + token) * head_dim / 2;
-        kernels_.rotate(projected.queries + at + token * config_.dim, cos_.data() + rotary, sin_.data() + rotary, head_dim / 2);
+        kernels_.rotate(queries + token * dim, cos_.data() + rotary, sin_.data() + rotary, head_dim / 2);
     }
-    kernels_.attend({projected.queries + at, narrow_.data() + at, config_.dim, count, cache.keys(layer, kv_head),
-                     cache.values(layer, kv_head), cache.length + first + 1, head_dim, scores, cache.capacity()});
+    kernels_.attend({queries, out, dim, stride_of(dim), count, cache.keys(layer, kv_head), cache.values(layer, kv_head),
+                     cache.length + first + 1, head_dim, scores, cache.capacity()});
 }
 
 void Transformer::feed_forward(const LayerWeights& weights, std::size_t first, std::size_t count) {
@@ -254,16 +265,17 @@ void Transformer::feed_forward(const LayerWeights& weights, std::size_t first, s
     const std::size_t hidden = config_.hidden_dim;
     const std::size_t step = rows_per_piece(hidden, pool_.size());
     const std::size_t rows = kUpFloats / count / kBlock * kBlock;
+    const std::size_t stride = stride_of(hidden);
     float* gate = wide_.data();
     pool_.parallel_for((hidden + step - 1) / step, [&](std::size_t piece) {
         float up[kUpFloats];
         const std::size_t last = std::min(hidden, (piece + 1) * step);
         for (std::size_t begin = piece * step; begin < last; begin += rows) {
             const std::size_t end = std::min(last, begin + rows);
-            kernels_.multiply(weights.w_gate, normed, begin, end, {gate, hidden, false});
+            kernels_.multiply(weights.w_gate, normed, begin, end, {gate, stride, false});
             kernels_.multiply(weights.w_up, normed, begin, end, {up, end - begin, false, begin});
             for (std::size_t token = 0; token < count; ++token) {
-                kernels_.activate(config_.activation, gate + token * hidden + begin, up + token * (end - begin), end - begin);
+                kernels_.activate(config_.activation, gate + token * stride + begin, up + token * (end - begin), end - begin);
             }
         }
     });

@@ -77,8 +77,8 @@ private:
 
     std::vector<float> cos_, sin_;              // (positions, head_dim / 2)
     std::vector<float> x_;                      // (T, D): the residual stream
-    std::vector<float> narrow_;                 // (T, D): the same normalised, or what the heads made of it
-    std::vector<float> wide_;                   // what attention projects, or (T, hidden_dim) of the feed-forward
+    std::vector<float> narrow_;                 // (T, stride_of(D)): the same normalised, or what the heads made of it
+    std::vector<float> wide_;                   // what attention projects, or (T, stride_of(hidden_dim)) of the feed-forward
     std::vector<float> scores_;                 // (n_heads, slices of a batch, kAttentionTokens, positions)
     std::vector<float> logits_;                 // (T or 1, vocab_size)
     std::vector<ActivationBlock> blocks_;       // (T, D / 32) or (T, hidden_dim / 32)

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <random>
 #include <vector>
 
@@ -41,7 +42,9 @@ std::vector<std::uint8_t> random_weights(DType dtype, std::size_t rows, std::siz
 void check_product(const Kernels& kernels, DType dtype, std::size_t rows, std::size_t cols, std::size_t tokens) {
     const std::vector<std::uint8_t> data = random_weights(dtype, rows, cols);
     Matrix matrix = {dtype, rows, cols, data.data()};
-    const std::vector<float> x = random_floats(tokens * cols);
+    const std::size_t stride = cols + 5;
+    std::vector<float> x = random_floats(tokens * stride);
+    for (std::size_t t = 0; t < tokens; ++t) std::fill_n(x.data() + t * stride + cols, stride - cols, std::numeric_limits<float>::quiet_NaN());
     std::vector<ActivationBlock> blocks(tokens * cols / kBlock + 1);
     std::vector<std::uint8_t> packed;
     std::vector<double> expected(tokens * rows);
@@ -51,7 +54,7 @@ void check_product(const Kernels& kernels, DType dtype, std::size_t rows, std::s
         unpack_row(matrix, r, row.data());
         for (std::size_t t = 0; t < tokens; ++t) {
             for (std::size_t c = 0; c < cols; ++c) {
-                const double term = static_cast<double>(row[c]) * static_cast<double>(x[t * cols + c]);
+                const double term = static_cast<double>(row[c]) * static_cast<double>(x[t * stride + c]);
                 expected[t * rows + r] += term;
                 size[t * rows + r] += std::abs(term);
             }
@@ -63,9 +66,9 @@ void check_product(const Kernels& kernels, DType dtype, std::size_t rows, std::s
         matrix.data = packed.data();
     }
     if (is_blocked(dtype)) {
-        for (std::size_t t = 0; t < tokens; ++t) kernels.quantize(x.data() + t * cols, cols, blocks.data() + t * cols / kBlock);
+        for (std::size_t t = 0; t < tokens; ++t) kernels.quantize(x.data() + t * stride, cols, blocks.data() + t * cols / kBlock);
     }
-    const Activations input = {x.data(), blocks.data(), tokens, cols};
+    const Activations input = {x.data(), blocks.data(), tokens, cols, stride};
     std::vector<float> out(tokens * rows, 7.0F);
     const std::size_t middle = std::min(rows, std::size_t{16});
     kernels.multiply(matrix, input, 0, middle, {out.data(), rows, false});
@@ -105,7 +108,7 @@ void check_halves(const Kernels& kernels) {
     const std::vector<float> ones(16, 1.0F);
     for (const std::size_t tokens : {std::size_t{1}, std::size_t{5}, ones.size()}) {
         std::vector<float> out(tokens * halves.size());
-        kernels.multiply(matrix, {ones.data(), nullptr, tokens, 1}, 0, halves.size(), {out.data(), halves.size(), false});
+        kernels.multiply(matrix, {ones.data(), nullptr, tokens, 1, 1}, 0, halves.size(), {out.data(), halves.size(), false});
         for (std::size_t i = 0; i < out.size(); ++i) {
             const float expected = half_to_float(halves[i % halves.size()]);
             CHECK(std::isnan(expected) ? std::isnan(out[i]) : out[i] == expected);
@@ -174,14 +177,16 @@ void check_attend(const Kernels& kernels) {
             for (const std::size_t tokens : {1, 2, 4, 7}) {
                 const std::size_t stride = head_dim + 3;
                 const std::size_t rounded = (positions + tokens - 1 + kLanes - 1) / kLanes * kLanes;
-                const std::vector<float> queries = random_floats(tokens * stride, 3);
+                const std::size_t query_stride = head_dim + 1;
+                const std::vector<float> queries = random_floats(tokens * query_stride, 3);
                 const std::vector<float> keys = random_floats(rounded * head_dim);
                 const std::vector<float> values = random_floats(rounded * head_dim);
                 std::vector<float> scores(kAttentionTokens * rounded);
                 std::vector<float> out(tokens * stride, 7.0F);
-                kernels.attend({queries.data(), out.data(), stride, tokens, keys.data(), values.data(), positions, head_dim, scores.data(), rounded});
+                kernels.attend({queries.data(), out.data(), query_stride, stride, tokens, keys.data(), values.data(), positions,
+                                head_dim, scores.data(), rounded});
                 for (std::size_t t = 0; t < tokens; ++t) {
-                    const std::vector<double> expected = attention(queries.data() + t * stride, keys, values, positions + t, head_dim);
+                    const std::vector<double> expected = attention(queries.data() + t * query_stride, keys, values, positions + t, head_dim);
                     for (std::size_t d = 0; d < head_dim; ++d) {
                         CHECK(std::abs(static_cast<double>(out[t * stride + d]) - expected[d]) < 1e-5);
                     }
