@@ -83,13 +83,13 @@ def _unreadable(error: OverrideParseException) -> str:
     """`data.path=~/szöveg.txt`: what Hydra cannot read, and how to write it where the value is meant as a text."""
     message = f"cannot read the override {error.override!r}"
     key, _, value = error.override.partition("=")
-    if re.fullmatch(r"[+\w./@]+", key) and value and not re.search(r"""[\[\]{}"'\\$]""", value):
-        quoted = f'{key}="{value}"'
-        try:
-            OverridesParser.create().parse_override(quoted)
-            return f"{message}; such a value needs quotation marks, and those of the shell around them: '{quoted}'"
-        except OverrideParseException:
-            pass
+    quoted = f'{key}="{value}"'
+    try:
+        readable = value and not re.search(r"""[\[\]{}"'\\$]""", value) and _parsed([quoted])
+    except OverrideParseException:
+        readable = False
+    if readable:
+        return f"{message}; such a value needs quotation marks, and those of the shell around them: '{quoted}'"
     return f"{message}: {_first_line(error)}"
 
 
