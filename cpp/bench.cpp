@@ -41,7 +41,7 @@ std::vector<Piece> pieces_of(const std::vector<Piece>& ranges) {
 std::vector<Speed> measure_speed(Transformer& transformer) {
     using Clock = std::chrono::steady_clock;
     const ModelConfig& config = transformer.config();
-    KvCache cache(config);
+    KvCache cache = transformer.empty_cache();
     std::vector<TokenId> tokens(std::min<std::size_t>(512, config.max_seq_len));
     for (std::size_t i = 0; i < tokens.size(); ++i) {
         tokens[i] = static_cast<TokenId>(static_cast<std::size_t>(kFirstByte) + i % (config.vocab_size - 4));

@@ -34,7 +34,7 @@ void check_keep(const GenerationOptions& options, const ModelConfig& config) {
 }
 
 Generator::Generator(Transformer& transformer, const Vocabulary& vocabulary, Sampler& sampler)
-    : transformer_(transformer), vocabulary_(vocabulary), sampler_(sampler), cache_(transformer.config()) {}
+    : transformer_(transformer), vocabulary_(vocabulary), sampler_(sampler), cache_(transformer.empty_cache()) {}
 
 void Generator::check_fits(std::size_t tokens) const {
     const std::size_t limit = transformer_.config().max_seq_len;

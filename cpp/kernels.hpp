@@ -39,19 +39,26 @@ struct Output {
     std::size_t first_row = 0;
 };
 
+// The keys and values of one head, laid out as kv_cache.hpp says: floats, or integers of 16 bits and what they are
+// multiplied with, one for each position.
+struct HeadCache {
+    void* keys;
+    void* values;
+    float* key_scales;  // null where they are floats
+    float* value_scales;
+};
+
 // Tokens that an attention kernel may take at once, and so need scratch for.
 constexpr std::size_t kAttentionTokens = 4;
 
 // One head's attention for some tokens in a row: the first sees `positions` positions, each later one sees one more.
-// `keys` and `values` are laid out as kv_cache.hpp says.
 struct AttentionHead {
     const float* queries;      // a token's is (head_dim)
     float* out;                // as `queries`
     std::size_t query_stride;  // from one token to the next
     std::size_t out_stride;
     std::size_t tokens;
-    const float* keys;
-    const float* values;
+    HeadCache cache;
     std::size_t positions;
     std::size_t head_dim;
     float* scores;  // scratch, (kAttentionTokens, score_stride)
@@ -67,6 +74,8 @@ struct Kernels {
     // out = matrix · input for the rows from begin to end. All matrices but those of f32 are packed, and `begin` is a
     // multiple of kLanes.
     void (*multiply)(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, const Output& out);
+    // Integers of 16 bits, value = scale * integer; returns the scale, which is not a number where a value is none.
+    float (*shorten)(const float* values, std::size_t count, std::int16_t* integers);
     void (*rms_norm)(const float* x, const float* weight, std::size_t size, float eps, float* out);
     // Turns the pairs (i, i + half) of one head.
     void (*rotate)(float* head, const float* cos, const float* sin, std::size_t half);

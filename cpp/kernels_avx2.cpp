@@ -22,6 +22,11 @@ LAI_INLINE Vector load_halves(const void* halves) {
     return _mm256_cvtph_ps(_mm_loadu_si128(static_cast<const __m128i*>(halves)));
 }
 
+LAI_INLINE Vector load_numbers(const std::int16_t* shorts) {
+    const void* from = shorts;
+    return _mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(_mm_loadu_si128(static_cast<const __m128i*>(from))));
+}
+
 // Words of four columns, as 16 bits each: first the even ones, then the odd ones.
 LAI_INLINE void quantize_block(const std::int32_t* integers, std::int8_t* payload) {
     const auto four_by_four = [&](std::size_t column) {
@@ -98,5 +103,5 @@ LAI_INLINE void packed_tile(const std::uint8_t* group, std::size_t blocks, const
 
 namespace lai {
 extern const Kernels kAvx2Kernels;
-const Kernels kAvx2Kernels = {"avx2", kBlockTokens, quantize, multiply, rms_norm, rotate, attend, activate, touch};
+const Kernels kAvx2Kernels = {"avx2", kBlockTokens, quantize, multiply, shorten, rms_norm, rotate, attend, activate, touch};
 }  // namespace lai

@@ -18,6 +18,11 @@ LAI_INLINE Vector load_halves(const void* halves) {
     return _mm512_cvtph_ps(_mm256_loadu_si256(static_cast<const __m256i*>(halves)));
 }
 
+LAI_INLINE Vector load_numbers(const std::int16_t* shorts) {
+    const void* from = shorts;
+    return _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(_mm256_loadu_si256(static_cast<const __m256i*>(from))));
+}
+
 // The high and the low bytes of the integers: value = 256 * high + low, both signed.
 void quantize_block(const std::int32_t* integers, std::int8_t* payload) {
     for (std::size_t i = 0; i < kBlock; ++i) {
@@ -84,5 +89,5 @@ LAI_INLINE void packed_tile(const std::uint8_t* group, std::size_t blocks, const
 
 namespace lai {
 extern const Kernels kAvx512Kernels;
-const Kernels kAvx512Kernels = {"avx512", kBlockTokens, quantize, multiply, rms_norm, rotate, attend, activate, touch};
+const Kernels kAvx512Kernels = {"avx512", kBlockTokens, quantize, multiply, shorten, rms_norm, rotate, attend, activate, touch};
 }  // namespace lai

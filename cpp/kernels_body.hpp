@@ -1,8 +1,9 @@
 #pragma once
 
 // The kernels, written once in terms of kernels_vector.hpp. The file that includes this one has defined, for its
-// instruction set: sum(), load_halves(), quantize_block(), packed_tile(), kPanelTokens, which is how many tokens' sums fit
-// into the registers, kPackedTokens, the same for blocked weights and integers, and kBlockTokens (Kernels::block_tokens).
+// instruction set: sum(), load_halves(), load_numbers() of 16-bit integers, quantize_block(), packed_tile(), kPanelTokens,
+// which is how many tokens' sums fit into the registers, kPackedTokens, the same for blocked weights and integers, and
+// kBlockTokens (Kernels::block_tokens).
 
 #include "kernels_vector.hpp"
 
@@ -289,12 +290,12 @@ void multiply(const Matrix& matrix, const Activations& input, std::size_t begin,
 
 LAI_INLINE Vector magnitude(Vector x) { return x < 0.0F ? -x : x; }
 
-// The largest magnitude of a block; not a number where the block holds one that is not, or infinity.
-LAI_INLINE float largest_magnitude(const float* values) {
+// The largest magnitude of some values; not a number where one of them is not, or is infinity.
+LAI_INLINE float largest_magnitude(const float* values, std::size_t count) {
     Vector largest = {};
     Vector poison = {};
-    LAI_UNROLL for (std::size_t i = 0; i < kBlock; i += kWidth) {
-        const Vector magnitudes = magnitude(load(values + i));
+    for (std::size_t i = 0; i < count; i += kWidth) {
+        const Vector magnitudes = magnitude(load_some(values + i, count - i));
         largest = magnitudes > largest ? magnitudes : largest;
         poison += magnitudes * 0.0F;
     }
@@ -303,21 +304,24 @@ LAI_INLINE float largest_magnitude(const float* values) {
     return result + sum(poison);
 }
 
+// Of values too small to invert nothing is lost that a sum would notice; what is no number stays in the scale.
+constexpr float kTiny = 1e-30F;
+
+LAI_INLINE IntVector round(Vector x) { return __builtin_convertvector(x + (x < 0.0F ? broadcast(-0.5F) : broadcast(0.5F)), IntVector); }
+
 void quantize(const float* values, std::size_t count, ActivationBlock* blocks) {
     // 127 * 256 + 127: the largest integer whose high byte, rounded, still fits into eight bits.
     constexpr float kLargest = 32639.0F;
     for (std::size_t block = 0; block < count / kBlock; ++block) {
         const float* from = values + block * kBlock;
-        const float largest = largest_magnitude(from);
+        const float largest = largest_magnitude(from, kBlock);
         blocks[block].scale = largest / kLargest;
-        // Of values too small to invert nothing is lost that a sum would notice; what is no number stays in the scale.
-        const float inverse = largest > 1e-30F ? kLargest / largest : 0.0F;
+        const float inverse = largest > kTiny ? kLargest / largest : 0.0F;
         std::int32_t integers[kBlock] = {};
         std::int32_t total = 0;
         if (inverse > 0) {
             LAI_UNROLL for (std::size_t i = 0; i < kBlock; i += kWidth) {
-                const Vector scaled = load(from + i) * inverse;
-                const IntVector rounded = __builtin_convertvector(scaled + (scaled < 0.0F ? broadcast(-0.5F) : broadcast(0.5F)), IntVector);
+                const IntVector rounded = round(load(from + i) * inverse);
                 std::memcpy(integers + i, &rounded, sizeof rounded);
             }
             for (std::size_t i = 0; i < kBlock; ++i) total += integers[i];
@@ -325,6 +329,17 @@ void quantize(const float* values, std::size_t count, ActivationBlock* blocks) {
         blocks[block].offset = -8 * total;
         quantize_block(integers, blocks[block].payload);
     }
+}
+
+float shorten(const float* values, std::size_t count, std::int16_t* integers) {
+    constexpr float kLargest = 32767.0F;
+    const float largest = largest_magnitude(values, count);
+    const float inverse = largest > kTiny ? kLargest / largest : 0.0F;
+    for (std::size_t i = 0; i < count; i += kWidth) {
+        const Shorts shorts = __builtin_convertvector(inverse > 0 ? round(load_some(values + i, count - i) * inverse) : IntVector{}, Shorts);
+        std::memcpy(integers + i, &shorts, smaller(kWidth, count - i) * sizeof(std::int16_t));
+    }
+    return largest / kLargest;
 }
 
 void rms_norm(const float* x, const float* weight, std::size_t size, float eps, float* out) {
@@ -348,14 +363,14 @@ void rotate(float* head, const float* cos, const float* sin, std::size_t half) {
 
 // The scores of sixteen positions. With one token, several dimensions at once, so that no addition waits for the one
 // before it; one group after the other, so that memory is read from one end to the other.
-template <std::size_t Tokens>
+template <class Number, std::size_t Tokens>
 LAI_INLINE void score_group(const AttentionHead& head, const float* queries, std::size_t begin, float scale) {
     constexpr std::size_t kSums = Tokens == 1 ? 4 : 1;
-    const float* keys = head.keys + begin * head.head_dim;
+    const Number* keys = static_cast<const Number*>(head.cache.keys) + begin * head.head_dim;
     Vector sums[kSums][Tokens][kVectors] = {};
     const auto add = [&](std::size_t d, std::size_t slot) {
         LAI_UNROLL for (std::size_t v = 0; v < kVectors; ++v) {
-            const Vector key = load(keys + d * kLanes + v * kWidth);
+            const Vector key = load_numbers(keys + d * kLanes + v * kWidth);
             LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) sums[slot][t][v] += key * queries[t * head.query_stride + d];
         }
     };
@@ -364,18 +379,20 @@ LAI_INLINE void score_group(const AttentionHead& head, const float* queries, std
         LAI_UNROLL for (std::size_t slot = 0; slot < kSums; ++slot) add(d + slot, slot);
     }
     for (; d < head.head_dim; ++d) add(d, 0);
-    LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) {
-        LAI_UNROLL for (std::size_t v = 0; v < kVectors; ++v) {
+    LAI_UNROLL for (std::size_t v = 0; v < kVectors; ++v) {
+        const Vector scales = head.cache.key_scales == nullptr ? broadcast(scale) : load(head.cache.key_scales + begin + v * kWidth) * scale;
+        LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) {
             Vector total = sums[0][t][v];
             LAI_UNROLL for (std::size_t slot = 1; slot < kSums; ++slot) total += sums[slot][t][v];
-            store(head.scores + t * head.score_stride + begin + v * kWidth, total * scale);
+            store(head.scores + t * head.score_stride + begin + v * kWidth, total * scales);
         }
     }
 }
 
-// Turns the scores of the first `positions` places into weights and returns one over their sum. Places after them, up to
-// `end`, get 1e-38 at most, where the sum is at least one.
-float weigh(float* scores, std::size_t positions, std::size_t end) {
+// Turns the scores of the first `positions` places into weights of the values as they are stored, `scales` or null, and
+// returns one over their sum. Places after them, up to `end`, get none, and so do those that a sum of at least one would not
+// notice: multiplied with a scale they could be too small for a processor's fast ways.
+float weigh(float* scores, const float* scales, std::size_t positions, std::size_t end) {
     for (std::size_t i = positions; i < end; ++i) scores[i] = -INFINITY;
     Vector largest = load(scores);
     for (std::size_t i = kWidth; i < end; i += kWidth) {
@@ -386,22 +403,23 @@ float weigh(float* scores, std::size_t positions, std::size_t end) {
     for (std::size_t i = 1; i < kWidth; ++i) most = largest[i] > most ? largest[i] : most;
     Vector total = {};
     for (std::size_t i = 0; i < end; i += kWidth) {
-        const Vector weights = exponential(load(scores + i) - most);
-        store(scores + i, weights);
+        const Vector below = load(scores + i) - most;
+        const Vector weights = below < -60.0F ? Vector{} : exponential(below);
+        store(scores + i, scales == nullptr ? weights : weights * load(scales + i));
         total += weights;
     }
     return 1.0F / sum(total);
 }
 
 // Some vectors of the values' dimensions, weighed and added up for each token.
-template <std::size_t Tokens, std::size_t Vectors>
+template <class Number, std::size_t Tokens, std::size_t Vectors>
 LAI_INLINE void mix_values(const AttentionHead& head, float* out, std::size_t d, std::size_t positions, const float* factors) {
     constexpr std::size_t kSums = Tokens == 1 ? 2 : 1;
     Vector sums[kSums][Tokens][Vectors] = {};
     const auto add = [&](std::size_t position, std::size_t slot) {
-        const float* values = head.values + position * head.head_dim + d;
+        const Number* values = static_cast<const Number*>(head.cache.values) + position * head.head_dim + d;
         LAI_UNROLL for (std::size_t v = 0; v < Vectors; ++v) {
-            const Vector value = load(values + v * kWidth);
+            const Vector value = load_numbers(values + v * kWidth);
             LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) sums[slot][t][v] += value * head.scores[t * head.score_stride + position];
         }
     };
@@ -419,7 +437,7 @@ LAI_INLINE void mix_values(const AttentionHead& head, float* out, std::size_t d,
     }
 }
 
-template <std::size_t Tokens>
+template <class Number, std::size_t Tokens>
 void attend_tokens(const AttentionHead& head, std::size_t first) {
     constexpr std::size_t kMost = Tokens == 1 || kWidth == 16 ? 4 : 2;  // vectors whose sums fit into the registers
     const float scale = 1.0F / __builtin_sqrtf(static_cast<float>(head.head_dim));
@@ -428,17 +446,18 @@ void attend_tokens(const AttentionHead& head, std::size_t first) {
     const std::size_t positions = head.positions + first;
     const std::size_t all = positions + Tokens - 1;
     std::size_t end = 0;
-    for (; end < all; end += kLanes) score_group<Tokens>(head, queries, end, scale);
+    for (; end < all; end += kLanes) score_group<Number, Tokens>(head, queries, end, scale);
     float factors[Tokens];
-    for (std::size_t t = 0; t < Tokens; ++t) factors[t] = weigh(head.scores + t * head.score_stride, positions + t, end);
+    for (std::size_t t = 0; t < Tokens; ++t) factors[t] = weigh(head.scores + t * head.score_stride, head.cache.value_scales, positions + t, end);
     std::size_t d = 0;
-    for (; d + kMost * kWidth <= head.head_dim; d += kMost * kWidth) mix_values<Tokens, kMost>(head, out, d, all, factors);
-    for (; d + kWidth <= head.head_dim; d += kWidth) mix_values<Tokens, 1>(head, out, d, all, factors);
+    for (; d + kMost * kWidth <= head.head_dim; d += kMost * kWidth) mix_values<Number, Tokens, kMost>(head, out, d, all, factors);
+    for (; d + kWidth <= head.head_dim; d += kWidth) mix_values<Number, Tokens, 1>(head, out, d, all, factors);
     for (; d < head.head_dim; ++d) {
         for (std::size_t t = 0; t < Tokens; ++t) {
             float total = 0;
             for (std::size_t position = 0; position < all; ++position) {
-                total += head.values[position * head.head_dim + d] * head.scores[t * head.score_stride + position];
+                const Number value = static_cast<const Number*>(head.cache.values)[position * head.head_dim + d];
+                total += static_cast<float>(value) * head.scores[t * head.score_stride + position];
             }
             out[t * head.out_stride + d] = total * factors[t];
         }
@@ -448,7 +467,11 @@ void attend_tokens(const AttentionHead& head, std::size_t first) {
 void attend(const AttentionHead& head) {
     in_batches<kAttentionTokens>(head.tokens, [&](auto batch, std::size_t first) {
         constexpr std::size_t kTokens = decltype(batch)::count;
-        attend_tokens<kTokens>(head, first);
+        if (head.cache.key_scales == nullptr) {
+            attend_tokens<float, kTokens>(head, first);
+        } else {
+            attend_tokens<std::int16_t, kTokens>(head, first);
+        }
     });
 }
 

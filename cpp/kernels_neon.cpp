@@ -20,6 +20,8 @@ LAI_INLINE Vector load_halves(const void* data) {
     return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(halves)));
 }
 
+LAI_INLINE Vector load_numbers(const std::int16_t* shorts) { return vcvtq_f32_s32(vmovl_s16(vld1_s16(shorts))); }
+
 // The high and the low bytes of the integers: value = 256 * high + low, both signed.
 void quantize_block(const std::int32_t* integers, std::int8_t* payload) {
     for (std::size_t i = 0; i < kBlock; ++i) {
@@ -85,5 +87,5 @@ LAI_INLINE void packed_tile(const std::uint8_t* group, std::size_t blocks, const
 
 namespace lai {
 extern const Kernels kNeonKernels;
-const Kernels kNeonKernels = {"neon", kBlockTokens, quantize, multiply, rms_norm, rotate, attend, activate, touch};
+const Kernels kNeonKernels = {"neon", kBlockTokens, quantize, multiply, shorten, rms_norm, rotate, attend, activate, touch};
 }  // namespace lai

@@ -30,6 +30,12 @@ LAI_INLINE Vector load_halves(const void* data) {
     return value;
 }
 
+LAI_INLINE Vector load_numbers(const std::int16_t* data) {
+    Shorts shorts;
+    std::memcpy(&shorts, data, sizeof shorts);
+    return __builtin_convertvector(__builtin_convertvector(shorts, IntVector), Vector);
+}
+
 void quantize_block(const std::int32_t* integers, std::int8_t* payload) {
     std::int16_t shorts[kBlock] = {};
     for (std::size_t i = 0; i < kBlock; ++i) shorts[i] = static_cast<std::int16_t>(integers[i]);
@@ -91,5 +97,5 @@ void packed_tile(const std::uint8_t* group, std::size_t blocks, const Activation
 
 namespace lai {
 extern const Kernels kPortableKernels;
-const Kernels kPortableKernels = {"portable", kBlockTokens, quantize, multiply, rms_norm, rotate, attend, activate, touch};
+const Kernels kPortableKernels = {"portable", kBlockTokens, quantize, multiply, shorten, rms_norm, rotate, attend, activate, touch};
 }  // namespace lai

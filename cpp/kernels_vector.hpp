@@ -31,12 +31,23 @@ namespace {
 constexpr std::size_t kWidth = LAI_WIDTH;
 typedef float Vector __attribute__((vector_size(4 * LAI_WIDTH)));
 typedef std::int32_t IntVector __attribute__((vector_size(4 * LAI_WIDTH)));
+typedef std::int16_t Shorts __attribute__((vector_size(2 * LAI_WIDTH)));
 typedef float Quad __attribute__((vector_size(16)));
 typedef std::int32_t IntQuad __attribute__((vector_size(16)));
 
 LAI_INLINE Vector load(const float* data) {
     Vector vector;
     std::memcpy(&vector, data, sizeof vector);
+    return vector;
+}
+
+LAI_INLINE Vector load_numbers(const float* data) { return load(data); }
+
+// The same where only `count` values may be left; zeros follow them.
+LAI_INLINE Vector load_some(const float* data, std::size_t count) {
+    if (count >= kWidth) return load(data);
+    Vector vector = {};
+    std::memcpy(&vector, data, count * sizeof(float));
     return vector;
 }
 

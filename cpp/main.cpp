@@ -155,7 +155,7 @@ private:
         check_logits_file();
         std::FILE* out = std::fopen(options_.logits->c_str(), "wb");
         if (out == nullptr) throw Error("cannot write " + *options_.logits + ": " + std::strerror(errno));
-        KvCache cache(transformer_.config());
+        KvCache cache = transformer_.empty_cache();
         transformer_.read_all(prompt.data(), prompt.size(), cache, [&](std::size_t, std::size_t tokens, const float* logits) {
             std::fwrite(logits, sizeof(float), tokens * transformer_.config().vocab_size, out);
         });

@@ -60,7 +60,7 @@ Loss measure_loss(const std::string& path, const Vocabulary& vocabulary, Transfo
     check_kind(path);
     TextInput file(path);
     Loss loss;
-    KvCache cache(transformer.config());
+    KvCache cache = transformer.empty_cache();
     bool first = true;
     for (std::string line; file.next_line(line);) {
         if (first && line.compare(0, 3, "\xEF\xBB\xBF") == 0) line.erase(0, 3);

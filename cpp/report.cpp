@@ -1,5 +1,6 @@
 #include "report.hpp"
 
+#include "kv_cache.hpp"
 #include "text_output.hpp"
 
 #include <array>
@@ -35,9 +36,7 @@ std::string decimal(double value) {
 }
 
 // What a full context takes.
-std::size_t cache_bytes(const ModelConfig& config) {
-    return 2 * config.n_layers * config.kv_dim() * config.max_seq_len * sizeof(float);
-}
+std::size_t cache_bytes(const ModelFile& file) { return KvCache(file.config(), is_blocked(file.dtype())).full_bytes(); }
 
 std::size_t weights_bytes(const ModelFile& file, std::size_t packed) {
     return packed > 0 ? packed : file.file().size() - file.weights_offset();
@@ -80,7 +79,7 @@ JsonObject model_json(const ModelFile& file, std::size_t packed) {
     json.boolean("tie_embeddings", file.is_tied()).count("parameters", file.parameter_count());
     json.boolean("chat_tags", file.vocabulary().has_chat_tags()).count("file_size", file.file().size());
     json.text("checksum", checksum_name(file.checksum()));
-    json.count("weight_bytes", weights_bytes(file, packed)).count("cache_bytes", cache_bytes(config));
+    json.count("weight_bytes", weights_bytes(file, packed)).count("cache_bytes", cache_bytes(file));
     return json;
 }
 
@@ -98,7 +97,7 @@ std::string describe_model(const ModelFile& file, std::size_t packed) {
         {"context", text(config.max_seq_len) + " tokens, rope_theta " + decimal(static_cast<double>(config.rope_theta)) +
                         ", norm_eps " + decimal(static_cast<double>(config.norm_eps))},
         {"vocabulary", text(config.vocab_size) + " tokens, " + (file.vocabulary().has_chat_tags() ? "with" : "without") + " chat tags"},
-        {"memory", megabytes(weights_bytes(file, packed)) + " weights, " + megabytes(cache_bytes(config)) + " keys and values of a full context"},
+        {"memory", megabytes(weights_bytes(file, packed)) + " weights, " + megabytes(cache_bytes(file)) + " keys and values of a full context"},
         {"checksum", checksum_name(file.checksum())},
     };
     std::string description;

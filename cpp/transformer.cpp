@@ -238,7 +238,7 @@ void Transformer::store_keys(const Projected& projected, std::size_t layer, std:
         const std::size_t at = token * config_.kv_dim() + head * head_dim;
         const std::size_t rotary = position * head_dim / 2;
         kernels_.rotate(projected.keys + at, cos_.data() + rotary, sin_.data() + rotary, head_dim / 2);
-        cache.store(layer, head, position, projected.keys + at, projected.values + at);
+        cache.store(layer, head, position, projected.keys + at, projected.values + at, kernels_);
     }
 }
 
@@ -255,8 +255,8 @@ void Transformer::attend(const Projected& projected, std::size_t layer, std::siz
         const std::size_t rotary = (cache.length + first + token) * head_dim / 2;
         kernels_.rotate(queries + token * dim, cos_.data() + rotary, sin_.data() + rotary, head_dim / 2);
     }
-    kernels_.attend({queries, out, dim, stride_of(dim), count, cache.keys(layer, kv_head), cache.values(layer, kv_head),
-                     cache.length + first + 1, head_dim, scores, cache.capacity()});
+    kernels_.attend({queries, out, dim, stride_of(dim), count, cache.of_head(layer, kv_head), cache.length + first + 1,
+                     head_dim, scores, cache.capacity()});
 }
 
 void Transformer::feed_forward(const LayerWeights& weights, std::size_t first, std::size_t count) {

@@ -130,6 +130,23 @@ void check_quantize(const Kernels& kernels) {
     }
 }
 
+void check_shorten(const Kernels& kernels) {
+    for (const std::size_t count : {2, 10, 16, 64, 70}) {
+        std::vector<float> x = random_floats(count, 3);
+        std::vector<std::int16_t> integers(count + 1, 99);
+        const auto scale = static_cast<double>(kernels.shorten(x.data(), count, integers.data()));
+        double largest = 0;
+        for (const float value : x) largest = std::max(largest, std::abs(static_cast<double>(value)));
+        CHECK(std::abs(scale * 32767 / largest - 1) < 1e-6);
+        for (std::size_t i = 0; i < count; ++i) CHECK(std::abs(scale * integers[i] - static_cast<double>(x[i])) <= 0.51 * scale);
+        CHECK(integers[count] == 99);
+        x[count - 1] = std::numeric_limits<float>::infinity();
+        CHECK(std::isnan(kernels.shorten(x.data(), count, integers.data())));
+        std::fill(x.begin(), x.end(), 0.0F);
+        CHECK(kernels.shorten(x.data(), count, integers.data()) == 0.0F && integers[0] == 0);
+    }
+}
+
 void check_norm(const Kernels& kernels) {
     for (const std::size_t size : {2, 15, 16, 100, 384}) {
         const std::vector<float> x = random_floats(size);
@@ -153,6 +170,30 @@ void check_rotate(const Kernels& kernels) {
     CHECK((head == std::vector<float>{-3, 2, 1, 4}));
 }
 
+// Keys and values as integers with scales, and the same as floats.
+struct TestCache {
+    TestCache(std::size_t positions, std::size_t head_dim)
+        : key_scales(positions), value_scales(positions) {
+        std::uniform_int_distribution<int> integer(-32767, 32767);
+        std::uniform_real_distribution<float> scale(1e-5F, 1e-4F);
+        for (std::vector<float>* scales : {&key_scales, &value_scales}) {
+            for (float& value : *scales) value = scale(generator);
+        }
+        for (std::size_t i = 0; i < positions * head_dim; ++i) {
+            keys.push_back(static_cast<std::int16_t>(integer(generator)));
+            values.push_back(static_cast<std::int16_t>(integer(generator)));
+            const std::size_t group = i / (kLanes * head_dim);
+            float_keys.push_back(key_scales[group * kLanes + i % kLanes] * keys[i]);
+            float_values.push_back(value_scales[i / head_dim] * values[i]);
+        }
+    }
+    HeadCache integers() { return {keys.data(), values.data(), key_scales.data(), value_scales.data()}; }
+    HeadCache floats() { return {float_keys.data(), float_values.data(), nullptr, nullptr}; }
+
+    std::vector<std::int16_t> keys, values;
+    std::vector<float> key_scales, value_scales, float_keys, float_values;
+};
+
 // softmax(query · keys / sqrt(head_dim)) · values, the keys in groups of sixteen positions.
 std::vector<double> attention(const float* query, const std::vector<float>& keys, const std::vector<float>& values, std::size_t positions,
                               std::size_t head_dim) {
@@ -171,28 +212,22 @@ std::vector<double> attention(const float* query, const std::vector<float>& keys
     return mixed;
 }
 
-void check_attend(const Kernels& kernels) {
-    for (const std::size_t head_dim : {2, 10, 16, 64, 72, 200}) {
-        for (const std::size_t positions : {1, 2, 15, 16, 17, 100}) {
-            for (const std::size_t tokens : {1, 2, 4, 7}) {
-                const std::size_t stride = head_dim + 3;
-                const std::size_t rounded = (positions + tokens - 1 + kLanes - 1) / kLanes * kLanes;
-                const std::size_t query_stride = head_dim + 1;
-                const std::vector<float> queries = random_floats(tokens * query_stride, 3);
-                const std::vector<float> keys = random_floats(rounded * head_dim);
-                const std::vector<float> values = random_floats(rounded * head_dim);
-                std::vector<float> scores(kAttentionTokens * rounded);
-                std::vector<float> out(tokens * stride, 7.0F);
-                kernels.attend({queries.data(), out.data(), query_stride, stride, tokens, keys.data(), values.data(), positions,
-                                head_dim, scores.data(), rounded});
-                for (std::size_t t = 0; t < tokens; ++t) {
-                    const std::vector<double> expected = attention(queries.data() + t * query_stride, keys, values, positions + t, head_dim);
-                    for (std::size_t d = 0; d < head_dim; ++d) {
-                        CHECK(std::abs(static_cast<double>(out[t * stride + d]) - expected[d]) < 1e-5);
-                    }
-                    for (std::size_t d = head_dim; d < stride; ++d) CHECK(out[t * stride + d] == 7.0F);
-                }
+void check_attend(const Kernels& kernels, std::size_t head_dim, std::size_t positions, std::size_t tokens) {
+    const std::size_t stride = head_dim + 3;
+    const std::size_t rounded = (positions + tokens - 1 + kLanes - 1) / kLanes * kLanes;
+    const std::size_t query_stride = head_dim + 1;
+    const std::vector<float> queries = random_floats(tokens * query_stride, 3);
+    TestCache cache(rounded, head_dim);
+    for (const HeadCache& head : {cache.floats(), cache.integers()}) {
+        std::vector<float> scores(kAttentionTokens * rounded);
+        std::vector<float> out(tokens * stride, 7.0F);
+        kernels.attend({queries.data(), out.data(), query_stride, stride, tokens, head, positions, head_dim, scores.data(), rounded});
+        for (std::size_t t = 0; t < tokens; ++t) {
+            const std::vector<double> expected = attention(queries.data() + t * query_stride, cache.float_keys, cache.float_values, positions + t, head_dim);
+            for (std::size_t d = 0; d < head_dim; ++d) {
+                CHECK(std::abs(static_cast<double>(out[t * stride + d]) - expected[d]) < 2e-5);
             }
+            for (std::size_t d = head_dim; d < stride; ++d) CHECK(out[t * stride + d] == 7.0F);
         }
     }
 }
@@ -220,8 +255,13 @@ int main() {
     check_products(kernels);
     check_halves(kernels);
     check_quantize(kernels);
+    check_shorten(kernels);
     check_norm(kernels);
     check_rotate(kernels);
-    check_attend(kernels);
+    for (const std::size_t head_dim : {2, 10, 16, 64, 72, 200}) {
+        for (const std::size_t positions : {1, 2, 15, 16, 17, 100}) {
+            for (const std::size_t tokens : {1, 2, 4, 7}) check_attend(kernels, head_dim, positions, tokens);
+        }
+    }
     check_activate(kernels);
 }

@@ -15,7 +15,7 @@ namespace {
 constexpr std::size_t kTokens = 150;  // more than one batch
 
 std::vector<float> logits_of(Transformer& transformer, const std::vector<TokenId>& tokens, std::size_t piece) {
-    KvCache cache(transformer.config());
+    KvCache cache = transformer.empty_cache();
     const float* logits = nullptr;
     for (std::size_t first = 0; first < tokens.size(); first += piece) {
         logits = transformer.read(tokens.data() + first, std::min(piece, tokens.size() - first), cache);
@@ -49,7 +49,7 @@ void check(const Kernels& kernels, DType dtype, bool tied, std::size_t kv_heads)
     for (const std::size_t piece : {1, 7, 149}) check_close(at_once, logits_of(transformer, tokens, piece), tolerance);
 
     std::vector<float> all;
-    KvCache cache(transformer.config());
+    KvCache cache = transformer.empty_cache();
     transformer.read_all(tokens.data(), kTokens, cache, [&](std::size_t first, std::size_t count, const float* logits) {
         CHECK(first * config.vocab_size == all.size());
         all.insert(all.end(), logits, logits + count * config.vocab_size);
