@@ -172,8 +172,7 @@ void check_rotate(const Kernels& kernels) {
 
 // Keys and values as integers with scales, and the same as floats.
 struct TestCache {
-    TestCache(std::size_t positions, std::size_t head_dim)
-        : key_scales(positions), value_scales(positions) {
+    TestCache(std::size_t positions, std::size_t head_dim) : key_scales(positions), value_scales(positions) {
         std::uniform_int_distribution<int> integer(-32767, 32767);
         std::uniform_real_distribution<float> scale(1e-5F, 1e-4F);
         for (std::vector<float>* scales : {&key_scales, &value_scales}) {
@@ -225,7 +224,7 @@ void check_attend(const Kernels& kernels, std::size_t head_dim, std::size_t posi
         for (std::size_t t = 0; t < tokens; ++t) {
             const std::vector<double> expected = attention(queries.data() + t * query_stride, cache.float_keys, cache.float_values, positions + t, head_dim);
             for (std::size_t d = 0; d < head_dim; ++d) {
-                CHECK(std::abs(static_cast<double>(out[t * stride + d]) - expected[d]) < 2e-5);
+                CHECK(std::abs(static_cast<double>(out[t * stride + d]) - expected[d]) < 1e-5);
             }
             for (std::size_t d = head_dim; d < stride; ++d) CHECK(out[t * stride + d] == 7.0F);
         }
