@@ -16,11 +16,11 @@ namespace {
 
 // Some tens of microseconds: longer than the pauses between a token's loops, shorter than a scheduler's time slice.
 constexpr int kSpins = 4000;
+constexpr int kSpinsUntilLook = 50;  // at which core the worker has
 // Longer than any wait for a worker that has its core; and how long to do without one that has not, at first and at most.
 constexpr std::chrono::microseconds kStall{300};
 constexpr std::chrono::milliseconds kAloneFirst{4};
 constexpr std::chrono::milliseconds kAloneLast{1000};
-constexpr std::uint32_t kClosed = 0xFFFFFFFF;  // more than any loop's count
 
 void pause() {
 #if defined(__x86_64__) || defined(__i386__)
@@ -30,11 +30,29 @@ void pause() {
 #endif
 }
 
-std::uint32_t epoch_of(std::uint64_t ticket) { return static_cast<std::uint32_t>(ticket >> 32); }
+constexpr int kNumberBits = 24;
+constexpr std::uint64_t kNumberMask = (std::uint64_t{1} << kNumberBits) - 1;
+
+// The core that the calling thread runs on, -1 where the system does not tell.
+int current_core() {
+#if defined(__linux__)
+    return sched_getcpu();
+#else
+    return -1;
+#endif
+}
+
+std::uint64_t make_ticket(std::uint32_t epoch, std::uint64_t next, std::uint64_t end) {
+    return std::uint64_t{epoch} << (2 * kNumberBits) | end << kNumberBits | next;
+}
+
+std::uint32_t epoch_of(std::uint64_t ticket) { return static_cast<std::uint32_t>(ticket >> (2 * kNumberBits)); }
+std::uint64_t end_of(std::uint64_t ticket) { return ticket >> kNumberBits & kNumberMask; }
+std::uint64_t next_of(std::uint64_t ticket) { return ticket & kNumberMask; }
 
 }  // namespace
 
-ThreadPool::ThreadPool(std::size_t threads) {
+ThreadPool::ThreadPool(std::size_t threads) : shares_(threads) {
     // Signals are for the calling thread: workers inherit a mask that lets none through but that of a mapped file which
     // cannot be read, as it comes to the thread that reads.
     sigset_t all;
@@ -43,7 +61,7 @@ ThreadPool::ThreadPool(std::size_t threads) {
     sigdelset(&all, SIGBUS);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     try {
-        for (std::size_t i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+        for (std::size_t i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
     } catch (const std::system_error&) {  // the system has no more for this process: the loops go on with those there are
     }
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
@@ -59,21 +77,23 @@ ThreadPool::~ThreadPool() {
 }
 
 void ThreadPool::run(std::uint32_t count, Call call, const void* context) {
-    const std::uint32_t epoch = epoch_of(ticket_.load(std::memory_order_relaxed)) + 1;
-    // Close the old loop first: a worker late in it that sees a new field below can then take no ticket with it.
-    ticket_.store(std::uint64_t{epoch - 1} << 32 | kClosed);
-    call_.store(call, std::memory_order_release);
-    context_.store(context, std::memory_order_release);
-    count_.store(count, std::memory_order_release);
-    unfinished_.store(count, std::memory_order_release);
-    // Sequentially consistent, as is the counting of sleepers: either this sees a sleeper, or the sleeper sees this.
-    ticket_.store(std::uint64_t{epoch} << 32);
+    // Of the loop before nothing is left to take, so nobody reads these.
+    call_.store(call, std::memory_order_relaxed);
+    context_.store(context, std::memory_order_relaxed);
+    unfinished_.store(count, std::memory_order_relaxed);
+    callers_core_.store(current_core(), std::memory_order_relaxed);
+    epoch_ = (epoch_ + 1) & 0xFFFF;
+    const std::uint64_t threads = size();
+    for (std::uint64_t i = 0; i < threads; ++i) {
+        // Sequentially consistent, as is the counting of sleepers: either this sees a sleeper, or the sleeper sees this.
+        shares_[i].ticket.store(make_ticket(epoch_, count * i / threads, count * (i + 1) / threads));
+    }
     if (sleepers_.load() > 0) {
         { const std::lock_guard<std::mutex> lock(mutex_); }
         wake_.notify_all();
     }
     const Clock::time_point start = Clock::now();
-    take_iterations(epoch);
+    take_iterations(0);
     wait_for_others(start, count);
 }
 
@@ -88,42 +108,62 @@ void ThreadPool::wait_for_others(Clock::time_point start, std::uint32_t count) {
     // An iteration may be long by itself: the others of this loop tell.
     const auto usual = (waiting - start) * static_cast<int>(size()) / static_cast<int>(count);
     if (end - waiting < kStall + 4 * usual) return;
-    const bool again = end - alone_until_ < 4 * alone_for_;
+    go_on_alone(end);
+}
+
+void ThreadPool::go_on_alone(Clock::time_point now) {
+    const bool again = now - alone_until_ < 4 * alone_for_;
     alone_for_ = again ? std::min<Clock::duration>(4 * alone_for_, kAloneLast) : kAloneFirst;
-    alone_until_ = end + alone_for_;
+    alone_until_ = now + alone_for_;
     alone_ = true;
 }
 
 bool ThreadPool::is_alone() {
+    if (in_the_way_.load(std::memory_order_relaxed)) {
+        in_the_way_.store(false, std::memory_order_relaxed);
+        go_on_alone(Clock::now());
+    }
     if (alone_ && Clock::now() >= alone_until_) alone_ = false;
     return alone_;
 }
 
-void ThreadPool::take_iterations(std::uint32_t epoch) {
-    std::uint64_t ticket = ticket_.load(std::memory_order_acquire);
-    for (;;) {
-        const Call call = call_.load(std::memory_order_acquire);
-        const void* context = context_.load(std::memory_order_acquire);
-        const std::uint32_t count = count_.load(std::memory_order_acquire);
-        const auto iteration = static_cast<std::uint32_t>(ticket);
-        if (epoch_of(ticket) != epoch || iteration >= count) return;
-        if (!ticket_.compare_exchange_weak(ticket, ticket + 1, std::memory_order_acq_rel)) continue;
-        call(context, iteration);
-        unfinished_.fetch_sub(1, std::memory_order_acq_rel);
-        ticket = ticket_.load(std::memory_order_acquire);
-    }
+// Whether this worker has the core that the calling thread needs to go on.
+bool ThreadPool::is_in_the_way() {
+    const int core = current_core();
+    if (core < 0 || core != callers_core_.load(std::memory_order_relaxed)) return false;
+    in_the_way_.store(true, std::memory_order_relaxed);
+    return true;
 }
 
-void ThreadPool::work() {
+// A thread's own share, then what is left of the others'.
+void ThreadPool::take_iterations(std::size_t thread) {
+    for (std::size_t i = thread; i < size(); ++i) work_off(shares_[i]);
+    for (std::size_t i = 0; i < thread; ++i) work_off(shares_[i]);
+}
+
+void ThreadPool::work_off(Share& share) {
+    std::uint32_t done = 0;
+    std::uint64_t ticket = share.ticket.load(std::memory_order_acquire);
+    while (next_of(ticket) < end_of(ticket)) {
+        if (!share.ticket.compare_exchange_weak(ticket, ticket + 1, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
+        call_.load(std::memory_order_relaxed)(context_.load(std::memory_order_relaxed), next_of(ticket));
+        ++done;
+        ticket = share.ticket.load(std::memory_order_acquire);
+    }
+    if (done > 0) unfinished_.fetch_sub(done, std::memory_order_acq_rel);
+}
+
+void ThreadPool::work(std::size_t thread) {
     std::uint32_t epoch = 0;
-    while (wait_for_epoch(epoch)) take_iterations(epoch);
+    while (wait_for_loop(shares_[thread], epoch)) take_iterations(thread);
 }
 
 // Waits for a loop newer than `epoch` and sets it; false when the pool is being taken down.
-bool ThreadPool::wait_for_epoch(std::uint32_t& epoch) {
-    const auto newer = [&] { return epoch_of(ticket_.load()) != epoch; };
+bool ThreadPool::wait_for_loop(const Share& share, std::uint32_t& epoch) {
+    const auto newer = [&] { return epoch_of(share.ticket.load()) != epoch; };
     for (int spins = 0; spins < kSpins && !newer(); ++spins) {
         if (stop_.load(std::memory_order_relaxed)) return false;
+        if (spins % kSpinsUntilLook == 0 && is_in_the_way()) break;
         pause();
     }
     if (!newer()) {
@@ -133,7 +173,7 @@ bool ThreadPool::wait_for_epoch(std::uint32_t& epoch) {
         sleepers_.fetch_sub(1);
     }
     if (stop_.load()) return false;
-    epoch = epoch_of(ticket_.load(std::memory_order_acquire));
+    epoch = epoch_of(share.ticket.load(std::memory_order_acquire));
     return true;
 }
 

@@ -15,11 +15,12 @@ namespace lai {
 // Runs a loop's iterations on the calling thread and its workers.
 //
 // A token takes some fifty such loops of microseconds each, so workers spin for a short while between loops before
-// they sleep. A loop is over when its iterations are done, not when every worker has come by: a worker that lost its
-// core to another program between iterations delays nothing, the others do its share. Lost in the middle of one, it
-// keeps the loop waiting for some milliseconds; the calling thread then goes on alone for a while. Which thread does an
-// iteration is left open, so iterations must not depend on each other; results are then the same for any number of
-// threads.
+// they sleep. Each thread has a share of a loop, iterations that follow each other: so it reads memory from one end to the
+// other, and no thread waits for another's cache line. When its share is done it takes what is left of the others'. A loop is
+// over when its iterations are done, not when every worker has come by: a worker that lost its core to another program
+// between iterations delays nothing. Lost in the middle of one, it keeps the loop waiting for some milliseconds; given the
+// calling thread's core, it keeps that one waiting. The calling thread then goes on alone for a while. Which thread does an
+// iteration is left open, so iterations must not depend on each other; results are then the same for any number of threads.
 class ThreadPool {
 public:
     explicit ThreadPool(std::size_t threads);
@@ -32,7 +33,7 @@ public:
     // Calls body(i) for every i below count, and returns when all calls have returned. The body must not throw.
     template <class Body>
     void parallel_for(std::size_t count, const Body& body) {
-        if (workers_.empty() || count < 2 || is_alone()) {
+        if (workers_.empty() || count < 2 || count > kMostShared || is_alone()) {
             for (std::size_t i = 0; i < count; ++i) body(i);
             return;
         }
@@ -44,22 +45,34 @@ private:
     using Clock = std::chrono::steady_clock;
     using Call = void (*)(const void*, std::size_t);
 
+    static constexpr std::size_t kMostShared = (std::size_t{1} << 24) - 1;  // iterations that a ticket can number
+
+    // One thread's part of the loop in progress. The ticket is, from its highest bits, the loop's epoch (16), where the
+    // share ends (24) and which iteration is next (24).
+    struct alignas(64) Share {
+        std::atomic<std::uint64_t> ticket{0};
+    };
+
     bool is_alone();
+    void go_on_alone(Clock::time_point now);
+    bool is_in_the_way();
     void wait_for_others(Clock::time_point start, std::uint32_t count);
     void run(std::uint32_t count, Call call, const void* context);
-    void work();
-    void take_iterations(std::uint32_t epoch);
-    bool wait_for_epoch(std::uint32_t& epoch);
+    void work(std::size_t thread);
+    void take_iterations(std::size_t thread);
+    void work_off(Share& share);
+    bool wait_for_loop(const Share& share, std::uint32_t& epoch);
 
-    // The loop in progress. A worker may read these while the next loop is being written: it then fails to take a
-    // ticket and never uses what it read.
+    // What the loop in progress calls: read by who has taken an iteration, so that the loop cannot end meanwhile.
     std::atomic<Call> call_{nullptr};
     std::atomic<const void*> context_{nullptr};
-    std::atomic<std::uint32_t> count_{0};
-    std::atomic<std::uint64_t> ticket_{0};  // the loop's epoch in the upper half, its next iteration in the lower
+    std::atomic<int> callers_core_{-1};
+    std::vector<Share> shares_;  // of the calling thread, then of each worker
+    std::uint32_t epoch_ = 0;
     alignas(64) std::atomic<std::uint32_t> unfinished_{0};
     alignas(64) std::atomic<std::uint32_t> sleepers_{0};
     std::atomic<bool> stop_{false};
+    std::atomic<bool> in_the_way_{false};  // a worker has been given the calling thread's core
     // Of the calling thread alone: until when it does without the workers, and for how long it did last.
     Clock::time_point alone_until_{};
     Clock::duration alone_for_{};

@@ -23,7 +23,7 @@ std::size_t stride_of(std::size_t width) {
 // Rows of a product that are handed out together: enough pieces to share out evenly, few enough to be cheap.
 std::size_t rows_per_piece(std::size_t rows, std::size_t threads) {
     if (threads == 1) return rows;
-    const std::size_t pieces = 4 * threads;
+    const std::size_t pieces = 8 * threads;
     return std::max<std::size_t>(kBlock, (rows / pieces + kBlock - 1) / kBlock * kBlock);
 }
 

@@ -9,6 +9,9 @@
 #include <thread>
 #include <unistd.h>
 #include <vector>
+#if defined(__linux__)
+#include <sched.h>
+#endif
 
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
@@ -47,6 +50,62 @@ void check_goes_on_alone() {
     CHECK(helped);
 }
 
+// Both threads in the same loop: each does its own half, in order, but for what is left where one of them is held up.
+void check_shares() {
+    constexpr std::size_t kCount = 20;
+    lai::ThreadPool pool(2);
+    const std::thread::id caller = std::this_thread::get_id();
+    bool together = false;
+    for (int attempt = 0; attempt < 50 && !together; ++attempt) {
+        std::atomic<int> arrived{0};
+        std::atomic<std::size_t> others{0};  // of the worker's half, done by the calling thread
+        std::vector<std::size_t> of_caller;
+        std::vector<std::size_t> of_worker;
+        pool.parallel_for(kCount, [&](std::size_t i) {
+            std::vector<std::size_t>& mine = std::this_thread::get_id() == caller ? of_caller : of_worker;
+            const bool first = mine.empty();
+            mine.push_back(i);
+            if (&mine == &of_caller && i >= kCount / 2) ++others;
+            if (!first) return;
+            ++arrived;
+            const auto end = steady_clock::now() + milliseconds(100);
+            while (arrived < 2 && steady_clock::now() < end) std::this_thread::yield();
+            // The worker stays in its first iteration until all others are done.
+            while (&mine == &of_worker && others < kCount / 2 - 1 && steady_clock::now() < end) std::this_thread::yield();
+        });
+        together = arrived == 2 && of_worker.size() == 1;
+        if (!together) continue;
+        CHECK(of_worker[0] == kCount / 2);
+        CHECK(of_caller.size() == kCount - 1);
+        for (std::size_t i = 0; i < of_caller.size(); ++i) CHECK(of_caller[i] == (i < kCount / 2 ? i : i + 1));
+    }
+    CHECK(together);
+}
+
+// With one core for all threads a worker that waits for the next loop only keeps the calling thread from it.
+void check_makes_way() {
+#if defined(__linux__)
+    cpu_set_t all;
+    CHECK(sched_getaffinity(0, sizeof all, &all) == 0);
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(sched_getcpu(), &one);
+    CHECK(sched_setaffinity(0, sizeof one, &one) == 0);
+    lai::ThreadPool pool(2);  // the worker has the same core, too
+    const std::thread::id caller = std::this_thread::get_id();
+    std::atomic<bool> alone{false};
+    for (int loop = 0; loop < 50 && !alone; ++loop) {
+        alone = true;
+        pool.parallel_for(4, [&](std::size_t) {
+            if (std::this_thread::get_id() != caller) alone = false;
+            std::this_thread::sleep_for(std::chrono::microseconds(200));  // the worker may have the core
+        });
+    }
+    CHECK(alone);
+    CHECK(sched_setaffinity(0, sizeof all, &all) == 0);
+#endif
+}
+
 void check_quota() {
     const std::filesystem::path root = std::filesystem::temp_directory_path() / ("lai_quota_" + std::to_string(::getpid()));
     std::filesystem::create_directories(root / "cpu");
@@ -70,6 +129,8 @@ void check_quota() {
 int main() {
     check_quota();
     check_goes_on_alone();
+    check_shares();
+    check_makes_way();
     for (const std::size_t threads : {1, 2, 5}) {
         lai::ThreadPool pool(threads);
         CHECK(pool.size() == threads);
