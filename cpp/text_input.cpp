@@ -12,6 +12,9 @@ namespace lai {
 
 namespace {
 
+// In one line or prompt: far more than any context holds. A device or a pipe may never end.
+constexpr std::size_t kMostBytes = std::size_t{256} << 20;
+
 [[noreturn]] void fail(const std::string& path) { throw Error("cannot read " + path + ": " + std::strerror(errno)); }
 
 }  // namespace
@@ -29,6 +32,7 @@ bool TextInput::fill() {
     if (std::ferror(file_) != 0) fail(path_);
     buffer_.erase(0, read_);
     read_ = 0;
+    if (buffer_.size() > kMostBytes) throw Error("cannot read " + path_ + ": found more than 256 MB without an end, expected a text");
     buffer_.append(piece.data(), length);
     return length > 0;
 }

@@ -6,7 +6,8 @@
 
 namespace lai {
 
-// Reads a text file, or standard input where the path is "-". All of these throw Error where that cannot be read.
+// Reads a text file, or standard input where the path is "-". All of these throw Error where that cannot be read, or
+// where a line, or what rest() is to give, has more than 256 MB.
 class TextInput {
 public:
     explicit TextInput(std::string path);

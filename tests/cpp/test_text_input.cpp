@@ -57,5 +57,6 @@ int main() {
 
     CHECK(is_refused("/nonexistent/text.txt"));
     CHECK(is_refused("/"));
+    CHECK(is_refused("/dev/zero"));  // has no end
     return 0;
 }
