@@ -16,10 +16,9 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
-#include <filesystem>
-#include <fstream>
 #include <random>
 #include <system_error>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace lai {
@@ -165,14 +164,17 @@ private:
 
     // Raw numbers begin with no mark of their own: a file is another one where no logits of this model are of its size.
     void check_logits_file() const {
-        const std::filesystem::path path = *options_.logits;
-        std::error_code not_there;
-        if (!std::filesystem::is_regular_file(path, not_there)) return;
+        const std::string& path = *options_.logits;
+        struct stat status {};
+        if (::stat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return;
         std::string start(4, '\0');
-        std::ifstream(path, std::ios::binary).read(start.data(), 4);
+        if (std::FILE* file = std::fopen(path.c_str(), "rb")) {
+            start.resize(std::fread(start.data(), 1, start.size(), file));
+            std::fclose(file);
+        }
         const bool ours = start == "LAi1" || start == "VIAL";
-        if (ours || std::filesystem::file_size(path, not_there) % (sizeof(float) * transformer_.config().vocab_size) != 0) {
-            throw Error("--logits " + path.string() + " exists and is another kind of file, which would be lost; give another name");
+        if (ours || static_cast<std::size_t>(status.st_size) % (sizeof(float) * transformer_.config().vocab_size) != 0) {
+            throw Error("--logits " + path + " exists and is another kind of file, which would be lost; give another name");
         }
     }
 
