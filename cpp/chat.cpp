@@ -168,7 +168,7 @@ private:
         } else if (name == "/stats") {
             print_stats();
         } else if (name == "/info") {
-            print(describe_model(file_, transformer_.packed_weight_bytes()));
+            print(describe_model(file_, transformer_));
         } else if (name == "/help") {
             print(kCommands);
         } else {

@@ -71,8 +71,7 @@ public:
 
 private:
     void info() {
-        const std::size_t packed = transformer_.packed_weight_bytes();
-        print(options_.json ? model_json(file_, packed).str() + "\n" : describe_model(file_, packed));
+        print(options_.json ? model_json(file_, transformer_).str() + "\n" : describe_model(file_, transformer_));
     }
 
     void bench() {

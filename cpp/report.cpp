@@ -1,6 +1,5 @@
 #include "report.hpp"
 
-#include "kv_cache.hpp"
 #include "text_output.hpp"
 
 #include <array>
@@ -36,9 +35,10 @@ std::string decimal(double value) {
 }
 
 // What a full context takes.
-std::size_t cache_bytes(const ModelFile& file) { return KvCache(file.config(), is_blocked(file.dtype())).full_bytes(); }
+std::size_t cache_bytes(const Transformer& transformer) { return transformer.empty_cache().full_bytes(); }
 
-std::size_t weights_bytes(const ModelFile& file, std::size_t packed) {
+std::size_t weights_bytes(const ModelFile& file, const Transformer& transformer) {
+    const std::size_t packed = transformer.packed_weight_bytes();
     return packed > 0 ? packed : file.file().size() - file.weights_offset();
 }
 
@@ -68,7 +68,7 @@ JsonObject& JsonObject::ids(std::string_view key, const std::vector<TokenId>& id
 
 JsonObject& JsonObject::object(std::string_view key, const JsonObject& value) { return field(key, value.str()); }
 
-JsonObject model_json(const ModelFile& file, std::size_t packed) {
+JsonObject model_json(const ModelFile& file, const Transformer& transformer) {
     const ModelConfig& config = file.config();
     JsonObject json;
     json.text("path", Utf8Stream().push(file.path())).count("version", file.version()).text("dtype", dtype_name(file.dtype()));
@@ -79,11 +79,11 @@ JsonObject model_json(const ModelFile& file, std::size_t packed) {
     json.boolean("tie_embeddings", file.is_tied()).count("parameters", file.parameter_count());
     json.boolean("chat_tags", file.vocabulary().has_chat_tags()).count("file_size", file.file().size());
     json.text("checksum", checksum_name(file.checksum()));
-    json.count("weight_bytes", weights_bytes(file, packed)).count("cache_bytes", cache_bytes(file));
+    json.count("weight_bytes", weights_bytes(file, transformer)).count("cache_bytes", cache_bytes(transformer));
     return json;
 }
 
-std::string describe_model(const ModelFile& file, std::size_t packed) {
+std::string describe_model(const ModelFile& file, const Transformer& transformer) {
     const ModelConfig& config = file.config();
     const auto text = [](std::size_t number) { return std::to_string(number); };
     const std::size_t outside = config.vocab_size * config.dim * (file.is_tied() ? 1 : 2);
@@ -97,7 +97,7 @@ std::string describe_model(const ModelFile& file, std::size_t packed) {
         {"context", text(config.max_seq_len) + " tokens, rope_theta " + decimal(static_cast<double>(config.rope_theta)) +
                         ", norm_eps " + decimal(static_cast<double>(config.norm_eps))},
         {"vocabulary", text(config.vocab_size) + " tokens, " + (file.vocabulary().has_chat_tags() ? "with" : "without") + " chat tags"},
-        {"memory", megabytes(weights_bytes(file, packed)) + " weights, " + megabytes(cache_bytes(file)) + " keys and values of a full context"},
+        {"memory", megabytes(weights_bytes(file, transformer)) + " weights, " + megabytes(cache_bytes(transformer)) + " keys and values of a full context"},
         {"checksum", checksum_name(file.checksum())},
     };
     std::string description;

@@ -26,8 +26,8 @@ private:
     std::string fields_;
 };
 
-// What a model file holds, for people and for programs. `packed` is the memory that repacked weights take.
-std::string describe_model(const ModelFile& file, std::size_t packed);
-JsonObject model_json(const ModelFile& file, std::size_t packed);
+// What a model file holds and what running it takes, for people and for programs.
+std::string describe_model(const ModelFile& file, const Transformer& transformer);
+JsonObject model_json(const ModelFile& file, const Transformer& transformer);
 
 }  // namespace lai

@@ -30,8 +30,7 @@ void pause() {
 #endif
 }
 
-constexpr int kNumberBits = 24;
-constexpr std::uint64_t kNumberMask = (std::uint64_t{1} << kNumberBits) - 1;
+constexpr std::uint64_t kTicketMask = (std::uint64_t{1} << kTicketBits) - 1;
 
 // The core that the calling thread runs on, -1 where the system does not tell.
 int current_core() {
@@ -42,13 +41,13 @@ int current_core() {
 #endif
 }
 
-std::uint64_t make_ticket(std::uint32_t epoch, std::uint64_t next, std::uint64_t end) {
-    return std::uint64_t{epoch} << (2 * kNumberBits) | end << kNumberBits | next;
+std::uint64_t make_ticket(std::uint16_t epoch, std::uint64_t next, std::uint64_t end) {
+    return std::uint64_t{epoch} << (2 * kTicketBits) | end << kTicketBits | next;
 }
 
-std::uint32_t epoch_of(std::uint64_t ticket) { return static_cast<std::uint32_t>(ticket >> (2 * kNumberBits)); }
-std::uint64_t end_of(std::uint64_t ticket) { return ticket >> kNumberBits & kNumberMask; }
-std::uint64_t next_of(std::uint64_t ticket) { return ticket & kNumberMask; }
+std::uint16_t epoch_of(std::uint64_t ticket) { return static_cast<std::uint16_t>(ticket >> (2 * kTicketBits)); }
+std::uint64_t end_of(std::uint64_t ticket) { return ticket >> kTicketBits & kTicketMask; }
+std::uint64_t next_of(std::uint64_t ticket) { return ticket & kTicketMask; }
 
 // The numbers that a file begins with; none where it cannot be read. The standard library's streams would double the program.
 std::vector<double> numbers_in(const std::string& path) {
@@ -92,7 +91,7 @@ void ThreadPool::run(std::uint32_t count, Call call, const void* context) {
     context_.store(context, std::memory_order_relaxed);
     unfinished_.store(count, std::memory_order_relaxed);
     callers_core_.store(current_core(), std::memory_order_relaxed);
-    epoch_ = (epoch_ + 1) & 0xFFFF;
+    ++epoch_;
     const std::uint64_t threads = size();
     for (std::uint64_t i = 0; i < threads; ++i) {
         // Sequentially consistent, as is the counting of sleepers: either this sees a sleeper, or the sleeper sees this.
@@ -164,12 +163,12 @@ void ThreadPool::work_off(Share& share) {
 }
 
 void ThreadPool::work(std::size_t thread) {
-    std::uint32_t epoch = 0;
+    std::uint16_t epoch = 0;
     while (wait_for_loop(shares_[thread], epoch)) take_iterations(thread);
 }
 
 // Waits for a loop newer than `epoch` and sets it; false when the pool is being taken down.
-bool ThreadPool::wait_for_loop(const Share& share, std::uint32_t& epoch) {
+bool ThreadPool::wait_for_loop(const Share& share, std::uint16_t& epoch) {
     const auto newer = [&] { return epoch_of(share.ticket.load()) != epoch; };
     for (int spins = 0; spins < kSpins && !newer(); ++spins) {
         if (stop_.load(std::memory_order_relaxed)) return false;

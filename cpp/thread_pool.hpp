@@ -12,6 +12,8 @@
 
 namespace lai {
 
+constexpr int kTicketBits = 24;  // of the number of an iteration that is shared out
+
 // Runs a loop's iterations on the calling thread and its workers.
 //
 // A token takes some fifty such loops of microseconds each, so workers spin for a short while between loops before
@@ -33,7 +35,7 @@ public:
     // Calls body(i) for every i below count, and returns when all calls have returned. The body must not throw.
     template <class Body>
     void parallel_for(std::size_t count, const Body& body) {
-        if (workers_.empty() || count < 2 || count > kMostShared || is_alone()) {
+        if (workers_.empty() || count < 2 || count >> kTicketBits > 0 || is_alone()) {
             for (std::size_t i = 0; i < count; ++i) body(i);
             return;
         }
@@ -45,10 +47,8 @@ private:
     using Clock = std::chrono::steady_clock;
     using Call = void (*)(const void*, std::size_t);
 
-    static constexpr std::size_t kMostShared = (std::size_t{1} << 24) - 1;  // iterations that a ticket can number
-
     // One thread's part of the loop in progress. The ticket is, from its highest bits, the loop's epoch (16), where the
-    // share ends (24) and which iteration is next (24).
+    // share ends and which iteration is next (kTicketBits each).
     struct alignas(64) Share {
         std::atomic<std::uint64_t> ticket{0};
     };
@@ -61,14 +61,14 @@ private:
     void work(std::size_t thread);
     void take_iterations(std::size_t thread);
     void work_off(Share& share);
-    bool wait_for_loop(const Share& share, std::uint32_t& epoch);
+    bool wait_for_loop(const Share& share, std::uint16_t& epoch);
 
     // What the loop in progress calls: read by who has taken an iteration, so that the loop cannot end meanwhile.
     std::atomic<Call> call_{nullptr};
     std::atomic<const void*> context_{nullptr};
     std::atomic<int> callers_core_{-1};
     std::vector<Share> shares_;  // of the calling thread, then of each worker
-    std::uint32_t epoch_ = 0;
+    std::uint16_t epoch_ = 0;
     alignas(64) std::atomic<std::uint32_t> unfinished_{0};
     alignas(64) std::atomic<std::uint32_t> sleepers_{0};
     std::atomic<bool> stop_{false};
