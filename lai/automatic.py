@@ -8,9 +8,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from lai.errors import UserError
 
-# At a width of 128 converting to bfloat16 takes as long as multiplying saves, at 384 it pays (benchmarks/README.md).
-_BF16_DIM = 256
-
 # The matrices' rate, with which a step's largest singular value is the same for all widths: it grows with the width in
 # AdamW, where all elements may pull one way, and with sqrt(width) in Muon, whose directions are all of one size
 # (Yang et al. 2022, 2023; benchmarks/recipes.md).
@@ -52,12 +49,11 @@ def _choose_device(config: DictConfig, devices: Path) -> None:
 
 
 def _choose_precision(config: DictConfig) -> None:
-    """Turn the device's `precision: auto` into what pays on this processor for this model."""
+    """Turn the device's `precision: auto` into what pays on this processor."""
     if config.device.get("precision") == "auto":
         from lai.processor import multiplies_bf16
 
-        wide = isinstance(config.model.get("dim"), int) and config.model.dim >= _BF16_DIM
-        config.device.precision = "bf16-mixed" if wide and multiplies_bf16() else "32-true"
+        config.device.precision = "bf16-mixed" if multiplies_bf16() else "32-true"
 
 
 def _choose_learning_rate(config: DictConfig) -> None:

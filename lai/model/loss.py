@@ -41,7 +41,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, dtype: torch.dtype, with_gradients: bool
     ) -> Tensor:
         rows = max(_LEAST_ROWS, -(-len(hidden) // _MOST_CHUNKS))
-        weight_gradient = torch.zeros_like(weight) if with_gradients else None
+        weight_gradient = None
         hidden_gradients = []
         total = torch.zeros((), device=hidden.device)
         with torch.autocast(hidden.device.type, enabled=False):
@@ -50,9 +50,10 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 logits = part @ matrix.T
                 # A new total: PyTorch 2.11 compiles a forward that changes what it returns with gradients of zero.
                 total = total + _softmax_in_place(logits, wanted, with_gradients)
-                if weight_gradient is not None:
+                if with_gradients:
                     hidden_gradients.append(logits @ matrix)
-                    weight_gradient += logits.T @ part
+                    change = (logits.T @ part).type_as(weight)
+                    weight_gradient = change if weight_gradient is None else weight_gradient.add_(change)
         if weight_gradient is not None:
             ctx.save_for_backward(torch.cat(hidden_gradients).type_as(hidden), weight_gradient)
         return total

@@ -10,11 +10,14 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
+from lai.model.document_attention import DocumentRows
 from lai.model.gated import Activation, gated
 from lai.model.loss import linear_cross_entropy
 from lai.model.precision import product_dtype
+from lai.model.rms_norm import RMSNorm
 
 
 @dataclass(frozen=True)
@@ -74,26 +77,14 @@ class ModelConfig:
         return inner + outer, inner
 
 
-class RMSNorm(nn.Module):
-    """x / sqrt(mean(x²) + eps) * weight over the last axis (Zhang & Sennrich 2019), computed in float32.
-
-    It comes out in the dtype of the products that follow, rounded once for all of them.
-    """
-
-    def __init__(self, dim: int, eps: float) -> None:
-        super().__init__()
-        self.eps = eps
-        self.weight = nn.Parameter(torch.ones(dim))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x.float(), self.weight.shape, self.weight, self.eps).to(product_dtype(x))
-
-
 def rotary_tables(config: ModelConfig) -> tuple[Tensor, Tensor]:
-    """The cosines and sines of pos · theta^(-2i / head_dim), each (max_seq_len, head_dim / 2), float32."""
+    """The cosines and sines of pos · theta^(-2i / head_dim), each (max_seq_len, head_dim), float32.
+
+    They stand twice in a row, once for each half of a head, the first half's sines with a minus.
+    """
     exponents = torch.arange(0, config.head_dim, 2, dtype=torch.float32) / config.head_dim
     angles = torch.outer(torch.arange(config.max_seq_len, dtype=torch.float32), config.rope_theta**-exponents)
-    return angles.cos(), angles.sin()
+    return torch.cat((angles.cos(), angles.cos()), dim=1), torch.cat((-angles.sin(), angles.sin()), dim=1)
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -101,10 +92,27 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
     Args:
         x: (B, T, heads, E).
-        cos: (T, 1, E/2), as are the sines.
+        cos: (T, 1, E), as are the sines, as `rotary_tables` has them.
     """
-    first, second = x.float().chunk(2, dim=-1)
-    return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1).type_as(x)
+    result: Tensor = _Rotation.apply(x, cos, sin)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _Rotation(torch.autograd.Function):
+    """The gradient is turned back, which takes fewer operations than the gradient of each of these."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        ctx.save_for_backward(cos, sin)
+        exact = x.float()
+        exchanged = exact.roll(exact.shape[-1] // 2, -1).mul_(sin)
+        return torch.addcmul(exchanged, exact, cos).type_as(x)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        cos, sin = ctx.saved_tensors
+        return rotate(gradient, cos, -sin), None, None
 
 
 class KVCache:
@@ -123,6 +131,9 @@ class KVCache:
         return self._store[layer, 0, :, :, :end], self._store[layer, 1, :, :, :end]
 
 
+Mask = DocumentRows | Tensor | None  # None: each token sees all before it
+
+
 class Attention(nn.Module):
     """Causal self-attention with rotary positions; query head h reads key/value head h / (H / K)."""
 
@@ -135,14 +146,17 @@ class Attention(nn.Module):
         self.wo = nn.Linear(config.dim, config.dim, bias=False)
 
     def forward(
-        self, x: Tensor, rotary: tuple[Tensor, Tensor], mask: Tensor | None, cache: KVCache | None, layer: int
+        self, x: Tensor, rotary: tuple[Tensor, Tensor], mask: Mask, cache: KVCache | None, layer: int
     ) -> Tensor:
         batch, length, _ = x.shape
         heads = (batch, length, -1, self.config.head_dim)
         # Turned before the axes are exchanged: then attention's result lies as wo reads it, and is not kept twice.
-        queries = rotate(self.wq(x).view(heads), *rotary).transpose(1, 2)  # (B, H, T, E)
-        keys = rotate(self.wk(x).view(heads), *rotary).transpose(1, 2)  # (B, K, T, E)
-        values = self.wv(x).view(heads).transpose(1, 2)  # (B, K, T, E)
+        queries = rotate(self.wq(x).view(heads), *rotary)  # (B, T, H, E)
+        keys = rotate(self.wk(x).view(heads), *rotary)  # (B, T, K, E)
+        values = self.wv(x).view(heads)  # (B, T, K, E)
+        if isinstance(mask, DocumentRows):
+            return self.wo(mask.attend(queries, keys, values))  # type: ignore[no-any-return]
+        queries, keys, values = (tensor.transpose(1, 2) for tensor in (queries, keys, values))
         if cache is not None:
             keys, values = cache.append(layer, keys, values)
         groups = self.config.n_heads // self.config.n_kv_heads
@@ -177,7 +191,7 @@ class Block(nn.Module):
         self.ffn = FeedForward(config)
 
     def forward(
-        self, x: Tensor, rotary: tuple[Tensor, Tensor], mask: Tensor | None, cache: KVCache | None, layer: int
+        self, x: Tensor, rotary: tuple[Tensor, Tensor], mask: Mask, cache: KVCache | None, layer: int
     ) -> Tensor:
         x = x + self.attn(self.attn_norm(x), rotary, mask, cache, layer)
         return x + self.ffn(self.ffn_norm(x))  # type: ignore[no-any-return]
@@ -251,7 +265,8 @@ class Transformer(nn.Module):
 
         Args:
             tokens: token ids.
-            documents: (B, T), the document each token belongs to; attention stays inside a document.
+            documents: (B, T), the document each token belongs to; attention stays inside a document, whose tokens stand
+                side by side.
             cache: the tokens before these; it grows by T.
             targets: (B, T), the ids to predict or `IGNORED`; what comes back is their summed negative log-likelihood
                 in nats, for which the logits are never all in memory.
@@ -265,9 +280,13 @@ class Transformer(nn.Module):
             raise ValueError(f"{start + length} tokens do not fit into max_seq_len {self.config.max_seq_len}")
         rotary = (self.cos[start : start + length, None], self.sin[start : start + length, None])
         x = self.token_embed(tokens)  # (B, T, D)
-        mask = None
+        mask: Mask = None
         if documents is not None:
-            mask = document_mask(documents, product_dtype(x))
+            # Rows have other shapes in each batch: a compiled network would be compiled anew, a GPU be waited for.
+            if documents.device.type == "cpu" and not torch.compiler.is_compiling():
+                mask = DocumentRows(documents, self.config.n_heads, self.config.n_kv_heads)
+            else:
+                mask = document_mask(documents, product_dtype(x))
         elif start > 0:
             total = start + length
             mask = torch.ones(length, total, dtype=torch.bool, device=tokens.device).tril(diagonal=start)
