@@ -1,7 +1,7 @@
 """Attention inside the documents of packed windows, for a processor.
 
 A mask over whole windows has every pair of tokens of a window computed and those of different documents thrown away:
-with the guide's lines of a dozen or two tokens in windows of 256 that is nine tenths of the pairs. Here documents of
+with documents of two dozen tokens in windows of 256 that is seven eighths of the pairs. Here documents of
 like length are brought together, one a row, and each row is causal attention and nothing else.
 """
 
@@ -60,7 +60,7 @@ class DocumentRows:
         doubled = [_LEAST_WIDTH << times for times in range(window.bit_length())]
         widths = torch.tensor([width for width in doubled if width < window] + [window])
 
-        groups = torch.bucketize(sizes, widths)  # of each document, as all up to `own_widths`
+        groups = torch.bucketize(sizes, widths)  # which of the widths each document has
         used = torch.bincount(groups, minlength=len(widths))
         multiples = (total // _SHARES // widths).clamp(min=1)
         rows = (used + multiples - 1) // multiples * multiples
@@ -109,11 +109,10 @@ class DocumentRows:
 def _attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     """Causal attention in rows of one width: (rows, heads, width, E) to (rows · H · width, E)."""
     _, n_heads, width, head_dim = queries.shape
-    shared = n_heads // keys.shape[1]
     if width > _MOST_SCORES:
-        if shared > 1:
-            keys, values = keys.repeat_interleave(shared, dim=1), values.repeat_interleave(shared, dim=1)
-        return F.scaled_dot_product_attention(queries, keys, values, is_causal=True).reshape(-1, head_dim)
+        mixed = F.scaled_dot_product_attention(queries, keys, values, is_causal=True, enable_gqa=True)
+        return mixed.reshape(-1, head_dim)
+    shared = n_heads // keys.shape[1]
     # The queries that share a head of keys and values stand one below the other.
     queries, keys, values = queries.view(-1, shared * width, head_dim), keys.flatten(0, 1), values.flatten(0, 1)
     mask = queries.new_full((width, width), -math.inf).triu(1).repeat(shared, 1)

@@ -30,7 +30,7 @@ class RMSNorm(nn.Module):
 
 
 class _RMSNorm(torch.autograd.Function):
-    """On a CPU PyTorch takes the norm apart into seven operations, and twice as many for the gradient."""
+    """On a CPU PyTorch takes the norm apart into single operations, each with a gradient of its own."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float, dtype: torch.dtype) -> Tensor:
