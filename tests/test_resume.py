@@ -20,12 +20,16 @@ from lai.export.checkpoint import read_checkpoint
 from lai.export.model_file import read_model
 from lai.train import train
 
+WORKER = "device.num_workers=1"  # a process that makes the batches, some of them before they are asked for
+
 
 @pytest.mark.parametrize(
-    ("optimizer", "steps"), [("adamw", 13), ("adamw", 22), ("muon", 31)], ids=["inside an epoch", "at its end", "later"]
+    ("steps", "overrides"),
+    [(13, ()), (13, (WORKER,)), (22, ()), (22, (WORKER,)), (31, ("optimizer=muon",))],
+    ids=["inside an epoch", "there with a worker", "at its end", "there with a worker", "later"],
 )
-def test_a_resumed_run_does_exactly_what_an_uninterrupted_one_does(tmp_path, compose_run, text_file, optimizer, steps):
-    common = (f"data.path={text_file}", "trainer.max_epochs=3", f"optimizer={optimizer}")
+def test_a_resumed_run_does_exactly_what_an_uninterrupted_one_does(tmp_path, compose_run, text_file, steps, overrides):
+    common = (f"data.path={text_file}", "trainer.max_epochs=3", *overrides)
     whole = compose_run(*common)
     whole.callbacks["every_step"] = {
         "_target_": "lightning.pytorch.callbacks.ModelCheckpoint",
@@ -72,6 +76,7 @@ class SignalAt(Callback):
         ({"batch": 30}, ("trainer.check_val_every_n_epoch=null", "trainer.val_check_interval=10")),
         ({"validation": 1}, ()),
         ({"validation": 2}, ()),  # the last of an epoch
+        ({"validation": 2}, (WORKER,)),
     ],
     ids=str,
 )

@@ -92,8 +92,13 @@ class PackedBatchSampler(Sampler[list[Ints]]):
         self._epoch = epoch
 
     def start_at(self, epoch: int, batch: int) -> None:
-        """Let `epoch` begin at its batch number `batch`; all other epochs stay whole, and so does `len`."""
-        self._epoch, self._start = epoch, (epoch, batch)
+        """Let `epoch` begin at its batch number `batch`; all other epochs stay whole, and so does `len`.
+
+        Where nothing is left of it, the next iteration is the next epoch: worker processes begin with the first one
+        before `set_epoch` is called.
+        """
+        self._epoch = epoch if batch < self._n_batches else epoch + 1
+        self._start = (epoch, batch)
 
     def __len__(self) -> int:
         """The number of batches in a whole epoch, the same for each."""
