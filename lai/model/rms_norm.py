@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from lai.model.precision import product_dtype
+from lai.model.precision import converted, product_dtype
 
 
 class RMSNorm(nn.Module):
@@ -37,8 +37,7 @@ class _RMSNorm(torch.autograd.Function):
         squares = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square()
         scale = (squares / x.shape[-1] + eps).rsqrt()
         ctx.save_for_backward(x, weight, scale)
-        result: Tensor = x * scale * weight
-        return result.to(dtype)
+        return converted(x * scale * weight, dtype)
 
     @staticmethod
     @once_differentiable

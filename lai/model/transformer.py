@@ -16,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 from lai.model.document_attention import DocumentRows
 from lai.model.gated import Activation, gated
 from lai.model.loss import linear_cross_entropy
-from lai.model.precision import product_dtype
+from lai.model.precision import converted, product_dtype
 from lai.model.rms_norm import RMSNorm
 
 
@@ -106,7 +106,7 @@ class _Rotation(torch.autograd.Function):
         ctx.save_for_backward(cos, sin)
         exact = x.float()
         exchanged = exact.roll(exact.shape[-1] // 2, -1).mul_(sin)
-        return torch.addcmul(exchanged, exact, cos).type_as(x)
+        return converted(torch.addcmul(exchanged, exact, cos), x.dtype)
 
     @staticmethod
     @once_differentiable
