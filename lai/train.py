@@ -18,7 +18,7 @@ from lai.config import CONF_DIR, load_run_config
 from lai.errors import Interrupted, UserError
 from lai.files import with_home
 from lai.overrides import explain, is_the_same_in_all_jobs
-from lai.processor import wait_briefly
+from lai.processor import keep_freed_memory, wait_briefly
 from lai.settings import RunConfig
 
 log = logging.getLogger("lai.train")  # also where this file is the program
@@ -64,6 +64,7 @@ def train(run: RunConfig) -> float:
     datamodule = assembly.build_datamodule(run, corpus)
     for line in report.start(run, corpus, module, trainer):
         log.info(line)
+    keep_freed_memory()
     assembly.fit(trainer, module, datamodule, ckpt_path)
     if run.estimate:
         # Not the module's device: Lightning has moved it back to the processor by now.
