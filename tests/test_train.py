@@ -1,7 +1,9 @@
 """Whole runs of `lai.train` on a toy model: what is trained, written and refused."""
 
 import csv
+import logging
 import math
+import re
 
 import pytest
 import torch
@@ -109,6 +111,22 @@ class Gradients(Callback):
 
     def on_train_batch_end(self, trainer, pl_module, *_):
         self.held.append(any(parameter.grad is not None for parameter in pl_module.parameters()))
+
+
+def test_a_compiled_run_learns_the_same(tmp_path, compose_run, text_file, caplog):
+    caplog.set_level(logging.INFO)
+    common = (f"data.path={text_file}", "trainer.max_epochs=2", "trainer.precision=32-true")
+    plain = train(compose_run(*common, "device.compile=false", f"output_dir={tmp_path / 'plain'}"))
+    compiled = compose_run(*common, "device.compile=true")
+    try:
+        assembly.choose_device(compiled)
+    except UserError as error:
+        pytest.skip(str(error))
+    assert ", compiled" not in caplog.text
+    assert train(compiled) == pytest.approx(plain, rel=1e-4)
+    assert "precision 32-true, compiled" in caplog.text
+    names = [read_checkpoint(tmp_path / name / "checkpoints" / "last.ckpt")[2].keys() for name in ("plain", "run")]
+    assert names[0] == names[1]
 
 
 def test_gradients_do_not_outlive_the_step_that_they_are_for(compose_run, text_file):
@@ -228,6 +246,13 @@ def test_a_users_mistake_is_one_line_and_a_status(tmp_path):
     assert done.returncode == 2
     assert done.stderr.strip().count("\n") == 0
     assert "nowhere.txt" in done.stderr
+
+
+def test_compiling_without_a_compiler_is_refused_before_any_work(tmp_path):
+    nothing = {"CXX": str(tmp_path / "no-compiler"), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "compiled")}
+    done = lai_train("trainer.accelerator=cpu", "device.compile=true", cwd=tmp_path, **nothing)
+    assert done.returncode == 2
+    assert re.fullmatch(r"error: device\.compile=true, but .*no-compiler.*device\.compile=false\n", done.stderr), done
 
 
 def test_a_gpu_that_the_run_does_not_use_is_not_advertised(compose_run, text_file, monkeypatch, recwarn):

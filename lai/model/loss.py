@@ -67,7 +67,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
 def _softmax_in_place(logits: Tensor, targets: Tensor, with_gradients: bool) -> Tensor:
     """The summed negative log-likelihood of `targets`; with gradients, `logits` become what it changes by with them."""
     rows = len(logits)
-    if logits.device.type == "cpu":
+    if logits.device.type == "cpu" and not torch.compiler.is_compiling():
         rows = max(1, _CACHED_ELEMENTS // logits.shape[1])
     total = torch.zeros((), device=logits.device)
     for part, wanted in zip(torch.split(logits, rows), torch.split(targets, rows), strict=True):

@@ -145,17 +145,18 @@ class Attention(nn.Module):
         self.wv = nn.Linear(config.dim, config.kv_dim, bias=False)
         self.wo = nn.Linear(config.dim, config.dim, bias=False)
 
-    def forward(
-        self, x: Tensor, rotary: tuple[Tensor, Tensor], mask: Mask, cache: KVCache | None, layer: int
-    ) -> Tensor:
-        batch, length, _ = x.shape
-        heads = (batch, length, -1, self.config.head_dim)
+    def project(self, x: Tensor, rotary: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries (B, T, H, E) and keys (B, T, K, E), turned to their positions, and values (B, T, K, E)."""
+        heads = (*x.shape[:2], -1, self.config.head_dim)
         # Turned before the axes are exchanged: then attention's result lies as wo reads it, and is not kept twice.
-        queries = rotate(self.wq(x).view(heads), *rotary)  # (B, T, H, E)
-        keys = rotate(self.wk(x).view(heads), *rotary)  # (B, T, K, E)
-        values = self.wv(x).view(heads)  # (B, T, K, E)
+        return rotate(self.wq(x).view(heads), *rotary), rotate(self.wk(x).view(heads), *rotary), self.wv(x).view(heads)
+
+    def mix(
+        self, queries: Tensor, keys: Tensor, values: Tensor, mask: Mask, cache: KVCache | None, layer: int
+    ) -> Tensor:
+        """For each token the values of those that it may see, weighted: (B, T, D), what wo reads."""
         if isinstance(mask, DocumentRows):
-            return self.wo(mask.attend(queries, keys, values))  # type: ignore[no-any-return]
+            return mask.attend(queries, keys, values)
         queries, keys, values = (tensor.transpose(1, 2) for tensor in (queries, keys, values))
         if cache is not None:
             keys, values = cache.append(layer, keys, values)
@@ -163,7 +164,7 @@ class Attention(nn.Module):
         if groups > 1:
             keys, values = keys.repeat_interleave(groups, dim=1), values.repeat_interleave(groups, dim=1)
         mixed = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, is_causal=mask is None)
-        return self.wo(mixed.transpose(1, 2).reshape(batch, length, -1))  # type: ignore[no-any-return]
+        return mixed.transpose(1, 2).flatten(2)
 
 
 class FeedForward(nn.Module):
@@ -193,7 +194,14 @@ class Block(nn.Module):
     def forward(
         self, x: Tensor, rotary: tuple[Tensor, Tensor], mask: Mask, cache: KVCache | None, layer: int
     ) -> Tensor:
-        x = x + self.attn(self.attn_norm(x), rotary, mask, cache, layer)
+        queries, keys, values = self.before_attention(x, rotary)
+        return self.after_attention(x, self.attn.mix(queries, keys, values, mask, cache, layer))
+
+    def before_attention(self, x: Tensor, rotary: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        return self.attn.project(self.attn_norm(x), rotary)
+
+    def after_attention(self, x: Tensor, mixed: Tensor) -> Tensor:
+        x = x + self.attn.wo(mixed)
         return x + self.ffn(self.ffn_norm(x))  # type: ignore[no-any-return]
 
 
@@ -298,10 +306,28 @@ class Transformer(nn.Module):
                 x = layer(x, rotary, mask, cache, index)
         if cache is not None:
             cache.length += length
-        x = self.final_norm(x)
         if targets is not None:
-            return linear_cross_entropy(x.flatten(0, 1), self.output_weight(), targets.flatten())
-        return F.linear(x, self.output_weight())
+            return self.loss(x, targets)
+        return F.linear(self.final_norm(x), self.output_weight())
+
+    def loss(self, x: Tensor, targets: Tensor) -> Tensor:
+        """The summed negative log-likelihood of `targets` (B, T), for what the layers made of the tokens (B, T, D)."""
+        return linear_cross_entropy(self.final_norm(x).flatten(0, 1), self.output_weight(), targets.flatten())
+
+    def compile_around_attention(self, **options: Any) -> None:
+        """Compile what lies before and after the attention of each layer, and the loss, in place.
+
+        For a processor: rows of documents (`DocumentRows`) have other shapes in each batch, for which a network that is
+        compiled as a whole would be compiled anew.
+
+        Args:
+            options: of `torch.compile`.
+        """
+        for layer in self.layers:
+            assert isinstance(layer, Block)
+            layer.before_attention = torch.compile(layer.before_attention, **options)  # type: ignore[method-assign]
+            layer.after_attention = torch.compile(layer.after_attention, **options)  # type: ignore[method-assign]
+        self.loss = torch.compile(self.loss, **options)  # type: ignore[method-assign]
 
     def output_weight(self) -> Tensor:
         """The matrix (vocab_size, dim) that makes logits: the embedding itself where it is tied."""

@@ -193,8 +193,9 @@ def test_recomputed_activations_give_the_same_loss_and_gradients():
     assert calls == [False, True, True]
 
 
+@pytest.mark.parametrize("compile_", [Transformer.compile, Transformer.compile_around_attention])
 @pytest.mark.parametrize("activation", ["silu", "gelu"])
-def test_a_compiled_network_has_the_same_loss_and_gradients(monkeypatch, activation):
+def test_a_compiled_network_has_the_same_loss_and_gradients(monkeypatch, activation, compile_):
     monkeypatch.setattr("lai.model.loss._LEAST_ROWS", 16)  # several parts
     network = random_network(replace(GROUPED, activation=activation))
     tokens, targets = torch.randint(97, (2, 2, 20))
@@ -202,8 +203,8 @@ def test_a_compiled_network_has_the_same_loss_and_gradients(monkeypatch, activat
     for _ in range(2):
         loss = network(tokens, torch.arange(20).expand(2, -1) // 7, targets=targets)
         results.append((loss, *torch.autograd.grad(loss, list(network.parameters()))))
-        network.compile(backend="eager")  # traced as for any other backend, but no code is made
-    # One in rows of documents, the other with a mask over whole windows.
+        compile_(network, backend="eager")  # traced as for any other backend, but no code is made
+    # One in rows of documents; compiled as a whole, the other with a mask over whole windows.
     for plain, compiled in zip(*results, strict=True):
         torch.testing.assert_close(compiled, plain, rtol=1e-4, atol=1e-5 * plain.abs().max().item())
 
