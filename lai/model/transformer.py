@@ -135,7 +135,10 @@ Mask = DocumentRows | Tensor | None  # None: each token sees all before it
 
 
 class Attention(nn.Module):
-    """Causal self-attention with rotary positions; query head h reads key/value head h / (H / K)."""
+    """Causal self-attention with rotary positions; query head h reads key/value head h / (H / K).
+
+    In three parts, which a `Block` puts together: `project`, `mix` and `wo`. On a processor `mix` is never compiled.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -198,9 +201,11 @@ class Block(nn.Module):
         return self.after_attention(x, self.attn.mix(queries, keys, values, mask, cache, layer))
 
     def before_attention(self, x: Tensor, rotary: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, T, D) to what `Attention.mix` takes."""
         return self.attn.project(self.attn_norm(x), rotary)
 
     def after_attention(self, x: Tensor, mixed: Tensor) -> Tensor:
+        """The layer's result (B, T, D), of its input and what came out of `Attention.mix`, both (B, T, D)."""
         x = x + self.attn.wo(mixed)
         return x + self.ffn(self.ffn_norm(x))  # type: ignore[no-any-return]
 
