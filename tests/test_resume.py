@@ -26,7 +26,7 @@ WORKER = "device.num_workers=1"  # a process that makes the batches, some of the
 @pytest.mark.parametrize(
     ("steps", "overrides"),
     [(13, ()), (13, (WORKER,)), (22, ()), (22, (WORKER,)), (31, ("optimizer=muon",))],
-    ids=["inside an epoch", "there with a worker", "at its end", "there with a worker", "later"],
+    ids=["inside an epoch", "inside, with a worker", "at its end", "at its end, with a worker", "later"],
 )
 def test_a_resumed_run_does_exactly_what_an_uninterrupted_one_does(tmp_path, compose_run, text_file, steps, overrides):
     common = (f"data.path={text_file}", "trainer.max_epochs=3", *overrides)

@@ -103,16 +103,6 @@ def test_generated_text_is_validated_beside_its_floor(tmp_path, compose_run):
     assert module.references == {}
 
 
-class Gradients(Callback):
-    """Notes after every batch whether there are gradients."""
-
-    def __init__(self):
-        self.held = []
-
-    def on_train_batch_end(self, trainer, pl_module, *_):
-        self.held.append(any(parameter.grad is not None for parameter in pl_module.parameters()))
-
-
 def test_a_compiled_run_learns_the_same(tmp_path, compose_run, text_file, caplog):
     caplog.set_level(logging.INFO)
     common = (f"data.path={text_file}", "trainer.max_epochs=2", "trainer.precision=32-true")
@@ -127,6 +117,16 @@ def test_a_compiled_run_learns_the_same(tmp_path, compose_run, text_file, caplog
     assert "precision 32-true, compiled" in caplog.text
     names = [read_checkpoint(tmp_path / name / "checkpoints" / "last.ckpt")[2].keys() for name in ("plain", "run")]
     assert names[0] == names[1]
+
+
+class Gradients(Callback):
+    """Notes after every batch whether there are gradients."""
+
+    def __init__(self):
+        self.held = []
+
+    def on_train_batch_end(self, trainer, pl_module, *_):
+        self.held.append(any(parameter.grad is not None for parameter in pl_module.parameters()))
 
 
 def test_gradients_do_not_outlive_the_step_that_they_are_for(compose_run, text_file):
