@@ -15,8 +15,7 @@ from lai.data.vocab import Vocab
 from lai.errors import UserError
 from lai.export import quantize
 from lai.files import atomic_write
-from lai.model.gated import Activation
-from lai.model.transformer import ModelConfig, Transformer
+from lai.model.transformer import Activation, ModelConfig, Transformer
 
 MAGIC = b"LAi1"
 HEADER_SIZE = 256

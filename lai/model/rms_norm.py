@@ -43,9 +43,9 @@ class _RMSNorm(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
         x, weight, scale = ctx.saved_tensors
-        normed, gradient = x * scale, gradient.float()
-        products = gradient * normed
+        gradient = gradient.float() * scale
+        products = gradient * x
         # The norm takes out of a change of x what points along x.
-        along = (products @ weight / x.shape[-1]).unsqueeze(-1)
-        change = (gradient * weight).addcmul_(normed, along, value=-1).mul_(scale)
+        along = (products @ weight / x.shape[-1]).unsqueeze(-1) * scale.square()
+        change = (gradient * weight).addcmul_(x, along, value=-1)
         return change, products.flatten(0, -2).sum(0), None, None

@@ -5,7 +5,7 @@ Shapes in the comments: B batch, T tokens, D dim, H query heads, K key/value hea
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -14,10 +14,11 @@ from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
 from lai.model.document_attention import DocumentRows
-from lai.model.gated import Activation, gated
 from lai.model.loss import linear_cross_entropy
 from lai.model.precision import converted, product_dtype
 from lai.model.rms_norm import RMSNorm
+
+Activation = Literal["silu", "gelu"]
 
 
 @dataclass(frozen=True)
@@ -175,13 +176,13 @@ class FeedForward(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.activation = config.activation
+        self.activation = F.silu if config.activation == "silu" else F.gelu
         self.w_gate = nn.Linear(config.dim, config.hidden_dim, bias=False)
         self.w_up = nn.Linear(config.dim, config.hidden_dim, bias=False)
         self.w_down = nn.Linear(config.hidden_dim, config.dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.w_down(gated(self.activation, self.w_gate(x), self.w_up(x)))  # type: ignore[no-any-return]
+        return self.w_down(self.activation(self.w_gate(x)) * self.w_up(x))  # type: ignore[no-any-return]
 
 
 class Block(nn.Module):

@@ -38,6 +38,14 @@ def test_loss_and_gradients_are_those_of_one_piece(rows, dtype, cached, monkeypa
         torch.testing.assert_close(ours, theirs, rtol=precision, atol=precision * float(theirs.abs().max()))
 
 
+def test_targets_whose_probability_is_0_in_float32():
+    hidden, weight, targets = drawn(40)
+    with torch.no_grad():
+        hidden *= 100
+        assert (F.linear(hidden, weight).softmax(1).gather(1, targets.clamp(min=0)[:, None]) == 0).any()
+    torch.testing.assert_close(linear_cross_entropy(hidden, weight, targets), whole(hidden, weight, targets))
+
+
 def test_ignored_rows_have_no_gradient_and_no_loss():
     hidden, weight, _ = drawn(40)
     loss = linear_cross_entropy(hidden, weight, torch.full((40,), IGNORED))
