@@ -63,6 +63,7 @@ struct AttentionHead {
     std::size_t head_dim;
     float* scores;  // scratch, (kAttentionTokens, score_stride)
     std::size_t score_stride;  // all positions, rounded up to kLanes, fit into it
+    HeadCache next;            // what the same thread most likely reads after `cache`, or nulls
 };
 
 // One implementation of everything that takes time. All of them give the same results but for rounding.

@@ -8,6 +8,7 @@
 #include "kernels_vector.hpp"
 
 #include <cmath>
+#include <type_traits>
 
 namespace lai {
 namespace {
@@ -361,11 +362,17 @@ void rotate(float* head, const float* cos, const float* sin, std::size_t half) {
     }
 }
 
+// One token's attention computes so little that it waits for memory, at least with the integers of small weights. So while
+// scores are made, values are fetched, and while values are mixed, the next head's keys; and the scales of both.
+template <class Number, std::size_t Tokens>
+constexpr bool kFetches = Tokens == 1 && std::is_integral_v<Number>;
+
 // The scores of sixteen positions. With one token, several dimensions at once, so that no addition waits for the one
 // before it; one group after the other, so that memory is read from one end to the other.
 template <class Number, std::size_t Tokens>
 LAI_INLINE void score_group(const AttentionHead& head, const float* queries, std::size_t begin, float scale) {
     constexpr std::size_t kSums = Tokens == 1 ? 4 : 1;
+    if constexpr (kFetches<Number, Tokens>) fetch(head.cache.value_scales + begin, kLanes * sizeof(float));
     const Number* keys = static_cast<const Number*>(head.cache.keys) + begin * head.head_dim;
     Vector sums[kSums][Tokens][kVectors] = {};
     const auto add = [&](std::size_t d, std::size_t slot) {
@@ -376,6 +383,9 @@ LAI_INLINE void score_group(const AttentionHead& head, const float* queries, std
     };
     std::size_t d = 0;
     for (; d + kSums <= head.head_dim; d += kSums) {
+        if constexpr (kFetches<Number, Tokens>) {
+            fetch(static_cast<const Number*>(head.cache.values) + begin * head.head_dim + d * kLanes, kSums * kLanes * sizeof(Number));
+        }
         LAI_UNROLL for (std::size_t slot = 0; slot < kSums; ++slot) add(d + slot, slot);
     }
     for (; d < head.head_dim; ++d) add(d, 0);
@@ -425,6 +435,12 @@ LAI_INLINE void mix_values(const AttentionHead& head, float* out, std::size_t d,
     };
     std::size_t position = 0;
     for (; position + kSums <= positions; position += kSums) {
+        if constexpr (kFetches<Number, Tokens>) {
+            if (d == 0 && head.next.keys != nullptr) {
+                fetch(static_cast<const Number*>(head.next.keys) + position * head.head_dim, kSums * head.head_dim * sizeof(Number));
+                if (position % kLanes == 0) fetch(head.next.key_scales + position, kLanes * sizeof(float));
+            }
+        }
         LAI_UNROLL for (std::size_t slot = 0; slot < kSums; ++slot) add(position + slot, slot);
     }
     if (position < positions) add(position, 0);

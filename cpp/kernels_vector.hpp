@@ -69,6 +69,11 @@ LAI_INLINE void transpose(const float* from, std::size_t from_stride, float* to,
 // Asks for memory that will be read 8 KB later: what the processor fetches by itself ends with each page.
 LAI_INLINE void fetch_ahead(const void* data) { __builtin_prefetch(static_cast<const char*>(data) + 8192, 0, 3); }
 
+// Asks for some cache lines, to be near when they are read.
+LAI_INLINE void fetch(const void* data, std::size_t bytes) {
+    for (std::size_t at = 0; at < bytes; at += 64) __builtin_prefetch(static_cast<const char*>(data) + at, 0, 2);
+}
+
 LAI_INLINE Vector broadcast(float value) { return value - Vector{}; }
 
 LAI_INLINE std::size_t smaller(std::size_t a, std::size_t b) { return a < b ? a : b; }

@@ -245,7 +245,8 @@ void Transformer::store_keys(const Projected& projected, std::size_t layer, std:
 void Transformer::attend(const Projected& projected, std::size_t layer, std::size_t head, std::size_t first, std::size_t count,
                          KvCache& cache) {
     const std::size_t head_dim = config_.head_dim();
-    const std::size_t kv_head = head / (config_.n_heads / config_.n_kv_heads);
+    const std::size_t group = config_.n_heads / config_.n_kv_heads;
+    const std::size_t kv_head = head / group;
     // Scratch for each piece of work: any thread may have any of them.
     float* scores = scores_.data() + (head * (kMaxBatch / kSlice) + first / kSlice) * kAttentionTokens * cache.capacity();
     const std::size_t dim = config_.dim;
@@ -255,8 +256,10 @@ void Transformer::attend(const Projected& projected, std::size_t layer, std::siz
         const std::size_t rotary = (cache.length + first + token) * head_dim / 2;
         kernels_.rotate(queries + token * dim, cos_.data() + rotary, sin_.data() + rotary, head_dim / 2);
     }
+    const bool others_follow = (head + 1) % group == 0 && head + 1 < config_.n_heads;
+    const HeadCache next = others_follow ? cache.of_head(layer, kv_head + 1) : HeadCache{};
     kernels_.attend({queries, out, dim, stride_of(dim), count, cache.of_head(layer, kv_head), cache.length + first + 1,
-                     head_dim, scores, cache.capacity()});
+                     head_dim, scores, cache.capacity(), next});
 }
 
 void Transformer::feed_forward(const LayerWeights& weights, std::size_t first, std::size_t count) {

@@ -220,7 +220,7 @@ void check_attend(const Kernels& kernels, std::size_t head_dim, std::size_t posi
     for (const HeadCache& head : {cache.floats(), cache.integers()}) {
         std::vector<float> scores(kAttentionTokens * rounded);
         std::vector<float> out(tokens * stride, 7.0F);
-        kernels.attend({queries.data(), out.data(), query_stride, stride, tokens, head, positions, head_dim, scores.data(), rounded});
+        kernels.attend({queries.data(), out.data(), query_stride, stride, tokens, head, positions, head_dim, scores.data(), rounded, head});
         for (std::size_t t = 0; t < tokens; ++t) {
             const std::vector<double> expected = attention(queries.data() + t * query_stride, cache.float_keys, cache.float_values, positions + t, head_dim);
             for (std::size_t d = 0; d < head_dim; ++d) {
