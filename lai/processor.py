@@ -51,7 +51,7 @@ def keep_freed_memory() -> None:
     """Let memory that a step of training frees wait for the next step instead of going back to the system.
 
     GNU's C library otherwise gives back most of it after each step, and the system clears it page by page when the next
-    one asks for it: some 10,000 pages a step of `tiny`. What the user has set in the environment stays.
+    one asks for it: 10,000 to 20,000 pages a step of `tiny`. What the user has set in the environment stays.
     """
     own = {"MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES"}
     if os.name != "posix" or own & os.environ.keys():
