@@ -53,10 +53,8 @@ constexpr std::size_t kAttentionTokens = 4;
 
 // One head's attention for some tokens in a row: the first sees `positions` positions, each later one sees one more.
 struct AttentionHead {
-    const float* queries;      // a token's is (head_dim)
-    float* out;                // as `queries`
-    std::size_t query_stride;  // from one token to the next
-    std::size_t out_stride;
+    float* queries;      // a token's is (head_dim); the result takes its place
+    std::size_t stride;  // from one token to the next
     std::size_t tokens;
     HeadCache cache;
     std::size_t positions;

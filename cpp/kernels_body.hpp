@@ -378,7 +378,7 @@ LAI_INLINE void score_group(const AttentionHead& head, const float* queries, std
     const auto add = [&](std::size_t d, std::size_t slot) {
         LAI_UNROLL for (std::size_t v = 0; v < kVectors; ++v) {
             const Vector key = load_numbers(keys + d * kLanes + v * kWidth);
-            LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) sums[slot][t][v] += key * queries[t * head.query_stride + d];
+            LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) sums[slot][t][v] += key * queries[t * head.stride + d];
         }
     };
     std::size_t d = 0;
@@ -448,7 +448,7 @@ LAI_INLINE void mix_values(const AttentionHead& head, float* out, std::size_t d,
         LAI_UNROLL for (std::size_t v = 0; v < Vectors; ++v) {
             Vector total = sums[0][t][v];
             if constexpr (kSums == 2) total += sums[1][t][v];
-            store(out + t * head.out_stride + d + v * kWidth, total * factors[t]);
+            store(out + t * head.stride + d + v * kWidth, total * factors[t]);
         }
     }
 }
@@ -457,8 +457,7 @@ template <class Number, std::size_t Tokens>
 void attend_tokens(const AttentionHead& head, std::size_t first) {
     constexpr std::size_t kMost = Tokens == 1 || kWidth == 16 ? 4 : 2;  // vectors whose sums fit into the registers
     const float scale = 1.0F / __builtin_sqrtf(static_cast<float>(head.head_dim));
-    const float* queries = head.queries + first * head.query_stride;
-    float* out = head.out + first * head.out_stride;
+    float* queries = head.queries + first * head.stride;
     const std::size_t positions = head.positions + first;
     const std::size_t all = positions + Tokens - 1;
     std::size_t end = 0;
@@ -466,8 +465,8 @@ void attend_tokens(const AttentionHead& head, std::size_t first) {
     float factors[Tokens];
     for (std::size_t t = 0; t < Tokens; ++t) factors[t] = weigh(head.scores + t * head.score_stride, head.cache.value_scales, positions + t, end);
     std::size_t d = 0;
-    for (; d + kMost * kWidth <= head.head_dim; d += kMost * kWidth) mix_values<Number, Tokens, kMost>(head, out, d, all, factors);
-    for (; d + kWidth <= head.head_dim; d += kWidth) mix_values<Number, Tokens, 1>(head, out, d, all, factors);
+    for (; d + kMost * kWidth <= head.head_dim; d += kMost * kWidth) mix_values<Number, Tokens, kMost>(head, queries, d, all, factors);
+    for (; d + kWidth <= head.head_dim; d += kWidth) mix_values<Number, Tokens, 1>(head, queries, d, all, factors);
     for (; d < head.head_dim; ++d) {
         for (std::size_t t = 0; t < Tokens; ++t) {
             float total = 0;
@@ -475,7 +474,7 @@ void attend_tokens(const AttentionHead& head, std::size_t first) {
                 const Number value = static_cast<const Number*>(head.cache.values)[position * head.head_dim + d];
                 total += static_cast<float>(value) * head.scores[t * head.score_stride + position];
             }
-            out[t * head.out_stride + d] = total * factors[t];
+            queries[t * head.stride + d] = total * factors[t];
         }
     }
 }

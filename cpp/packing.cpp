@@ -14,6 +14,9 @@ std::uint16_t read_half(const std::uint8_t* data) {
     return half;
 }
 
+// q8_0's signed bytes are packed as unsigned ones, by flipping the sign bit; q4_0's nibbles are unsigned as they stand.
+std::uint32_t flipped_bits(DType dtype) { return dtype == DType::q8_0 ? 0x80808080U : 0U; }
+
 void unpack_block(DType dtype, const std::uint8_t* block, float* out) {
     const float scale = half_to_float(read_half(block));
     const std::uint8_t* quants = block + 2;
@@ -91,8 +94,7 @@ void pack_group(const Matrix& matrix, std::size_t group, std::uint8_t* out) {
     const std::size_t blocks = matrix.cols / kBlock;
     const std::size_t words = packed_words(matrix.dtype);
     const std::size_t file_block = weight_bytes(matrix.dtype, kBlock);
-    // q8_0's signed bytes become unsigned by flipping the sign bit; q4_0's nibbles are unsigned as they stand.
-    const std::uint32_t flip = matrix.dtype == DType::q8_0 ? 0x80808080U : 0U;
+    const std::uint32_t flip = flipped_bits(matrix.dtype);
     for (std::size_t lane = 0; lane < kLanes; ++lane) {
         const std::size_t row = group * kLanes + lane;
         for (std::size_t block = 0; block < blocks; ++block) {
@@ -121,6 +123,28 @@ void unpack_row(const Matrix& matrix, std::size_t row, float* out) {
         for (std::size_t block = 0; block < matrix.cols / kBlock; ++block) {
             unpack_block(matrix.dtype, data + block * weight_bytes(matrix.dtype, kBlock), out + block * kBlock);
         }
+    }
+}
+
+void unpack_packed_row(const Matrix& packed, std::size_t row, float* out) {
+    const std::uint8_t* group = packed.data + row / kLanes * packed_group_bytes(packed.dtype, packed.cols);
+    const std::size_t lane = row % kLanes;
+    if (packed.dtype == DType::f16) {
+        for (std::size_t col = 0; col < packed.cols; ++col) out[col] = half_to_float(read_half(group + col * kHalvesBytes + lane * 2));
+        return;
+    }
+    const std::uint32_t flip = flipped_bits(packed.dtype);
+    for (std::size_t block = 0; block < packed.cols / kBlock; ++block) {
+        std::uint8_t as_in_file[weight_bytes(DType::q8_0, kBlock)];  // the longer one
+        std::memcpy(as_in_file, group + packed_scales_at(packed.dtype, block) + lane * 2, 2);
+        const std::uint8_t* packed_quants = group + packed_quants_at(packed.dtype, block) + lane * 4;
+        for (std::size_t word = 0; word < packed_words(packed.dtype); ++word) {
+            std::uint32_t quants;
+            std::memcpy(&quants, packed_quants + word * kWordBytes, 4);
+            quants ^= flip;
+            std::memcpy(as_in_file + 2 + 4 * word, &quants, 4);
+        }
+        unpack_block(packed.dtype, as_in_file, out + block * kBlock);
     }
 }
 

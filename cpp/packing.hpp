@@ -53,6 +53,9 @@ void pack_group(const Matrix& matrix, std::size_t group, std::uint8_t* out);
 // One row of a matrix that lies as in the file, as floats.
 void unpack_row(const Matrix& matrix, std::size_t row, float* out);
 
+// The same of a packed matrix, whose data is all its groups.
+void unpack_packed_row(const Matrix& packed, std::size_t row, float* out);
+
 // The value of a float16.
 float half_to_float(std::uint16_t half);
 

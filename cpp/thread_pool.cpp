@@ -4,6 +4,7 @@
 #include <cmath>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <system_error>
 
 #if defined(__linux__)
@@ -49,13 +50,21 @@ std::uint16_t epoch_of(std::uint64_t ticket) { return static_cast<std::uint16_t>
 std::uint64_t end_of(std::uint64_t ticket) { return ticket >> kTicketBits & kTicketMask; }
 std::uint64_t next_of(std::uint64_t ticket) { return ticket & kTicketMask; }
 
-// The numbers that a file begins with; none where it cannot be read. The standard library's streams would double the program.
+// The numbers that a file begins with, in its first line or two; none where it cannot be read. The standard library's streams
+// would double the program, and fscanf make it a tenth larger.
 std::vector<double> numbers_in(const std::string& path) {
     std::vector<double> numbers;
     std::FILE* file = std::fopen(path.c_str(), "r");
     if (file == nullptr) return numbers;
-    for (double number = 0; std::fscanf(file, "%lf", &number) == 1;) numbers.push_back(number);
+    char text[128] = {};
+    const std::size_t size = std::fread(text, 1, sizeof text - 1, file);
     std::fclose(file);
+    char* end = text;
+    for (const char* at = text; at < text + size; at = end) {
+        const double number = std::strtod(at, &end);
+        if (end == at) break;
+        numbers.push_back(number);
+    }
     return numbers;
 }
 

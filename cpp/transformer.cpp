@@ -3,6 +3,7 @@
 #include "packing.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 namespace lai {
@@ -11,7 +12,7 @@ namespace {
 
 constexpr std::size_t kSlabGroups = 64;  // of a matrix, packed before their pages in the file are given back
 constexpr std::size_t kSlice = 32;  // tokens of a batch whose attention is one piece of work
-constexpr std::size_t kUpFloats = kMaxBatch * kBlock;  // of the feed-forward's second product, held while they are needed
+constexpr std::size_t kPieceFloats = 2 * kMaxBatch * kBlock;  // of each of the feed-forward's products, held while they are needed
 
 // From one token's input of a product to the next: an odd number of cache lines. Sixteen tokens whose values lie a power of two
 // apart, as those of 512 or 2048 would, push each other out of the first-level cache.
@@ -57,6 +58,7 @@ Transformer::Transformer(const ModelFile& file, ThreadPool& pool, const Kernels&
     if (is_packed(file.dtype())) {
         pack_weights(file);
         copy_norms();
+        if (file.weights().output.data == embedding_.data) embedding_ = weights_.output;
         file.file().release(0, file.file().size());
         return;
     }
@@ -108,6 +110,7 @@ std::vector<Transformer::Bytes> Transformer::weights_read() const {
 // cos and sin of pos * theta^(-2i / head_dim), rounded to floats at the same places as PyTorch does.
 void Transformer::extend_rotary(std::size_t positions) {
     const std::size_t half = config_.head_dim() / 2;
+    for (std::vector<float>* table : {&cos_, &sin_}) table->reserve(positions * half);
     for (std::size_t position = cos_.size() / half; position < positions; ++position) {
         for (std::size_t i = 0; i < half; ++i) {
             const float exponent = static_cast<float>(2 * i) / static_cast<float>(config_.head_dim());
@@ -138,20 +141,29 @@ void Transformer::read_all(const TokenId* tokens, std::size_t count, KvCache& ca
     }
 }
 
+// For the activations of a batch.
+void Transformer::make_room(std::size_t count) {
+    const std::size_t dim = config_.dim;
+    if (x_.size() >= count * dim) return;
+    x_.resize(count * dim);
+    const bool as_blocks = takes_blocks(count);
+    const std::size_t block_floats = config_.hidden_dim / kBlock * (sizeof(ActivationBlock) / sizeof(float));
+    const std::size_t hidden = as_blocks ? block_floats : stride_of(config_.hidden_dim);
+    const std::size_t projected = 2 * config_.kv_dim();
+    wide_.resize(std::max(count * std::max({stride_of(dim), projected, hidden}), stride_of(dim) + projected));
+    if (!as_blocks) narrow_.resize(count * stride_of(dim));
+    if (blocked_) blocks_.resize(std::min(count, kernels_.block_tokens) * dim / kBlock);
+}
+
 void Transformer::forward(const TokenId* tokens, std::size_t count, KvCache& cache, std::size_t wanted) {
     const std::size_t dim = config_.dim;
-    if (x_.size() < count * dim) {
-        x_.resize(count * dim);
-        narrow_.resize(count * stride_of(dim));
-        wide_.resize(count * std::max(dim + 2 * config_.kv_dim(), stride_of(config_.hidden_dim)));
-        if (blocked_) blocks_.resize(std::min(count, kernels_.block_tokens) * std::max(dim, config_.hidden_dim) / kBlock);
-    }
+    make_room(count);
     cache.reserve(cache.length + count);
-    extend_rotary(cache.length + count);
-    scores_.resize(std::max(scores_.size(), config_.n_heads * (kMaxBatch / kSlice) * kAttentionTokens * cache.capacity()));
-    for (std::size_t token = 0; token < count; ++token) {
-        unpack_row(embedding_, static_cast<std::size_t>(tokens[token]), x_.data() + token * dim);
-    }
+    extend_rotary(cache.capacity());  // which grows in large steps
+    const auto unpack = packed_.size() > 0 && embedding_.data == weights_.output.data ? unpack_packed_row : unpack_row;
+    pool_.parallel_for(count, [&](std::size_t token) {
+        unpack(embedding_, static_cast<std::size_t>(tokens[token]), x_.data() + token * dim);
+    });
     for (std::size_t layer = 0; layer < config_.n_layers; ++layer) {
         // Of the last layer only its keys and values are needed for the tokens whose results are not.
         const std::size_t first = layer + 1 < config_.n_layers ? 0 : count - wanted;
@@ -161,24 +173,37 @@ void Transformer::forward(const TokenId* tokens, std::size_t count, KvCache& cac
     cache.length += count;
 }
 
-void Transformer::normalize(const float* weight, std::size_t first, std::size_t count) {
+// Tokens of the residual stream as the input of a product. `wide_` is free for their floats where blocks are what is used.
+Activations Transformer::normalized(const float* weight, std::size_t first, std::size_t count) {
     const std::size_t dim = config_.dim;
+    const std::size_t stride = stride_of(dim);
+    const bool as_blocks = takes_blocks(count);
+    float* values = as_blocks ? wide_.data() : narrow_.data();
     pool_.parallel_for(count, [&](std::size_t token) {
-        const float* x = x_.data() + (first + token) * dim;
-        kernels_.rms_norm(x, weight, dim, config_.norm_eps, narrow_.data() + (first + token) * stride_of(dim));
+        kernels_.rms_norm(x_.data() + (first + token) * dim, weight, dim, config_.norm_eps, values + token * stride);
+        if (as_blocks) kernels_.quantize(values + token * stride, dim, blocks_.data() + token * dim / kBlock);
     });
+    return {values, blocks_.data(), count, dim, stride};
 }
 
-// The input of a product: tokens of (T, stride_of(width)) values, as blocks too where the product takes them.
-Activations Transformer::input(const std::vector<float>& values, std::size_t first, std::size_t count, std::size_t width) {
-    const std::size_t stride = stride_of(width);
-    const float* data = values.data() + first * stride;
-    if (blocked_ && count <= kernels_.block_tokens) {
+// Tokens of (T, stride_of(D)) values as the input of a product.
+Activations Transformer::input(const float* values, std::size_t count) {
+    const std::size_t dim = config_.dim;
+    const std::size_t stride = stride_of(dim);
+    if (takes_blocks(count)) {
         pool_.parallel_for(count, [&](std::size_t token) {
-            kernels_.quantize(data + token * stride, width, blocks_.data() + token * width / kBlock);
+            kernels_.quantize(values + token * stride, dim, blocks_.data() + token * dim / kBlock);
         });
     }
-    return {data, blocks_.data(), count, width, stride};
+    return {values, blocks_.data(), count, dim, stride};
+}
+
+// The input without its first tokens.
+Activations Transformer::after(const Activations& all, std::size_t first) {
+    const float* values = all.values + first * all.stride;
+    const std::size_t count = all.tokens - first;
+    if (!takes_blocks(all.tokens)) return input(values, count);
+    return {values, all.blocks + first * all.width / kBlock, count, all.width, all.stride};
 }
 
 // Several matrices times one input; all their rows are shared out among the threads in one go.
@@ -195,40 +220,39 @@ void Transformer::multiply(const Product (&products)[Count], const Activations& 
         while (piece >= pieces_until[i]) ++i;
         const Matrix& matrix = *products[i].matrix;
         const std::size_t begin = (piece - (i == 0 ? 0 : pieces_until[i - 1])) * step;
-        kernels_.multiply(matrix, input, begin, std::min(matrix.rows, begin + step), {products[i].out, matrix.rows, add});
+        kernels_.multiply(matrix, input, begin, std::min(matrix.rows, begin + step), {products[i].out, products[i].stride, add});
     });
 }
 
 // Keys and values of all tokens of the batch, and what those from `first` on make of them.
 void Transformer::attention(const LayerWeights& weights, std::size_t layer, std::size_t first, std::size_t count, KvCache& cache) {
     const std::size_t dim = config_.dim;
-    const Projected projected = {wide_.data(), wide_.data() + count * dim, wide_.data() + count * (dim + config_.kv_dim())};
-    const Product queries = {&weights.wq, projected.queries + first * dim};
-    const Product keys = {&weights.wk, projected.keys};
-    const Product values = {&weights.wv, projected.values};
-    normalize(weights.attn_norm, 0, count);
-    const Activations normed = input(narrow_, 0, count, dim);
-    if (first == 0) {
-        multiply<3>({queries, keys, values}, normed);
-    } else {
-        multiply<2>({keys, values}, normed);
-        if (first < count) multiply<1>({queries}, input(narrow_, first, count - first, dim));
-    }
+    const std::size_t kv_dim = config_.kv_dim();
+    const std::size_t stride = stride_of(dim);
     const std::size_t group = config_.n_heads / config_.n_kv_heads;
+    const Activations normed = normalized(weights.attn_norm, 0, count);
+    float* queries = wide_.data();
     if (count == 1) {
+        const Projected projected = {queries + stride, queries + stride + kv_dim};
+        multiply<3>({{&weights.wq, queries, stride}, {&weights.wk, projected.keys, kv_dim}, {&weights.wv, projected.values, kv_dim}}, normed);
         pool_.parallel_for(config_.n_kv_heads, [&](std::size_t head) {
             store_keys(projected, layer, head, 1, cache);
-            for (std::size_t i = 0; i < group; ++i) attend(projected, layer, head * group + i, 0, 1, cache);
+            for (std::size_t i = 0; i < group; ++i) attend(queries, layer, head * group + i, 0, 1, cache);
         });
     } else {
+        // Queries take the place of keys and values, once these are in the cache.
+        const Projected projected = {wide_.data(), wide_.data() + count * kv_dim};
+        multiply<2>({{&weights.wk, projected.keys, kv_dim}, {&weights.wv, projected.values, kv_dim}}, normed);
         pool_.parallel_for(config_.n_kv_heads, [&](std::size_t head) { store_keys(projected, layer, head, count, cache); });
+        if (first == count) return;
+        multiply<1>({{&weights.wq, queries + first * stride, stride}}, after(normed, first));
         const std::size_t slices = (count - first + kSlice - 1) / kSlice;
         pool_.parallel_for(config_.n_heads * slices, [&](std::size_t piece) {
             const std::size_t begin = first + piece % slices * kSlice;
-            attend(projected, layer, piece / slices, begin, std::min(kSlice, count - begin), cache);
+            attend(queries, layer, piece / slices, begin, std::min(kSlice, count - begin), cache);
         });
     }
-    if (first < count) multiply<1>({{&weights.wo, x_.data() + first * dim}}, input(narrow_, first, count - first, dim), true);
+    multiply<1>({{&weights.wo, x_.data() + first * dim, dim}}, input(queries + first * stride, count - first), true);
 }
 
 void Transformer::store_keys(const Projected& projected, std::size_t layer, std::size_t head, std::size_t count, KvCache& cache) {
@@ -242,53 +266,54 @@ void Transformer::store_keys(const Projected& projected, std::size_t layer, std:
     }
 }
 
-void Transformer::attend(const Projected& projected, std::size_t layer, std::size_t head, std::size_t first, std::size_t count,
-                         KvCache& cache) {
+void Transformer::attend(float* queries, std::size_t layer, std::size_t head, std::size_t first, std::size_t count, KvCache& cache) {
     const std::size_t head_dim = config_.head_dim();
     const std::size_t group = config_.n_heads / config_.n_kv_heads;
     const std::size_t kv_head = head / group;
-    // Scratch for each piece of work: any thread may have any of them.
-    float* scores = scores_.data() + (head * (kMaxBatch / kSlice) + first / kSlice) * kAttentionTokens * cache.capacity();
-    const std::size_t dim = config_.dim;
-    float* queries = projected.queries + first * dim + head * head_dim;
-    float* out = narrow_.data() + first * stride_of(dim) + head * head_dim;
+    thread_local std::vector<float> scores;
+    if (scores.size() < kAttentionTokens * cache.capacity()) scores.resize(kAttentionTokens * cache.capacity());
+    const std::size_t stride = stride_of(config_.dim);
+    queries += first * stride + head * head_dim;
     for (std::size_t token = 0; token < count; ++token) {
         const std::size_t rotary = (cache.length + first + token) * head_dim / 2;
-        kernels_.rotate(queries + token * dim, cos_.data() + rotary, sin_.data() + rotary, head_dim / 2);
+        kernels_.rotate(queries + token * stride, cos_.data() + rotary, sin_.data() + rotary, head_dim / 2);
     }
     const bool others_follow = (head + 1) % group == 0 && head + 1 < config_.n_heads;
     const HeadCache next = others_follow ? cache.of_head(layer, kv_head + 1) : HeadCache{};
-    kernels_.attend({queries, out, dim, stride_of(dim), count, cache.of_head(layer, kv_head), cache.length + first + 1,
-                     head_dim, scores, cache.capacity(), next});
+    kernels_.attend({queries, stride, count, cache.of_head(layer, kv_head), cache.length + first + 1, head_dim, scores.data(),
+                     cache.capacity(), next});
 }
 
 void Transformer::feed_forward(const LayerWeights& weights, std::size_t first, std::size_t count) {
-    normalize(weights.ffn_norm, first, count);
-    const Activations normed = input(narrow_, first, count, config_.dim);
+    const Activations normed = normalized(weights.ffn_norm, first, count);
     const std::size_t hidden = config_.hidden_dim;
-    const std::size_t step = rows_per_piece(hidden, pool_.size());
-    const std::size_t rows = kUpFloats / count / kBlock * kBlock;
     const std::size_t stride = stride_of(hidden);
-    float* gate = wide_.data();
+    const std::size_t step = rows_per_piece(hidden, pool_.size());
+    const std::size_t rows = kPieceFloats / count / kBlock * kBlock;
+    const bool as_blocks = takes_blocks(count);
+    ActivationBlock* blocks = static_cast<ActivationBlock*>(static_cast<void*>(wide_.data()));
     pool_.parallel_for((hidden + step - 1) / step, [&](std::size_t piece) {
-        float up[kUpFloats];
+        std::array<float, kPieceFloats> held, up;
         const std::size_t last = std::min(hidden, (piece + 1) * step);
         for (std::size_t begin = piece * step; begin < last; begin += rows) {
             const std::size_t end = std::min(last, begin + rows);
-            kernels_.multiply(weights.w_gate, normed, begin, end, {gate, stride, false});
-            kernels_.multiply(weights.w_up, normed, begin, end, {up, end - begin, false, begin});
+            const std::size_t width = end - begin;
+            const Output gate = as_blocks ? Output{held.data(), width, false, begin} : Output{wide_.data() + begin, stride, false, begin};
+            kernels_.multiply(weights.w_gate, normed, begin, end, gate);
+            kernels_.multiply(weights.w_up, normed, begin, end, {up.data(), width, false, begin});
             for (std::size_t token = 0; token < count; ++token) {
-                kernels_.activate(config_.activation, gate + token * stride + begin, up + token * (end - begin), end - begin);
+                float* values = gate.data + token * gate.stride;
+                kernels_.activate(config_.activation, values, up.data() + token * width, width);
+                if (as_blocks) kernels_.quantize(values, width, blocks + (token * hidden + begin) / kBlock);
             }
         }
     });
-    multiply<1>({{&weights.w_down, x_.data() + first * config_.dim}}, input(wide_, 0, count, hidden), true);
+    multiply<1>({{&weights.w_down, x_.data() + first * config_.dim, config_.dim}}, {wide_.data(), blocks, count, hidden, stride}, true);
 }
 
 const float* Transformer::logits(std::size_t first, std::size_t count) {
     logits_.resize(std::max(logits_.size(), count * config_.vocab_size));
-    normalize(weights_.final_norm, first, count);
-    multiply<1>({{&weights_.output, logits_.data()}}, input(narrow_, first, count, config_.dim));
+    multiply<1>({{&weights_.output, logits_.data(), config_.vocab_size}}, normalized(weights_.final_norm, first, count));
     return logits_.data();
 }
 

@@ -45,11 +45,10 @@ private:
     struct Product {
         const Matrix* matrix;
         float* out;
+        std::size_t stride;  // of `out`, from one token to the next
     };
 
-    // What a layer's attention is made of, in one buffer: (T, D), (T, kv_dim) and (T, kv_dim).
-    struct Projected {
-        float* queries;
+    struct Projected {  // (T, kv_dim) each
         float* keys;
         float* values;
     };
@@ -61,30 +60,35 @@ private:
     void forward(const TokenId* tokens, std::size_t count, KvCache& cache, std::size_t wanted);
     void attention(const LayerWeights& weights, std::size_t layer, std::size_t first, std::size_t count, KvCache& cache);
     void store_keys(const Projected& projected, std::size_t layer, std::size_t head, std::size_t count, KvCache& cache);
-    void attend(const Projected& projected, std::size_t layer, std::size_t head, std::size_t first, std::size_t count, KvCache& cache);
+    // What the head makes of it takes the place of its queries.
+    void attend(float* queries, std::size_t layer, std::size_t head, std::size_t first, std::size_t count, KvCache& cache);
     void feed_forward(const LayerWeights& weights, std::size_t first, std::size_t count);
-    void normalize(const float* weight, std::size_t first, std::size_t count);
     const float* logits(std::size_t first, std::size_t count);
-    Activations input(const std::vector<float>& values, std::size_t first, std::size_t count, std::size_t width);
+    // Whether products of so many tokens take their input as blocks.
+    bool takes_blocks(std::size_t count) const { return blocked_ && count <= kernels_.block_tokens; }
+    void make_room(std::size_t count);
+    Activations normalized(const float* weight, std::size_t first, std::size_t count);
+    Activations input(const float* values, std::size_t count);
+    Activations after(const Activations& all, std::size_t first);
     template <std::size_t Count>
     void multiply(const Product (&products)[Count], const Activations& input, bool add = false);
 
     ModelConfig config_;
     Weights weights_;
-    Matrix embedding_;  // as in the file, for looking up rows
+    Matrix embedding_;  // for looking up rows: as in the file, or the packed output matrix where that is the same
     ThreadPool& pool_;
     const Kernels& kernels_;
     bool blocked_;
     PageBuffer packed_;
-    std::vector<float> norms_;  // copies, where nothing but single rows of the embedding is read of the file any more
+    std::vector<float> norms_;  // copies, where nothing but rows of an embedding of its own is read of the file any more
 
     std::vector<float> cos_, sin_;              // (positions, head_dim / 2)
     std::vector<float> x_;                      // (T, D): the residual stream
-    std::vector<float> narrow_;                 // (T, stride_of(D)): the same normalised, or what the heads made of it
-    std::vector<float> wide_;                   // what attention projects, or (T, stride_of(hidden_dim)) of the feed-forward
-    std::vector<float> scores_;                 // (n_heads, slices of a batch, kAttentionTokens, positions)
+    std::vector<float> narrow_;                 // (T, stride_of(D)): the same normalised, where no blocks are taken
+    // Queries (T, stride_of(D)); keys and values (T, kv_dim) each; (T, stride_of(hidden_dim)) of the feed-forward, or its blocks.
+    std::vector<float> wide_;
     std::vector<float> logits_;                 // (T or 1, vocab_size)
-    std::vector<ActivationBlock> blocks_;       // (T, D / 32) or (T, hidden_dim / 32)
+    std::vector<ActivationBlock> blocks_;       // (T, D / 32)
 };
 
 }  // namespace lai

@@ -26,7 +26,7 @@ Value read(const std::uint8_t* data) {
 }
 
 bool begins_tag(std::string_view bytes) {
-    if (bytes.size() < 2) return false;
+    if (bytes.size() < 2 || bytes.front() != '<') return false;
     return std::any_of(kTags.begin(), kTags.end(), [&](auto tag) { return tag.substr(0, bytes.size()) == bytes; });
 }
 
@@ -75,6 +75,9 @@ private:
     std::uint64_t v0_, v1_, v2_, v3_;
 };
 
+// Of a token's record.
+float score_of(const std::uint8_t* record) { return read<float>(record + 4 + read<std::uint32_t>(record)); }
+
 // The length of the character at the front, told by its first byte alone; the end of the text cuts it off.
 std::size_t character_length(std::string_view text) {
     const auto lead = static_cast<unsigned char>(text.front());
@@ -102,27 +105,26 @@ void Vocabulary::read_tokens(const std::uint8_t* data, std::size_t size, const s
     const std::size_t count = read<std::uint32_t>(data + 8);
     if (count < kSmallest) fail("has " + std::to_string(count) + " tokens, expected at least 260");
     if (count > (size - 12) / 8) fail("has " + std::to_string(count) + " tokens, more than the file has room for");
-    tokens_.reserve(count);
+    records_.reserve(count);
     std::size_t offset = 12;
     for (std::size_t id = 0; id < count; ++id) {
         const std::string token = "token " + std::to_string(id);
         if (size - offset < 8) fail("is cut short at " + token + " of " + std::to_string(count));
         const std::size_t length = read<std::uint32_t>(data + offset);
         if (length > size - offset - 8) fail("has a " + token + " of " + std::to_string(length) + " bytes, past the end of the file");
-        const auto score = read<float>(data + offset + 4 + length);
-        if (!std::isfinite(score)) fail("has a score that is not a finite number at " + token);
-        tokens_.push_back({{reinterpret_cast<const char*>(data + offset + 4), length}, score});
+        if (!std::isfinite(score_of(data + offset))) fail("has a score that is not a finite number at " + token);
+        records_.push_back(data + offset);
         longest_ = std::max(longest_, length);
         offset += 8 + length;
     }
     bytes_read_ = offset;
     for (std::size_t id = 0; id < static_cast<std::size_t>(kFirstByte); ++id) {
-        if (tokens_[id].score > kNever) fail("has a control token that text could produce, token " + std::to_string(id));
+        if (score_of(records_[id]) > kNever) fail("has a control token that text could produce, token " + std::to_string(id));
     }
     for (std::size_t byte = 0; byte < 256; ++byte) {
         const char expected = static_cast<char>(byte);
         const auto id = byte + static_cast<std::size_t>(kFirstByte);
-        if (tokens_[id].bytes != std::string_view(&expected, 1)) {
+        if (bytes(static_cast<TokenId>(id)) != std::string_view(&expected, 1)) {
             fail("has something else than the byte " + std::to_string(byte) + " at token " + std::to_string(id));
         }
     }
@@ -130,30 +132,35 @@ void Vocabulary::read_tokens(const std::uint8_t* data, std::size_t size, const s
 
 void Vocabulary::build_index() {
     std::size_t capacity = 1024;
-    while (capacity < 2 * tokens_.size()) capacity *= 2;
+    while (capacity < 2 * size()) capacity *= 2;
     slots_.assign(capacity, 0);
     std::random_device random;
     for (std::uint64_t& half : key_) half = std::uint64_t{random()} << 32 | random();
-    entries_.reserve(tokens_.size());
-    for (std::size_t id = 0; id < tokens_.size(); ++id) {
-        const Token& token = tokens_[id];
-        if (token.score <= kNever) continue;
-        const std::size_t at = slot(token.bytes);
+    entries_.reserve(size());
+    for (std::size_t i = 0; i < size(); ++i) {
+        const auto id = static_cast<TokenId>(i);
+        const float score = score_of(records_[i]);
+        if (score <= kNever) continue;
+        const std::size_t at = slot(bytes(id));
         if (slots_[at] == 0) {
-            entries_.push_back({token.bytes, token.score, 0, begins_tag(token.bytes)});
+            entries_.push_back({score, id});
             slots_[at] = static_cast<std::uint32_t>(entries_.size());
         }
         Entry& entry = entries_[slots_[at] - 1];
-        entry.id = static_cast<TokenId>(id);
-        entry.score = std::max(entry.score, token.score);
+        entry = {std::max(entry.score, score), id};
     }
+}
+
+std::string_view Vocabulary::bytes(TokenId id) const {
+    const std::uint8_t* record = records_[static_cast<std::size_t>(id)];
+    return {reinterpret_cast<const char*>(record + 4), read<std::uint32_t>(record)};
 }
 
 // Where the entry with these bytes is, or where it would be put.
 std::size_t Vocabulary::slot(std::string_view bytes) const {
     const std::size_t mask = slots_.size() - 1;
     std::size_t at = SipHash(key_)(bytes) & mask;
-    while (slots_[at] != 0 && entries_[slots_[at] - 1].bytes != bytes) at = (at + 1) & mask;
+    while (slots_[at] != 0 && this->bytes(entries_[slots_[at] - 1].id) != bytes) at = (at + 1) & mask;
     return at;
 }
 
@@ -161,8 +168,7 @@ const Vocabulary::Entry* Vocabulary::find(std::string_view bytes, TextKind kind)
     if (bytes.size() > longest_) return nullptr;
     const std::uint32_t index = slots_[slot(bytes)];
     if (index == 0) return nullptr;
-    const Entry* entry = &entries_[index - 1];
-    return kind == TextKind::typed && entry->markup ? nullptr : entry;
+    return kind == TextKind::typed && begins_tag(bytes) ? nullptr : &entries_[index - 1];
 }
 
 TokenId Vocabulary::id_of(std::string_view bytes) const {

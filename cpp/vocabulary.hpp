@@ -33,9 +33,9 @@ public:
     // Reads a vocabulary record; `name` is the file's path, for messages. The bytes must outlive the object.
     Vocabulary(const std::uint8_t* data, std::size_t size, const std::string& name);
 
-    std::size_t size() const { return tokens_.size(); }
+    std::size_t size() const { return records_.size(); }
     std::size_t bytes_read() const { return bytes_read_; }
-    std::string_view bytes(TokenId id) const { return tokens_[static_cast<std::size_t>(id)].bytes; }
+    std::string_view bytes(TokenId id) const;
     const ChatTags& tags() const { return tags_; }
     bool has_chat_tags() const;
 
@@ -46,16 +46,10 @@ public:
     std::string decode(const std::vector<TokenId>& ids) const;
 
 private:
-    struct Token {
-        std::string_view bytes;
-        float score;
-    };
     // All tokens with the same bytes, but for those that text never produces.
     struct Entry {
-        std::string_view bytes;
         float score;  // the highest
         TokenId id;   // the highest
-        bool markup;  // a chat tag or the beginning of one
     };
 
     class Merger;
@@ -66,7 +60,7 @@ private:
     const Entry* find(std::string_view bytes, TextKind kind) const;
     TokenId id_of(std::string_view bytes) const;
 
-    std::vector<Token> tokens_;
+    std::vector<const std::uint8_t*> records_;  // of each token: its length, bytes and score
     std::vector<Entry> entries_;
     std::vector<std::uint32_t> slots_;  // open addressing: 1 + index into entries_, 0 for empty
     HashKey key_{};

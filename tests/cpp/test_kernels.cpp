@@ -214,19 +214,19 @@ std::vector<double> attention(const float* query, const std::vector<float>& keys
 void check_attend(const Kernels& kernels, std::size_t head_dim, std::size_t positions, std::size_t tokens) {
     const std::size_t stride = head_dim + 3;
     const std::size_t rounded = (positions + tokens - 1 + kLanes - 1) / kLanes * kLanes;
-    const std::size_t query_stride = head_dim + 1;
-    const std::vector<float> queries = random_floats(tokens * query_stride, 3);
+    const std::vector<float> queries = random_floats(tokens * stride, 3);
     TestCache cache(rounded, head_dim);
     for (const HeadCache& head : {cache.floats(), cache.integers()}) {
         std::vector<float> scores(kAttentionTokens * rounded);
-        std::vector<float> out(tokens * stride, 7.0F);
-        kernels.attend({queries.data(), out.data(), query_stride, stride, tokens, head, positions, head_dim, scores.data(), rounded, head});
+        std::vector<float> out = queries;
+        kernels.attend({out.data(), stride, tokens, head, positions, head_dim, scores.data(), rounded, head});
         for (std::size_t t = 0; t < tokens; ++t) {
-            const std::vector<double> expected = attention(queries.data() + t * query_stride, cache.float_keys, cache.float_values, positions + t, head_dim);
+            const float* query = queries.data() + t * stride;
+            const std::vector<double> expected = attention(query, cache.float_keys, cache.float_values, positions + t, head_dim);
             for (std::size_t d = 0; d < head_dim; ++d) {
                 CHECK(std::abs(static_cast<double>(out[t * stride + d]) - expected[d]) < 1e-5);
             }
-            for (std::size_t d = head_dim; d < stride; ++d) CHECK(out[t * stride + d] == 7.0F);
+            for (std::size_t d = head_dim; d < stride; ++d) CHECK(out[t * stride + d] == query[d]);
         }
     }
 }

@@ -55,10 +55,14 @@ void check_packing(DType dtype, std::size_t rows, std::size_t cols) {
     std::vector<float> values(cols);
     for (std::size_t row = 0; row < rows; ++row) {
         unpack_row(matrix, row, values.data());
+        std::vector<float> unpacked(cols);
+        unpack_packed_row({dtype, rows, cols, packed.data()}, row, unpacked.data());
         for (std::size_t col = 0; col < cols; ++col) {
             const double expected = packed_value(matrix, packed, row, col);
-            const double value = static_cast<double>(values[col]);
-            CHECK(value == expected || (std::isnan(value) && std::isnan(expected)));
+            for (const float found : {values[col], unpacked[col]}) {
+                const auto value = static_cast<double>(found);
+                CHECK(value == expected || (std::isnan(value) && std::isnan(expected)));
+            }
         }
     }
     for (std::size_t row = rows; row < packed_groups(matrix) * kLanes; ++row) CHECK(packed_value(matrix, packed, row, 0) == 0);
