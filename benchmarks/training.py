@@ -7,6 +7,9 @@ Each of these runs in a process of its own, in turns, on the same data, with bat
   bare          a plain PyTorch loop over our network
   lai.train     `python -m lai.train`, as a user runs it
   transformers  a plain loop over LlamaForCausalLM of the same size; needs `pip install -e '.[bench]'`
+  transformers-compiled  the same with `torch.compile`, where ours is compiled
+
+`device.compile=auto` is what it would be for the whole run, not for these few steps.
 
 Floating-point operations of a token: 6 for each weight that it is multiplied with, and 6 · n_layers · dim · seq_len for
 causal attention (two products of half the positions, forward once and backward twice; Kaplan et al. 2020, PaLM's
@@ -34,6 +37,7 @@ from torch import Tensor, nn
 
 from bare import batches, loss_of, prepared, step, torch_device
 from lai import assembly
+from lai.compiling import choose_compiling
 from lai.config import compose_run
 from lai.data.prepare import Corpus
 from lai.model.transformer import ModelConfig
@@ -42,14 +46,14 @@ from lai.settings import RunConfig
 from memory import resident_mb
 
 WARM_UP = 3  # steps that are not timed
-KINDS = ("ceiling", "bare", "lai.train", "transformers")
+KINDS = ("ceiling", "bare", "lai.train", "transformers", "transformers-compiled")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="tiny", help="a preset of conf/model")
     parser.add_argument("--device", default="cpu", help="a file of conf/device")
-    parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=KINDS)
+    parser.add_argument("--kinds", nargs="+", choices=KINDS)
     parser.add_argument("--steps", type=int, default=10, help="timed steps a round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path, help="write all figures to this file")
@@ -61,12 +65,15 @@ def main() -> None:
         print(json.dumps(WORKERS[options.worker](compose_run(overrides), overrides, options.steps)))
         return
     run = compose_run(overrides)
-    _, config = prepared(run)  # once, not in the first worker
-    figures: dict[str, list[dict[str, float]]] = {kind: [] for kind in options.kinds}
+    corpus, config = prepared(run)  # once, not in the first worker
+    choose_compiling(run, config, corpus.shards.stats.train.tokens, processes=1)
+    compiled = f"device.compile={str(run.device.compile).lower()}"
+    kinds = options.kinds or (KINDS if run.device.compile else KINDS[:-1])
+    figures: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
     for _ in range(options.rounds):
-        for kind in options.kinds:
+        for kind in kinds:
             command = [sys.executable, __file__, "--worker", kind, "--steps", str(options.steps)]
-            command += ["--model", options.model, "--device", options.device, *options.overrides]
+            command += ["--model", options.model, "--device", options.device, *options.overrides, compiled]
             answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
             figures[kind].append(json.loads(answer.splitlines()[-1]))
             print(kind, figures[kind][-1], file=sys.stderr)
@@ -161,7 +168,7 @@ def bare(run: RunConfig, overrides: list[str], steps: int) -> dict[str, float]:
     return train_bare(run, corpus, network, partial(loss_of, network), steps)
 
 
-def transformers(run: RunConfig, overrides: list[str], steps: int) -> dict[str, float]:
+def transformers(run: RunConfig, overrides: list[str], steps: int, compiled: bool = False) -> dict[str, float]:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     corpus, config = prepared(run)
@@ -178,7 +185,7 @@ def transformers(run: RunConfig, overrides: list[str], steps: int) -> dict[str, 
         use_cache=False,
     )
     network = LlamaForCausalLM(peer).to(torch_device(run))
-    if run.device.compile:
+    if compiled:
         network.compile()
 
     def peer_loss(batch: dict[str, Tensor]) -> Tensor:
@@ -211,7 +218,13 @@ def peak_mb(device: torch.device) -> float:
     return resident_mb(os.getpid())
 
 
-WORKERS = {"ceiling": ceiling, "bare": bare, "lai.train": lai_train, "transformers": transformers}
+WORKERS: dict[str, Callable[[RunConfig, list[str], int], dict[str, float]]] = {
+    "ceiling": ceiling,
+    "bare": bare,
+    "lai.train": lai_train,
+    "transformers": transformers,
+    "transformers-compiled": partial(transformers, compiled=True),
+}
 
 
 def show(results: dict[str, dict[str, float]], flops: float, dtype: str) -> None:

@@ -17,6 +17,7 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from lai.callbacks.stop import StopBetweenBatches
 from lai.checkpoint_io import AtomicCheckpointIO
+from lai.compiling import check_compiling
 from lai.config import flatten
 from lai.data.datamodule import CorpusDataModule
 from lai.data.prepare import Corpus
@@ -28,18 +29,6 @@ from lai.settings import ModelSettings, RunConfig
 log = logging.getLogger(__name__)
 
 _THREADS = torch.get_num_threads()
-
-
-def _check_compiling() -> None:
-    """Refuse `device.compile` where there is nothing to compile with, before the data is made."""
-    try:
-        torch.compile(torch.sin)(torch.ones(1))
-    except Exception as error:  # PyTorch's own classes for it are private
-        reason = str(error).strip().partition("\n")[0]
-        raise UserError(
-            f"device.compile=true, but PyTorch cannot compile here: {reason}; install a C++ compiler "
-            "(g++, or clang++ on a Mac, or name another one in CXX) and Python's headers, or use device.compile=false"
-        ) from None
 
 
 def choose_device(run: RunConfig) -> None:
@@ -55,8 +44,8 @@ def choose_device(run: RunConfig) -> None:
             f"trainer.accelerator={accelerator}, but PyTorch finds no such device here; use trainer.accelerator=cpu "
             "or leave it out"
         )
-    if run.device.compile and run.device.name == "cpu":
-        _check_compiling()
+    if run.device.compile is True and run.device.name == "cpu":
+        check_compiling()
     torch.set_num_threads(run.device.threads or _THREADS)  # an earlier job of a sweep may have set another number
     if torch.cuda.is_available():  # nowhere else does it matter, and some versions of PyTorch warn when it is set
         torch.set_float32_matmul_precision("high" if run.device.tf32 else "highest")
@@ -114,9 +103,10 @@ def build_module(run: RunConfig, config: ModelConfig, corpus: Corpus) -> Languag
         config, vocab.to_bytes(), torch.from_numpy(vocab.byte_lengths.copy()), training_settings(run), references
     )
     module.model.recomputes_activations = bool(run.device.recompute_activations)
-    if run.device.compile:  # in place: the names in checkpoints stay as they are
+    if run.device.compile is True:  # in place: the names in checkpoints stay as they are
+        torch.compiler.reset()  # what earlier jobs of a sweep compiled would count towards the most there may be
         if run.device.name == "cpu":
-            module.model.compile_around_attention()
+            module.model.compile_around_attention(run.data.batch_size)
         else:
             module.model.compile()
     return module

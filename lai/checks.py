@@ -40,6 +40,10 @@ def _check_choices(run: "RunConfig") -> None:
             close = difflib.get_close_matches(value, choices, n=1)
             hint = f"; did you mean {close[0]}?" if close else ""
             raise UserError(f"{key} is {value!r}; it must be one of {', '.join(choices)}{hint}")
+    compiles, device = run.device.compile, run.device.name
+    if not (isinstance(compiles, bool | None) or (compiles, device) == ("auto", "cpu")):
+        expected = "true, false or auto" if device == "cpu" else "true or false"
+        raise UserError(f"device.compile is {compiles!r}; with device={device} it must be {expected}")
     if run.export.dtype in ("q8_0", "q4_0") and (run.model.dim % 32 or run.model.hidden_dim % 32):
         raise UserError(
             f"export.dtype={run.export.dtype} needs model.dim and model.hidden_dim to be multiples of 32; they are "

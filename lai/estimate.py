@@ -11,6 +11,7 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, Timer
 
+from lai.compiling import max_seconds
 from lai.data.prepare import Corpus
 from lai.errors import UserError
 from lai.model.transformer import ModelConfig
@@ -70,7 +71,7 @@ def lines(
     if not measured.batches_measured:
         raise UserError("there is nothing left to train, so nothing to measure; leave ckpt_path out or raise the limit")
     rate = measured.tokens_per_batch / measured.seconds_per_batch
-    limit = _seconds(run.trainer.get("max_time")) - measured.elapsed
+    limit = max_seconds(run.trainer.get("max_time")) - measured.elapsed
     seconds = min(measured.batches * measured.seconds_per_batch, limit)
     total, _ = config.parameter_counts()
     yield f"estimate    {rate:,.0f} tokens/s, {1000 * measured.seconds_per_batch:,.0f} ms a batch"
@@ -88,11 +89,6 @@ def lines(
             f"warning     fewer than {_TOKENS_PER_PARAMETER} tokens a parameter: a smaller model learns as much of so "
             "little text in less time, or take more text"
         )
-
-
-def _seconds(max_time: Any) -> float:
-    """`trainer.max_time` as Lightning reads it."""
-    return Timer(max_time)._duration or math.inf
 
 
 def _duration(seconds: float) -> str:

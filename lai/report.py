@@ -49,7 +49,7 @@ def start(run: RunConfig, corpus: Corpus, module: LanguageModel, trainer: lightn
         f"dim {config.dim}, hidden_dim {config.hidden_dim}, n_layers {config.n_layers}, n_heads {config.n_heads}, "
         f"n_kv_heads {config.n_kv_heads}, max_seq_len {config.max_seq_len}",
     )
-    compiled = ", compiled: the first steps and validation take longer" if run.device.compile else ""
+    compiled = ", compiled: the first steps take longer" if run.device.compile else ""
     yield _row("device", f"{_device_name(trainer)}, precision {trainer.precision}{compiled}")
     yield _row(
         "training",

@@ -32,7 +32,7 @@ class DeviceSettings:
     precision: Any = None
     num_workers: int | None = None
     pin_memory: bool | None = None
-    compile: bool | None = None
+    compile: Any = None  # true, false or "auto"
     tf32: bool | None = None
     recompute_activations: bool | None = None
     threads: int | None = None

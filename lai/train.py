@@ -40,6 +40,7 @@ def train(run: RunConfig) -> float:
 
     from lai import assembly, report
     from lai.callbacks.export import ExportModel
+    from lai.compiling import choose_compiling
     from lai.data.prepare import prepare_corpus
     from lai.estimate import Measure, lines
     from lai.export.checkpoint import read_checkpoint
@@ -60,7 +61,9 @@ def train(run: RunConfig) -> float:
     trainer = assembly.build_trainer(run, measure if run.estimate else export)
     corpus = prepare_corpus(run.data)
     seed_everything(run.seed, verbose=False)
-    module = assembly.build_module(run, assembly.model_config(run.model, len(corpus.vocab)), corpus)
+    config = assembly.model_config(run.model, len(corpus.vocab))
+    choose_compiling(run, config, corpus.shards.stats.train.tokens, trainer.world_size)
+    module = assembly.build_module(run, config, corpus)
     datamodule = assembly.build_datamodule(run, corpus)
     for line in report.start(run, corpus, module, trainer):
         log.info(line)

@@ -22,6 +22,7 @@ TINY = [
     "model.n_heads=2",
     "model.max_seq_len=64",
     "trainer.accelerator=cpu",
+    "device.compile=false",
     "data.vocab_size=400",
     "data.batch_size=4",
 ]

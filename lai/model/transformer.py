@@ -4,6 +4,7 @@ Shapes in the comments: B batch, T tokens, D dim, H query heads, K key/value hea
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -320,24 +321,36 @@ class Transformer(nn.Module):
         """The summed negative log-likelihood of `targets` (B, T), for what the layers made of the tokens (B, T, D)."""
         return linear_cross_entropy(self.final_norm(x).flatten(0, 1), self.output_weight(), targets.flatten())
 
-    def compile_around_attention(self, **options: Any) -> None:
+    def compile_around_attention(self, rows: int, **options: Any) -> None:
         """Compile what lies before and after the attention of each layer, and the loss, in place.
 
         For a processor: rows of documents (`DocumentRows`) have other shapes in each batch, for which a network that is
-        compiled as a whole would be compiled anew.
+        compiled as a whole would be compiled anew. What is not training with batches of this size (validation, an
+        epoch's last batch) is computed as without, instead of being compiled for each.
 
         Args:
+            rows: of a batch, B.
             options: of `torch.compile`.
         """
         for layer in self.layers:
             assert isinstance(layer, Block)
-            layer.before_attention = torch.compile(layer.before_attention, **options)  # type: ignore[method-assign]
-            layer.after_attention = torch.compile(layer.after_attention, **options)  # type: ignore[method-assign]
-        self.loss = torch.compile(self.loss, **options)  # type: ignore[method-assign]
+            layer.before_attention = _compiled(layer.before_attention, rows, options)  # type: ignore[method-assign]
+            layer.after_attention = _compiled(layer.after_attention, rows, options)  # type: ignore[method-assign]
+        self.loss = _compiled(self.loss, rows, options)  # type: ignore[method-assign]
 
     def output_weight(self) -> Tensor:
         """The matrix (vocab_size, dim) that makes logits: the embedding itself where it is tied."""
         return self.token_embed.weight if self.output is None else self.output.weight
+
+
+def _compiled(function: Callable[..., Any], rows: int, options: dict[str, Any]) -> Callable[..., Any]:
+    """`function`, compiled for a first argument of so many rows and with gradients, as it is for all else."""
+    compiled = torch.compile(function, **options)
+
+    def either(x: Tensor, *others: Any) -> Any:
+        return (compiled if torch.is_grad_enabled() and len(x) == rows else function)(x, *others)
+
+    return either
 
 
 def is_causal(network: Transformer) -> bool:
