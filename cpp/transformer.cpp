@@ -55,6 +55,10 @@ Transformer::Transformer(const ModelFile& file, ThreadPool& pool, const Kernels&
       pool_(pool),
       kernels_(kernels),
       blocked_(is_blocked(file.dtype())) {
+    for (std::size_t i = 0; i < config_.head_dim() / 2; ++i) {
+        const float exponent = static_cast<float>(2 * i) / static_cast<float>(config_.head_dim());
+        frequencies_.push_back(std::pow(config_.rope_theta, -exponent));
+    }
     if (is_packed(file.dtype())) {
         pack_weights(file);
         copy_norms();
@@ -107,18 +111,13 @@ std::vector<Transformer::Bytes> Transformer::weights_read() const {
     return ranges;
 }
 
-// cos and sin of pos * theta^(-2i / head_dim), rounded to floats at the same places as PyTorch does.
-void Transformer::extend_rotary(std::size_t positions) {
-    const std::size_t half = config_.head_dim() / 2;
-    for (std::vector<float>* table : {&cos_, &sin_}) table->reserve(positions * half);
-    for (std::size_t position = cos_.size() / half; position < positions; ++position) {
-        for (std::size_t i = 0; i < half; ++i) {
-            const float exponent = static_cast<float>(2 * i) / static_cast<float>(config_.head_dim());
-            const float frequency = std::pow(config_.rope_theta, -exponent);
-            const float angle = static_cast<float>(position) * frequency;
-            cos_.push_back(std::cos(angle));
-            sin_.push_back(std::sin(angle));
-        }
+// cos and sin of position * theta^(-2i / head_dim), rounded to floats at the same places as PyTorch does.
+void Transformer::work_out_rotation(std::size_t token, std::size_t position) {
+    const std::size_t half = frequencies_.size();
+    for (std::size_t i = 0; i < half; ++i) {
+        const float angle = static_cast<float>(position) * frequencies_[i];
+        cos_[token * half + i] = std::cos(angle);
+        sin_[token * half + i] = std::sin(angle);
     }
 }
 
@@ -146,6 +145,7 @@ void Transformer::make_room(std::size_t count) {
     const std::size_t dim = config_.dim;
     if (x_.size() >= count * dim) return;
     x_.resize(count * dim);
+    for (std::vector<float>* table : {&cos_, &sin_}) table->resize(count * frequencies_.size());
     const bool as_blocks = takes_blocks(count);
     const std::size_t block_floats = config_.hidden_dim / kBlock * (sizeof(ActivationBlock) / sizeof(float));
     const std::size_t hidden = as_blocks ? block_floats : stride_of(config_.hidden_dim);
@@ -159,10 +159,10 @@ void Transformer::forward(const TokenId* tokens, std::size_t count, KvCache& cac
     const std::size_t dim = config_.dim;
     make_room(count);
     cache.reserve(cache.length + count);
-    extend_rotary(cache.capacity());  // which grows in large steps
     const auto unpack = packed_.size() > 0 && embedding_.data == weights_.output.data ? unpack_packed_row : unpack_row;
     pool_.parallel_for(count, [&](std::size_t token) {
         unpack(embedding_, static_cast<std::size_t>(tokens[token]), x_.data() + token * dim);
+        work_out_rotation(token, cache.length + token);
     });
     for (std::size_t layer = 0; layer < config_.n_layers; ++layer) {
         // Of the last layer only its keys and values are needed for the tokens whose results are not.
@@ -255,13 +255,17 @@ void Transformer::attention(const LayerWeights& weights, std::size_t layer, std:
     multiply<1>({{&weights.wo, x_.data() + first * dim, dim}}, input(queries + first * stride, count - first), true);
 }
 
+void Transformer::rotate(float* head, std::size_t token) {
+    const std::size_t half = frequencies_.size();
+    kernels_.rotate(head, cos_.data() + token * half, sin_.data() + token * half, half);
+}
+
 void Transformer::store_keys(const Projected& projected, std::size_t layer, std::size_t head, std::size_t count, KvCache& cache) {
     const std::size_t head_dim = config_.head_dim();
     for (std::size_t token = 0; token < count; ++token) {
         const std::size_t position = cache.length + token;
         const std::size_t at = token * config_.kv_dim() + head * head_dim;
-        const std::size_t rotary = position * head_dim / 2;
-        kernels_.rotate(projected.keys + at, cos_.data() + rotary, sin_.data() + rotary, head_dim / 2);
+        rotate(projected.keys + at, token);
         cache.store(layer, head, position, projected.keys + at, projected.values + at, kernels_);
     }
 }
@@ -275,8 +279,7 @@ void Transformer::attend(float* queries, std::size_t layer, std::size_t head, st
     const std::size_t stride = stride_of(config_.dim);
     queries += first * stride + head * head_dim;
     for (std::size_t token = 0; token < count; ++token) {
-        const std::size_t rotary = (cache.length + first + token) * head_dim / 2;
-        kernels_.rotate(queries + token * stride, cos_.data() + rotary, sin_.data() + rotary, head_dim / 2);
+        rotate(queries + token * stride, first + token);
     }
     const bool others_follow = (head + 1) % group == 0 && head + 1 < config_.n_heads;
     const HeadCache next = others_follow ? cache.of_head(layer, kv_head + 1) : HeadCache{};

@@ -55,11 +55,13 @@ private:
 
     void pack_weights(const ModelFile& file);
     void copy_norms();
-    void extend_rotary(std::size_t positions);
+    void work_out_rotation(std::size_t token, std::size_t position);
     // Leaves the results of the last `wanted` tokens in x_.
     void forward(const TokenId* tokens, std::size_t count, KvCache& cache, std::size_t wanted);
     void attention(const LayerWeights& weights, std::size_t layer, std::size_t first, std::size_t count, KvCache& cache);
     void store_keys(const Projected& projected, std::size_t layer, std::size_t head, std::size_t count, KvCache& cache);
+    // A head of one of the batch's tokens, turned to its position.
+    void rotate(float* head, std::size_t token);
     // What the head makes of it takes the place of its queries.
     void attend(float* queries, std::size_t layer, std::size_t head, std::size_t first, std::size_t count, KvCache& cache);
     void feed_forward(const LayerWeights& weights, std::size_t first, std::size_t count);
@@ -82,7 +84,8 @@ private:
     PageBuffer packed_;
     std::vector<float> norms_;  // copies, where nothing but rows of an embedding of its own is read of the file any more
 
-    std::vector<float> cos_, sin_;              // (positions, head_dim / 2)
+    std::vector<float> frequencies_;            // (head_dim / 2): theta^(-2i / head_dim)
+    std::vector<float> cos_, sin_;              // (T, head_dim / 2)
     std::vector<float> x_;                      // (T, D): the residual stream
     std::vector<float> narrow_;                 // (T, stride_of(D)): the same normalised, where no blocks are taken
     // Queries (T, stride_of(D)); keys and values (T, kv_dim) each; (T, stride_of(hidden_dim)) of the feed-forward, or its blocks.
