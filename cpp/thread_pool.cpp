@@ -155,16 +155,16 @@ bool ThreadPool::is_in_the_way() {
 
 // A thread's own share, then what is left of the others'.
 void ThreadPool::take_iterations(std::size_t thread) {
-    for (std::size_t i = thread; i < size(); ++i) work_off(shares_[i]);
-    for (std::size_t i = 0; i < thread; ++i) work_off(shares_[i]);
+    for (std::size_t i = thread; i < size(); ++i) work_off(shares_[i], thread);
+    for (std::size_t i = 0; i < thread; ++i) work_off(shares_[i], thread);
 }
 
-void ThreadPool::work_off(Share& share) {
+void ThreadPool::work_off(Share& share, std::size_t thread) {
     std::uint32_t done = 0;
     std::uint64_t ticket = share.ticket.load(std::memory_order_acquire);
     while (next_of(ticket) < end_of(ticket)) {
         if (!share.ticket.compare_exchange_weak(ticket, ticket + 1, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
-        call_.load(std::memory_order_relaxed)(context_.load(std::memory_order_relaxed), next_of(ticket));
+        call_.load(std::memory_order_relaxed)(context_.load(std::memory_order_relaxed), next_of(ticket), thread);
         ++done;
         ticket = share.ticket.load(std::memory_order_acquire);
     }

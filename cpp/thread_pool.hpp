@@ -8,6 +8,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <type_traits>
 #include <vector>
 
 namespace lai {
@@ -32,20 +33,29 @@ public:
 
     std::size_t size() const { return workers_.size() + 1; }
 
-    // Calls body(i) for every i below count, and returns when all calls have returned. The body must not throw.
+    // Calls body(i) for every i below count, and returns when all calls have returned. The body must not throw. One that takes
+    // two arguments also gets the number of the thread, below size(): what it may use that no other call uses meanwhile.
     template <class Body>
     void parallel_for(std::size_t count, const Body& body) {
         if (workers_.empty() || count < 2 || count >> kTicketBits > 0 || is_alone()) {
-            for (std::size_t i = 0; i < count; ++i) body(i);
+            for (std::size_t i = 0; i < count; ++i) call<Body>(&body, i, 0);
             return;
         }
-        run(static_cast<std::uint32_t>(count), [](const void* context, std::size_t i) { (*static_cast<const Body*>(context))(i); },
-            &body);
+        run(static_cast<std::uint32_t>(count), call<Body>, &body);
     }
 
 private:
     using Clock = std::chrono::steady_clock;
-    using Call = void (*)(const void*, std::size_t);
+    using Call = void (*)(const void* body, std::size_t i, std::size_t thread);
+
+    template <class Body>
+    static void call(const void* body, std::size_t i, std::size_t thread) {
+        if constexpr (std::is_invocable_v<const Body&, std::size_t, std::size_t>) {
+            (*static_cast<const Body*>(body))(i, thread);
+        } else {
+            (*static_cast<const Body*>(body))(i);
+        }
+    }
 
     // One thread's part of the loop in progress. The ticket is, from its highest bits, the loop's epoch (16), where the
     // share ends and which iteration is next (kTicketBits each).
@@ -60,7 +70,7 @@ private:
     void run(std::uint32_t count, Call call, const void* context);
     void work(std::size_t thread);
     void take_iterations(std::size_t thread);
-    void work_off(Share& share);
+    void work_off(Share& share, std::size_t thread);
     bool wait_for_loop(const Share& share, std::uint16_t& epoch);
 
     // What the loop in progress calls: read by who has taken an iteration, so that the loop cannot end meanwhile.

@@ -159,6 +159,7 @@ void Transformer::forward(const TokenId* tokens, std::size_t count, KvCache& cac
     const std::size_t dim = config_.dim;
     make_room(count);
     cache.reserve(cache.length + count);
+    scores_.resize(std::max(scores_.size(), pool_.size() * kAttentionTokens * cache.capacity()));
     const auto unpack = packed_.size() > 0 && embedding_.data == weights_.output.data ? unpack_packed_row : unpack_row;
     pool_.parallel_for(count, [&](std::size_t token) {
         unpack(embedding_, static_cast<std::size_t>(tokens[token]), x_.data() + token * dim);
@@ -235,9 +236,9 @@ void Transformer::attention(const LayerWeights& weights, std::size_t layer, std:
     if (count == 1) {
         const Projected projected = {queries + stride, queries + stride + kv_dim};
         multiply<3>({{&weights.wq, queries, stride}, {&weights.wk, projected.keys, kv_dim}, {&weights.wv, projected.values, kv_dim}}, normed);
-        pool_.parallel_for(config_.n_kv_heads, [&](std::size_t head) {
+        pool_.parallel_for(config_.n_kv_heads, [&](std::size_t head, std::size_t thread) {
             store_keys(projected, layer, head, 1, cache);
-            for (std::size_t i = 0; i < group; ++i) attend(queries, layer, head * group + i, 0, 1, cache);
+            for (std::size_t i = 0; i < group; ++i) attend(queries, layer, head * group + i, 0, 1, cache, thread);
         });
     } else {
         // Queries take the place of keys and values, once these are in the cache.
@@ -247,9 +248,9 @@ void Transformer::attention(const LayerWeights& weights, std::size_t layer, std:
         if (first == count) return;
         multiply<1>({{&weights.wq, queries + first * stride, stride}}, after(normed, first));
         const std::size_t slices = (count - first + kSlice - 1) / kSlice;
-        pool_.parallel_for(config_.n_heads * slices, [&](std::size_t piece) {
+        pool_.parallel_for(config_.n_heads * slices, [&](std::size_t piece, std::size_t thread) {
             const std::size_t begin = first + piece % slices * kSlice;
-            attend(queries, layer, piece / slices, begin, std::min(kSlice, count - begin), cache);
+            attend(queries, layer, piece / slices, begin, std::min(kSlice, count - begin), cache, thread);
         });
     }
     multiply<1>({{&weights.wo, x_.data() + first * dim, dim}}, input(queries + first * stride, count - first), true);
@@ -270,12 +271,11 @@ void Transformer::store_keys(const Projected& projected, std::size_t layer, std:
     }
 }
 
-void Transformer::attend(float* queries, std::size_t layer, std::size_t head, std::size_t first, std::size_t count, KvCache& cache) {
+void Transformer::attend(float* queries, std::size_t layer, std::size_t head, std::size_t first, std::size_t count, KvCache& cache,
+                         std::size_t thread) {
     const std::size_t head_dim = config_.head_dim();
     const std::size_t group = config_.n_heads / config_.n_kv_heads;
     const std::size_t kv_head = head / group;
-    thread_local std::vector<float> scores;
-    if (scores.size() < kAttentionTokens * cache.capacity()) scores.resize(kAttentionTokens * cache.capacity());
     const std::size_t stride = stride_of(config_.dim);
     queries += first * stride + head * head_dim;
     for (std::size_t token = 0; token < count; ++token) {
@@ -283,8 +283,8 @@ void Transformer::attend(float* queries, std::size_t layer, std::size_t head, st
     }
     const bool others_follow = (head + 1) % group == 0 && head + 1 < config_.n_heads;
     const HeadCache next = others_follow ? cache.of_head(layer, kv_head + 1) : HeadCache{};
-    kernels_.attend({queries, stride, count, cache.of_head(layer, kv_head), cache.length + first + 1, head_dim, scores.data(),
-                     cache.capacity(), next});
+    kernels_.attend({queries, stride, count, cache.of_head(layer, kv_head), cache.length + first + 1, head_dim,
+                     scores_.data() + thread * kAttentionTokens * cache.capacity(), cache.capacity(), next});
 }
 
 void Transformer::feed_forward(const LayerWeights& weights, std::size_t first, std::size_t count) {

@@ -63,7 +63,7 @@ private:
     // A head of one of the batch's tokens, turned to its position.
     void rotate(float* head, std::size_t token);
     // What the head makes of it takes the place of its queries.
-    void attend(float* queries, std::size_t layer, std::size_t head, std::size_t first, std::size_t count, KvCache& cache);
+    void attend(float* queries, std::size_t layer, std::size_t head, std::size_t first, std::size_t count, KvCache& cache, std::size_t thread);
     void feed_forward(const LayerWeights& weights, std::size_t first, std::size_t count);
     const float* logits(std::size_t first, std::size_t count);
     // Whether products of so many tokens take their input as blocks.
@@ -90,6 +90,7 @@ private:
     std::vector<float> narrow_;                 // (T, stride_of(D)): the same normalised, where no blocks are taken
     // Queries (T, stride_of(D)); keys and values (T, kv_dim) each; (T, stride_of(hidden_dim)) of the feed-forward, or its blocks.
     std::vector<float> wide_;
+    std::vector<float> scores_;                 // (threads, kAttentionTokens, positions)
     std::vector<float> logits_;                 // (T or 1, vocab_size)
     std::vector<ActivationBlock> blocks_;       // (T, D / 32)
 };

@@ -34,6 +34,20 @@ bool worker_helps(lai::ThreadPool& pool, milliseconds nap) {
     return helped;
 }
 
+// No two calls have the same thread's number at a time.
+void check_numbers(lai::ThreadPool& pool) {
+    std::vector<std::atomic<int>> inside(pool.size());
+    std::atomic<int> calls{0};
+    std::atomic<int> wrong{0};
+    pool.parallel_for(500, [&](std::size_t, std::size_t thread) {
+        if (thread >= inside.size() || inside[thread].fetch_add(1) != 0) ++wrong;
+        std::this_thread::yield();
+        ++calls;
+        if (thread < inside.size()) --inside[thread];
+    });
+    CHECK(calls == 500 && wrong == 0);
+}
+
 void check_goes_on_alone() {
     lai::ThreadPool pool(2);
     for (int attempt = 0; attempt < 20 && !worker_helps(pool, milliseconds(1500)); ++attempt) {
@@ -134,6 +148,7 @@ int main() {
     for (const std::size_t threads : {1, 2, 5}) {
         lai::ThreadPool pool(threads);
         CHECK(pool.size() == threads);
+        check_numbers(pool);
         // Every iteration once, in loops of all lengths, one right behind the other.
         for (std::size_t round = 0; round < 3000; ++round) {
             const std::size_t count = round % 40;
