@@ -19,8 +19,8 @@ public:
     // The file must outlive the object. Weights other than f32 are packed; their mapped pages are given back.
     Transformer(const ModelFile& file, ThreadPool& pool, const Kernels& kernels);
 
-    // What this model's tokens are read into; blocked weights have keys and values as rounded as their activations.
-    KvCache empty_cache() const { return {config_, blocked_}; }
+    // What this model's tokens are read into; where weights are rounded, so are keys and values, to 16 bits.
+    KvCache empty_cache() const { return {config_, packed_.size() > 0}; }
 
     // Reads `count` tokens behind those in the cache and returns the logits of the last one (vocab_size), valid until
     // the next call. Together they must fit into max_seq_len. When `interrupt` becomes true, reading ends with the batch
