@@ -18,6 +18,7 @@ extern const Kernels kPortableKernels;
 #if defined(LAI_X86_KERNELS)
 extern const Kernels kAvx2Kernels;
 extern const Kernels kAvx512Kernels;
+extern const Kernels kZen4Kernels;
 #endif
 #if defined(LAI_NEON_KERNELS)
 extern const Kernels kNeonKernels;
@@ -44,6 +45,9 @@ bool has_avx512() {
            __builtin_cpu_supports("avx512dq") != 0 && __builtin_cpu_supports("avx512vl") != 0 &&
            __builtin_cpu_supports("avx512vnni") != 0;
 }
+
+// All of AMD's processors that have AVX-512 have VBMI, too.
+bool has_zen4() { return has_avx512() && __builtin_cpu_supports("avx512vbmi") != 0 && __builtin_cpu_is("amd") != 0; }
 #endif
 
 #if defined(LAI_NEON_KERNELS)
@@ -63,6 +67,7 @@ bool has_dot_product() {
 const Kernels& choose_kernels() {
     const Candidate candidates[] = {
 #if defined(LAI_X86_KERNELS)
+        {&kZen4Kernels, has_zen4()},
         {&kAvx512Kernels, has_avx512()},
         {&kAvx2Kernels, has_avx2()},
 #endif

@@ -1,4 +1,4 @@
-// AVX-512 with F, BW, DQ, VL and VNNI (Ice Lake, Zen 4 and later).
+// AVX-512 with F, BW, DQ, VL and VNNI (Ice Lake, Zen 4 and later); and the same with f14, for Zen 4 and later.
 
 #define LAI_WIDTH 16
 #include "kernels_vector.hpp"
@@ -86,8 +86,23 @@ LAI_INLINE void packed_tile(const std::uint8_t* group, std::size_t blocks, const
 }  // namespace lai
 
 #include "kernels_body.hpp"
+#include "kernels_f14.hpp"
 
 namespace lai {
+
 extern const Kernels kAvx512Kernels;
-const Kernels kAvx512Kernels = {"avx512", kBlockTokens, quantize, multiply, shorten, rms_norm, rotate, attend, activate, touch};
+const Kernels kAvx512Kernels = {"avx512", kBlockTokens, quantize, multiply, nullptr, shorten, rms_norm, rotate, attend, activate, touch};
+
+namespace {
+
+void multiply_any(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, const Output& out) {
+    if (matrix.dtype == DType::f14) return multiply_f14(matrix, input, begin, end, out);
+    multiply(matrix, input, begin, end, out);
+}
+
+}  // namespace
+
+extern const Kernels kZen4Kernels;
+const Kernels kZen4Kernels = {"zen4", kBlockTokens, quantize, multiply_any, narrow, shorten, rms_norm, rotate, attend, activate, touch};
+
 }  // namespace lai

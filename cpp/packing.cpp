@@ -53,23 +53,6 @@ void pack_four_columns(const std::uint8_t* from, std::size_t row_bytes, std::uin
     std::memcpy(out, columns, sizeof columns);
 }
 
-void pack_halves(const Matrix& matrix, std::size_t group, std::uint8_t* out) {
-    const std::size_t first = group * kLanes;
-    const std::size_t lanes = std::min(kLanes, matrix.rows - first);
-    const std::size_t row_bytes = matrix.cols * 2;
-    const std::uint8_t* from = matrix.data + first * row_bytes;
-    std::size_t col = 0;
-    if (lanes == kLanes) {
-        for (; col + 4 <= matrix.cols; col += 4) pack_four_columns(from + col * 2, row_bytes, out + col * kHalvesBytes);
-    }
-    std::memset(out + col * kHalvesBytes, 0, packed_group_bytes(DType::f16, matrix.cols) - col * kHalvesBytes);
-    for (; col < matrix.cols; ++col) {
-        for (std::size_t lane = 0; lane < lanes; ++lane) {
-            std::memcpy(out + col * kHalvesBytes + lane * 2, from + lane * row_bytes + col * 2, 2);
-        }
-    }
-}
-
 }  // namespace
 
 float half_to_float(std::uint16_t half) {
@@ -89,8 +72,30 @@ float half_to_float(std::uint16_t half) {
     return value;
 }
 
+void pack_columns(const Matrix& matrix, std::size_t group, std::size_t first, std::size_t count, std::uint8_t* out) {
+    const std::size_t first_row = group * kLanes;
+    const std::size_t lanes = std::min(kLanes, matrix.rows - first_row);
+    const std::size_t row_bytes = matrix.cols * 2;
+    const std::uint8_t* from = matrix.data + first_row * row_bytes + first * 2;
+    std::size_t col = 0;
+    if (lanes == kLanes) {
+        for (; col + 4 <= count; col += 4) pack_four_columns(from + col * 2, row_bytes, out + col * kHalvesBytes);
+    }
+    for (; col < count; ++col) {
+        std::memset(out + col * kHalvesBytes, 0, kHalvesBytes);
+        for (std::size_t lane = 0; lane < lanes; ++lane) {
+            std::memcpy(out + col * kHalvesBytes + lane * 2, from + lane * row_bytes + col * 2, 2);
+        }
+    }
+}
+
 void pack_group(const Matrix& matrix, std::size_t group, std::uint8_t* out) {
-    if (matrix.dtype == DType::f16) return pack_halves(matrix, group, out);
+    if (matrix.dtype == DType::f16) {
+        const std::size_t bytes = matrix.cols * kHalvesBytes;
+        pack_columns(matrix, group, 0, matrix.cols, out);
+        std::memset(out + bytes, 0, packed_group_bytes(DType::f16, matrix.cols) - bytes);
+        return;
+    }
     const std::size_t blocks = matrix.cols / kBlock;
     const std::size_t words = packed_words(matrix.dtype);
     const std::size_t file_block = weight_bytes(matrix.dtype, kBlock);

@@ -22,9 +22,13 @@ namespace lai {
 // q8_0 has eight words; word w holds columns 4w to 4w+3, each byte the quant + 128. q4_0 has four: the low nibbles are
 // columns 4w to 4w+3, the high ones columns 16+4w to 16+4w+3, as they stand in the file (the quant + 8). A word is one
 // cache line: vectors that straddle two take twice as long to load.
+//
+// f14 is described in kernels_f14.hpp, which alone makes and reads it.
 constexpr std::size_t kLine = 64;
 constexpr std::size_t kWordBytes = 4 * kLanes;
 constexpr std::size_t kHalvesBytes = 2 * kLanes;  // one half of each row
+constexpr std::size_t kUnitColumns = 16;          // of f14, whose columns come in these
+constexpr std::size_t kUnitBytes = 7 * kLine;
 
 // All static: a copy compiled for one instruction set must not be linked into what runs without it.
 static constexpr bool is_packed(DType dtype) { return dtype != DType::f32; }
@@ -40,6 +44,7 @@ static constexpr std::size_t packed_quants_at(DType dtype, std::size_t block) {
 }
 static constexpr std::size_t packed_group_bytes(DType dtype, std::size_t cols) {
     if (dtype == DType::f16) return (cols * 2 * kLanes + kLine - 1) / kLine * kLine;
+    if (dtype == DType::f14) return kLine + cols / kUnitColumns * kUnitBytes;
     return packed_quants_at(dtype, cols / kBlock - 1) + packed_quant_bytes(dtype);
 }
 inline std::size_t packed_groups(const Matrix& matrix) { return (matrix.rows + kLanes - 1) / kLanes; }
@@ -50,10 +55,13 @@ inline std::size_t packed_bytes(const Matrix& matrix) {
 // Packs one group of a matrix that lies as in the file; `out` has room for packed_group_bytes.
 void pack_group(const Matrix& matrix, std::size_t group, std::uint8_t* out);
 
+// Some columns of a group of f16, a column of sixteen halves after the other; rows after the matrix's last are zero.
+void pack_columns(const Matrix& matrix, std::size_t group, std::size_t first, std::size_t count, std::uint8_t* out);
+
 // One row of a matrix that lies as in the file, as floats.
 void unpack_row(const Matrix& matrix, std::size_t row, float* out);
 
-// The same of a packed matrix, whose data is all its groups.
+// The same of a packed matrix other than f14, whose data is all its groups.
 void unpack_packed_row(const Matrix& packed, std::size_t row, float* out);
 
 // The value of a float16.

@@ -62,7 +62,7 @@ Transformer::Transformer(const ModelFile& file, ThreadPool& pool, const Kernels&
     if (is_packed(file.dtype())) {
         pack_weights(file);
         copy_norms();
-        if (file.weights().output.data == embedding_.data) embedding_ = weights_.output;
+        if (file.weights().output.data == embedding_.data && weights_.output.dtype != DType::f14) embedding_ = weights_.output;
         file.file().release(0, file.file().size());
         return;
     }
@@ -77,18 +77,37 @@ void Transformer::pack_weights(const ModelFile& file) {
     std::size_t total = 0;
     for (const Matrix* matrix : matrices) total += packed_bytes(*matrix);
     packed_ = PageBuffer(total);
-    std::uint8_t* next = packed_.data();
     for (Matrix* matrix : matrices) {
-        const std::size_t groups = packed_groups(*matrix);
-        for (std::size_t first = 0; first < groups; first += kSlabGroups) {
-            const std::size_t count = std::min(kSlabGroups, groups - first);
-            pool_.parallel_for(count, [&](std::size_t i) {
-                pack_group(*matrix, first + i, next + (first + i) * packed_group_bytes(matrix->dtype, matrix->cols));
+        std::uint8_t* out = packed_.data() + packed_size_;
+        if (narrow_matrix(file, *matrix, out)) {
+            matrix->dtype = DType::f14;
+        } else {
+            pack_slabs(file, *matrix, [&](std::size_t group) {
+                pack_group(*matrix, group, out + group * packed_group_bytes(matrix->dtype, matrix->cols));
             });
-            give_back(file, *matrix, first * kLanes, count * kLanes);
         }
-        matrix->data = next;
-        next += packed_bytes(*matrix);
+        matrix->data = out;
+        packed_size_ += packed_bytes(*matrix);
+    }
+}
+
+// Packs as f14 what can be; where it cannot, it may be packed otherwise yet.
+bool Transformer::narrow_matrix(const ModelFile& file, const Matrix& matrix, std::uint8_t* out) {
+    if (matrix.dtype != DType::f16 || kernels_.narrow == nullptr || matrix.cols % kUnitColumns != 0) return false;
+    std::atomic<bool> fits = true;
+    pack_slabs(file, matrix, [&](std::size_t group) {
+        if (fits && !kernels_.narrow(matrix, group, out + group * packed_group_bytes(DType::f14, matrix.cols))) fits = false;
+    });
+    return fits;
+}
+
+// Calls pack(group) for all groups of a matrix, and gives their pages in the file back.
+void Transformer::pack_slabs(const ModelFile& file, const Matrix& matrix, const std::function<void(std::size_t)>& pack) {
+    const std::size_t groups = packed_groups(matrix);
+    for (std::size_t first = 0; first < groups; first += kSlabGroups) {
+        const std::size_t count = std::min(kSlabGroups, groups - first);
+        pool_.parallel_for(count, [&](std::size_t i) { pack(first + i); });
+        give_back(file, matrix, first * kLanes, count * kLanes);
     }
 }
 
@@ -106,7 +125,7 @@ std::vector<Transformer::Bytes> Transformer::weights_read() const {
     Weights weights = weights_;
     std::vector<Bytes> ranges;
     for (const Matrix* matrix : matrices_of(weights)) {
-        ranges.push_back({matrix->data, packed_.size() > 0 ? packed_bytes(*matrix) : matrix->bytes()});
+        ranges.push_back({matrix->data, packed_size_ > 0 ? packed_bytes(*matrix) : matrix->bytes()});
     }
     return ranges;
 }
@@ -160,7 +179,7 @@ void Transformer::forward(const TokenId* tokens, std::size_t count, KvCache& cac
     make_room(count);
     cache.reserve(cache.length + count);
     scores_.resize(std::max(scores_.size(), pool_.size() * kAttentionTokens * cache.capacity()));
-    const auto unpack = packed_.size() > 0 && embedding_.data == weights_.output.data ? unpack_packed_row : unpack_row;
+    const auto unpack = packed_size_ > 0 && embedding_.data == weights_.output.data ? unpack_packed_row : unpack_row;
     pool_.parallel_for(count, [&](std::size_t token) {
         unpack(embedding_, static_cast<std::size_t>(tokens[token]), x_.data() + token * dim);
         work_out_rotation(token, cache.length + token);

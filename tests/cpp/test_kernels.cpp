@@ -116,6 +116,77 @@ void check_halves(const Kernels& kernels) {
     }
 }
 
+// Float16 of a row's weights: as many between a power of two and the next as there are below it, the largest of that exponent.
+std::vector<std::uint16_t> random_halves(std::size_t count, int exponent) {
+    std::geometric_distribution<int> below;
+    std::uniform_int_distribution<int> bits(0, 2047);
+    std::vector<std::uint16_t> halves(count);
+    for (std::uint16_t& half : halves) {
+        const int other = bits(generator);
+        half = static_cast<std::uint16_t>((other & 1024) << 5 | std::max(0, exponent - below(generator)) << 10 | (other & 1023));
+    }
+    halves[0] = static_cast<std::uint16_t>(exponent << 10);
+    return halves;
+}
+
+std::vector<std::uint8_t> narrowed(const Kernels& kernels, const Matrix& matrix) {
+    const std::size_t bytes = packed_group_bytes(DType::f14, matrix.cols);
+    std::vector<std::uint8_t> packed(packed_groups(matrix) * bytes);
+    for (std::size_t g = 0; g < packed_groups(matrix); ++g) CHECK(kernels.narrow(matrix, g, packed.data() + g * bytes));
+    return packed;
+}
+
+// As exact as kernels_f14.hpp says.
+void check_f14(const Kernels& kernels, std::size_t rows, std::size_t cols, std::size_t tokens, int exponent, float input_scale) {
+    std::vector<std::uint16_t> halves;
+    for (std::size_t row = 0; row < rows; ++row) {
+        const std::vector<std::uint16_t> more = random_halves(cols, exponent);
+        halves.insert(halves.end(), more.begin(), more.end());
+    }
+    const Matrix matrix = {DType::f16, rows, cols, reinterpret_cast<const std::uint8_t*>(halves.data())};
+    const std::vector<std::uint8_t> packed = narrowed(kernels, matrix);
+    const std::vector<float> x = random_floats(tokens * cols, input_scale);
+    std::vector<float> out(tokens * rows);
+    kernels.multiply({DType::f14, rows, cols, packed.data()}, {x.data(), nullptr, tokens, cols, cols}, 0, rows, {out.data(), rows, false});
+    const double largest = static_cast<double>(half_to_float(static_cast<std::uint16_t>(exponent << 10)));
+    for (std::size_t t = 0; t < tokens; ++t) {
+        for (std::size_t row = 0; row < rows; ++row) {
+            double expected = 0;
+            double allowed = 0;
+            for (std::size_t c = 0; c < cols; ++c) {
+                const double weight = static_cast<double>(half_to_float(halves[row * cols + c]));
+                const double value = static_cast<double>(x[t * cols + c]);
+                expected += weight * value;
+                allowed += 1e-6 * std::abs(weight * value);
+                if (std::abs(weight) < largest / 64) allowed += std::ldexp(largest, -17) * std::abs(value);
+            }
+            CHECK(std::abs(static_cast<double>(out[t * rows + row]) - expected) <= allowed);
+        }
+    }
+}
+
+// What f14 cannot hold is refused.
+void check_narrow(const Kernels& kernels) {
+    constexpr std::size_t kCols = 4096;
+    std::vector<std::uint16_t> halves = random_halves(18 * kCols, 21);
+    const Matrix matrix = {DType::f16, 18, kCols, reinterpret_cast<const std::uint8_t*>(halves.data())};
+    std::vector<std::uint8_t> packed(packed_group_bytes(DType::f14, kCols));
+    const auto fits = [&] { return kernels.narrow(matrix, 1, packed.data()); };
+    const auto with = [&](std::uint16_t half) {
+        halves[17 * kCols + 5] = half;
+        return fits();
+    };
+    CHECK(with(0x57FF) && !with(0x5800));   // the largest below 128, and 128
+    CHECK(!with(0x7C00) && !with(0x7E00));  // infinity, no number
+    CHECK(with(0));
+    for (std::size_t col = 0; col < kCols; ++col) halves[17 * kCols + col] = 0;
+    CHECK(fits());
+    CHECK(!narrowed(kernels, matrix).empty());
+    // One weight larger than the others, which are 2^-8: 16 and 32 times as large.
+    for (std::size_t col = 0; col < kCols; ++col) halves[17 * kCols + col] = 0x1C00;
+    CHECK(with(0x2C00) && !with(0x3000));
+}
+
 void check_quantize(const Kernels& kernels) {
     // Of a block of zeros, of huge and of tiny values the products stay what they should be.
     for (const float scale : {0.0F, 1e-38F, 1e-20F, 1.0F, 1e30F}) {
@@ -253,6 +324,17 @@ int main() {
     const Kernels& kernels = kernels_under_test();
     check_products(kernels);
     check_halves(kernels);
+    if (kernels.narrow != nullptr) {
+        for (const std::size_t tokens : {1, 2, 5, 8, 13, 37}) {
+            for (const int exponent : {0, 1, 7, 12, 21}) {
+                check_f14(kernels, 16, 16, tokens, exponent, 1);
+                check_f14(kernels, 53, 96, tokens, exponent, 1e-9F);
+                check_f14(kernels, 3, 416, tokens, exponent, 1e9F);
+                check_f14(kernels, 40, 4096, tokens, exponent, 1);
+            }
+        }
+        check_narrow(kernels);
+    }
     check_quantize(kernels);
     check_shorten(kernels);
     check_norm(kernels);

@@ -43,6 +43,7 @@ void check(const Kernels& kernels, DType dtype, bool tied, std::size_t kv_heads)
 
     Transformer transformer(file, pool, kernels);
     CHECK((transformer.packed_weight_bytes() > 0) == is_packed(dtype));
+    if (dtype == DType::f16 && kernels.narrow != nullptr) CHECK(transformer.packed_weight_bytes() < file.file().size() - file.weights_offset());
     const std::vector<float> at_once = logits_of(transformer, tokens, kTokens);
     // The rounding of activations is a step: float noise from another order of sums can move one over it.
     const float tolerance = is_blocked(dtype) ? 5e-4F : 1e-5F;

@@ -1,0 +1,266 @@
+#pragma once
+
+// Products with f14, float16 weights whose exponent takes three bits: memory is what writing waits for, and this is an eighth less
+// of it. Only for processors that have AVX-512 with VBMI, and to which subnormal numbers are as good as others (AMD's, from Zen 4
+// on): included by kernels_avx512.cpp after everything else.
+//
+// Each row has a power of two that its weights are multiplied with, so that the largest one's exponent is float16's 7. Of a row
+// every weight of at least 1/64 of the largest is exact. The others are subnormal, off by 2^-17 of the largest at the most: weights
+// of a normal distribution give products that differ by some 3e-6, where rounding them to float16 made a difference of 2e-4.
+//
+// A group of sixteen rows (packing.hpp) is
+//
+//   f32 scales[16]
+//   u64 units[cols / 16][7][8]
+//
+// A unit is sixteen columns. Line i of its seven, a vector, has columns 2i and 2i + 1: its number q holds, of each, rows 2q and
+// 2q + 1, in 56 bits. The other eight are a part of an eighth line, so that all of it is full. Lines are turned left by 8i bits,
+// by which each has these bits elsewhere, and collecting them takes no shifting.
+
+namespace lai {
+namespace {
+
+constexpr unsigned kFullLines = 7;
+static_assert(kUnitColumns == 2 * (kFullLines + 1) && kUnitBytes == kFullLines * 8 * 8);
+
+// The parts of a float that a weight is, and where they begin in the 64 bits: the sign and, seven bits before it, the exponent's
+// upper two bits; the exponent's last above seven of the mantissa; the mantissa's last three. So every byte of the float is eight
+// bits in a row, some of which are others' and are masked out. Weights are those of the first column's two rows, then the second's.
+constexpr std::uint32_t kParts[3] = {0x83000000U, 0x00FF0000U, 0x0000E000U};
+constexpr unsigned kPartBegins[3] = {24, 16, 13};
+constexpr unsigned kPlaces[4][3] = {{0, 12, 44}, {2, 20, 50}, {4, 28, 56}, {47, 36, 61}};
+constexpr unsigned kSpare[8] = {6, 8, 10, 49, 53, 55, 59, 60};  // what these leave; no two are alike modulo 8
+
+// What a weight is to be multiplied with to be a float of that value, in two steps so that sums are no subnormal numbers.
+constexpr float kSmallInputs = 0x1p32F;
+constexpr float kFromSmall = 0x1p80F;
+
+constexpr std::int32_t kLargestExponent = 21;  // of a row's largest: below 128, as scales are to be numbers, too
+
+constexpr std::uint64_t turned(std::uint64_t bits, unsigned left) { return left % 64 == 0 ? bits : bits << left % 64 | bits >> (64 - left % 64); }
+
+constexpr std::uint64_t spare_bits(unsigned line) {
+    std::uint64_t bits = 0;
+    for (const unsigned at : kSpare) bits |= std::uint64_t{1} << at;
+    return turned(bits, 8 * line);
+}
+
+// How far left a part of a column's row is turned to get to its place.
+constexpr unsigned way_of(unsigned column, unsigned row, unsigned part) {
+    return (kPlaces[2 * column + row][part] + 64 - kPartBegins[part] - 32 * row) % 64;
+}
+
+// The bits of a line that each byte of a column's two floats begins with: those of its part.
+constexpr std::uint64_t bytes_of_floats(unsigned line, unsigned column) {
+    std::uint64_t from = 0;
+    for (unsigned row = 0; row < 2; ++row) {
+        for (unsigned part = 0; part < 3; ++part) {
+            const unsigned byte = 4 * row + 3 - part;
+            from |= std::uint64_t{(8 * byte + way_of(column, row, part) + 8 * line) % 64} << 8 * byte;
+        }
+    }
+    return from;
+}
+
+// Which bits of a column's two floats go to each byte of line 0, and which of them are meant. As up to two of its parts go to a
+// byte, there are two steps.
+struct Step {
+    std::uint64_t from = 0;
+    std::uint64_t mask = 0;
+};
+constexpr Step step_of(unsigned column, unsigned step) {
+    Step result;
+    for (unsigned byte = 0; byte < 8; ++byte) {
+        unsigned found = 0;
+        for (unsigned row = 0; row < 2; ++row) {
+            for (unsigned part = 0; part < 3; ++part) {
+                const unsigned way = way_of(column, row, part);
+                const std::uint64_t bits = turned(std::uint64_t{kParts[part]} << 32 * row, way) & std::uint64_t{0xFF} << 8 * byte;
+                if (bits == 0 || found++ != step) continue;
+                result.from |= std::uint64_t{(8 * byte + 64 - way) % 64} << 8 * byte;
+                result.mask |= bits;
+            }
+        }
+    }
+    return result;
+}
+constexpr Step kSteps[2][2] = {{step_of(0, 0), step_of(0, 1)}, {step_of(1, 0), step_of(1, 1)}};
+
+LAI_INLINE __m512i all_equal(std::uint64_t bits) { return _mm512_set1_epi64(static_cast<long long>(bits)); }
+
+// mask ? a : b, bit by bit.
+LAI_INLINE __m512i select(__m512i mask, __m512i a, __m512i b) { return _mm512_ternarylogic_epi64(mask, a, b, 0xCA); }
+
+// What is needed to take units apart, all in registers: compilers would rather make some of it anew for each unit.
+struct Constants {
+    __m512i from[2 * (kFullLines + 1)];
+    __m512i spare[kFullLines];
+    __m512i used;
+};
+
+LAI_INLINE Constants constants() {
+    Constants all;
+    LAI_UNROLL for (unsigned i = 0; i < 2 * (kFullLines + 1); ++i) {
+        all.from[i] = all_equal(bytes_of_floats(i / 2, i % 2));
+        asm("" : "+v"(all.from[i]));
+    }
+    LAI_UNROLL for (unsigned i = 0; i < kFullLines; ++i) {
+        all.spare[i] = all_equal(spare_bits(i));
+        asm("" : "+v"(all.spare[i]));
+    }
+    all.used = _mm512_set1_epi32(static_cast<int>(0x83FFE000U));  // a float's sign, three bits of exponent, ten of mantissa
+    asm("" : "+v"(all.used));
+    return all;
+}
+
+// Each byte of every number is the eight bits from the one that `from` says. As an instruction, so that what else is in this
+// file's products is not compiled for VBMI.
+LAI_INLINE __m512i pick_bytes(__m512i from, __m512i numbers) {
+    __m512i bytes;
+    asm("vpmultishiftqb %2, %1, %0" : "=v"(bytes) : "v"(from), "v"(numbers));
+    return bytes;
+}
+
+template <unsigned Line, class Use>
+LAI_INLINE void use_line(const Constants& all, __m512i line, const Use& use) {
+    LAI_UNROLL for (unsigned column = 2 * Line; column < 2 * Line + 2; ++column) {
+        use(column, _mm512_castsi512_ps(_mm512_and_si512(pick_bytes(all.from[column], line), all.used)));
+    }
+}
+
+// Calls use(column, sixteen rows' weights) for the columns of a unit. Weights are 2^-112 times what they are before the scales.
+template <unsigned Line = 0, class Use>
+LAI_INLINE void for_columns(const Constants& all, const std::uint8_t* unit, const Use& use, __m512i last = __m512i{}) {
+    if constexpr (Line == kFullLines) {
+        use_line<Line>(all, last, use);
+    } else {
+        const __m512i line = _mm512_loadu_si512(unit + Line * kLine);
+        use_line<Line>(all, line, use);
+        for_columns<Line + 1>(all, unit, use, Line == 0 ? line : select(all.spare[Line], line, last));
+    }
+}
+
+LAI_INLINE Vector scales_of(const std::uint8_t* group) {
+    Vector scales;
+    std::memcpy(&scales, group, sizeof scales);
+    return scales;
+}
+
+template <>
+__attribute__((noinline)) void fill_panel<DType::f14>(const Matrix& matrix, Panel& panel) {
+    const std::uint8_t* group = matrix.data + panel.row / kLanes * packed_group_bytes(DType::f14, matrix.cols);
+    const Vector scales = scales_of(group) * (kSmallInputs * kFromSmall);
+    const Constants all = constants();
+    for (std::size_t i = 0; i < panel.columns; i += kUnitColumns) {
+        const std::uint8_t* unit = group + kLine + (panel.column + i) / kUnitColumns * kUnitBytes;
+        for_columns(all, unit, [&](std::size_t column, Vector weights) { store(panel.floats + (i + column) * kLanes, weights * scales); });
+    }
+}
+
+// Some rows times some tokens' inputs, which are kSmallInputs times what they are. Not inlined for its registers' sake.
+template <std::size_t Tokens>
+__attribute__((noinline)) void multiply_units(const Matrix& matrix, const float* x, std::size_t token, std::size_t begin, std::size_t end,
+                                              const Output& out) {
+    constexpr std::size_t kSums = Tokens == 1 ? 4 : 1;  // so that of one token no addition waits for the one before
+    const Constants all = constants();
+    const std::size_t width = matrix.cols;
+    const std::uint8_t* group = matrix.data + begin / kLanes * packed_group_bytes(DType::f14, width);
+    for (std::size_t row = begin; row < end; row += kLanes) {
+        Vector sums[kSums][Tokens] = {};
+        const Vector scales = scales_of(group) * kFromSmall;
+        group += kLine;
+        for (std::size_t first = 0; first < width; first += kUnitColumns, group += kUnitBytes) {
+            for_columns(all, group, [&](std::size_t column, Vector weights) {
+                LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) sums[column % kSums][t] += weights * x[(token + t) * width + first + column];
+            });
+        }
+        float results[kLanes];
+        LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) {
+            Vector total = sums[0][t];
+            LAI_UNROLL for (std::size_t slot = 1; slot < kSums; ++slot) total += sums[slot][t];
+            store(results, total * scales);
+            put_lanes(out, token + t, row, results, smaller(kLanes, end - row));
+        }
+    }
+}
+
+void multiply_f14(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, const Output& out) {
+    float x[16384];
+    const std::size_t width = input.width;
+    if (input.tokens > kFewTokens || input.tokens * width > sizeof x / sizeof x[0]) {
+        return multiply_panels<DType::f14>(matrix, input, begin, end, out);
+    }
+    for (std::size_t token = 0; token < input.tokens; ++token) {
+        for (std::size_t i = 0; i < width; i += kWidth) store(x + token * width + i, load(input.values + token * input.stride + i) * kSmallInputs);
+    }
+    if (input.tokens == 1) return multiply_units<1>(matrix, x, 0, begin, end, out);
+    // All tokens' products with some rows while these are in the cache.
+    for (std::size_t row = begin; row < end; row += kLanes) {
+        in_batches<kFewTokens>(input.tokens, [&](auto batch, std::size_t token) {
+            constexpr std::size_t kTokens = decltype(batch)::count;
+            multiply_units<kTokens>(matrix, x, token, row, smaller(end, row + kLanes), out);
+        });
+    }
+}
+
+// The power of two that makes a row's weights out of what f14 holds of them; 0 where they are too large for it, or no numbers.
+float scale_of_row(const std::uint8_t* halves, std::size_t cols) {
+    __m256i largest = _mm256_setzero_si256();
+    for (std::size_t i = 0; i < cols; i += kLanes) {
+        const __m256i some = _mm256_loadu_si256(static_cast<const __m256i*>(static_cast<const void*>(halves + 2 * i)));
+        largest = _mm256_max_epu16(largest, _mm256_and_si256(some, _mm256_set1_epi16(0x7FFF)));
+    }
+    const auto exponent = static_cast<std::int32_t>(_mm512_reduce_max_epu32(_mm512_cvtepu16_epi32(largest)) >> 10);
+    if (exponent > kLargestExponent) return 0.0F;
+    const std::int32_t bits = ((exponent == 0 ? 1 : exponent) - 7 + 127) << 23;
+    float scale;
+    std::memcpy(&scale, &bits, sizeof scale);
+    return scale;
+}
+
+// Two columns of sixteen rows as line 0 has them. Adds to the sum of their squares.
+LAI_INLINE __m512i make_line(const std::uint8_t* halves, Vector factors, Vector& squares) {
+    constexpr float kRound = 0.75F;  // what is added to it becomes a multiple of the smallest float16
+    __m512i line = _mm512_setzero_si512();
+    LAI_UNROLL for (unsigned column = 0; column < 2; ++column) {
+        const Vector weights = (load_halves(halves + column * kHalvesBytes) * factors + kRound) - kRound;
+        squares += weights * weights;
+        const __m512i floats = _mm512_castps_si512(weights * (1.0F / (kSmallInputs * kFromSmall)));
+        LAI_UNROLL for (const Step& step : kSteps[column]) line = select(all_equal(step.mask), pick_bytes(all_equal(step.from), floats), line);
+    }
+    return line;
+}
+
+bool narrow(const Matrix& matrix, std::size_t group, std::uint8_t* out) {
+    float scales[kLanes] = {};
+    float factors[kLanes] = {};
+    for (std::size_t lane = 0; lane < kLanes; ++lane) {
+        const std::size_t row = group * kLanes + lane;
+        scales[lane] = row < matrix.rows ? scale_of_row(matrix.data + row * matrix.cols * 2, matrix.cols) : 1.0F;
+        if (scales[lane] == 0.0F) return false;
+        factors[lane] = 1.0F / scales[lane];
+    }
+    std::memcpy(out, scales, sizeof scales);
+    std::uint8_t* unit = out + kLine;
+    Vector squares = {};
+    constexpr std::size_t kColumns = 8 * kUnitColumns;  // at once, so that these are written before they are read
+    std::uint8_t halves[kColumns * kHalvesBytes];
+    for (std::size_t column = 0; column < matrix.cols; column += kUnitColumns, unit += kUnitBytes) {
+        if (column % kColumns == 0) pack_columns(matrix, group, column, smaller(kColumns, matrix.cols - column), halves);
+        const auto line_of = [&](unsigned line) {
+            const std::uint8_t* two = halves + (column % kColumns + 2 * line) * kHalvesBytes;
+            return _mm512_rolv_epi64(make_line(two, load(factors), squares), all_equal(8 * line));
+        };
+        const __m512i last = line_of(kFullLines);
+        LAI_UNROLL for (unsigned line = 0; line < kFullLines; ++line) {
+            _mm512_storeu_si512(unit + line * kLine, select(all_equal(spare_bits(line)), last, line_of(line)));
+        }
+    }
+    // Where the largest, here from 2^-8 to 2^-7, is an outlier, too many of the others would be rounded too far: the root mean square
+    // of all is to be 2^-12 at least.
+    const Vector least = broadcast(0x1p-24F * static_cast<float>(matrix.cols));
+    return _mm512_mask_cmp_ps_mask(_mm512_cmp_ps_mask(squares, Vector{}, _CMP_GT_OQ), squares, least, _CMP_LT_OQ) == 0;
+}
+
+}  // namespace
+}  // namespace lai
