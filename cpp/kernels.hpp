@@ -74,8 +74,9 @@ struct Kernels {
     // multiple of kLanes.
     void (*multiply)(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, const Output& out);
     // Packs a group of a matrix of f16, as it is in the file, as f14, if its columns come in whole kUnitColumns; false where that
-    // loses too much. Null where products do not take f14.
-    bool (*narrow)(const Matrix& matrix, std::size_t group, std::uint8_t* out);
+    // loses too much. And one row of a matrix packed so, as floats. Null where products do not take f14.
+    bool (*pack_f14)(const Matrix& matrix, std::size_t group, std::uint8_t* out);
+    void (*unpack_f14_row)(const Matrix& packed, std::size_t row, float* out);
     // Integers of 16 bits, value = scale * integer; returns the scale, which is not a number where a value is none.
     float (*shorten)(const float* values, std::size_t count, std::int16_t* integers);
     void (*rms_norm)(const float* x, const float* weight, std::size_t size, float eps, float* out);

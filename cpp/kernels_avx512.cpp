@@ -102,7 +102,7 @@ LAI_INLINE void packed_tile(const std::uint8_t* group, std::size_t blocks, const
 namespace lai {
 
 extern const Kernels kAvx512Kernels;
-const Kernels kAvx512Kernels = {"avx512", kBlockTokens, quantize, multiply, nullptr, shorten, rms_norm, rotate, attend, activate, touch};
+const Kernels kAvx512Kernels = {"avx512", kBlockTokens, quantize, multiply, nullptr, nullptr, shorten, rms_norm, rotate, attend, activate, touch};
 
 namespace {
 
@@ -114,6 +114,6 @@ void multiply_any(const Matrix& matrix, const Activations& input, std::size_t be
 }  // namespace
 
 extern const Kernels kZen4Kernels;
-const Kernels kZen4Kernels = {"zen4", kBlockTokens, quantize, multiply_any, narrow, shorten, rms_norm, rotate, attend, activate, touch};
+const Kernels kZen4Kernels = {"zen4", kBlockTokens, quantize, multiply_any, pack_f14, unpack_f14_row, shorten, rms_norm, rotate, attend, activate, touch};
 
 }  // namespace lai

@@ -286,7 +286,7 @@ void multiply(const Matrix& matrix, const Activations& input, std::size_t begin,
         case DType::f16: return multiply_as<DType::f16>(matrix, input, begin, end, out);
         case DType::q4_0: return multiply_as<DType::q4_0>(matrix, input, begin, end, out);
         case DType::q8_0: return multiply_as<DType::q8_0>(matrix, input, begin, end, out);
-        case DType::f14: return;  // kernels_f14.hpp has it
+        case DType::f14: __builtin_unreachable();  // only where Kernels::pack_f14 is, and kernels_f14.hpp has these products
     }
 }
 

@@ -4,9 +4,10 @@
 // of it. Only for processors that have AVX-512 with VBMI, and to which subnormal numbers are as good as others (AMD's, from Zen 4
 // on): included by kernels_avx512.cpp after everything else.
 //
-// Each row has a power of two that its weights are multiplied with, so that the largest one's exponent is float16's 7. Of a row
-// every weight of at least 1/64 of the largest is exact. The others are subnormal, off by 2^-17 of the largest at the most: weights
-// of a normal distribution give products that differ by some 3e-6, where rounding them to float16 made a difference of 2e-4.
+// Each row has a power of two that its weights are multiplied with, so that the largest one's exponent is float16's 7 (less where
+// all are subnormal). Of a row every weight of at least 1/64 of the largest is exact. The others become subnormal, off by 2^-17 of
+// the largest at the most: weights of a normal distribution give products that differ by some 3e-6, where rounding them to float16
+// made a difference of 2e-4.
 //
 // A group of sixteen rows (packing.hpp) is
 //
@@ -31,11 +32,12 @@ constexpr unsigned kPartBegins[3] = {24, 16, 13};
 constexpr unsigned kPlaces[4][3] = {{0, 12, 44}, {2, 20, 50}, {4, 28, 56}, {47, 36, 61}};
 constexpr unsigned kSpare[8] = {6, 8, 10, 49, 53, 55, 59, 60};  // what these leave; no two are alike modulo 8
 
-// What a weight is to be multiplied with to be a float of that value, in two steps so that sums are no subnormal numbers.
-constexpr float kSmallInputs = 0x1p32F;
+// Taken as a float, a weight is 2^-112 times what it is before its row's scale. Inputs are made large for that, so that no sum
+// is subnormal, and sums twice as large again.
+constexpr float kLargeInput = 0x1p32F;
 constexpr float kFromSmall = 0x1p80F;
 
-constexpr std::int32_t kLargestExponent = 21;  // of a row's largest: below 128, as scales are to be numbers, too
+constexpr std::int32_t kLargestExponent = 22;  // of a row's largest, for its scale times 2^112 to be a number: below 256
 
 constexpr std::uint64_t turned(std::uint64_t bits, unsigned left) { return left % 64 == 0 ? bits : bits << left % 64 | bits >> (64 - left % 64); }
 
@@ -128,7 +130,7 @@ LAI_INLINE void use_line(const Constants& all, __m512i line, const Use& use) {
     }
 }
 
-// Calls use(column, sixteen rows' weights) for the columns of a unit. Weights are 2^-112 times what they are before the scales.
+// Calls use(column, sixteen rows' weights as floats) for the columns of a unit.
 template <unsigned Line = 0, class Use>
 LAI_INLINE void for_columns(const Constants& all, const std::uint8_t* unit, const Use& use, __m512i last = __m512i{}) {
     if constexpr (Line == kFullLines) {
@@ -149,7 +151,7 @@ LAI_INLINE Vector scales_of(const std::uint8_t* group) {
 template <>
 __attribute__((noinline)) void fill_panel<DType::f14>(const Matrix& matrix, Panel& panel) {
     const std::uint8_t* group = matrix.data + panel.row / kLanes * packed_group_bytes(DType::f14, matrix.cols);
-    const Vector scales = scales_of(group) * (kSmallInputs * kFromSmall);
+    const Vector scales = scales_of(group) * (kLargeInput * kFromSmall);
     const Constants all = constants();
     for (std::size_t i = 0; i < panel.columns; i += kUnitColumns) {
         const std::uint8_t* unit = group + kLine + (panel.column + i) / kUnitColumns * kUnitBytes;
@@ -157,48 +159,92 @@ __attribute__((noinline)) void fill_panel<DType::f14>(const Matrix& matrix, Pane
     }
 }
 
-// Some rows times some tokens' inputs, which are kSmallInputs times what they are. Not inlined for its registers' sake.
+// The power of two that is not above a magnitude; of what is too small or no number, the nearest that can be divided by.
+LAI_INLINE float power_below(float magnitude) {
+    std::int32_t bits;
+    std::memcpy(&bits, &magnitude, sizeof bits);
+    bits &= 0x7F800000;
+    const std::int32_t least = 32 << 23;
+    bits = bits < least ? least : bits > 253 << 23 ? 253 << 23 : bits;
+    float power;
+    std::memcpy(&power, &bits, sizeof power);
+    return power;
+}
+
+// Some columns of some tokens' inputs, a token's after the other's, each divided by the power of two that its largest is above,
+// and made large.
+struct LargeInputs {
+    std::size_t first;
+    std::size_t columns;
+    float powers[kFewTokens];
+    float values[4096];
+};
+
+// Some rows times some tokens' inputs. Not inlined for its registers' sake.
 template <std::size_t Tokens>
-__attribute__((noinline)) void multiply_units(const Matrix& matrix, const float* x, std::size_t token, std::size_t begin, std::size_t end,
-                                              const Output& out) {
+__attribute__((noinline)) void multiply_units(const Matrix& matrix, const LargeInputs& inputs, std::size_t token, std::size_t begin,
+                                              std::size_t end, const Output& out) {
     constexpr std::size_t kSums = Tokens == 1 ? 4 : 1;  // so that of one token no addition waits for the one before
     const Constants all = constants();
-    const std::size_t width = matrix.cols;
-    const std::uint8_t* group = matrix.data + begin / kLanes * packed_group_bytes(DType::f14, width);
+    const std::size_t columns = inputs.columns;
+    const float* x = inputs.values + token * columns;
     for (std::size_t row = begin; row < end; row += kLanes) {
+        const std::uint8_t* group = matrix.data + row / kLanes * packed_group_bytes(DType::f14, matrix.cols);
+        const std::uint8_t* unit = group + kLine + inputs.first / kUnitColumns * kUnitBytes;
         Vector sums[kSums][Tokens] = {};
-        const Vector scales = scales_of(group) * kFromSmall;
-        group += kLine;
-        for (std::size_t first = 0; first < width; first += kUnitColumns, group += kUnitBytes) {
-            for_columns(all, group, [&](std::size_t column, Vector weights) {
-                LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) sums[column % kSums][t] += weights * x[(token + t) * width + first + column];
+        for (std::size_t first = 0; first < columns; first += kUnitColumns, unit += kUnitBytes) {
+            for_columns(all, unit, [&](std::size_t column, Vector weights) {
+                LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) sums[column % kSums][t] += weights * x[t * columns + first + column];
             });
         }
+        const Vector scales = scales_of(group) * kFromSmall;
         float results[kLanes];
         LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) {
             Vector total = sums[0][t];
             LAI_UNROLL for (std::size_t slot = 1; slot < kSums; ++slot) total += sums[slot][t];
-            store(results, total * scales);
+            store(results, total * scales * inputs.powers[token + t]);
             put_lanes(out, token + t, row, results, smaller(kLanes, end - row));
         }
     }
 }
 
-void multiply_f14(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, const Output& out) {
-    float x[16384];
-    const std::size_t width = input.width;
-    if (input.tokens > kFewTokens || input.tokens * width > sizeof x / sizeof x[0]) {
-        return multiply_panels<DType::f14>(matrix, input, begin, end, out);
-    }
+void multiply_f14(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, Output out) {
+    if (input.tokens > kFewTokens) return multiply_panels<DType::f14>(matrix, input, begin, end, out);
+    LargeInputs inputs;
     for (std::size_t token = 0; token < input.tokens; ++token) {
-        for (std::size_t i = 0; i < width; i += kWidth) store(x + token * width + i, load(input.values + token * input.stride + i) * kSmallInputs);
+        inputs.powers[token] = power_below(largest_magnitude(input.values + token * input.stride, input.width));
     }
-    if (input.tokens == 1) return multiply_units<1>(matrix, x, 0, begin, end, out);
-    // All tokens' products with some rows while these are in the cache.
-    for (std::size_t row = begin; row < end; row += kLanes) {
-        in_batches<kFewTokens>(input.tokens, [&](auto batch, std::size_t token) {
-            constexpr std::size_t kTokens = decltype(batch)::count;
-            multiply_units<kTokens>(matrix, x, token, row, smaller(end, row + kLanes), out);
+    const std::size_t most = sizeof inputs.values / sizeof(float) / input.tokens / kUnitColumns * kUnitColumns;
+    for (inputs.first = 0; inputs.first < input.width; inputs.first += most) {
+        inputs.columns = smaller(most, input.width - inputs.first);
+        for (std::size_t token = 0; token < input.tokens; ++token) {
+            const float* from = input.values + token * input.stride + inputs.first;
+            const float factor = kLargeInput / inputs.powers[token];
+            for (std::size_t i = 0; i < inputs.columns; i += kWidth) store(inputs.values + token * inputs.columns + i, load(from + i) * factor);
+        }
+        if (input.tokens == 1) {
+            multiply_units<1>(matrix, inputs, 0, begin, end, out);
+        } else {
+            // All tokens' products with some rows while these are in the cache.
+            for (std::size_t row = begin; row < end; row += kLanes) {
+                in_batches<4>(input.tokens, [&](auto batch, std::size_t token) {
+                    constexpr std::size_t kTokens = decltype(batch)::count;
+                    multiply_units<kTokens>(matrix, inputs, token, row, smaller(end, row + kLanes), out);
+                });
+            }
+        }
+        out.add = true;
+    }
+}
+
+// One row of a matrix packed so.
+void unpack_f14_row(const Matrix& packed, std::size_t row, float* out) {
+    const std::uint8_t* group = packed.data + row / kLanes * packed_group_bytes(DType::f14, packed.cols);
+    const Vector scales = scales_of(group) * (kLargeInput * kFromSmall);
+    const Constants all = constants();
+    for (std::size_t first = 0; first < packed.cols; first += kUnitColumns) {
+        for_columns(all, group + kLine + first / kUnitColumns * kUnitBytes, [&](std::size_t column, Vector weights) {
+            out[first + column] = (weights * scales)[row % kLanes];
         });
     }
 }
@@ -218,20 +264,28 @@ float scale_of_row(const std::uint8_t* halves, std::size_t cols) {
     return scale;
 }
 
-// Two columns of sixteen rows as line 0 has them. Adds to the sum of their squares.
-LAI_INLINE __m512i make_line(const std::uint8_t* halves, Vector factors, Vector& squares) {
+// What rounding changes, as sums of squares for each of sixteen rows.
+struct Squares {
+    Vector weights = {};
+    Vector errors = {};
+};
+
+// Two columns of sixteen rows as line 0 has them.
+LAI_INLINE __m512i make_line(const std::uint8_t* halves, Vector factors, Squares& squares) {
     constexpr float kRound = 0.75F;  // what is added to it becomes a multiple of the smallest float16
     __m512i line = _mm512_setzero_si512();
     LAI_UNROLL for (unsigned column = 0; column < 2; ++column) {
-        const Vector weights = (load_halves(halves + column * kHalvesBytes) * factors + kRound) - kRound;
-        squares += weights * weights;
-        const __m512i floats = _mm512_castps_si512(weights * (1.0F / (kSmallInputs * kFromSmall)));
+        const Vector exact = load_halves(halves + column * kHalvesBytes) * factors;
+        const Vector weights = (exact + kRound) - kRound;
+        squares.weights += exact * exact;
+        squares.errors += (exact - weights) * (exact - weights);
+        const __m512i floats = _mm512_castps_si512(weights * (1.0F / (kLargeInput * kFromSmall)));
         LAI_UNROLL for (const Step& step : kSteps[column]) line = select(all_equal(step.mask), pick_bytes(all_equal(step.from), floats), line);
     }
     return line;
 }
 
-bool narrow(const Matrix& matrix, std::size_t group, std::uint8_t* out) {
+bool pack_f14(const Matrix& matrix, std::size_t group, std::uint8_t* out) {
     float scales[kLanes] = {};
     float factors[kLanes] = {};
     for (std::size_t lane = 0; lane < kLanes; ++lane) {
@@ -242,8 +296,9 @@ bool narrow(const Matrix& matrix, std::size_t group, std::uint8_t* out) {
     }
     std::memcpy(out, scales, sizeof scales);
     std::uint8_t* unit = out + kLine;
-    Vector squares = {};
-    constexpr std::size_t kColumns = 8 * kUnitColumns;  // at once, so that these are written before they are read
+    Squares squares;
+    // Many columns at once: what has just been written in small pieces is slow to read in large ones.
+    constexpr std::size_t kColumns = 8 * kUnitColumns;
     std::uint8_t halves[kColumns * kHalvesBytes];
     for (std::size_t column = 0; column < matrix.cols; column += kUnitColumns, unit += kUnitBytes) {
         if (column % kColumns == 0) pack_columns(matrix, group, column, smaller(kColumns, matrix.cols - column), halves);
@@ -256,10 +311,9 @@ bool narrow(const Matrix& matrix, std::size_t group, std::uint8_t* out) {
             _mm512_storeu_si512(unit + line * kLine, select(all_equal(spare_bits(line)), last, line_of(line)));
         }
     }
-    // Where the largest, here from 2^-8 to 2^-7, is an outlier, too many of the others would be rounded too far: the root mean square
-    // of all is to be 2^-12 at least.
-    const Vector least = broadcast(0x1p-24F * static_cast<float>(matrix.cols));
-    return _mm512_mask_cmp_ps_mask(_mm512_cmp_ps_mask(squares, Vector{}, _CMP_GT_OQ), squares, least, _CMP_LT_OQ) == 0;
+    // Where the largest of a row is an outlier, many of the others are rounded: their error is to stay below 6e-5 of the whole,
+    // a third of what rounding to float16 does.
+    return _mm512_cmp_ps_mask(squares.errors, squares.weights * 0x1p-28F, _CMP_GT_OQ) == 0;
 }
 
 }  // namespace

@@ -87,5 +87,5 @@ LAI_INLINE void packed_tile(const std::uint8_t* group, std::size_t blocks, const
 
 namespace lai {
 extern const Kernels kNeonKernels;
-const Kernels kNeonKernels = {"neon", kBlockTokens, quantize, multiply, nullptr, shorten, rms_norm, rotate, attend, activate, touch};
+const Kernels kNeonKernels = {"neon", kBlockTokens, quantize, multiply, nullptr, nullptr, shorten, rms_norm, rotate, attend, activate, touch};
 }  // namespace lai

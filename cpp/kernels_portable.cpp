@@ -97,5 +97,5 @@ void packed_tile(const std::uint8_t* group, std::size_t blocks, const Activation
 
 namespace lai {
 extern const Kernels kPortableKernels;
-const Kernels kPortableKernels = {"portable", kBlockTokens, quantize, multiply, nullptr, shorten, rms_norm, rotate, attend, activate, touch};
+const Kernels kPortableKernels = {"portable", kBlockTokens, quantize, multiply, nullptr, nullptr, shorten, rms_norm, rotate, attend, activate, touch};
 }  // namespace lai

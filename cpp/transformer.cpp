@@ -62,7 +62,7 @@ Transformer::Transformer(const ModelFile& file, ThreadPool& pool, const Kernels&
     if (is_packed(file.dtype())) {
         pack_weights(file);
         copy_norms();
-        if (file.weights().output.data == embedding_.data && weights_.output.dtype != DType::f14) embedding_ = weights_.output;
+        if (file.weights().output.data == embedding_.data) embedding_ = weights_.output;
         file.file().release(0, file.file().size());
         return;
     }
@@ -71,32 +71,43 @@ Transformer::Transformer(const ModelFile& file, ThreadPool& pool, const Kernels&
     if (embedding_.data != weights_.output.data) give_back(file, embedding_, 0, embedding_.rows);
 }
 
+// Whether a matrix that lies as in the file is to be packed as f14.
+bool Transformer::wants_f14(const Matrix& matrix) const {
+    return kernels_.pack_f14 != nullptr && matrix.dtype == DType::f16 && matrix.cols % kUnitColumns == 0;
+}
+
 void Transformer::pack_weights(const ModelFile& file) {
     const std::vector<Matrix*> matrices = matrices_of(weights_);
+    const auto planned = [&](Matrix matrix) {
+        if (wants_f14(matrix)) matrix.dtype = DType::f14;
+        return matrix;
+    };
     // A group's bytes are a multiple of a cache line, and so is where every matrix begins.
     std::size_t total = 0;
-    for (const Matrix* matrix : matrices) total += packed_bytes(*matrix);
+    for (const Matrix* matrix : matrices) total += packed_bytes(planned(*matrix));
     packed_ = PageBuffer(total);
+    std::uint8_t* next = packed_.data();
     for (Matrix* matrix : matrices) {
-        std::uint8_t* out = packed_.data() + packed_size_;
-        if (narrow_matrix(file, *matrix, out)) {
+        const Matrix plan = planned(*matrix);
+        std::uint8_t* out = next;
+        next += packed_bytes(plan);
+        if (plan.dtype == DType::f14 && pack_f14(file, *matrix, out)) {
             matrix->dtype = DType::f14;
         } else {
+            if (plan.dtype == DType::f14) out = kept_.emplace_back(packed_bytes(*matrix)).data();
             pack_slabs(file, *matrix, [&](std::size_t group) {
                 pack_group(*matrix, group, out + group * packed_group_bytes(matrix->dtype, matrix->cols));
             });
         }
         matrix->data = out;
-        packed_size_ += packed_bytes(*matrix);
     }
 }
 
-// Packs as f14 what can be; where it cannot, it may be packed otherwise yet.
-bool Transformer::narrow_matrix(const ModelFile& file, const Matrix& matrix, std::uint8_t* out) {
-    if (matrix.dtype != DType::f16 || kernels_.narrow == nullptr || matrix.cols % kUnitColumns != 0) return false;
+// False where that would lose too much.
+bool Transformer::pack_f14(const ModelFile& file, const Matrix& matrix, std::uint8_t* out) {
     std::atomic<bool> fits = true;
     pack_slabs(file, matrix, [&](std::size_t group) {
-        if (fits && !kernels_.narrow(matrix, group, out + group * packed_group_bytes(DType::f14, matrix.cols))) fits = false;
+        if (fits && !kernels_.pack_f14(matrix, group, out + group * packed_group_bytes(DType::f14, matrix.cols))) fits = false;
     });
     return fits;
 }
@@ -121,11 +132,19 @@ void Transformer::copy_norms() {
     }
 }
 
+std::size_t Transformer::packed_weight_bytes() const {
+    std::size_t total = 0;
+    if (packed_.size() > 0) {
+        for (const Bytes& range : weights_read()) total += range.size;
+    }
+    return total;
+}
+
 std::vector<Transformer::Bytes> Transformer::weights_read() const {
     Weights weights = weights_;
     std::vector<Bytes> ranges;
     for (const Matrix* matrix : matrices_of(weights)) {
-        ranges.push_back({matrix->data, packed_size_ > 0 ? packed_bytes(*matrix) : matrix->bytes()});
+        ranges.push_back({matrix->data, packed_.size() > 0 ? packed_bytes(*matrix) : matrix->bytes()});
     }
     return ranges;
 }
@@ -179,7 +198,10 @@ void Transformer::forward(const TokenId* tokens, std::size_t count, KvCache& cac
     make_room(count);
     cache.reserve(cache.length + count);
     scores_.resize(std::max(scores_.size(), pool_.size() * kAttentionTokens * cache.capacity()));
-    const auto unpack = packed_size_ > 0 && embedding_.data == weights_.output.data ? unpack_packed_row : unpack_row;
+    auto unpack = unpack_row;
+    if (packed_.size() > 0 && embedding_.data == weights_.output.data) {
+        unpack = embedding_.dtype == DType::f14 ? kernels_.unpack_f14_row : unpack_packed_row;
+    }
     pool_.parallel_for(count, [&](std::size_t token) {
         unpack(embedding_, static_cast<std::size_t>(tokens[token]), x_.data() + token * dim);
         work_out_rotation(token, cache.length + token);

@@ -20,7 +20,7 @@ public:
     Transformer(const ModelFile& file, ThreadPool& pool, const Kernels& kernels);
 
     // What this model's tokens are read into; where weights are rounded, so are keys and values, to 16 bits.
-    KvCache empty_cache() const { return {config_, packed_size_ > 0}; }
+    KvCache empty_cache() const { return {config_, packed_.size() > 0}; }
 
     // Reads `count` tokens behind those in the cache and returns the logits of the last one (vocab_size), valid until
     // the next call. Together they must fit into max_seq_len. When `interrupt` becomes true, reading ends with the batch
@@ -32,7 +32,7 @@ public:
     void read_all(const TokenId* tokens, std::size_t count, KvCache& cache, const TakeLogits& take);
 
     const ModelConfig& config() const { return config_; }
-    std::size_t packed_weight_bytes() const { return packed_size_; }
+    std::size_t packed_weight_bytes() const;
 
     // Where the weights lie that each token's reading goes through: all matrices but the embedding's rows.
     struct Bytes {
@@ -54,7 +54,8 @@ private:
     };
 
     void pack_weights(const ModelFile& file);
-    bool narrow_matrix(const ModelFile& file, const Matrix& matrix, std::uint8_t* out);
+    bool wants_f14(const Matrix& matrix) const;
+    bool pack_f14(const ModelFile& file, const Matrix& matrix, std::uint8_t* out);
     void pack_slabs(const ModelFile& file, const Matrix& matrix, const std::function<void(std::size_t)>& pack);
     void copy_norms();
     void work_out_rotation(std::size_t token, std::size_t position);
@@ -83,8 +84,8 @@ private:
     ThreadPool& pool_;
     const Kernels& kernels_;
     bool blocked_;
-    PageBuffer packed_;            // with room at its end where matrices are packed as f14
-    std::size_t packed_size_ = 0;  // what is used of it
+    PageBuffer packed_;
+    std::vector<PageBuffer> kept_;  // matrices of f16 that were to be f14, but would have lost too much
     std::vector<float> norms_;  // copies, where nothing but rows of an embedding of its own is read of the file any more
 
     std::vector<float> frequencies_;            // (head_dim / 2): theta^(-2i / head_dim)

@@ -129,13 +129,6 @@ std::vector<std::uint16_t> random_halves(std::size_t count, int exponent) {
     return halves;
 }
 
-std::vector<std::uint8_t> narrowed(const Kernels& kernels, const Matrix& matrix) {
-    const std::size_t bytes = packed_group_bytes(DType::f14, matrix.cols);
-    std::vector<std::uint8_t> packed(packed_groups(matrix) * bytes);
-    for (std::size_t g = 0; g < packed_groups(matrix); ++g) CHECK(kernels.narrow(matrix, g, packed.data() + g * bytes));
-    return packed;
-}
-
 // As exact as kernels_f14.hpp says.
 void check_f14(const Kernels& kernels, std::size_t rows, std::size_t cols, std::size_t tokens, int exponent, float input_scale) {
     std::vector<std::uint16_t> halves;
@@ -144,47 +137,62 @@ void check_f14(const Kernels& kernels, std::size_t rows, std::size_t cols, std::
         halves.insert(halves.end(), more.begin(), more.end());
     }
     const Matrix matrix = {DType::f16, rows, cols, reinterpret_cast<const std::uint8_t*>(halves.data())};
-    const std::vector<std::uint8_t> packed = narrowed(kernels, matrix);
-    const std::vector<float> x = random_floats(tokens * cols, input_scale);
-    std::vector<float> out(tokens * rows);
-    kernels.multiply({DType::f14, rows, cols, packed.data()}, {x.data(), nullptr, tokens, cols, cols}, 0, rows, {out.data(), rows, false});
-    const double largest = static_cast<double>(half_to_float(static_cast<std::uint16_t>(exponent << 10)));
-    for (std::size_t t = 0; t < tokens; ++t) {
-        for (std::size_t row = 0; row < rows; ++row) {
-            double expected = 0;
-            double allowed = 0;
-            for (std::size_t c = 0; c < cols; ++c) {
-                const double weight = static_cast<double>(half_to_float(halves[row * cols + c]));
-                const double value = static_cast<double>(x[t * cols + c]);
-                expected += weight * value;
-                allowed += 1e-6 * std::abs(weight * value);
-                if (std::abs(weight) < largest / 64) allowed += std::ldexp(largest, -17) * std::abs(value);
+    const std::size_t bytes = packed_group_bytes(DType::f14, cols);
+    std::vector<std::uint8_t> data(packed_groups(matrix) * bytes);
+    for (std::size_t g = 0; g < packed_groups(matrix); ++g) CHECK(kernels.pack_f14(matrix, g, data.data() + g * bytes));
+    const Matrix packed = {DType::f14, rows, cols, data.data()};
+    const double largest = static_cast<double>(half_to_float(static_cast<std::uint16_t>(std::max(exponent, 1) << 10)));
+    const std::size_t stride = cols + 5;
+    std::vector<float> x = random_floats(tokens * stride, input_scale);
+    for (std::size_t t = 0; t < tokens; ++t) std::fill_n(x.data() + t * stride + cols, stride - cols, std::numeric_limits<float>::quiet_NaN());
+    std::vector<double> expected(tokens * rows);
+    std::vector<double> allowed(tokens * rows);
+    std::vector<float> unpacked(cols);
+    for (std::size_t row = 0; row < rows; ++row) {
+        kernels.unpack_f14_row(packed, row, unpacked.data());
+        for (std::size_t c = 0; c < cols; ++c) {
+            const double weight = static_cast<double>(half_to_float(halves[row * cols + c]));
+            const double off = std::abs(weight) < largest / 64 ? std::ldexp(largest, -17) : 0;
+            CHECK(std::abs(static_cast<double>(unpacked[c]) - weight) <= off);
+            for (std::size_t t = 0; t < tokens; ++t) {
+                const double value = static_cast<double>(x[t * stride + c]);
+                expected[t * rows + row] += weight * value;
+                allowed[t * rows + row] += 1e-6 * std::abs(weight * value) + off * std::abs(value);
             }
-            CHECK(std::abs(static_cast<double>(out[t * rows + row]) - expected) <= allowed);
         }
     }
+    const Activations input = {x.data(), nullptr, tokens, cols, stride};
+    std::vector<float> out(tokens * rows, 7.0F);
+    const std::size_t middle = std::min(rows, std::size_t{16});
+    kernels.multiply(packed, input, 0, middle, {out.data(), rows, false});
+    kernels.multiply(packed, input, middle, rows, {out.data(), rows, false});
+    for (std::size_t i = 0; i < out.size(); ++i) CHECK(std::abs(static_cast<double>(out[i]) - expected[i]) <= allowed[i]);
+    kernels.multiply(packed, input, 0, rows, {out.data(), rows, true});
+    for (std::size_t i = 0; i < out.size(); ++i) CHECK(std::abs(static_cast<double>(out[i]) - 2 * expected[i]) <= 2 * allowed[i]);
 }
 
 // What f14 cannot hold is refused.
-void check_narrow(const Kernels& kernels) {
+void check_pack_f14(const Kernels& kernels) {
     constexpr std::size_t kCols = 4096;
-    std::vector<std::uint16_t> halves = random_halves(18 * kCols, 21);
+    std::vector<std::uint16_t> halves = random_halves(18 * kCols, 22);
     const Matrix matrix = {DType::f16, 18, kCols, reinterpret_cast<const std::uint8_t*>(halves.data())};
     std::vector<std::uint8_t> packed(packed_group_bytes(DType::f14, kCols));
-    const auto fits = [&] { return kernels.narrow(matrix, 1, packed.data()); };
-    const auto with = [&](std::uint16_t half) {
+    const auto fits_with = [&](std::uint16_t half) {
         halves[17 * kCols + 5] = half;
-        return fits();
+        return kernels.pack_f14(matrix, 1, packed.data());
     };
-    CHECK(with(0x57FF) && !with(0x5800));   // the largest below 128, and 128
-    CHECK(!with(0x7C00) && !with(0x7E00));  // infinity, no number
-    CHECK(with(0));
-    for (std::size_t col = 0; col < kCols; ++col) halves[17 * kCols + col] = 0;
-    CHECK(fits());
-    CHECK(!narrowed(kernels, matrix).empty());
-    // One weight larger than the others, which are 2^-8: 16 and 32 times as large.
-    for (std::size_t col = 0; col < kCols; ++col) halves[17 * kCols + col] = 0x1C00;
-    CHECK(with(0x2C00) && !with(0x3000));
+    const auto fill = [&](std::uint16_t half) { std::fill_n(halves.begin() + 17 * kCols, kCols, half); };
+    CHECK(fits_with(0x5BFF) && !fits_with(0x5C00));   // the largest below 256, and 256
+    CHECK(!fits_with(0x7C00) && !fits_with(0x7E00));  // infinity, no number
+    fill(0);
+    CHECK(fits_with(0) && fits_with(0x2000));
+    fill(1);  // the smallest there is
+    CHECK(fits_with(1) && fits_with(0x03FF));
+    // One weight larger than the others: 64 times, and 128 times, which takes their last bit.
+    fill(0x0D55);
+    CHECK(fits_with(0x2555) && !fits_with(0x2955));
+    fill(0x0D54);
+    CHECK(fits_with(0x2955));
 }
 
 void check_quantize(const Kernels& kernels) {
@@ -324,16 +332,16 @@ int main() {
     const Kernels& kernels = kernels_under_test();
     check_products(kernels);
     check_halves(kernels);
-    if (kernels.narrow != nullptr) {
+    if (kernels.pack_f14 != nullptr) {
         for (const std::size_t tokens : {1, 2, 5, 8, 13, 37}) {
-            for (const int exponent : {0, 1, 7, 12, 21}) {
+            for (const int exponent : {0, 1, 7, 12, 22}) {
                 check_f14(kernels, 16, 16, tokens, exponent, 1);
-                check_f14(kernels, 53, 96, tokens, exponent, 1e-9F);
-                check_f14(kernels, 3, 416, tokens, exponent, 1e9F);
-                check_f14(kernels, 40, 4096, tokens, exponent, 1);
+                check_f14(kernels, 53, 96, tokens, exponent, 1e-25F);
+                check_f14(kernels, 3, 416, tokens, exponent, 1e25F);
+                check_f14(kernels, 40, 4656, tokens, exponent, 1);
             }
         }
-        check_narrow(kernels);
+        check_pack_f14(kernels);
     }
     check_quantize(kernels);
     check_shorten(kernels);
