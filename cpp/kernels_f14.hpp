@@ -32,8 +32,8 @@ constexpr unsigned kPartBegins[3] = {24, 16, 13};
 constexpr unsigned kPlaces[4][3] = {{0, 12, 44}, {2, 20, 50}, {4, 28, 56}, {47, 36, 61}};
 constexpr unsigned kSpare[8] = {6, 8, 10, 49, 53, 55, 59, 60};  // what these leave; no two are alike modulo 8
 
-// Taken as a float, a weight is 2^-112 times what it is before its row's scale. Inputs are made large for that, so that no sum
-// is subnormal, and sums twice as large again.
+// Taken as a float, a weight is 2^-112 times what it is before its row's scale. So that no sum is subnormal, inputs are multiplied
+// with the first of these, sums with the other.
 constexpr float kLargeInput = 0x1p32F;
 constexpr float kFromSmall = 0x1p80F;
 
@@ -171,8 +171,8 @@ LAI_INLINE float power_below(float magnitude) {
     return power;
 }
 
-// Some columns of some tokens' inputs, a token's after the other's, each divided by the power of two that its largest is above,
-// and made large.
+// Some columns of some tokens' inputs, a token's after the other's, each divided by its power (the largest is up to twice that)
+// and multiplied with kLargeInput.
 struct LargeInputs {
     std::size_t first;
     std::size_t columns;
