@@ -18,6 +18,8 @@
 // 2q + 1, in 56 bits. The other eight are a part of an eighth line, so that all of it is full. Lines are turned left by 8i bits,
 // by which each has these bits elsewhere, and collecting them takes no shifting.
 
+#include <utility>
+
 namespace lai {
 namespace {
 
@@ -32,8 +34,7 @@ constexpr unsigned kPartBegins[3] = {24, 16, 13};
 constexpr unsigned kPlaces[4][3] = {{0, 12, 44}, {2, 20, 50}, {4, 28, 56}, {47, 36, 61}};
 constexpr unsigned kSpare[8] = {6, 8, 10, 49, 53, 55, 59, 60};  // what these leave; no two are alike modulo 8
 
-// Taken as a float, a weight is 2^-112 times what it is before its row's scale. So that no sum is subnormal, inputs are multiplied
-// with the first of these, sums with the other.
+// Taken as a float, a weight is 2^-112 times what it is before its row's scale. What makes up for that, in two factors.
 constexpr float kLargeInput = 0x1p32F;
 constexpr float kFromSmall = 0x1p80F;
 
@@ -100,20 +101,18 @@ struct Constants {
     __m512i used;
 };
 
-LAI_INLINE Constants constants() {
-    Constants all;
-    LAI_UNROLL for (unsigned i = 0; i < 2 * (kFullLines + 1); ++i) {
-        all.from[i] = all_equal(bytes_of_floats(i / 2, i % 2));
-        asm("" : "+v"(all.from[i]));
-    }
-    LAI_UNROLL for (unsigned i = 0; i < kFullLines; ++i) {
-        all.spare[i] = all_equal(spare_bits(i));
-        asm("" : "+v"(all.spare[i]));
-    }
-    all.used = _mm512_set1_epi32(static_cast<int>(0x83FFE000U));  // a float's sign, three bits of exponent, ten of mantissa
-    asm("" : "+v"(all.used));
-    return all;
+LAI_INLINE __m512i in_register(__m512i vector) {
+    asm("" : "+v"(vector));
+    return vector;
 }
+
+template <std::size_t... Column, std::size_t... Line>
+LAI_INLINE Constants constants(std::index_sequence<Column...>, std::index_sequence<Line...>) {
+    return {{in_register(all_equal(bytes_of_floats(Column / 2, Column % 2)))...},
+            {in_register(all_equal(spare_bits(Line)))...},
+            in_register(_mm512_set1_epi32(static_cast<int>(0x83FFE000U)))};  // a float's sign, three bits of exponent, ten of mantissa
+}
+LAI_INLINE Constants constants() { return constants(std::make_index_sequence<2 * (kFullLines + 1)>(), std::make_index_sequence<kFullLines>()); }
 
 // Each byte of every number is the eight bits from the one that `from` says. As an instruction, so that what else is in this
 // file's products is not compiled for VBMI.
@@ -125,9 +124,8 @@ LAI_INLINE __m512i pick_bytes(__m512i from, __m512i numbers) {
 
 template <unsigned Line, class Use>
 LAI_INLINE void use_line(const Constants& all, __m512i line, const Use& use) {
-    LAI_UNROLL for (unsigned column = 2 * Line; column < 2 * Line + 2; ++column) {
-        use(column, _mm512_castsi512_ps(_mm512_and_si512(pick_bytes(all.from[column], line), all.used)));
-    }
+    use(2 * Line, _mm512_castsi512_ps(_mm512_and_si512(pick_bytes(all.from[2 * Line], line), all.used)));
+    use(2 * Line + 1, _mm512_castsi512_ps(_mm512_and_si512(pick_bytes(all.from[2 * Line + 1], line), all.used)));
 }
 
 // Calls use(column, sixteen rows' weights as floats) for the columns of a unit.
@@ -159,42 +157,37 @@ __attribute__((noinline)) void fill_panel<DType::f14>(const Matrix& matrix, Pane
     }
 }
 
-// The power of two that is not above a magnitude; of what is too small or no number, the nearest that can be divided by.
-LAI_INLINE float power_below(float magnitude) {
-    std::int32_t bits;
-    std::memcpy(&bits, &magnitude, sizeof bits);
-    bits &= 0x7F800000;
-    const std::int32_t least = 32 << 23;
-    bits = bits < least ? least : bits > 253 << 23 ? 253 << 23 : bits;
-    float power;
-    std::memcpy(&power, &bits, sizeof power);
-    return power;
+// The bits of the largest magnitude of some values, of infinity or more where one is no number.
+LAI_INLINE std::uint32_t largest_bits(const float* values, std::size_t count) {
+    const __m512i magnitude = _mm512_set1_epi32(0x7FFFFFFF);
+    __m512i largest = _mm512_setzero_si512();
+    for (std::size_t i = 0; i < count; i += kWidth) largest = _mm512_max_epu32(largest, _mm512_and_si512(_mm512_loadu_si512(values + i), magnitude));
+    return _mm512_reduce_max_epu32(largest);
 }
 
-// Some columns of some tokens' inputs, a token's after the other's, each divided by its power (the largest is up to twice that)
-// and multiplied with kLargeInput.
-struct LargeInputs {
+// Some columns of some tokens' inputs, and what sums are multiplied with for each.
+struct Inputs {
+    const float* values;
+    std::size_t stride;
     std::size_t first;
     std::size_t columns;
-    float powers[kFewTokens];
-    float values[4096];
+    float factors[kFewTokens];
 };
 
 // Some rows times some tokens' inputs. Not inlined for its registers' sake.
 template <std::size_t Tokens>
-__attribute__((noinline)) void multiply_units(const Matrix& matrix, const LargeInputs& inputs, std::size_t token, std::size_t begin,
+__attribute__((noinline)) void multiply_units(const Matrix& matrix, const Inputs& inputs, std::size_t token, std::size_t begin,
                                               std::size_t end, const Output& out) {
     constexpr std::size_t kSums = Tokens == 1 ? 4 : 1;  // so that of one token no addition waits for the one before
     const Constants all = constants();
-    const std::size_t columns = inputs.columns;
-    const float* x = inputs.values + token * columns;
+    const float* x = inputs.values + token * inputs.stride;
     for (std::size_t row = begin; row < end; row += kLanes) {
         const std::uint8_t* group = matrix.data + row / kLanes * packed_group_bytes(DType::f14, matrix.cols);
         const std::uint8_t* unit = group + kLine + inputs.first / kUnitColumns * kUnitBytes;
         Vector sums[kSums][Tokens] = {};
-        for (std::size_t first = 0; first < columns; first += kUnitColumns, unit += kUnitBytes) {
+        for (std::size_t first = 0; first < inputs.columns; first += kUnitColumns, unit += kUnitBytes) {
             for_columns(all, unit, [&](std::size_t column, Vector weights) {
-                LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) sums[column % kSums][t] += weights * x[t * columns + first + column];
+                LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) sums[column % kSums][t] += weights * x[t * inputs.stride + first + column];
             });
         }
         const Vector scales = scales_of(group) * kFromSmall;
@@ -202,39 +195,59 @@ __attribute__((noinline)) void multiply_units(const Matrix& matrix, const LargeI
         LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) {
             Vector total = sums[0][t];
             LAI_UNROLL for (std::size_t slot = 1; slot < kSums; ++slot) total += sums[slot][t];
-            store(results, total * scales * inputs.powers[token + t]);
+            store(results, total * scales * inputs.factors[token + t]);
             put_lanes(out, token + t, row, results, smaller(kLanes, end - row));
         }
     }
 }
 
-void multiply_f14(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, Output out) {
-    if (input.tokens > kFewTokens) return multiply_panels<DType::f14>(matrix, input, begin, end, out);
-    LargeInputs inputs;
-    for (std::size_t token = 0; token < input.tokens; ++token) {
-        inputs.powers[token] = power_below(largest_magnitude(input.values + token * input.stride, input.width));
+void multiply_inputs(const Matrix& matrix, const Inputs& inputs, std::size_t tokens, std::size_t begin, std::size_t end, const Output& out) {
+    if (tokens == 1) return multiply_units<1>(matrix, inputs, 0, begin, end, out);
+    // All tokens' products with some rows while these are in the cache.
+    for (std::size_t row = begin; row < end; row += kLanes) {
+        in_batches<4>(tokens, [&](auto batch, std::size_t token) {
+            constexpr std::size_t kTokens = decltype(batch)::count;
+            multiply_units<kTokens>(matrix, inputs, token, row, smaller(end, row + kLanes), out);
+        });
     }
-    const std::size_t most = sizeof inputs.values / sizeof(float) / input.tokens / kUnitColumns * kUnitColumns;
-    for (inputs.first = 0; inputs.first < input.width; inputs.first += most) {
-        inputs.columns = smaller(most, input.width - inputs.first);
+}
+
+// Where a token's inputs are so small that sums of them would be subnormal, or so large that they would not be numbers: each
+// divided by the power of two that its largest is above, and multiplied with kLargeInput, some columns at a time.
+__attribute__((noinline)) void multiply_scaled(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, Output out) {
+    float values[4096];
+    float factors[kFewTokens];
+    Inputs inputs = {values, 0, 0, 0, {}};
+    for (std::size_t token = 0; token < input.tokens; ++token) {
+        // Of what is too small or no number, the nearest that can be divided by.
+        std::uint32_t bits = largest_bits(input.values + token * input.stride, input.width) & 0x7F800000U;
+        bits = bits < 32U << 23 ? 32U << 23 : bits > 253U << 23 ? 253U << 23 : bits;
+        std::memcpy(&inputs.factors[token], &bits, sizeof bits);
+        factors[token] = kLargeInput / inputs.factors[token];
+    }
+    const std::size_t most = sizeof values / sizeof values[0] / input.tokens / kUnitColumns * kUnitColumns;
+    for (; inputs.first < input.width; inputs.first += most) {
+        inputs.stride = inputs.columns = smaller(most, input.width - inputs.first);
         for (std::size_t token = 0; token < input.tokens; ++token) {
             const float* from = input.values + token * input.stride + inputs.first;
-            const float factor = kLargeInput / inputs.powers[token];
-            for (std::size_t i = 0; i < inputs.columns; i += kWidth) store(inputs.values + token * inputs.columns + i, load(from + i) * factor);
+            for (std::size_t i = 0; i < inputs.columns; i += kWidth) store(values + token * inputs.stride + i, load(from + i) * factors[token]);
         }
-        if (input.tokens == 1) {
-            multiply_units<1>(matrix, inputs, 0, begin, end, out);
-        } else {
-            // All tokens' products with some rows while these are in the cache.
-            for (std::size_t row = begin; row < end; row += kLanes) {
-                in_batches<4>(input.tokens, [&](auto batch, std::size_t token) {
-                    constexpr std::size_t kTokens = decltype(batch)::count;
-                    multiply_units<kTokens>(matrix, inputs, token, row, smaller(end, row + kLanes), out);
-                });
-            }
-        }
+        multiply_inputs(matrix, inputs, input.tokens, begin, end, out);
         out.add = true;
     }
+}
+
+void multiply_f14(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, const Output& out) {
+    if (input.tokens > kFewTokens) return multiply_panels<DType::f14>(matrix, input, begin, end, out);
+    constexpr std::uint32_t kSmall = (127U - 6) << 23;  // 2^-6: sums' last bits are then below those of a float of their size
+    constexpr std::uint32_t kLarge = (127U + 60) << 23;
+    Inputs inputs = {input.values, input.stride, 0, input.width, {}};
+    for (std::size_t token = 0; token < input.tokens; ++token) {
+        const std::uint32_t largest = largest_bits(input.values + token * input.stride, input.width);
+        if (largest < kSmall || largest > kLarge) return multiply_scaled(matrix, input, begin, end, out);
+        inputs.factors[token] = kLargeInput;
+    }
+    multiply_inputs(matrix, inputs, input.tokens, begin, end, out);
 }
 
 // One row of a matrix packed so.
