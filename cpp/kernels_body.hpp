@@ -37,13 +37,14 @@ LAI_INLINE void put_lanes(const Output& out, std::size_t token, std::size_t row,
 LAI_INLINE const float* floats_of(const Matrix& matrix) { return static_cast<const float*>(static_cast<const void*>(matrix.data)); }
 
 // One row times one token.
+template <bool Once>
 LAI_INLINE float dot(const float* weights, const float* x, std::size_t width) {
     constexpr std::size_t kSums = 4;
     Vector sums[kSums] = {};
     std::size_t k = 0;
     for (; k + kSums * kWidth <= width; k += kSums * kWidth) {
         LAI_UNROLL for (std::size_t i = 0; i < kSums; ++i) {
-            fetch_ahead(weights + k + i * kWidth);
+            fetch_ahead<Once>(weights + k + i * kWidth);
             sums[i] += load(weights + k + i * kWidth) * load(x + k + i * kWidth);
         }
     }
@@ -250,13 +251,16 @@ void multiply_groups(const Matrix& matrix, const Activations& input, std::size_t
     }
 }
 
+// One token's products with f32.
+template <bool Once>
+void multiply_one(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, const Output& out) {
+    const float* weights = floats_of(matrix);
+    for (std::size_t row = begin; row < end; ++row) put(out, 0, row, dot<Once>(weights + row * input.width, input.values, input.width));
+}
+
 // A few tokens' products with f32 read each row once, as it is.
 void multiply_few(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, const Output& out) {
-    const float* weights = floats_of(matrix);
-    if (input.tokens == 1) {
-        for (std::size_t row = begin; row < end; ++row) put(out, 0, row, dot(weights + row * input.width, input.values, input.width));
-        return;
-    }
+    if (input.tokens == 1) return multiply_one<false>(matrix, input, begin, end, out);
     for (std::size_t row = begin; row < end; row += 2) {
         in_batches<4>(input.tokens, [&](auto batch, std::size_t token) {
             constexpr std::size_t kTokens = decltype(batch)::count;
@@ -526,6 +530,7 @@ void activate(Activation activation, float* gate, const float* up, std::size_t s
     }
 }
 
+template <bool Once = false>
 std::int32_t touch(const std::uint8_t* data, std::size_t size) {
     constexpr std::size_t kSums = 8;
     IntVector sums[kSums] = {};
@@ -533,7 +538,7 @@ std::int32_t touch(const std::uint8_t* data, std::size_t size) {
         LAI_UNROLL for (std::size_t i = 0; i < kSums; ++i) {
             IntVector words;
             std::memcpy(&words, data + at + i * sizeof words, sizeof words);
-            fetch_ahead(data + at + i * sizeof words);
+            fetch_ahead<Once>(data + at + i * sizeof words);
             sums[i] ^= words;
         }
     }

@@ -9,7 +9,7 @@
 // the largest at the most: weights of a normal distribution give products that differ by some 3e-6, where rounding them to float16
 // made a difference of 2e-4.
 //
-// A group of sixteen rows (packing.hpp) is
+// A group of sixteen rows (packing.hpp), which begins with a cache line, is
 //
 //   f32 scales[16]
 //   u64 units[cols / 16][7][8]
@@ -134,7 +134,8 @@ LAI_INLINE void for_columns(const Constants& all, const std::uint8_t* unit, cons
     if constexpr (Line == kFullLines) {
         use_line<Line>(all, last, use);
     } else {
-        const __m512i line = _mm512_loadu_si512(unit + Line * kLine);
+        // Read as what is not needed again soon, as multiply_any's f32 (kernels_avx512.cpp).
+        const __m512i line = _mm512_stream_load_si512(const_cast<std::uint8_t*>(unit + Line * kLine));
         use_line<Line>(all, line, use);
         for_columns<Line + 1>(all, unit, use, Line == 0 ? line : select(all.spare[Line], line, last));
     }

@@ -66,8 +66,12 @@ LAI_INLINE void transpose(const float* from, std::size_t from_stride, float* to,
     LAI_UNROLL for (std::size_t i = 0; i < 4; ++i) std::memcpy(to + i * to_stride, &columns[i], sizeof columns[i]);
 }
 
-// Asks for memory that will be read 8 KB later: what the processor fetches by itself ends with each page.
-LAI_INLINE void fetch_ahead(const void* data) { __builtin_prefetch(static_cast<const char*>(data) + 8192, 0, 3); }
+// Asks for memory that will be read 8 KB later: what the processor fetches by itself ends with each page. Memory that is read
+// once, then not for a long time, need not push anything else out of the caches.
+template <bool Once = false>
+LAI_INLINE void fetch_ahead(const void* data) {
+    __builtin_prefetch(static_cast<const char*>(data) + 8192, 0, Once ? 0 : 3);
+}
 
 // Asks for some cache lines, to be near when they are read.
 LAI_INLINE void fetch(const void* data, std::size_t bytes) {

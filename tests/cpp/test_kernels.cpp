@@ -3,6 +3,7 @@
 #include "check.hpp"
 #include "kernels_under_test.hpp"
 #include "packing.hpp"
+#include "page_buffer.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -138,7 +139,7 @@ void check_f14(const Kernels& kernels, std::size_t rows, std::size_t cols, std::
     }
     const Matrix matrix = {DType::f16, rows, cols, reinterpret_cast<const std::uint8_t*>(halves.data())};
     const std::size_t bytes = packed_group_bytes(DType::f14, cols);
-    std::vector<std::uint8_t> data(packed_groups(matrix) * bytes);
+    const PageBuffer data(packed_groups(matrix) * bytes);  // groups are read from whole cache lines
     for (std::size_t g = 0; g < packed_groups(matrix); ++g) CHECK(kernels.pack_f14(matrix, g, data.data() + g * bytes));
     const Matrix packed = {DType::f14, rows, cols, data.data()};
     const double largest = static_cast<double>(half_to_float(static_cast<std::uint16_t>(std::max(exponent, 1) << 10)));
