@@ -81,28 +81,39 @@ __attribute__((noinline)) void multiply_rows(const Matrix& matrix, const Activat
     }
 }
 
+template <std::size_t Count>
+struct Batch {
+    static constexpr std::size_t count = Count;
+};
+
 // Sixteen rows times some tokens. load_weights(column, v) gives vector v of a column of the rows.
 template <std::size_t Tokens, class LoadWeights>
 LAI_INLINE void tile(const LoadWeights& load_weights, std::size_t columns, const float* x, std::size_t stride, float (&results)[Tokens][kLanes]) {
-    // Of one token the sums are few: several columns at once keep one addition from waiting for the one before it.
-    constexpr std::size_t kColumns = Tokens == 1 ? 4 : 1;
-    Vector sums[kColumns][Tokens][kVectors] = {};
-    const auto add_column = [&](std::size_t column, std::size_t slot) {
-        Vector w[kVectors];
-        LAI_UNROLL for (std::size_t v = 0; v < kVectors; ++v) w[v] = load_weights(column, v);
+    // Of one token the sums are few: one for each of several columns keeps an addition from waiting for the one before it.
+    constexpr std::size_t kSums = Tokens == 1 ? 4 : 1;
+    // Sixteen tokens are too many for each to have a register for where it lies: with several columns at once, if there are
+    // registers for their weights, it is worked out once for all of them.
+    constexpr std::size_t kColumns = Tokens == 1 || kWidth == 16 ? 4 : 1;
+    Vector sums[kSums][Tokens][kVectors] = {};
+    const auto add = [&](auto batch, std::size_t column) {
+        constexpr std::size_t kCount = decltype(batch)::count;
+        Vector w[kCount][kVectors];
+        LAI_UNROLL for (std::size_t i = 0; i < kCount; ++i) {
+            LAI_UNROLL for (std::size_t v = 0; v < kVectors; ++v) w[i][v] = load_weights(column + i, v);
+        }
         LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) {
-            LAI_UNROLL for (std::size_t v = 0; v < kVectors; ++v) sums[slot][t][v] += w[v] * x[t * stride + column];
+            LAI_UNROLL for (std::size_t i = 0; i < kCount; ++i) {
+                LAI_UNROLL for (std::size_t v = 0; v < kVectors; ++v) sums[i % kSums][t][v] += w[i][v] * x[t * stride + column + i];
+            }
         }
     };
     std::size_t column = 0;
-    for (; column + kColumns <= columns; column += kColumns) {
-        LAI_UNROLL for (std::size_t slot = 0; slot < kColumns; ++slot) add_column(column + slot, slot);
-    }
-    for (; column < columns; ++column) add_column(column, 0);
+    for (; column + kColumns <= columns; column += kColumns) add(Batch<kColumns>(), column);
+    for (; column < columns; ++column) add(Batch<1>(), column);
     LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) {
         LAI_UNROLL for (std::size_t v = 0; v < kVectors; ++v) {
             Vector total = sums[0][t][v];
-            LAI_UNROLL for (std::size_t slot = 1; slot < kColumns; ++slot) total += sums[slot][t][v];
+            LAI_UNROLL for (std::size_t slot = 1; slot < kSums; ++slot) total += sums[slot][t][v];
             store(results[t] + v * kWidth, total);
         }
     }
@@ -176,6 +187,23 @@ void fill_panel(const Matrix& matrix, Panel& panel) {
     }
 }
 
+// Asks for some sixteenths, from `first` to `last`, of what the panel after this one is made of: rows, or a part of a group.
+template <DType Type>
+LAI_INLINE void fetch_next(const Matrix& matrix, const Panel& panel, std::size_t end, std::size_t first, std::size_t last) {
+    const std::size_t next = panel.row + kLanes;
+    if (next >= end) return;
+    if constexpr (Type == DType::f32) {
+        const float* weights = floats_of(matrix) + next * matrix.cols + panel.column;
+        last = smaller(last, end - next);
+        for (std::size_t row = first; row < last; ++row) fetch(weights + row * matrix.cols, panel.columns * sizeof(float));
+    } else {
+        const std::size_t bytes = packed_group_bytes(Type, matrix.cols);
+        const std::uint8_t* group = matrix.data + next / kLanes * bytes;
+        const std::size_t part = bytes * panel.columns / matrix.cols;
+        fetch(group + bytes * panel.column / matrix.cols + part * first / kLanes, part * (last - first) / kLanes);
+    }
+}
+
 // Not inlined: what surrounds it would take the registers that the sums need.
 template <std::size_t Tokens>
 __attribute__((noinline)) void multiply_panel(const Panel& panel, const Activations& input, std::size_t token, const Output& out) {
@@ -203,11 +231,6 @@ LAI_INLINE void multiply_group(const Matrix& matrix, const Activations& input, s
     for (std::size_t t = 0; t < Tokens; ++t) put_lanes(out, token + t, row, results[t], rows);
 }
 
-template <std::size_t Count>
-struct Batch {
-    static constexpr std::size_t count = Count;
-};
-
 // Calls work(Batch<n>, first) for all tokens: as many at once as `Most`, then four, two, one.
 template <std::size_t Most, class Work>
 LAI_INLINE void in_batches(std::size_t tokens, const Work& work) {
@@ -233,6 +256,7 @@ void multiply_panels(const Matrix& matrix, const Activations& input, std::size_t
             fill_panel<Type>(matrix, panel);
             in_batches<kPanelTokens>(input.tokens, [&](auto batch, std::size_t token) {
                 constexpr std::size_t kTokens = decltype(batch)::count;
+                fetch_next<Type>(matrix, panel, end, token * kLanes / input.tokens, (token + kTokens) * kLanes / input.tokens);
                 multiply_panel<kTokens>(panel, input, token, out);
             });
         }
