@@ -78,9 +78,10 @@ std::uint32_t crc32_joined(std::uint32_t first, std::uint32_t second, std::size_
 std::uint32_t crc32(const std::uint8_t* data, std::size_t size, std::uint32_t crc) {
     crc = ~crc;
 #if defined(LAI_X86_KERNELS)
-    if (size >= 64 && __builtin_cpu_supports("pclmul") != 0) {
+    const bool wide = size >= 128 && can_fold_wide();
+    if (wide || (size >= 64 && can_fold())) {
         std::array<std::uint8_t, 16> folded{};
-        const std::size_t done = crc32_fold(data, size, crc, folded.data());
+        const std::size_t done = (wide ? crc32_fold_wide : crc32_fold)(data, size, crc, folded.data());
         crc = advance(folded.data(), folded.size(), 0);
         data += done;
         size -= done;

@@ -1,6 +1,10 @@
 #include "check.hpp"
 #include "crc32.hpp"
 
+#if defined(__x86_64__)
+#include "crc32_x86.hpp"
+#endif
+
 #include <string>
 #include <vector>
 
@@ -14,6 +18,22 @@ std::uint32_t bitwise(const std::vector<std::uint8_t>& data) {
     }
     return ~crc;
 }
+
+#if defined(__x86_64__)
+using Fold = std::size_t (*)(const std::uint8_t*, std::size_t, std::uint32_t, std::uint8_t*);
+
+// That the sixteen bytes stand for all that were read.
+void check_fold(Fold fold, std::size_t step, const std::vector<std::uint8_t>& data) {
+    for (std::size_t size = step; size <= data.size(); size += 61) {
+        std::vector<std::uint8_t> folded(16);
+        const std::size_t done = fold(data.data(), size, 0xFFFFFFFF, folded.data());
+        CHECK(done == size / step * step);
+        // bitwise() begins with ones, where the sixteen bytes are to be begun with zero: the first four make up for that.
+        for (std::size_t i = 0; i < 4; ++i) folded[i] = static_cast<std::uint8_t>(~folded[i]);
+        CHECK(bitwise(folded) == bitwise({data.begin(), data.begin() + static_cast<std::ptrdiff_t>(done)}));
+    }
+}
+#endif
 
 }  // namespace
 
@@ -38,4 +58,8 @@ int main() {
     for (std::size_t start = 0; start < 64; ++start) {
         CHECK(lai::crc32(data.data() + start, 2000) == bitwise({data.begin() + static_cast<std::ptrdiff_t>(start), data.begin() + static_cast<std::ptrdiff_t>(start) + 2000}));
     }
+#if defined(__x86_64__)
+    if (lai::can_fold()) check_fold(lai::crc32_fold, 64, data);
+    if (lai::can_fold_wide()) check_fold(lai::crc32_fold_wide, 128, data);
+#endif
 }
