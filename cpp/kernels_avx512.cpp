@@ -106,11 +106,11 @@ const Kernels kAvx512Kernels = {"avx512", kBlockTokens, quantize, multiply, null
 
 namespace {
 
-// One token reads all weights once before the next reads them again; where these do not fit into the caches, AMD's processors read
+// A few tokens read all weights once before the next read them again; where these do not fit into the caches, AMD's processors read
 // a few percent faster when told.
 void multiply_any(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, const Output& out) {
     if (matrix.dtype == DType::f14) return multiply_f14(matrix, input, begin, end, out);
-    if (matrix.dtype == DType::f32 && input.tokens == 1) return multiply_one<true>(matrix, input, begin, end, out);
+    if (matrix.dtype == DType::f32 && input.tokens <= kFewTokens) return multiply_few<true>(matrix, input, begin, end, out);
     multiply(matrix, input, begin, end, out);
 }
 

@@ -36,49 +36,39 @@ LAI_INLINE void put_lanes(const Output& out, std::size_t token, std::size_t row,
 // Tensors start at a multiple of their element's size (model_file.cpp).
 LAI_INLINE const float* floats_of(const Matrix& matrix) { return static_cast<const float*>(static_cast<const void*>(matrix.data)); }
 
-// One row times one token.
-template <bool Once>
-LAI_INLINE float dot(const float* weights, const float* x, std::size_t width) {
-    constexpr std::size_t kSums = 4;
-    Vector sums[kSums] = {};
+// A row of f32 times some tokens.
+template <std::size_t Tokens, bool Once>
+LAI_INLINE void multiply_row(const Matrix& matrix, const Activations& input, std::size_t row, std::size_t token, const Output& out) {
+    constexpr std::size_t kSums = Tokens == 1 ? 4 : 2;  // of each token, so that no addition waits for the one before
+    const std::size_t width = input.width;
+    const float* weights = floats_of(matrix) + row * width;
+    const float* x = input.values + token * input.stride;
+    Vector sums[kSums][Tokens] = {};
     std::size_t k = 0;
     for (; k + kSums * kWidth <= width; k += kSums * kWidth) {
         LAI_UNROLL for (std::size_t i = 0; i < kSums; ++i) {
             fetch_ahead<Once>(weights + k + i * kWidth);
-            sums[i] += load(weights + k + i * kWidth) * load(x + k + i * kWidth);
+            const Vector w = load(weights + k + i * kWidth);
+            LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) sums[i][t] += w * load(x + t * input.stride + k + i * kWidth);
         }
     }
-    for (; k + kWidth <= width; k += kWidth) sums[0] += load(weights + k) * load(x + k);
-    float total = sum((sums[0] + sums[1]) + (sums[2] + sums[3]));
-    for (; k < width; ++k) total += weights[k] * x[k];
-    return total;
+    for (; k + kWidth <= width; k += kWidth) {
+        const Vector w = load(weights + k);
+        LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) sums[0][t] += w * load(x + t * input.stride + k);
+    }
+    LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) {
+        LAI_UNROLL for (std::size_t i = 1; i < kSums; ++i) sums[0][t] += sums[i][t];
+        float total = sum(sums[0][t]);
+        for (std::size_t i = k; i < width; ++i) total += weights[i] * x[t * input.stride + i];
+        put(out, token + t, row, total);
+    }
 }
 
-// Some rows of f32 times some tokens. Not inlined for its registers' sake, as multiply_panel.
-template <std::size_t Rows, std::size_t Tokens>
-__attribute__((noinline)) void multiply_rows(const Matrix& matrix, const Activations& input, std::size_t row, std::size_t token, const Output& out) {
-    const std::size_t width = input.width;
-    const float* weights = floats_of(matrix) + row * width;
-    const float* x = input.values + token * input.stride;
-    Vector sums[Rows][Tokens] = {};
-    std::size_t k = 0;
-    for (; k + kWidth <= width; k += kWidth) {
-        Vector w[Rows];
-        LAI_UNROLL for (std::size_t r = 0; r < Rows; ++r) {
-            fetch_ahead(weights + r * width + k);
-            w[r] = load(weights + r * width + k);
-        }
-        LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) {
-            LAI_UNROLL for (std::size_t r = 0; r < Rows; ++r) sums[r][t] += w[r] * load(x + t * input.stride + k);
-        }
-    }
-    LAI_UNROLL for (std::size_t r = 0; r < Rows; ++r) {
-        LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) {
-            float total = sum(sums[r][t]);
-            for (std::size_t i = k; i < width; ++i) total += weights[r * width + i] * x[t * input.stride + i];
-            put(out, token + t, row + r, total);
-        }
-    }
+// Not inlined for its registers' sake, as multiply_panel.
+template <std::size_t Tokens, bool Once>
+__attribute__((noinline)) void multiply_rows(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end,
+                                             std::size_t token, const Output& out) {
+    for (std::size_t row = begin; row < end; ++row) multiply_row<Tokens, Once>(matrix, input, row, token, out);
 }
 
 template <std::size_t Count>
@@ -275,24 +265,16 @@ void multiply_groups(const Matrix& matrix, const Activations& input, std::size_t
     }
 }
 
-// One token's products with f32.
+// A few tokens' products with f32 read each row once, as it is, and from one end of the matrix to the other: of two rows at a
+// time the processor fetches less ahead.
 template <bool Once>
-void multiply_one(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, const Output& out) {
-    const float* weights = floats_of(matrix);
-    for (std::size_t row = begin; row < end; ++row) put(out, 0, row, dot<Once>(weights + row * input.width, input.values, input.width));
-}
-
-// A few tokens' products with f32 read each row once, as it is.
 void multiply_few(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, const Output& out) {
-    if (input.tokens == 1) return multiply_one<false>(matrix, input, begin, end, out);
-    for (std::size_t row = begin; row < end; row += 2) {
+    if (input.tokens == 1) return multiply_rows<1, Once>(matrix, input, begin, end, 0, out);
+    // All tokens' products with some rows while these are in the cache.
+    for (std::size_t row = begin; row < end; row += kLanes) {
         in_batches<4>(input.tokens, [&](auto batch, std::size_t token) {
             constexpr std::size_t kTokens = decltype(batch)::count;
-            if (row + 1 < end) {
-                multiply_rows<2, kTokens>(matrix, input, row, token, out);
-            } else {
-                multiply_rows<1, kTokens>(matrix, input, row, token, out);
-            }
+            multiply_rows<kTokens, Once>(matrix, input, row, smaller(row + kLanes, end), token, out);
         });
     }
 }
@@ -302,7 +284,7 @@ void multiply_as(const Matrix& matrix, const Activations& input, std::size_t beg
     if (input.tokens > (is_blocked(Type) ? kBlockTokens : kFewTokens)) {
         multiply_panels<Type>(matrix, input, begin, end, out);
     } else if constexpr (Type == DType::f32) {
-        multiply_few(matrix, input, begin, end, out);
+        multiply_few<false>(matrix, input, begin, end, out);
     } else {
         multiply_groups<Type>(matrix, input, begin, end, out);
     }
