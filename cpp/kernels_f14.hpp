@@ -284,8 +284,25 @@ struct Squares {
     Vector errors = {};
 };
 
+// kSteps in registers.
+struct Places {
+    __m512i from[2][2];
+    __m512i mask[2][2];
+};
+
+LAI_INLINE Places places() {
+    Places all;
+    LAI_UNROLL for (unsigned column = 0; column < 2; ++column) {
+        LAI_UNROLL for (unsigned step = 0; step < 2; ++step) {
+            all.from[column][step] = in_register(all_equal(kSteps[column][step].from));
+            all.mask[column][step] = in_register(all_equal(kSteps[column][step].mask));
+        }
+    }
+    return all;
+}
+
 // Two columns of sixteen rows as line 0 has them.
-LAI_INLINE __m512i make_line(const std::uint8_t* halves, Vector factors, Squares& squares) {
+LAI_INLINE __m512i make_line(const Places& all, const std::uint8_t* halves, Vector factors, Squares& squares) {
     constexpr float kRound = 0.75F;  // what is added to it becomes a multiple of the smallest float16
     __m512i line = _mm512_setzero_si512();
     LAI_UNROLL for (unsigned column = 0; column < 2; ++column) {
@@ -294,7 +311,9 @@ LAI_INLINE __m512i make_line(const std::uint8_t* halves, Vector factors, Squares
         squares.weights += exact * exact;
         squares.errors += (exact - weights) * (exact - weights);
         const __m512i floats = _mm512_castps_si512(weights * (1.0F / (kLargeInput * kFromSmall)));
-        LAI_UNROLL for (const Step& step : kSteps[column]) line = select(all_equal(step.mask), pick_bytes(all_equal(step.from), floats), line);
+        LAI_UNROLL for (unsigned step = 0; step < 2; ++step) {
+            line = select(all.mask[column][step], pick_bytes(all.from[column][step], floats), line);
+        }
     }
     return line;
 }
@@ -310,15 +329,18 @@ bool pack_f14(const Matrix& matrix, std::size_t group, std::uint8_t* out) {
     }
     std::memcpy(out, scales, sizeof scales);
     std::uint8_t* unit = out + kLine;
+    const Places all = places();
     Squares squares;
     // Many columns at once: what has just been written in small pieces is slow to read in large ones.
     constexpr std::size_t kColumns = 8 * kUnitColumns;
     std::uint8_t halves[kColumns * kHalvesBytes];
     for (std::size_t column = 0; column < matrix.cols; column += kUnitColumns, unit += kUnitBytes) {
+        // As many bytes of the next rows as these columns are of their own.
+        fetch(matrix.data + ((group + 1) * matrix.cols + column) * kHalvesBytes, kUnitColumns * kHalvesBytes);
         if (column % kColumns == 0) pack_columns(matrix, group, column, smaller(kColumns, matrix.cols - column), halves);
         const auto line_of = [&](unsigned line) {
             const std::uint8_t* two = halves + (column % kColumns + 2 * line) * kHalvesBytes;
-            return _mm512_rolv_epi64(make_line(two, load(factors), squares), all_equal(8 * line));
+            return _mm512_rolv_epi64(make_line(all, two, load(factors), squares), all_equal(8 * line));
         };
         const __m512i last = line_of(kFullLines);
         LAI_UNROLL for (unsigned line = 0; line < kFullLines; ++line) {
