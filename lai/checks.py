@@ -137,6 +137,10 @@ def _check_length(run: "RunConfig") -> None:
 
 
 def _check_trainer(run: "RunConfig") -> None:
+    if str(precision := run.trainer.get("precision")) in ("64", "64-true", "16-true", "bf16-true"):
+        raise UserError(
+            f"trainer.precision is {precision}, but weights are trained in float32; use 32-true, bf16-mixed or 16-mixed"
+        )
     if (algorithm := run.trainer.get("gradient_clip_algorithm")) not in (None, "norm"):
         raise UserError(f"trainer.gradient_clip_algorithm is {algorithm!r}; gradients are clipped by their 'norm' only")
     # Lightning takes both as they are, and a negative one turns the gradients round.

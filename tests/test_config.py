@@ -123,6 +123,8 @@ def test_accelerator_decides_the_device_where_device_is_auto():
         ("trainer.gradient_clip_val=-1", "trainer.gradient_clip_val is -1"),
         ("trainer.gradient_clip_val=nan", "trainer.gradient_clip_val is nan"),
         ("trainer.accumulate_grad_batches=0", "trainer.accumulate_grad_batches is 0"),
+        ("trainer.precision=16-true", "trainer.precision is 16-true, but weights are trained in float32"),
+        ("device.precision=64", "trainer.precision is 64, but"),
         ("+trainer.fast_dev_run=true", "+estimate=true tries a run out"),
         ("data.path=a.txt,b.txt", "add -m to try them one after another, or write data.path=[a.txt,b.txt]"),
         ("device.threads=0", "device.threads is 0"),
