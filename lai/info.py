@@ -2,9 +2,9 @@
 
 import argparse
 import json
-import os
 from pathlib import Path
 
+from lai.console import discard_output
 from lai.data.vocab import Vocab
 from lai.errors import UserError, run_program
 from lai.export.checkpoint import read_checkpoint
@@ -94,7 +94,7 @@ def main() -> int:
         for name, value in rows:
             print(f"{name:<{width}}  {value}")
     except BrokenPipeError:  # `… | head`
-        os.close(1)
+        discard_output()
     return 0
 
 

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from lai.checks import check_files
 from lai.config import CONF_DIR, load_run_config
+from lai.console import discard_output
 from lai.errors import Interrupted, UserError
 from lai.files import with_home
 from lai.overrides import explain, is_the_same_in_all_jobs
@@ -158,7 +159,7 @@ def main() -> None:
         print("interrupted", file=sys.stderr)
         sys.exit(stop.status if isinstance(stop, Interrupted) else 130)
     except BrokenPipeError:  # `… --help | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
         sys.exit(1)
     except Exception as error:
         mistake = explain(error, sys.argv[1:])

@@ -53,7 +53,7 @@ def composed(*overrides: str) -> DictConfig:
 def lai_train(*arguments, cwd, **environment):
     """`python -m lai.train` as a person types it."""
     return subprocess.run(
-        [sys.executable, "-m", "lai.train", *arguments],
+        train_command(*arguments),
         cwd=cwd,
         capture_output=True,
         text=True,
@@ -61,6 +61,10 @@ def lai_train(*arguments, cwd, **environment):
         timeout=300,
         check=False,
     )
+
+
+def train_command(*arguments):
+    return [sys.executable, "-m", "lai.train", *arguments]
 
 
 def rows_of(folder, column):

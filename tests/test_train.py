@@ -4,12 +4,13 @@ import csv
 import logging
 import math
 import re
+import subprocess
 
 import pytest
 import torch
 from filelock import FileLock
 from lightning.pytorch.callbacks import Callback
-from runs import TINY, example_lines, lai_train, rows_of
+from runs import TINY, example_lines, lai_train, rows_of, train_command
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lai import assembly, report
@@ -239,6 +240,19 @@ def test_the_command_prints_what_a_person_needs(tmp_path, text_file):
     for name in ("config.yaml", "train.log", "metrics.csv", "checkpoints/last.ckpt"):
         assert (runs[0] / name).is_file(), name
     assert list(runs[0].glob("events.out.tfevents.*"))
+
+
+def test_a_reader_that_goes_away_takes_nothing_but_the_words_with_it(tmp_path, text_file):
+    command = train_command(*TINY, f"data.path={text_file}", "trainer.max_steps=2", "hydra.run.dir=run")
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.readline()
+        process.stdout.close()  # as `| head -n 1` does
+        errors = process.stderr.read()
+        assert process.wait(timeout=300) == 0
+    assert "Traceback" not in errors
+    assert "BrokenPipe" not in errors
+    assert (tmp_path / "models" / "lai-tiny.bin").is_file()
+    assert "lai-tiny.bin" in (tmp_path / "run" / "train.log").read_text()
 
 
 def test_a_users_mistake_is_one_line_and_a_status(tmp_path):
