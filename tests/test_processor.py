@@ -58,8 +58,8 @@ def test_precision_is_chosen_by_the_processor(told, flags, precision):
     told(flags)
     run = load_run_config(composed("output_dir=out", "device=cpu"))
     assert (run.device.precision, run.trainer["precision"]) == (precision, precision)
-    run = load_run_config(composed("output_dir=out", "device=cpu", "trainer.precision=64-true"))
-    assert run.trainer["precision"] == "64-true"
+    run = load_run_config(composed("output_dir=out", "device=cpu", "trainer.precision=16-mixed"))
+    assert run.trainer["precision"] == "16-mixed"
 
 
 @pytest.mark.parametrize(
