@@ -15,9 +15,10 @@ namespace lai {
 
 namespace {
 
-// Some tens of microseconds: longer than the pauses between a token's loops, shorter than a scheduler's time slice.
-constexpr int kSpins = 4000;
-constexpr int kSpinsUntilLook = 50;  // at which core the worker has
+// How long a thread spins: longer than the pauses between a token's loops, shorter than a scheduler's time slice. The pauses in
+// between cannot be counted for it: they take a nanosecond on one processor and forty on another.
+constexpr std::chrono::microseconds kSpin{100};
+constexpr int kPausesUntilLook = 50;  // at the clock, and at which core the worker has
 // Longer than any wait for a worker that has its core; and how long to do without one that has not, at first and at most.
 constexpr std::chrono::microseconds kStall{300};
 constexpr std::chrono::milliseconds kAloneFirst{4};
@@ -29,6 +30,21 @@ void pause() {
 #elif defined(__aarch64__)
     __asm__ volatile("yield");
 #endif
+}
+
+// Whether it is `done` before the time is over or, looked at now and then, `give_up`.
+template <class Done, class GiveUp>
+bool spin_until(const Done& done, const GiveUp& give_up) {
+    using Clock = std::chrono::steady_clock;
+    if (done()) return true;
+    const Clock::time_point end = Clock::now() + kSpin;
+    while (!give_up() && Clock::now() < end) {
+        for (int pauses = 0; pauses < kPausesUntilLook; ++pauses) {
+            pause();
+            if (done()) return true;
+        }
+    }
+    return false;
 }
 
 constexpr std::uint64_t kTicketMask = (std::uint64_t{1} << kTicketBits) - 1;
@@ -116,12 +132,11 @@ void ThreadPool::run(std::uint32_t count, Call call, const void* context) {
 }
 
 void ThreadPool::wait_for_others(Clock::time_point start, std::uint32_t count) {
-    int spins = 0;
-    for (; unfinished_.load(std::memory_order_acquire) > 0 && spins < kSpins; ++spins) pause();
-    if (spins < kSpins) return;
+    const auto done = [&] { return unfinished_.load(std::memory_order_acquire) == 0; };
+    if (spin_until(done, [] { return false; })) return;
     // An iteration is in another thread's hands; where that thread has no core, it is to have this one.
     const Clock::time_point waiting = Clock::now();
-    while (unfinished_.load(std::memory_order_acquire) > 0) std::this_thread::yield();
+    while (!done()) std::this_thread::yield();
     const Clock::time_point end = Clock::now();
     // An iteration may be long by itself: the others of this loop tell.
     const auto usual = (waiting - start) * static_cast<int>(size()) / static_cast<int>(count);
@@ -178,16 +193,11 @@ void ThreadPool::work(std::size_t thread) {
 
 // Waits for a loop newer than `epoch` and sets it; false when the pool is being taken down.
 bool ThreadPool::wait_for_loop(const Share& share, std::uint16_t& epoch) {
-    const auto newer = [&] { return epoch_of(share.ticket.load()) != epoch; };
-    for (int spins = 0; spins < kSpins && !newer(); ++spins) {
-        if (stop_.load(std::memory_order_relaxed)) return false;
-        if (spins % kSpinsUntilLook == 0 && is_in_the_way()) break;
-        pause();
-    }
-    if (!newer()) {
+    const auto called = [&] { return epoch_of(share.ticket.load()) != epoch || stop_.load(); };
+    if (!spin_until(called, [this] { return is_in_the_way(); })) {
         std::unique_lock<std::mutex> lock(mutex_);
         sleepers_.fetch_add(1);
-        wake_.wait(lock, [&] { return stop_.load() || newer(); });
+        wake_.wait(lock, called);
         sleepers_.fetch_sub(1);
     }
     if (stop_.load()) return false;

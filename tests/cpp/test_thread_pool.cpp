@@ -120,6 +120,16 @@ void check_makes_way() {
 #endif
 }
 
+// More loops than there are numbers for them.
+void check_many_loops() {
+    lai::ThreadPool pool(3);
+    for (int loop = 0; loop < 70000; ++loop) {
+        std::atomic<int> calls{0};
+        pool.parallel_for(3, [&](std::size_t) { calls.fetch_add(1, std::memory_order_relaxed); });
+        CHECK(calls == 3);
+    }
+}
+
 void check_quota() {
     const std::filesystem::path root = std::filesystem::temp_directory_path() / ("lai_quota_" + std::to_string(::getpid()));
     std::filesystem::create_directories(root / "cpu");
@@ -145,6 +155,7 @@ int main() {
     check_goes_on_alone();
     check_shares();
     check_makes_way();
+    check_many_loops();
     for (const std::size_t threads : {1, 2, 5}) {
         lai::ThreadPool pool(threads);
         CHECK(pool.size() == threads);
