@@ -21,7 +21,7 @@ CMAKE := $(or $(SYSTEM_CMAKE),$(VENV)/bin/cmake)
 CMAKE_READY := $(if $(SYSTEM_CMAKE),,$(INSTALLED))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train answer test lint release debug fuzz analyse clean
+.PHONY: help setup train answer test lint release debug races arm fuzz analyse clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,13 +69,26 @@ $(ENGINE): $(CMAKE_READY) $(ENGINE_SOURCES)
 	@touch $@
 
 debug: $(CMAKE_READY)  ## build the engine with address and undefined-behaviour checks, and run its tests
-	$(CMAKE) -S cpp -B build-debug/cmake -DCMAKE_BUILD_TYPE=Debug -DLAI_SANITIZE=ON -DLAI_WERROR=ON -DLAI_TESTS=ON \
+	$(CMAKE) -S cpp -B build-debug/cmake -DCMAKE_BUILD_TYPE=Debug -DLAI_SANITIZE=address,undefined -DLAI_WERROR=ON -DLAI_TESTS=ON \
 	  -DLAI_OUTPUT_DIR=$(CURDIR)/build-debug
 	$(CMAKE) --build build-debug/cmake -j $(JOBS)
 	CTEST_OUTPUT_ON_FAILURE=1 $(CMAKE) --build build-debug/cmake --target test
 
+races: $(CMAKE_READY)  ## build the engine with the thread sanitizer, and run the tests in which threads share work
+	$(CMAKE) -S cpp -B build-races -DCMAKE_BUILD_TYPE=RelWithDebInfo -DLAI_SANITIZE=thread -DLAI_WERROR=ON -DLAI_TESTS=ON
+	$(CMAKE) --build build-races -j $(JOBS) --target test_thread_pool --target test_transformer
+	build-races/tests/test_thread_pool
+	LAI_KERNELS=portable build-races/tests/test_transformer
+
+arm: $(CMAKE_READY)  ## build the engine for ARM64 and run its tests under QEMU
+	$(CMAKE) -S cpp -B build-arm -DCMAKE_BUILD_TYPE=Release -DLAI_WERROR=ON -DLAI_TESTS=ON \
+	  -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++ \
+	  -DCMAKE_CROSSCOMPILING_EMULATOR='qemu-aarch64;-L;/usr/aarch64-linux-gnu'
+	$(CMAKE) --build build-arm -j $(JOBS)
+	CTEST_OUTPUT_ON_FAILURE=1 $(CMAKE) --build build-arm --target test
+
 fuzz: $(CMAKE_READY)  ## build with clang++ and run the fuzz targets, FUZZ_RUNS inputs each
-	CXX=clang++ $(CMAKE) -S cpp -B build-fuzz -DCMAKE_BUILD_TYPE=RelWithDebInfo -DLAI_FUZZ=ON -DLAI_SANITIZE=ON -DLAI_WERROR=ON
+	CXX=clang++ $(CMAKE) -S cpp -B build-fuzz -DCMAKE_BUILD_TYPE=RelWithDebInfo -DLAI_FUZZ=ON -DLAI_SANITIZE=address,undefined -DLAI_WERROR=ON
 	$(CMAKE) --build build-fuzz -j $(JOBS)
 	mkdir -p build-fuzz/inputs/model_file build-fuzz/inputs/vocabulary
 	build-fuzz/fuzz/fuzz_seed build-fuzz/inputs/model_file
@@ -89,4 +102,4 @@ analyse: $(CMAKE_READY)  ## look for mistakes in the engine with cppcheck
 	cppcheck --project=build-analyse/compile_commands.json --enable=warning,performance,portability --quiet --error-exitcode=1
 
 clean:  ## remove what was built; models, outputs and .venv stay
-	rm -rf build build-debug build-fuzz build-analyse
+	rm -rf build build-debug build-races build-arm build-fuzz build-analyse
