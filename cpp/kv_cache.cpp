@@ -38,7 +38,10 @@ void KvCache::reserve(std::size_t positions) {
     const std::size_t capacity = in_groups(std::min(limit_, std::max(positions, 2 * capacity_)));
     const std::size_t all_heads = layers_ * heads_;
     const std::size_t used = in_groups(length);
-    if (used == 0) buffer_ = PageBuffer();  // not the old and the new one at once
+    if (used == 0) {  // not the old and the new one at once
+        buffer_ = PageBuffer();
+        capacity_ = 0;
+    }
     PageBuffer larger(all_heads * capacity * position_bytes());
     for (std::size_t head = 0; used > 0 && head < all_heads; ++head) {
         const HeadCache from = place(buffer_, capacity_, head);

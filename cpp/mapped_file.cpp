@@ -38,14 +38,7 @@ MappedFile::MappedFile(const std::string& path) {
     data_ = static_cast<std::uint8_t*>(address);
 }
 
-MappedFile::~MappedFile() {
-    if (data_ != nullptr) ::munmap(data_, size_);
-}
-
-MappedFile::MappedFile(MappedFile&& other) noexcept : data_(other.data_), size_(other.size_) {
-    other.data_ = nullptr;
-    other.size_ = 0;
-}
+MappedFile::~MappedFile() { ::munmap(data_, size_); }
 
 void MappedFile::populate([[maybe_unused]] std::size_t begin, [[maybe_unused]] std::size_t end) const {
 #if defined(MADV_POPULATE_READ)

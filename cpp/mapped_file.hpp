@@ -11,10 +11,8 @@ class MappedFile {
 public:
     explicit MappedFile(const std::string& path);
     ~MappedFile();
-    MappedFile(MappedFile&& other) noexcept;
     MappedFile(const MappedFile&) = delete;
     MappedFile& operator=(const MappedFile&) = delete;
-    MappedFile& operator=(MappedFile&&) = delete;
 
     const std::uint8_t* data() const { return data_; }
     std::size_t size() const { return size_; }

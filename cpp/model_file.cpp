@@ -165,7 +165,7 @@ void ModelFile::check_content(std::uint32_t stored, ThreadPool& pool) {
 
 void ModelFile::read_vocabulary(std::uint64_t vocab_offset, std::uint64_t weights_offset) {
     if (vocab_offset < kHeaderSize || vocab_offset > file_.size()) {
-        fail("has its vocabulary at offset " + std::to_string(vocab_offset) + ", expected 256");
+        fail("has its vocabulary at offset " + std::to_string(vocab_offset) + ", expected 256 or more");
     }
     const auto offset = static_cast<std::size_t>(vocab_offset);
     vocabulary_ = std::make_unique<Vocabulary>(file_.data() + offset, file_.size() - offset, path_);
@@ -175,7 +175,8 @@ void ModelFile::read_vocabulary(std::uint64_t vocab_offset, std::uint64_t weight
     }
     const std::size_t expected = aligned(offset + vocabulary_->bytes_read());
     if (weights_offset < expected || weights_offset > file_.size() || weights_offset % kAlignment != 0) {
-        fail("has its weights at offset " + std::to_string(weights_offset) + ", expected " + std::to_string(expected));
+        fail("has its weights at offset " + std::to_string(weights_offset) + ", expected " + std::to_string(expected) +
+             " or a later multiple of 64");
     }
     weights_offset_ = static_cast<std::size_t>(weights_offset);
 }
@@ -220,7 +221,11 @@ void ModelFile::locate_weights() {
 
 bool ModelFile::is_tied() const {
     if (tied_) return true;
-    return std::memcmp(weights_.token_embed.data, weights_.output.data, weights_.token_embed.bytes()) == 0;
+    const std::size_t bytes = weights_.token_embed.bytes();
+    const bool equal = std::memcmp(weights_.token_embed.data, weights_.output.data, bytes) == 0;
+    const auto begin = static_cast<std::size_t>(weights_.token_embed.data - file_.data());
+    file_.release(begin, begin + bytes);  // of the embedding, single rows are read
+    return equal;
 }
 
 std::size_t ModelFile::parameter_count() const {

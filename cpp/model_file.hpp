@@ -52,8 +52,6 @@ public:
     std::uint32_t version() const { return version_; }
     DType dtype() const { return dtype_; }
     Checksum checksum() const { return checksum_; }
-    bool flagged_tied() const { return tied_; }
-    std::size_t weights_offset() const { return weights_offset_; }
 
     // Whether output and embedding are one tensor, also where version 1 wrote it twice.
     bool is_tied() const;

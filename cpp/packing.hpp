@@ -47,8 +47,8 @@ static constexpr std::size_t packed_group_bytes(DType dtype, std::size_t cols) {
     if (dtype == DType::f14) return kLine + cols / kUnitColumns * kUnitBytes;
     return packed_quants_at(dtype, cols / kBlock - 1) + packed_quant_bytes(dtype);
 }
-inline std::size_t packed_groups(const Matrix& matrix) { return (matrix.rows + kLanes - 1) / kLanes; }
-inline std::size_t packed_bytes(const Matrix& matrix) {
+static inline std::size_t packed_groups(const Matrix& matrix) { return (matrix.rows + kLanes - 1) / kLanes; }
+static inline std::size_t packed_bytes(const Matrix& matrix) {
     return packed_groups(matrix) * packed_group_bytes(matrix.dtype, matrix.cols);
 }
 

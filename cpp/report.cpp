@@ -5,6 +5,7 @@
 #include <array>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <utility>
 
 namespace lai {
@@ -34,13 +35,18 @@ std::string decimal(double value) {
     return text.data();
 }
 
+// Six digits, or as many more as tell the number from every other float.
+std::string shortest(float value) {
+    std::array<char, 32> text{};
+    for (int digits = 6; digits <= 9; ++digits) {
+        std::snprintf(text.data(), text.size(), "%.*g", digits, static_cast<double>(value));
+        if (std::strtof(text.data(), nullptr) == value) break;
+    }
+    return text.data();
+}
+
 // What a full context takes.
 std::size_t cache_bytes(const Transformer& transformer) { return transformer.empty_cache().full_bytes(); }
-
-std::size_t weights_bytes(const ModelFile& file, const Transformer& transformer) {
-    const std::size_t packed = transformer.packed_weight_bytes();
-    return packed > 0 ? packed : file.file().size() - file.weights_offset();
-}
 
 }  // namespace
 
@@ -71,7 +77,7 @@ JsonObject& JsonObject::object(std::string_view key, const JsonObject& value) { 
 JsonObject model_json(const ModelFile& file, const Transformer& transformer) {
     const ModelConfig& config = file.config();
     JsonObject json;
-    json.text("path", Utf8Stream().push(file.path())).count("version", file.version()).text("dtype", dtype_name(file.dtype()));
+    json.text("path", valid_utf8(file.path())).count("version", file.version()).text("dtype", dtype_name(file.dtype()));
     json.count("dim", config.dim).count("hidden_dim", config.hidden_dim).count("n_layers", config.n_layers);
     json.count("n_heads", config.n_heads).count("n_kv_heads", config.n_kv_heads).count("vocab_size", config.vocab_size);
     json.count("max_seq_len", config.max_seq_len).number("rope_theta", static_cast<double>(config.rope_theta));
@@ -79,25 +85,25 @@ JsonObject model_json(const ModelFile& file, const Transformer& transformer) {
     json.boolean("tie_embeddings", file.is_tied()).count("parameters", file.parameter_count());
     json.boolean("chat_tags", file.vocabulary().has_chat_tags()).count("file_size", file.file().size());
     json.text("checksum", checksum_name(file.checksum()));
-    json.count("weight_bytes", weights_bytes(file, transformer)).count("cache_bytes", cache_bytes(transformer));
+    json.count("weight_bytes", transformer.weight_bytes()).count("cache_bytes", cache_bytes(transformer));
     return json;
 }
 
 std::string describe_model(const ModelFile& file, const Transformer& transformer) {
     const ModelConfig& config = file.config();
     const auto text = [](std::size_t number) { return std::to_string(number); };
-    const std::size_t outside = config.vocab_size * config.dim * (file.is_tied() ? 1 : 2);
+    const bool tied = file.is_tied();
+    const std::size_t outside = config.vocab_size * config.dim * (tied ? 1 : 2);
     const std::pair<const char*, std::string> lines[] = {
         {"file", file.path() + ", " + megabytes(file.file().size()) + ", format version " + text(file.version())},
-        {"weights", std::string(dtype_name(file.dtype())) + (file.is_tied() ? ", output tied to the embedding" : "")},
+        {"weights", std::string(dtype_name(file.dtype())) + (tied ? ", output tied to the embedding" : "")},
         {"parameters", text(file.parameter_count()) + ", without embedding and output " + text(file.parameter_count() - outside)},
         {"layers", text(config.n_layers) + " of dim " + text(config.dim) + ", hidden_dim " + text(config.hidden_dim) + ", " +
                        activation_name(config.activation)},
         {"heads", text(config.n_heads) + " of width " + text(config.head_dim()) + ", " + text(config.n_kv_heads) + " for keys and values"},
-        {"context", text(config.max_seq_len) + " tokens, rope_theta " + decimal(static_cast<double>(config.rope_theta)) +
-                        ", norm_eps " + decimal(static_cast<double>(config.norm_eps))},
+        {"context", text(config.max_seq_len) + " tokens, rope_theta " + shortest(config.rope_theta) + ", norm_eps " + shortest(config.norm_eps)},
         {"vocabulary", text(config.vocab_size) + " tokens, " + (file.vocabulary().has_chat_tags() ? "with" : "without") + " chat tags"},
-        {"memory", megabytes(weights_bytes(file, transformer)) + " weights, " + megabytes(cache_bytes(transformer)) + " keys and values of a full context"},
+        {"memory", megabytes(transformer.weight_bytes()) + " weights, " + megabytes(cache_bytes(transformer)) + " keys and values of a full context"},
         {"checksum", checksum_name(file.checksum())},
     };
     std::string description;

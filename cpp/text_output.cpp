@@ -57,6 +57,12 @@ std::string Utf8Stream::finish() {
     return text;
 }
 
+std::string valid_utf8(std::string_view bytes) {
+    Utf8Stream stream;
+    const std::string text = stream.push(bytes);
+    return text + stream.finish();
+}
+
 void print(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 
 void print_now(std::string_view text) {

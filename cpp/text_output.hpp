@@ -18,6 +18,9 @@ private:
     std::string pending_;
 };
 
+// The same for bytes that are all there.
+std::string valid_utf8(std::string_view bytes);
+
 // Writes to standard output; the second at once, for a person who waits.
 void print(std::string_view text);
 void print_now(std::string_view text);

@@ -12,7 +12,8 @@ namespace {
 
 constexpr std::size_t kSlabGroups = 64;  // of a matrix, packed before their pages in the file are given back
 constexpr std::size_t kSlice = 32;  // tokens of a batch whose attention is one piece of work
-constexpr std::size_t kPieceFloats = 2 * kMaxBatch * kBlock;  // of each of the feed-forward's products, held while they are needed
+// Of each of the feed-forward's two products, held on a thread's stack while they are needed: 32 KB, where some systems give 128.
+constexpr std::size_t kPieceFloats = 2 * kMaxBatch * kBlock;
 
 // From one token's input of a product to the next: an odd number of cache lines. Sixteen tokens whose values lie a power of two
 // apart, as those of 512 or 2048 would, push each other out of the first-level cache.
@@ -90,7 +91,6 @@ void Transformer::pack_weights(const ModelFile& file) {
     for (Matrix* matrix : matrices) {
         const Matrix plan = planned(*matrix);
         std::uint8_t* out = next;
-        next += packed_bytes(plan);
         if (plan.dtype == DType::f14 && pack_f14(file, *matrix, out)) {
             matrix->dtype = DType::f14;
         } else {
@@ -99,6 +99,7 @@ void Transformer::pack_weights(const ModelFile& file) {
                 pack_group(*matrix, group, out + group * packed_group_bytes(matrix->dtype, matrix->cols));
             });
         }
+        if (out == next) next += packed_bytes(*matrix);  // where f14 did not fit, the place is the next matrix's
         matrix->data = out;
     }
 }
@@ -132,14 +133,6 @@ void Transformer::copy_norms() {
     }
 }
 
-std::size_t Transformer::packed_weight_bytes() const {
-    std::size_t total = 0;
-    if (packed_.size() > 0) {
-        for (const Bytes& range : weights_read()) total += range.size;
-    }
-    return total;
-}
-
 std::vector<Transformer::Bytes> Transformer::weights_read() const {
     Weights weights = weights_;
     std::vector<Bytes> ranges;
@@ -147,6 +140,12 @@ std::vector<Transformer::Bytes> Transformer::weights_read() const {
         ranges.push_back({matrix->data, packed_.size() > 0 ? packed_bytes(*matrix) : matrix->bytes()});
     }
     return ranges;
+}
+
+std::size_t Transformer::weight_bytes() const {
+    std::size_t total = 0;
+    for (const Bytes& range : weights_read()) total += range.size;
+    return total;
 }
 
 // cos and sin of position * theta^(-2i / head_dim), rounded to floats at the same places as PyTorch does.
@@ -182,7 +181,6 @@ void Transformer::read_all(const TokenId* tokens, std::size_t count, KvCache& ca
 void Transformer::make_room(std::size_t count) {
     const std::size_t dim = config_.dim;
     if (x_.size() >= count * dim) return;
-    x_.resize(count * dim);
     for (std::vector<float>* table : {&cos_, &sin_}) table->resize(count * frequencies_.size());
     const bool as_blocks = takes_blocks(count);
     const std::size_t block_floats = config_.hidden_dim / kBlock * (sizeof(ActivationBlock) / sizeof(float));
@@ -191,6 +189,7 @@ void Transformer::make_room(std::size_t count) {
     wide_.resize(std::max(count * std::max({stride_of(dim), projected, hidden}), stride_of(dim) + projected));
     if (!as_blocks) narrow_.resize(count * stride_of(dim));
     if (blocked_) blocks_.resize(std::min(count, kernels_.block_tokens) * dim / kBlock);
+    x_.resize(count * dim);  // last, as it tells whether all the others have their room
 }
 
 void Transformer::forward(const TokenId* tokens, std::size_t count, KvCache& cache, std::size_t wanted) {

@@ -22,7 +22,7 @@ public:
     // What this model's tokens are read into; where weights are rounded, so are keys and values, to 16 bits.
     KvCache empty_cache() const { return {config_, packed_.size() > 0}; }
 
-    // Reads `count` tokens behind those in the cache and returns the logits of the last one (vocab_size), valid until
+    // Reads `count` tokens, at least one, behind those in the cache and returns the logits of the last one (vocab_size), valid until
     // the next call. Together they must fit into max_seq_len. When `interrupt` becomes true, reading ends with the batch
     // and there are no logits; the cache then holds what was read.
     const float* read(const TokenId* tokens, std::size_t count, KvCache& cache, const std::atomic<bool>* interrupt = nullptr);
@@ -32,7 +32,6 @@ public:
     void read_all(const TokenId* tokens, std::size_t count, KvCache& cache, const TakeLogits& take);
 
     const ModelConfig& config() const { return config_; }
-    std::size_t packed_weight_bytes() const;
 
     // Where the weights lie that each token's reading goes through: all matrices but the embedding's rows.
     struct Bytes {
@@ -40,6 +39,7 @@ public:
         std::size_t size;
     };
     std::vector<Bytes> weights_read() const;
+    std::size_t weight_bytes() const;  // of all these together
 
 private:
     struct Product {
