@@ -8,12 +8,11 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cmath>
 #include <csignal>
 #include <cstdio>
-#include <cstdlib>
 #include <deque>
 #include <optional>
+#include <string_view>
 #include <sys/select.h>
 #include <unistd.h>
 
@@ -21,18 +20,20 @@ namespace lai {
 
 namespace {
 
-constexpr const char* kCommands = R"(/chat            talk; the conversation so far is remembered
-/translate       translate each line, in the direction of the last /hu or /en
-/hu [TEXT]       translate English to Hungarian, TEXT or every line from now on
-/en [TEXT]       translate Hungarian to English
-/temp NUMBER     the temperature, 0 for the likeliest token each time
-/tokens N        the longest answer
-/reset           forget the conversation
-/stats           speed and context of the last answer
-/info            what the model file holds
-/help            this list
-/quit            leave; so does Ctrl-D. Ctrl-C stops an answer.
+constexpr const char* kCommands = R"(/chat [TEXT]        talk, TEXT or every line from now on; the conversation so far is remembered
+/hu [TEXT]          translate English to Hungarian, TEXT or every line from now on
+/en [TEXT]          translate Hungarian to English
+/translate [TEXT]   translate in the direction of the last /hu or /en
+/temp NUMBER        the temperature, 0 for the likeliest token each time
+/tokens N           the longest answer
+/reset              forget the conversation
+/stats              speed and context of the last answer
+/info               what the model file holds
+/help               this list
+/quit               leave; so does Ctrl-D. Ctrl-C stops an answer.
 )";
+
+constexpr const char* kBlanks = " \t";
 
 // A terminal hands over no longer line; what is typed or pasted beyond it is lost.
 #if defined(__APPLE__)
@@ -127,7 +128,8 @@ public:
         print(file_.path() + ", " + std::to_string(file_.parameter_count()) + " parameters. /help lists the commands.\n");
         LineReader lines;
         while (const std::optional<std::string> line = lines.next()) {
-            if (line->empty()) continue;
+            const std::size_t last = line->find_last_not_of(kBlanks);
+            if (last == std::string::npos) continue;
             if (line->size() >= kLongestLine) {
                 print("(the terminal cuts lines after " + std::to_string(kLongestLine) + " bytes; use lai -f FILE for such a text)\n");
                 continue;
@@ -135,7 +137,7 @@ public:
             try {
                 if (line->front() != '/') {
                     answer(*line, mode_);
-                } else if (!command(*line)) {
+                } else if (!command(line->substr(0, last + 1))) {
                     return;
                 }
             } catch (const Error& error) {
@@ -148,21 +150,32 @@ public:
 private:
     // False to leave.
     bool command(const std::string& line) {
-        const std::size_t space = line.find(' ');
+        const std::size_t space = line.find_first_of(kBlanks);
         const std::string name = line.substr(0, space);
-        const std::string rest = space == std::string::npos ? "" : line.substr(space + 1);
-        if (name == "/quit" || name == "/exit") return false;
-        if (name == "/hu" || name == "/en") {
-            translate_to(name == "/hu" ? Translate::to_hungarian : Translate::to_english, rest);
+        const std::string rest = space == std::string::npos ? "" : line.substr(line.find_first_not_of(kBlanks, space));
+        if (name == "/hu" || name == "/en" || name == "/translate") {
+            if (name != "/translate") direction_ = name == "/hu" ? Translate::to_hungarian : Translate::to_english;
+            answer_or_switch(rest, direction_);
         } else if (name == "/chat") {
-            mode_ = Translate::no;
-        } else if (name == "/translate") {
-            mode_ = direction_;
+            answer_or_switch(rest, Translate::no);
         } else if (name == "/temp") {
-            sampler_.options().temperature = static_cast<float>(number(name, rest, 100));
+            sampler_.options().temperature = static_cast<float>(read_number(name, rest, 0, kHottest));
         } else if (name == "/tokens") {
-            limits_.max_tokens = whole_number(name, rest, 1e6);
-        } else if (name == "/reset") {
+            limits_.max_tokens = read_whole_number(name, rest, 0, kMostTokens);
+        } else {
+            return plain_command(name, rest);
+        }
+        return true;
+    }
+
+    // The commands that take nothing.
+    bool plain_command(const std::string& name, const std::string& rest) {
+        constexpr std::array<std::string_view, 6> kNames = {"/reset", "/stats", "/info", "/help", "/quit", "/exit"};
+        if (std::find(kNames.begin(), kNames.end(), name) == kNames.end()) {
+            throw Error("unknown command " + name + "; /help lists the commands");
+        }
+        if (!rest.empty()) throw Error(name + " is given '" + rest + "', expected nothing behind it");
+        if (name == "/reset") {
             turns_.clear();
             generator_.reset();
         } else if (name == "/stats") {
@@ -171,33 +184,16 @@ private:
             print(describe_model(file_, transformer_));
         } else if (name == "/help") {
             print(kCommands);
-        } else {
-            throw Error("unknown command " + name + "; /help lists the commands");
         }
-        return true;
+        return name != "/quit" && name != "/exit";
     }
 
-    static double number(const std::string& name, const std::string& text, double highest) {
-        char* end = nullptr;
-        const double value = std::strtod(text.c_str(), &end);
-        if (text.empty() || *end != '\0' || !(value >= 0 && value <= highest)) {
-            throw Error(name + " is given '" + text + "', expected a number from 0 to " + std::to_string(static_cast<int>(highest)));
-        }
-        return value;
-    }
-
-    static std::size_t whole_number(const std::string& name, const std::string& text, double highest) {
-        const double value = number(name, text, highest);
-        if (value != std::floor(value)) throw Error(name + " is given '" + text + "', expected a whole number");
-        return static_cast<std::size_t>(value);
-    }
-
-    void translate_to(Translate direction, const std::string& text) {
-        direction_ = direction;
+    // A text is dealt with alone; without one, all lines from now on are.
+    void answer_or_switch(const std::string& text, Translate mode) {
         if (text.empty()) {
-            mode_ = direction;
+            mode_ = mode;
         } else {
-            answer(text, direction);
+            answer(text, mode);
         }
     }
 
@@ -263,10 +259,10 @@ private:
     }
 
     void print_stats() const {
-        const auto rate = [](std::size_t tokens, double seconds) { return seconds > 0 ? static_cast<double>(tokens) / seconds : 0.0; };
+        const std::size_t context = transformer_.config().max_seq_len;
         std::printf("read %zu tokens, %.0f tokens/s; wrote %zu tokens, %.0f tokens/s; %zu of %zu tokens of context used\n",
-                    last_.prompt_tokens, rate(last_.prompt_tokens, last_.prompt_seconds), last_.ids.size(),
-                    rate(last_.ids.size(), last_.answer_seconds), generator_.sequence().size(), transformer_.config().max_seq_len);
+                    last_.prompt_tokens, last_.prompt_speed(), last_.ids.size(),
+                    last_.answer_speed(), std::min(generator_.sequence().size(), context), context);
     }
 
     const ModelFile& file_;
@@ -283,6 +279,7 @@ private:
 }  // namespace
 
 void chat(const ModelFile& file, Transformer& transformer, Sampler& sampler, const Options& options) {
+    check_chat_tags(file.vocabulary(), file.path());
     Conversation(file, transformer, sampler, options).run();
 }
 

@@ -61,11 +61,11 @@ const float* Generator::read_pending(const std::atomic<bool>* interrupt) {
     return transformer_.read(sequence_.data() + done, sequence_.size() - done, cache_, interrupt);
 }
 
+// The first tokens stay where they are and are not read again.
 void Generator::slide(std::size_t keep) {
     const std::size_t recent = (sequence_.size() - keep) / 2;
-    std::vector<TokenId> kept(sequence_.begin(), sequence_.begin() + static_cast<std::ptrdiff_t>(keep));
-    kept.insert(kept.end(), sequence_.end() - static_cast<std::ptrdiff_t>(recent), sequence_.end());
-    restart(kept);
+    sequence_.erase(sequence_.begin() + static_cast<std::ptrdiff_t>(keep), sequence_.end() - static_cast<std::ptrdiff_t>(recent));
+    cache_.length = keep;
 }
 
 Generation Generator::generate(const GenerationOptions& options, const Emit& emit, const std::atomic<bool>* interrupt) {

@@ -33,6 +33,10 @@ struct Generation {
     std::size_t prompt_tokens = 0;  // read before the first token was chosen
     double prompt_seconds = 0;
     double answer_seconds = 0;
+
+    // Tokens a second; 0 where no time was measured.
+    double prompt_speed() const { return prompt_seconds > 0 ? static_cast<double>(prompt_tokens) / prompt_seconds : 0; }
+    double answer_speed() const { return answer_seconds > 0 ? static_cast<double>(ids.size()) / answer_seconds : 0; }
 };
 
 // A sequence that grows by prompts and by answers to them. The model never reads more than max_seq_len tokens of it; the
@@ -45,7 +49,7 @@ public:
     void check_fits(std::size_t tokens) const;
     // Puts tokens behind the sequence, which must fit.
     void append(const std::vector<TokenId>& tokens);
-    // Lets the model go on; `emit` gets each token as it is chosen. Stops early when `interrupt` becomes true.
+    // Lets the model go on behind tokens that it has not read yet; `emit` gets each token as it is chosen. Stops early when `interrupt` becomes true.
     using Emit = std::function<void(TokenId)>;
     Generation generate(const GenerationOptions& options, const Emit& emit, const std::atomic<bool>* interrupt = nullptr);
 

@@ -80,7 +80,7 @@ const Kernels& choose_kernels() {
     std::string names;
     for (const Candidate& candidate : candidates) {
         if (!candidate.runs) continue;
-        if (wanted == nullptr || std::string(wanted) == candidate.kernels->name) return *candidate.kernels;
+        if (wanted == nullptr || *wanted == '\0' || std::string(wanted) == candidate.kernels->name) return *candidate.kernels;
         names += std::string(names.empty() ? "" : ", ") + candidate.kernels->name;
     }
     throw Error(std::string("LAI_KERNELS is ") + wanted + ", this machine can run " + names);

@@ -136,6 +136,7 @@ private:
     std::vector<TokenId> prompt_ids() const {
         std::string text = options_.prompt ? *options_.prompt : text_of(options_.file ? *options_.file : "-");
         if (!options_.prompt && text.empty()) throw Error("the prompt is empty; give one with -p, -f or on standard input");
+        check_length(text);
         std::vector<TokenId> ids = {kBos};
         std::vector<TokenId> rest;
         if (options_.raw) {
@@ -147,6 +148,14 @@ private:
         }
         ids.insert(ids.end(), rest.begin(), rest.end());
         return ids;
+    }
+
+    // Told before a text is taken apart that has no chance, which takes far more memory than the text.
+    void check_length(const std::string& text) const {
+        const std::size_t context = file_.config().max_seq_len;
+        if (text.size() / file_.vocabulary().longest() <= context) return;
+        throw Error("the prompt has " + std::to_string(text.size()) + " bytes, the model's context holds " + std::to_string(context) +
+                    " tokens of at most " + std::to_string(file_.vocabulary().longest()) + "; shorten the prompt");
     }
 
     void write_logits(const std::vector<TokenId>& prompt) {
@@ -178,15 +187,14 @@ private:
     }
 
     std::string answer_json(const std::vector<TokenId>& prompt, const std::string& text, const Generation& result) const {
-        const auto rate = [](std::size_t tokens, double seconds) { return seconds > 0 ? static_cast<double>(tokens) / seconds : 0.0; };
         JsonObject timing;
         timing.number("load_ms", load_milliseconds_);
         timing.count("prompt_tokens", result.prompt_tokens).number("prompt_ms", result.prompt_seconds * 1e3);
-        timing.number("prompt_tokens_per_second", rate(result.prompt_tokens, result.prompt_seconds));
+        timing.number("prompt_tokens_per_second", result.prompt_speed());
         timing.count("answer_tokens", result.ids.size()).number("answer_ms", result.answer_seconds * 1e3);
-        timing.number("answer_tokens_per_second", rate(result.ids.size(), result.answer_seconds));
+        timing.number("answer_tokens_per_second", result.answer_speed());
         JsonObject json;
-        json.text("version", kVersion).text("model", Utf8Stream().push(options_.model)).text("kernels", kernels_.name);
+        json.text("version", kVersion).text("model", valid_utf8(options_.model)).text("kernels", kernels_.name);
         json.count("threads", pool_.size()).count("seed", seed_).ids("prompt_ids", prompt).ids("ids", result.ids);
         json.text("text", text).text("stop", stop_name(result.stop)).object("timing", timing);
         return json.str();
@@ -220,23 +228,11 @@ void detokenize(const Vocabulary& vocabulary, const Options& options) {
     for (std::size_t end = 0, begin = 0; (begin = list.find_first_not_of(kSpaces, end)) != std::string::npos;) {
         end = std::min(list.find_first_of(kSpaces, begin), list.size());
         const std::string word = list.substr(begin, end - begin);
-        std::size_t used = 0;
-        long long id = -1;
-        try {
-            id = std::stoll(word, &used);
-        } catch (const std::exception&) {
-            used = 0;
-        }
-        if (used != word.size() || id < 0 || id >= static_cast<long long>(vocabulary.size())) {
-            throw Error("--detokenize found '" + word + "', expected ids from 0 to " + std::to_string(vocabulary.size() - 1));
-        }
-        ids.push_back(static_cast<TokenId>(id));
+        ids.push_back(static_cast<TokenId>(read_whole_number("an id of --detokenize", word, 0, vocabulary.size() - 1)));
     }
     const std::string text = vocabulary.decode(ids);
     if (options.json) {
-        Utf8Stream stream;
-        const std::string valid = stream.push(text) + stream.finish();
-        print(JsonObject().text("text", valid).str() + "\n");
+        print(JsonObject().text("text", valid_utf8(text)).str() + "\n");
     } else {
         print(text);
     }

@@ -2,7 +2,6 @@
 
 #include "error.hpp"
 
-#include <cmath>
 #include <cstdlib>
 #include <string_view>
 
@@ -22,6 +21,7 @@ prompt
       --to-en TEXT        translate Hungarian to English
   -f, --file FILE         read the prompt from a file, - for standard input
       --raw               continue the text as it is; chat tags in it are markup
+                          (a file's without the ends of its last lines)
 
 generation
       --temp NUMBER       temperature, 0 for the likeliest token each time (0.7)
@@ -50,6 +50,18 @@ In the chat, /help lists the commands; Ctrl-C stops the answer, Ctrl-D leaves.
 )";
 
 namespace {
+
+std::string short_text(double bound) {
+    std::string digits = std::to_string(bound);
+    digits.erase(digits.find_last_not_of('0') + 1);
+    if (digits.back() == '.') digits.pop_back();
+    return digits;
+}
+
+[[noreturn]] void refuse(const std::string& name, const std::string& found, const std::string& what, const std::string& lowest,
+                         const std::string& highest) {
+    throw Error(name + " is '" + found + "', expected " + what + " from " + lowest + " to " + highest);
+}
 
 class Parser {
 public:
@@ -81,40 +93,19 @@ private:
     }
 
     double number(double lowest, double highest) {
-        const std::string text = value();
-        char* end = nullptr;
-        const double result = std::strtod(text.c_str(), &end);
-        if (text.empty() || *end != '\0' || !(result >= lowest && result <= highest)) {
-            expected(text, "a number", short_text(lowest), short_text(highest));
-        }
-        return result;
+        const std::string option = "option " + name_;
+        return read_number(option, value(), lowest, highest);
     }
 
     std::uint64_t whole_number(std::uint64_t lowest, std::uint64_t highest) {
-        const std::string text = value();
-        std::uint64_t result = 0;
-        bool valid = !text.empty() && text.size() <= 20;
-        for (const char digit : text) {
-            const auto value = static_cast<std::uint64_t>(digit - '0');
-            if (digit < '0' || digit > '9' || result > (UINT64_MAX - value) / 10) valid = false;
-            result = result * 10 + value;
-        }
-        if (!valid || result < lowest || result > highest) {
-            expected(text, "a whole number", std::to_string(lowest), std::to_string(highest));
-        }
-        return result;
+        const std::string option = "option " + name_;
+        return read_whole_number(option, value(), lowest, highest);
     }
 
-    static std::string short_text(double bound) {
-        std::string digits = std::to_string(bound);
-        digits.erase(digits.find_last_not_of('0') + 1);
-        if (digits.back() == '.') digits.pop_back();
-        return digits;
-    }
-
-    [[noreturn]] void expected(const std::string& found, const std::string& what, const std::string& lowest,
-                               const std::string& highest) const {
-        throw Error("option " + name_ + " is '" + found + "', expected " + what + " from " + lowest + " to " + highest);
+    std::string file_name() {
+        std::string name = value();
+        if (name.empty()) throw Error("option " + name_ + " is '', expected the name of a file");
+        return name;
     }
 
     void set_prompt(Translate translate) {
@@ -123,16 +114,15 @@ private:
         options_.translate = translate;
     }
 
-    void set_mode(Mode mode, bool with_argument) {
+    void set_mode(Mode mode) {
         if (!tool_.empty()) throw Error("two tools are asked for, " + tool_ + " and " + name_);
         options_.mode = mode;
         tool_ = name_;
-        if (with_argument) options_.argument = value();
     }
 
     bool prompt_option() {
         if (is("-m") || is("--model")) {
-            options_.model = value();
+            options_.model = file_name();
         } else if (is("-p") || is("--prompt")) {
             set_prompt(Translate::no);
         } else if (is("-t") || is("--translate")) {
@@ -141,7 +131,7 @@ private:
             set_prompt(Translate::to_english);
         } else if (is("-f") || is("--file")) {
             if (options_.file) throw Error("two files are given for the prompt, expected one");
-            options_.file = value();
+            options_.file = file_name();
         } else if (is("--raw")) {
             options_.raw = true;
         } else {
@@ -153,9 +143,9 @@ private:
     bool sampling_option() {
         SamplerOptions& sampler = options_.sampler;
         if (is("--temp")) {
-            sampler.temperature = static_cast<float>(number(0, 100));
+            sampler.temperature = static_cast<float>(number(0, kHottest));
         } else if (is("--top-k")) {
-            sampler.top_k = whole_number(0, 1U << 30);
+            sampler.top_k = whole_number(0, kMostTokens);
         } else if (is("--top-p")) {
             sampler.top_p = static_cast<float>(number(0, 1));
         } else if (is("--repeat-penalty")) {
@@ -170,13 +160,13 @@ private:
 
     bool generation_option() {
         if (is("--tokens")) {
-            options_.generation.max_tokens = whole_number(0, 1U << 30);
+            options_.generation.max_tokens = whole_number(0, kMostTokens);
         } else if (is("--keep")) {
-            options_.generation.keep = whole_number(0, 1U << 30);
+            options_.generation.keep = whole_number(0, kMostTokens);
         } else if (is("--threads")) {
             options_.threads = whole_number(1, 256);
         } else if (is("--logits")) {
-            options_.logits = value();
+            options_.logits = file_name();
         } else if (is("--json")) {
             options_.json = true;
         } else if (is("--no-verify")) {
@@ -189,21 +179,25 @@ private:
 
     bool tool_option() {
         if (is("--info")) {
-            set_mode(Mode::info, false);
+            set_mode(Mode::info);
         } else if (is("--bench")) {
-            set_mode(Mode::bench, false);
+            set_mode(Mode::bench);
         } else if (is("--perplexity")) {
-            set_mode(Mode::perplexity, true);
+            set_mode(Mode::perplexity);
+            options_.argument = file_name();
         } else if (is("--tokenize")) {
-            set_mode(Mode::tokenize, true);
+            set_mode(Mode::tokenize);
+            options_.argument = value();
         } else if (is("--tokenize-lines")) {
-            set_mode(Mode::tokenize_lines, true);
+            set_mode(Mode::tokenize_lines);
+            options_.argument = file_name();
         } else if (is("--detokenize")) {
-            set_mode(Mode::detokenize, true);
+            set_mode(Mode::detokenize);
+            options_.argument = value();
         } else if (is("--version")) {
-            set_mode(Mode::version, false);
+            set_mode(Mode::version);
         } else if (is("-h") || is("--help")) {
-            set_mode(Mode::help, false);
+            set_mode(Mode::help);
         } else {
             return false;
         }
@@ -219,6 +213,29 @@ private:
 };
 
 }  // namespace
+
+double read_number(const std::string& name, const std::string& text, double lowest, double highest) {
+    char* end = nullptr;
+    const double number = std::strtod(text.c_str(), &end);
+    // Other than the library, no blanks in front, no hexadecimal digits, no words.
+    const bool valid = !text.empty() && *end == '\0' && text.find_first_not_of("+-.0123456789eE") == std::string::npos;
+    if (!valid || !(number >= lowest && number <= highest)) refuse(name, text, "a number", short_text(lowest), short_text(highest));
+    return number;
+}
+
+std::uint64_t read_whole_number(const std::string& name, const std::string& text, std::uint64_t lowest, std::uint64_t highest) {
+    std::uint64_t number = 0;
+    bool valid = !text.empty() && text.size() <= 20;
+    for (const char digit : text) {
+        const auto value = static_cast<std::uint64_t>(digit - '0');
+        if (digit < '0' || digit > '9' || number > (UINT64_MAX - value) / 10) valid = false;
+        number = number * 10 + value;
+    }
+    if (!valid || number < lowest || number > highest) {
+        refuse(name, text, "a whole number", std::to_string(lowest), std::to_string(highest));
+    }
+    return number;
+}
 
 Options parse_options(int count, char** arguments) { return Parser(count, arguments).parse(); }
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <string_view>
 
 namespace lai {
 
@@ -37,14 +38,23 @@ void add_document(const std::vector<TokenId>& ids, Transformer& transformer, KvC
 }
 
 // In a text file the end of a line inside a document is written as U+2028.
-void restore_line_ends(std::string& line) {
-    static const std::string separator = "\xE2\x80\xA8";
-    for (std::size_t at = 0; (at = line.find(separator, at)) != std::string::npos;) line.replace(at++, separator.size(), "\n");
+std::string with_line_ends(const std::string& line) {
+    constexpr std::string_view kSeparator = "\xE2\x80\xA8";
+    std::string text;
+    std::size_t begin = 0;
+    for (std::size_t end = 0; (end = line.find(kSeparator, begin)) != std::string::npos; begin = end + kSeparator.size()) {
+        text.append(line, begin, end - begin) += '\n';
+    }
+    return text.append(line, begin);
 }
 
 void check_kind(const std::string& path) {
+    std::string name = path;
+    for (char& letter : name) {
+        if (letter >= 'A' && letter <= 'Z') letter = static_cast<char>(letter - 'A' + 'a');
+    }
     for (const std::string ending : {".gz", ".jsonl", ".tsv", ".parquet"}) {
-        if (path.size() > ending.size() && path.compare(path.size() - ending.size(), ending.size(), ending) == 0) {
+        if (name.size() > ending.size() && name.compare(name.size() - ending.size(), ending.size(), ending) == 0) {
             throw Error(path + " ends in " + ending + ", expected plain text, one document a line");
         }
     }
@@ -67,8 +77,7 @@ Loss measure_loss(const std::string& path, const Vocabulary& vocabulary, Transfo
         first = false;
         if (!line.empty() && line.back() == '\r') line.pop_back();
         if (is_blank(line)) continue;
-        restore_line_ends(line);
-        const Document document = read_document(vocabulary, line);
+        const Document document = read_document(vocabulary, with_line_ends(line));
         add_document(document.ids, transformer, cache, loss);
         loss.bytes += document.bytes;
         ++loss.documents;

@@ -63,10 +63,14 @@ void append(std::vector<TokenId>& ids, const std::vector<TokenId>& more) { ids.i
 
 }  // namespace
 
-std::vector<TokenId> chat_turn(const Vocabulary& vocabulary, std::string_view text, const std::string& path) {
+void check_chat_tags(const Vocabulary& vocabulary, const std::string& path) {
     if (!vocabulary.has_chat_tags()) {
         throw Error(path + " has no chat tags in its vocabulary, so it cannot chat; continue text with --raw");
     }
+}
+
+std::vector<TokenId> chat_turn(const Vocabulary& vocabulary, std::string_view text, const std::string& path) {
+    check_chat_tags(vocabulary, path);
     const ChatTags& tags = vocabulary.tags();
     std::vector<TokenId> ids = {tags.user};
     append(ids, vocabulary.encode(text, TextKind::typed));

@@ -12,8 +12,11 @@ namespace lai {
 constexpr std::string_view kToHungarian = "Translate to Hungarian: ";
 constexpr std::string_view kToEnglish = "Translate to English: ";
 
-// <user> text </user> <assistant>: the tags as tokens, the text as typed, so that nothing in it becomes a tag.
 // Throws Error where the vocabulary has no chat tags; `path` is the model's, for the message.
+void check_chat_tags(const Vocabulary& vocabulary, const std::string& path);
+
+// <user> text </user> <assistant>: the tags as tokens, the text as typed, so that nothing in it becomes a tag.
+// Checks that the vocabulary has them.
 std::vector<TokenId> chat_turn(const Vocabulary& vocabulary, std::string_view text, const std::string& path);
 
 // A line of training text as <bos> … <eos>. A line that consists of well-formed turns is markup, every other line is

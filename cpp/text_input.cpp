@@ -13,7 +13,7 @@ namespace lai {
 namespace {
 
 // In one line or prompt: far more than any context holds. A device or a pipe may never end.
-constexpr std::size_t kMostBytes = std::size_t{256} << 20;
+constexpr std::size_t kMostBytes = 256'000'000;
 
 [[noreturn]] void fail(const std::string& path) { throw Error("cannot read " + path + ": " + std::strerror(errno)); }
 
@@ -28,11 +28,12 @@ TextInput::TextInput(std::string path) : path_(std::move(path)), file_(stdin) {
 
 bool TextInput::fill() {
     std::array<char, 65536> piece;
-    const std::size_t length = std::fread(piece.data(), 1, piece.size(), file_);
+    // A terminal goes on behind the end that was typed, and would have to be told a second time.
+    const std::size_t length = std::feof(file_) != 0 ? 0 : std::fread(piece.data(), 1, piece.size(), file_);
     if (std::ferror(file_) != 0) fail(path_);
     buffer_.erase(0, read_);
     read_ = 0;
-    if (buffer_.size() > kMostBytes) throw Error("cannot read " + path_ + ": found more than 256 MB without an end, expected a text");
+    if (buffer_.size() + length > kMostBytes) throw Error("cannot read " + path_ + ": found more than 256 MB without an end, expected a text");
     buffer_.append(piece.data(), length);
     return length > 0;
 }

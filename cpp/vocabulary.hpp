@@ -36,6 +36,7 @@ public:
     std::size_t size() const { return records_.size(); }
     std::size_t bytes_read() const { return bytes_read_; }
     std::string_view bytes(TokenId id) const;
+    std::size_t longest() const { return longest_; }  // of the tokens' bytes
     const ChatTags& tags() const { return tags_; }
     bool has_chat_tags() const;
 

@@ -63,17 +63,20 @@ def test_the_chat(engine, make_model):
     chat.read_until(b"> ")
     for line, answer in (
         ("/help", b"/translate"),
-        ("/temp 0.5", b""),
+        ("/temp 0.5 ", b""),
         ("/temp hot", b"'hot'"),
         ("/tokens 3", b""),
         ("hello", b""),
         ("/stats", b"wrote 3 tokens"),
         ("/hu hello", b""),
+        ("/hu\thello", b""),
         ("/en", b""),
         ("/translate", b""),
         ("ház", b""),
         ("/chat", b""),
+        ("/reset now", b"expected nothing behind it"),
         ("/reset", b""),
+        (" \t", b""),
         ("/info", b"parameters"),
         ("/nonsense", b"unknown command"),
     ):
@@ -81,6 +84,52 @@ def test_the_chat(engine, make_model):
         assert answer in chat.read_prompt()
     chat.send("/quit")
     assert chat.wait() == 0
+
+
+def test_a_command_with_a_text_deals_with_that_alone(engine, make_model):
+    path, _ = make_model()
+    chat = Terminal(engine, "-m", path, "--tokens", "5", "--temp", "0")
+    chat.read_until(b"> ")
+
+    def answer(line):
+        chat.send(line)
+        return chat.read_prompt().split(b"\r\n", 1)[1]
+
+    translated, talked = answer("/hu hello"), answer("hello")
+    assert translated != talked
+    answer("/hu")
+    assert answer("hello") == translated
+    answer("/reset")
+    assert answer("/chat hello") == talked
+    assert answer("hello") == answer("/translate hello") == translated
+    chat.leave()
+
+
+def test_the_context_in_use_is_at_most_the_whole(engine, make_model):
+    path, _ = make_model(max_seq_len=32)
+    chat = Terminal(engine, "-m", path, "--temp", "0")
+    chat.read_until(b"> ")
+    chat.send("hello")
+    assert b"the context is full" in chat.read_prompt()
+    chat.send("/stats")
+    assert b" 32 of 32 tokens of context" in chat.read_prompt()
+    chat.leave()
+
+
+def test_a_model_without_chat_tags_opens_no_chat(engine, tmp_path, make_model):
+    data = make_model()[0].read_bytes()
+    path = tmp_path / "plain.bin"
+    path.write_bytes(data.replace(b"<user>", b"<abcd>"))
+    terminal = Terminal(engine, "-m", path, "--no-verify")
+    terminal.read_until(b"has no chat tags in its vocabulary")
+    assert terminal.wait() == 2
+
+
+@pytest.mark.parametrize("arguments", [("--raw", "-f", "-"), ("--perplexity", "-"), ("--tokenize-lines", "-")])
+def test_one_ctrl_d_ends_a_text_that_is_typed(engine, make_model, arguments):
+    terminal = Terminal(engine, "-m", make_model()[0], *arguments)
+    terminal.send("hello")
+    terminal.leave()
 
 
 def test_a_raw_text_is_not_talked_about(engine, make_model):

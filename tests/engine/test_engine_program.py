@@ -12,7 +12,7 @@ from engine_program import random_network
 
 from lai.data.vocab import Vocab
 from lai.export.model_file import write_model
-from lai.generation import generate
+from lai.generation import Sampling, generate
 
 GREEDY = ("--temp", "0", "--repeat-penalty", "1")
 
@@ -39,6 +39,8 @@ def test_the_default_model_is_named_when_it_is_missing(engine, tmp_path, monkeyp
         (["--temp", "warm"], "'warm', expected a number from 0 to 100"),
         (["--temp", "nan"], "'nan'"),
         (["--temp", "-1"], "'-1'"),
+        (["--temp", "0x1"], "'0x1'"),
+        (["--temp", " 1"], "' 1'"),
         (["--tokens", "1.5"], "'1.5', expected a whole number"),
         (["--tokens", "99999999999999999999999"], "expected a whole number"),
         (["--threads", "0"], "'0', expected a whole number from 1"),
@@ -52,9 +54,11 @@ def test_the_default_model_is_named_when_it_is_missing(engine, tmp_path, monkeyp
         (["--info", "-p", "a"], "together with --info"),
         (["--bench", "--logits", "a"], "together with --bench"),
         (["--perplexity", "texts.jsonl"], "ends in .jsonl, expected plain text"),
+        (["--perplexity", "texts.txt.GZ"], "ends in .gz, expected plain text"),
         (["stray"], "unknown option stray"),
         (["-f", "/nonexistent/prompt.txt"], "cannot read /nonexistent/prompt.txt"),
         (["-f", "/"], "cannot read /: "),
+        (["-f", ""], "-f is '', expected the name of a file"),
         (["--perplexity", "/nonexistent/text.txt"], "cannot read /nonexistent/text.txt"),
         (["--perplexity", "/"], "cannot read /: "),
         (["--tokenize-lines", "/"], "cannot read /: "),
@@ -166,6 +170,11 @@ def test_the_context_limit(engine, make_model):
     assert f"has {1 + len(model.vocab.encode(text))} tokens, the model's context holds 32" in engine.error(
         "-m", path, "--raw", "-p", text
     )
+    # What cannot fit however it is taken apart is told by its length alone.
+    longest = max(map(len, model.vocab.tokens))
+    raw = ("-m", path, "--raw")
+    assert f"has {32 * longest + 1} tokens" in engine.error(*raw, stdin=b"\xff" * 32 * longest)
+    assert f"has {33 * longest} bytes" in engine.error(*raw, stdin=b"\xff" * 33 * longest)
     done = engine.run("-m", path, "--raw", "-p", "hello", *GREEDY)
     assert done.returncode == 0 and b"context of 32 tokens is full" in done.stderr
     result = engine.json("-m", path, "--raw", "-p", "hello", *GREEDY)
@@ -174,12 +183,19 @@ def test_the_context_limit(engine, make_model):
     assert len(result["prompt_ids"]) + len(result["ids"]) == 33
 
 
-def test_a_sliding_window_goes_on(engine, make_model):
-    path, _ = make_model(max_seq_len=32)
-    stopped = engine.json("-m", path, "--raw", "-p", "hello", *GREEDY)
-    result = engine.json("-m", path, "--raw", "-p", "hello", *GREEDY, "--keep", "4", "--tokens", "200")
-    assert len(result["ids"]) == 200 and result["stop"] == "tokens"
-    assert result["ids"][: len(stopped["ids"])] == stopped["ids"]
+@pytest.mark.parametrize("keep", [0, 4, 30])
+def test_a_sliding_window_goes_on(engine, make_model, keep):
+    """The first tokens and the later half of the others, as PyTorch reads them afresh each time."""
+    path, model = make_model(max_seq_len=32)
+    result = engine.json("-m", path, "--raw", "-p", "hello world", *GREEDY, "--keep", keep, "--tokens", "100")
+    window, expected = result["prompt_ids"], []
+    while len(expected) < 100:
+        chosen = [*generate(model.build(), window, stop=set(), sampling=Sampling(temperature=0, repeat_penalty=1))]
+        expected += chosen  # up to the end of the context, and one
+        window = [*window, *chosen]
+        window = window[:keep] + window[-((len(window) - keep) // 2) :]
+    assert result["ids"] == expected[:100]
+    assert result["stop"] == "tokens"
 
 
 def test_it_stops_at_the_end_of_the_answer(engine, tmp_path, make_model, vocab):

@@ -99,5 +99,6 @@ def test_tokenize_and_detokenize(engine, make_model):
     assert engine.output("-m", path, "--detokenize", " 101\t\n101 \r\f\v101\n") == b"aaa"
     assert engine.output("-m", path, "--detokenize", " \n") == b""
     assert engine.output("-m", path, "--tokenize", "") == b"\n"
-    for wrong in ("-1", "4x", str(len(model.vocab)), "99999999999999999999"):
+    assert engine.json("-m", path, "--detokenize", listed)["text"] == text.decode(errors="replace")
+    for wrong in ("-1", "+1", "4x", str(len(model.vocab)), "99999999999999999999"):
         assert f"'{wrong}'" in engine.error("-m", path, "--detokenize", wrong)
