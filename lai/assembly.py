@@ -5,7 +5,7 @@ import logging
 import warnings
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import lightning
 import torch
@@ -14,7 +14,9 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
 
+from lai.callbacks.last_checkpoint import LastCheckpoint
 from lai.callbacks.stop import StopBetweenBatches
 from lai.checkpoint_io import AtomicCheckpointIO
 from lai.compiling import check_compiling
@@ -29,6 +31,7 @@ from lai.settings import ModelSettings, RunConfig
 log = logging.getLogger(__name__)
 
 _THREADS = torch.get_num_threads()
+_CallbackType = TypeVar("_CallbackType", bound=Callback)
 
 
 def choose_device(run: RunConfig) -> None:
@@ -159,6 +162,7 @@ def build_trainer(run: RunConfig, last: Callback) -> lightning.Trainer:
     return trainer
 
 
+@rank_zero_only
 def _keep_metrics(path: Path) -> None:
     """Move the metrics of an earlier run in the same folder aside: the CSV logger would delete them."""
     if path.exists():
@@ -188,9 +192,9 @@ def fit(
     except SystemExit:  # how Lightning ends a program after Ctrl-C
         if not trainer.interrupted:
             raise
-        stop = next((callback for callback in trainer.callbacks if isinstance(callback, StopBetweenBatches)), None)  # type: ignore[attr-defined]
-        if stop is not None and stop.checkpoint is not None:
-            log.info("stopped at step %s; go on with ckpt_path=%s", f"{trainer.global_step:,}", stop.checkpoint)
+        stop, last = _callback(trainer, StopBetweenBatches), _callback(trainer, LastCheckpoint)
+        if last is not None and trainer.global_step:
+            log.info("stopped at step %s; go on with ckpt_path=%s", f"{trainer.global_step:,}", last.path)
         raise Interrupted(stop.received if stop else None) from None
     except UserError:
         raise
@@ -199,6 +203,11 @@ def fit(
         if isinstance(error, ValueError) and "val_check_interval" not in str(error):
             raise
         raise UserError(f"trainer: {str(error).strip().splitlines()[0]}") from error
+
+
+def _callback(trainer: lightning.Trainer, kind: type[_CallbackType]) -> _CallbackType | None:
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    return next((callback for callback in callbacks if isinstance(callback, kind)), None)
 
 
 def log_hyperparameters(trainer: lightning.Trainer, run: RunConfig, metrics: dict[str, float]) -> None:

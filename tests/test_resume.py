@@ -99,6 +99,16 @@ def test_a_stopped_and_resumed_run_does_exactly_what_an_uninterrupted_one_does(
     assert all(torch.equal(found[name], weights[name]) for name in weights)
 
 
+def test_a_stop_leaves_the_best_checkpoint_and_the_last(tmp_path, compose_run, text_file):
+    run = compose_run(f"data.path={text_file}", "trainer.val_check_interval=11")
+    run.callbacks["signal_at"] = {"_target_": f"{__name__}.SignalAt", "batch": 15}
+    with pytest.raises(KeyboardInterrupt):
+        train(run)
+    checkpoints = (tmp_path / "run" / "checkpoints").iterdir()
+    steps = {path.name: torch.load(path, weights_only=True)["global_step"] for path in checkpoints}
+    assert steps == {"step11.ckpt": 11, "last.ckpt": 15}
+
+
 def test_a_signal_is_heeded_where_every_batch_is_followed_by_a_validation(tmp_path, compose_run, text_file):
     run = compose_run(f"data.path={text_file}", "trainer.val_check_interval=1")
     run.callbacks["signal_at"] = {"_target_": f"{__name__}.SignalAt", "batch": 3}
@@ -135,6 +145,18 @@ def spoilt(run, epoch, factor):
 THREE_EPOCHS = ("trainer.max_epochs=3", "trainer.check_val_every_n_epoch=1")
 
 
+def test_the_last_checkpoint_is_the_last_though_the_loss_rises(tmp_path, compose_run, text_file):
+    train(spoilt(compose_run(f"data.path={text_file}", *THREE_EPOCHS), 2, 1000.0))
+    checkpoints = (tmp_path / "run" / "checkpoints").iterdir()
+    steps = {path.name: torch.load(path, weights_only=True)["global_step"] for path in checkpoints}
+    assert steps == {"step44.ckpt": 44, "last.ckpt": 66}
+
+
+def test_without_validation_the_last_checkpoint_is_of_the_last_epoch(tmp_path, compose_run, text_file):
+    train(compose_run(f"data.path={text_file}", "trainer.max_epochs=2", "trainer.limit_val_batches=0"))
+    assert torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["global_step"] == 44
+
+
 def test_a_resumed_run_hands_over_the_best_weights_from_before(tmp_path, compose_run, text_file, caplog):
     common = (f"data.path={text_file}", *THREE_EPOCHS)
     first = spoilt(compose_run(*common), 2, 1000.0)
@@ -158,6 +180,22 @@ def test_a_resumed_run_hands_over_the_best_weights_from_before(tmp_path, compose
     with caplog.at_level("INFO"):
         assert train(resumed) == pytest.approx(after, abs=1e-5)
     assert "which is gone" in caplog.text
+
+
+class RemoveBest(Callback):
+    """Somebody tidies up before the run has ended."""
+
+    def on_train_end(self, trainer, *_):
+        Path(trainer.checkpoint_callback.best_model_path).unlink()
+
+
+def test_the_last_weights_are_handed_over_where_the_best_are_gone(tmp_path, compose_run, text_file, caplog):
+    run = spoilt(compose_run(f"data.path={text_file}", *THREE_EPOCHS), 2, 1000.0)
+    run.callbacks["remove"] = {"_target_": f"{__name__}.RemoveBest"}
+    with caplog.at_level("INFO"):
+        loss = train(run)
+    assert "step44.ckpt, which is gone" in caplog.text
+    assert loss == pytest.approx(rows_of(tmp_path / "run", "val/loss")[-1][1], abs=1e-5)
 
 
 @pytest.mark.parametrize("folder", ["run", "other"])
@@ -230,8 +268,11 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path, compose_run, text_fi
         train(compose_run(f"data.path={text_file}", "trainer.max_steps=1", f"ckpt_path={checkpoint}"))
 
 
-def signalled(tmp_path, number, *arguments, **environment):
-    """What a run without an end leaves that gets a signal in its third epoch: its status, its errors and its screen."""
+def signalled(tmp_path, number, *arguments, group=False, **environment):
+    """What a run without an end leaves that gets a signal in its third epoch: its status, its errors and its screen.
+
+    Where a `group` is told, its workers get the signal, too, as by Ctrl-C at a terminal.
+    """
     screen = tmp_path / "screen.txt"
     with screen.open("w") as output:
         program = subprocess.Popen(
@@ -241,19 +282,20 @@ def signalled(tmp_path, number, *arguments, **environment):
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, **environment},
+            start_new_session=group,
         )
         while "\nepoch 3 " not in screen.read_text():
             assert program.poll() is None, screen.read_text()
             time.sleep(0.1)
-        program.send_signal(number)
+        (os.killpg if group else os.kill)(program.pid, number)
         _, error = program.communicate(timeout=120)
     return program.returncode, error.strip(), screen.read_text()
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_leaves_a_checkpoint_to_go_on_from(tmp_path, text_file, number, status):
-    run = [*TINY, f"data.path={text_file}", "schedule=constant"]
-    ended, error, screen = signalled(tmp_path, number, *run)
+    run = [*TINY, f"data.path={text_file}", "schedule=constant", "trainer.accumulate_grad_batches=8", WORKER]
+    ended, error, screen = signalled(tmp_path, number, *run, group=number == signal.SIGINT)
     assert (ended, error) == (status, "interrupted")
     (checkpoint,) = tmp_path.glob("outputs/*-*-*/*-*-*/checkpoints/last.ckpt")
     assert str(checkpoint) in screen

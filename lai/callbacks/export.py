@@ -97,17 +97,17 @@ class ExportModel(Callback):
         if callback is None or not self.metrics:
             return None
         score = math.inf if callback.best_model_score is None else float(callback.best_model_score)
-        if score <= self.metrics["val/loss"]:
-            return Path(callback.best_model_path)
-        if self._earlier is not None and self._earlier.is_file():
-            return self._earlier
-        if self._earlier is not None:
-            lowest = self.metrics["val/loss"]
-            log.info("the lowest val/loss, %.4f, was that of %s, which is gone", lowest, self._earlier)
-        if score == math.inf:
+        lowest = self.metrics["val/loss"]
+        own = Path(callback.best_model_path) if score < math.inf else None
+        best = own if score <= lowest else self._earlier
+        if best is not None and best.is_file():
+            return best
+        if best is not None:
+            log.info("the lowest val/loss, %.4f, was that of %s, which is gone", lowest, best)
+        if own is None or not own.is_file():
             return None
         self.metrics = {"val/loss": score}
-        return Path(callback.best_model_path)
+        return own
 
     @staticmethod
     def _by_loss(trainer: lightning.Trainer) -> ModelCheckpoint | None:
@@ -138,7 +138,7 @@ class ExportModel(Callback):
         for callback in trainer.checkpoint_callbacks:
             if isinstance(callback, ModelCheckpoint):
                 callback.save_on_exception = False
-                kept = callback.best_model_path or kept
+                kept = kept or (callback.best_model_path if callback.monitor else "")
         hint = f", or hand over the best weights before: scripts/export.py {kept}" if kept else ""
         raise UserError(
             f"val/loss is {loss} at step {trainer.global_step}: training diverged; begin again with a lower "

@@ -1,15 +1,14 @@
-"""Ctrl-C and SIGTERM end training between two steps, with a checkpoint to go on from."""
+"""Ctrl-C and SIGTERM end training between two steps, where a checkpoint to go on from can be written."""
 
 import logging
 import math
 import signal
 import threading
-from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback
 from torch import distributed
 
 log = logging.getLogger(__name__)
@@ -27,7 +26,6 @@ class StopBetweenBatches(Callback):
 
     def __init__(self) -> None:
         self.received: int | None = None
-        self.checkpoint: Path | None = None
         self._handlers: dict[int, Any] = {}
         self._has_waited = False
         self._has_told = False
@@ -68,10 +66,6 @@ class StopBetweenBatches(Callback):
         if (last or batches % (trainer.val_check_batch or math.inf) == 0) and not self._has_waited:
             self._has_waited = True
             return
-        for callback in trainer.checkpoint_callbacks:
-            if isinstance(callback, ModelCheckpoint) and callback.save_last and callback.dirpath:
-                self.checkpoint = Path(callback.dirpath) / "last.ckpt"
-                trainer.save_checkpoint(self.checkpoint)
         raise KeyboardInterrupt
 
     def _is_stopping(self) -> bool:

@@ -1,6 +1,7 @@
 """Batches of packed documents for Lightning's `Trainer`."""
 
 import logging
+import signal
 from functools import cached_property
 from typing import Any
 
@@ -117,7 +118,12 @@ class CorpusDataModule(lightning.LightningDataModule):
         if repeat:
             sampler.start_at(*self._start)
         dataset = PackedDataset(file, self._seq_len)
-        return DataLoader(dataset, sampler=sampler, batch_size=None, **self._loading)
+        return DataLoader(dataset, sampler=sampler, batch_size=None, worker_init_fn=_ignore_ctrl_c, **self._loading)
+
+
+def _ignore_ctrl_c(_: int) -> None:
+    """In a worker: a terminal tells every process, and the training one still wants batches until it has stopped."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _predictions(file: TokenFile) -> Ints:
