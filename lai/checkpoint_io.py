@@ -27,6 +27,6 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             with atomic_write(path) as file:
                 torch.save(checkpoint, file)
         except RuntimeError as error:  # PyTorch's, about the file that it could not finish; why is what came before
-            if isinstance(error.__context__, OSError):
-                raise error.__context__ from None
+            if isinstance(cause := error.__context__, OSError):
+                raise OSError(cause.errno, cause.strerror, str(path)) from None
             raise

@@ -9,7 +9,8 @@ import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from hydra import compose, initialize_config_dir
 from hydra.utils import get_class
@@ -191,14 +192,18 @@ def _check_target(key: str, node: Any) -> None:
     for name in node:
         if not str(name).startswith("_") and name not in parameters:
             raise UserError(unknown_key(f"{key}.{name}", (f"{key}.{valid}" for valid in parameters)))
-    _check_plain_types(key, node, get_type_hints(inspect.getattr_static(target, "__init__")))
+    try:
+        hints = get_type_hints(inspect.getattr_static(target, "__init__"))
+    except (NameError, AttributeError):  # they name what is imported for type checkers only
+        return
+    _check_plain_types(key, node, hints)
 
 
 def _check_plain_types(key: str, node: DictConfig, hints: Mapping[str, Any]) -> None:
     """Check the arguments that must be numbers, texts or booleans; other types are left to the target itself."""
     for name, value in node.items():
         hint = hints.get(str(name))
-        allowed = get_args(hint) or (hint,)
+        allowed = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
         if not all(kind in (int, float, bool, str, type(None)) for kind in allowed):
             continue
         accepted = (*allowed, int) if float in allowed else allowed

@@ -1,5 +1,6 @@
 """Writing files so that a crash at any moment leaves the old file or the new one, never half of one."""
 
+import errno
 import hashlib
 import os
 import shutil
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import IO
 
 from lai.errors import UserError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of a disk; these errors do not say which file they are about
 
 
 def sync_directory(path: Path) -> None:
@@ -81,8 +84,10 @@ def atomic_write(path: Path | str) -> Iterator[IO[bytes]]:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:
+            raise OSError(error.errno, error.strerror, str(path)) from None
         raise
     sync_directory(path.parent)
 

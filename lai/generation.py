@@ -133,11 +133,12 @@ class Sampler:
         penalty = np.float32(settings.repeat_penalty)
         logits[recent] = np.where(logits[recent] > 0, logits[recent] / penalty, logits[recent] * penalty)
         logits[[Vocab.PAD, Vocab.BOS, Vocab.UNK]] = -np.inf
-        if settings.temperature == 0:
+        temperature = np.float32(settings.temperature)
+        if temperature == 0:
             return int(logits.argmax())
         order = np.argsort(-logits, kind="stable")[: settings.top_k or None]
         falling = logits[order].astype(np.float64)
-        weights = np.exp((falling - falling[0]) / float(np.float32(settings.temperature)))
+        weights = np.exp((falling - falling[0]) / float(temperature))
         sums = weights.cumsum()
         kept = 1 + int((sums < float(np.float32(settings.top_p)) * sums[-1]).sum())
         sums = sums[:kept]

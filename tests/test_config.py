@@ -70,6 +70,12 @@ def test_the_overrides_of_the_guide_arrive():
     assert (run.export.path, run.ckpt_path, run.seed) == ("models/lai-tiny.bin", "last.ckpt", 7)
 
 
+def test_a_callbacks_mapping_is_left_to_its_class():
+    more = "+callbacks.more._target_=lightning.pytorch.callbacks.GradientAccumulationScheduler"
+    run = load_run_config(composed(OUTPUT, more, "+callbacks.more.scheduling={0:2,4:4}"))
+    assert run.callbacks["more"]["scheduling"] == {0: 2, 4: 4}
+
+
 def test_accelerator_decides_the_device_where_device_is_auto():
     run = load_run_config(composed(OUTPUT, "trainer.accelerator=mps"))
     assert (run.device.name, run.trainer["precision"], run.device.num_workers) == ("mps", "32-true", 0)

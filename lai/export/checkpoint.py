@@ -28,8 +28,8 @@ def read_checkpoint(path: Path | str) -> tuple[ModelConfig, Vocab, dict[str, Ten
     except Exception as error:  # what bytes that are no checkpoint make the unpickler raise has no common class
         raise UserError(f"{path} is not a whole checkpoint of lai.train ({type(error).__name__})") from None
     saved = checkpoint.get("lai") if isinstance(checkpoint, dict) else None
-    if not isinstance(saved, dict) or not {"config", "vocab"} <= saved.keys():
-        raise UserError(f"{path} is not a checkpoint of lai.train: it carries no config and vocabulary")
+    if not isinstance(saved, dict) or not {"config", "vocab"} <= saved.keys() or "state_dict" not in checkpoint:
+        raise UserError(f"{path} is not a checkpoint of lai.train: it carries no config, vocabulary and weights")
     weights = {
         name.removeprefix(_PREFIX): tensor
         for name, tensor in checkpoint["state_dict"].items()
