@@ -337,6 +337,18 @@ def test_two_processes_train_one_model(tmp_path, text_file):
     assert read_model(tmp_path / "models" / "lai-tiny.bin").config.dim == 32
 
 
+@pytest.mark.slow
+def test_two_processes_measure_what_one_does(tmp_path, text_file):
+    still = ("optimizer.lr=1e-20", "optimizer.embedding_lr=1e-20", "trainer.max_steps=1")  # the weights are the same
+    losses = {}
+    for devices in (1, 2):
+        run = (*TINY, f"data.path={text_file}", *still, f"trainer.devices={devices}", f"hydra.run.dir={devices}")
+        done = lai_train(*run, "trainer.strategy=auto", cwd=tmp_path, OMP_NUM_THREADS="1")
+        assert done.returncode == 0, done.stderr
+        losses[devices] = [rows_of(tmp_path / str(devices), name)[-1][1] for name in ("val/loss", "val/bpb")]
+    assert losses[2] == pytest.approx(losses[1], rel=1e-6)
+
+
 def test_a_corpus_with_every_oddity_trains(tmp_path, compose_run):
     odd = [
         "",

@@ -111,17 +111,22 @@ class LanguageModel(lightning.LightningModule):
         self.log("train/lr", lr, batch_size=1)
         return loss
 
+    def on_validation_epoch_start(self) -> None:
+        self._sums = torch.zeros(3, dtype=torch.float64)  # nats, tokens, bytes
+
     def validation_step(self, batch: dict[str, Tensor], batch_index: int) -> None:
         total, count = self._loss(batch)
         targets = batch["targets"]
         size = self.byte_lengths[targets.clamp(min=0)].masked_fill(targets == IGNORED, 0).sum()
-        # Weighting each batch's mean by its tokens (or bytes) makes the epoch's value the mean over all of them.
-        tokens, text_bytes = int(count), int(size)
-        self.log("val/loss", total / max(1, tokens), batch_size=tokens, sync_dist=True)
-        bits = total / math.log(2) / max(1, text_bytes)
-        self.log("val/bpb", bits, batch_size=text_bytes, sync_dist=True)
+        self._sums += torch.stack([total.float(), count.float(), size.float()]).cpu()
 
     def on_validation_epoch_end(self) -> None:
+        sums = self._sums
+        if self.trainer.world_size > 1:
+            sums = self.trainer.strategy.reduce(sums.to(self.device), reduce_op="sum")
+        nats, tokens, text_bytes = sums.tolist()
+        self.log("val/loss", nats / max(1, tokens), sync_dist=True)
+        self.log("val/bpb", nats / math.log(2) / max(1, text_bytes), sync_dist=True)
         self.log_dict(self.references, sync_dist=True)
 
     def _loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
