@@ -2,7 +2,10 @@
 
 import itertools
 import logging
+import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -95,6 +98,24 @@ def training_settings(run: RunConfig) -> TrainingSettings:
         final_fraction=run.schedule.final_fraction,
         decay_fraction=run.schedule.decay_fraction,
     )
+
+
+@contextmanager
+def within_memory() -> Iterator[None]:
+    """For what takes memory in proportion to model and batch.
+
+    Raises:
+        UserError: there is not enough, of the processor or of the accelerator.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not re.search("out of memory|can't allocate memory", str(error)):
+            raise
+        raise UserError(
+            "memory has run out; halve data.batch_size and double trainer.accumulate_grad_batches, lower data.seq_len, "
+            "take a smaller model, or device.recompute_activations=true"
+        ) from error
 
 
 def build_module(run: RunConfig, config: ModelConfig, corpus: Corpus) -> LanguageModel:
@@ -198,6 +219,10 @@ def fit(
         raise Interrupted(stop.received if stop else None) from None
     except UserError:
         raise
+    except RuntimeError as error:
+        if not str(error).startswith("Early stopping conditioned on metric"):
+            raise
+        raise UserError(f"callbacks: {str(error).strip().splitlines()[0]}") from error
     except (MisconfigurationException, ValueError) as error:
         # Lightning refuses settings with the one, but more batches between validations than there are with the other.
         if isinstance(error, ValueError) and "val_check_interval" not in str(error):

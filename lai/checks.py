@@ -1,6 +1,7 @@
 """What the types of the schema do not say about the values of a run; each mistake is one line that names the key."""
 
 import difflib
+import math
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from lai.settings import RunConfig
 
 _LARGEST_SEED = 2**32 - 1  # numpy's limit
+_MOST_THREADS = 1024  # with far more PyTorch crashes without a word
 
 
 def check_values(run: "RunConfig") -> None:
@@ -66,13 +68,14 @@ def _check_numbers(run: "RunConfig") -> None:
             raise UserError(f"{key} is {number}; it must be at least {smallest}")
     for key, value, valid, expected in (
         ("data.val_fraction", data.val_fraction, 0 < data.val_fraction < 1, "between 0 and 1"),
-        ("optimizer.lr", optimizer.lr, optimizer.lr > 0, "positive"),
-        ("optimizer.embedding_lr", optimizer.embedding_lr, optimizer.embedding_lr > 0, "positive"),
-        ("optimizer.eps", optimizer.eps, optimizer.eps > 0, "positive"),
+        ("device.threads", device.threads, (device.threads or 1) <= _MOST_THREADS, f"at most {_MOST_THREADS}"),
+        ("optimizer.lr", optimizer.lr, 0 < optimizer.lr < math.inf, "positive"),
+        ("optimizer.embedding_lr", optimizer.embedding_lr, 0 < optimizer.embedding_lr < math.inf, "positive"),
+        ("optimizer.eps", optimizer.eps, 0 < optimizer.eps < math.inf, "positive"),
         ("optimizer.beta1", optimizer.beta1, 0 < optimizer.beta1 < 1, "between 0 and 1"),
         ("optimizer.beta2", optimizer.beta2, 0 < optimizer.beta2 < 1, "between 0 and 1"),
         ("optimizer.momentum", optimizer.momentum, 0 <= optimizer.momentum < 1, "from 0 to below 1"),
-        ("optimizer.weight_decay", optimizer.weight_decay, optimizer.weight_decay >= 0, "0 or more"),
+        ("optimizer.weight_decay", optimizer.weight_decay, 0 <= optimizer.weight_decay < math.inf, "0 or more"),
         ("schedule.warmup_fraction", schedule.warmup_fraction, 0 <= schedule.warmup_fraction <= 1, "from 0 to 1"),
         ("schedule.final_fraction", schedule.final_fraction, 0 <= schedule.final_fraction <= 1, "from 0 to 1"),
         ("schedule.decay_fraction", schedule.decay_fraction, 0 <= schedule.decay_fraction <= 1, "from 0 to 1"),
@@ -129,6 +132,10 @@ def _check_length(run: "RunConfig") -> None:
     for key, count in (("max_epochs", epochs), ("max_steps", steps)):
         if count is not None and (count == 0 or count < -1):
             raise UserError(f"trainer.{key} is {count}; it must be at least 1, or -1 for no limit")
+    for unit, most in (("epochs", epochs), ("steps", steps)):
+        least = run.trainer.get(f"min_{unit}")
+        if least is not None and most not in (None, -1) and least > most:
+            raise UserError(f"trainer.min_{unit} is {least}, more than trainer.max_{unit}, {most}")
     max_time = run.trainer.get("max_time")
     if isinstance(max_time, int | float):
         raise UserError(f"trainer.max_time is {max_time}; it must be DD:HH:MM:SS, as in 00:01:30:00")
@@ -148,6 +155,11 @@ def _check_trainer(run: "RunConfig") -> None:
         raise UserError(f"trainer.gradient_clip_val is {limit}; it must be 0 or more, or null for no limit")
     if (batches := run.trainer.get("accumulate_grad_batches", 1)) < 1:
         raise UserError(f"trainer.accumulate_grad_batches is {batches}; it must be at least 1")
+    for name in ("val_check_interval", "check_val_every_n_epoch"):
+        if isinstance(every := run.trainer.get(name), int | float) and not every > 0:
+            raise UserError(
+                f"trainer.{name} is {every}; it must be more than 0; trainer.limit_val_batches=0 leaves validation out"
+            )
     if run.trainer.get("fast_dev_run"):
         raise UserError("trainer.fast_dev_run would hand over a model of one batch; +estimate=true tries a run out")
     if run.trainer.get("overfit_batches"):

@@ -51,8 +51,12 @@ def load_run_config(composed: DictConfig) -> RunConfig:
     config = composed.copy()
     OmegaConf.set_struct(config, False)
     _check_groups(config)
-    choose_values(config, CONF_DIR / "device")
-    _resolve(config)
+    try:
+        choose_values(config, CONF_DIR / "device")
+        OmegaConf.resolve(config)
+    except (InterpolationKeyError, InterpolationResolutionError) as error:
+        where = f"{error.full_key}: " if error.full_key else ""
+        raise UserError(f"{where}{_first_line(error)}") from None
     for group in _OWN_GROUPS:
         config[group] = _typed(group, config[group])
     _check_target("trainer", config.trainer)
@@ -145,14 +149,6 @@ def _typed(group: str, node: DictConfig) -> DictConfig:
         raise UserError(f"{group}: a list stands where {{name: value}} belongs, or the other way round") from None
     assert isinstance(merged, DictConfig)
     return merged
-
-
-def _resolve(config: DictConfig) -> None:
-    try:
-        OmegaConf.resolve(config)
-    except (InterpolationKeyError, InterpolationResolutionError) as error:
-        where = f"{error.full_key}: " if error.full_key else ""
-        raise UserError(f"{where}{_first_line(error)}") from None
 
 
 def _to_objects(config: DictConfig) -> RunConfig:

@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from pathlib import Path
 from typing import TextIO
 
 
@@ -14,6 +15,12 @@ class ConsoleHandler(logging.StreamHandler[TextIO]):
             discard_output()
         else:
             super().handleError(record)
+
+
+def replace_closed_output() -> None:
+    """Where a program is begun without a standard output (`>&-`), let what it writes go nowhere."""
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
 
 
 def discard_output() -> None:

@@ -5,6 +5,8 @@ import signal
 import sys
 from collections.abc import Callable
 
+from lai.console import discard_output, replace_closed_output
+
 
 class UserError(ValueError):
     """Something the user can put right. The message is one line: what was found, what was expected, what to do."""
@@ -31,8 +33,14 @@ def whole_number(least: int) -> Callable[[str], int]:
 
 def run_program(main: Callable[[], int | None]) -> None:
     """Run a command-line program: exit with its status, or print what went wrong as one line and exit with 2."""
+    replace_closed_output()
     try:
-        sys.exit(main())
+        status = main()
+        sys.stdout.flush()
+        sys.exit(status)
+    except BrokenPipeError:  # `… | head`
+        discard_output()
+        sys.exit(1)
     except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

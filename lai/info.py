@@ -4,7 +4,6 @@ import argparse
 import json
 from pathlib import Path
 
-from lai.console import discard_output
 from lai.data.vocab import Vocab
 from lai.errors import UserError, run_program
 from lai.export.checkpoint import read_checkpoint
@@ -90,11 +89,8 @@ def main() -> int:
     parser.add_argument("file", type=Path)
     rows = describe(parser.parse_args().file)
     width = max(len(name) for name, _ in rows)
-    try:
-        for name, value in rows:
-            print(f"{name:<{width}}  {value}")
-    except BrokenPipeError:  # `… | head`
-        discard_output()
+    for name, value in rows:
+        print(f"{name:<{width}}  {value}")
     return 0
 
 

@@ -43,6 +43,10 @@ def explain(error: Exception, arguments: Sequence[str]) -> UserError | None:
         return UserError(f"{match[1]} is not in this config yet; add it with a plus sign: +{match[1]}=…")
     if match := re.search(r"An item is already at '([\w.]+)'", " ".join(map(str, _causes(error)))):
         return UserError(f"{match[1]} is in this config already; leave out the plus sign: {match[1]}=…")
+    if match := re.match(r"Multiple values for ([\w/]+)\.", str(error)):
+        if any(argument.startswith(f"+{match[1]}=") for argument in arguments):
+            return UserError(f"{match[1]} is in this config already; leave out the plus sign: {match[1]}=…")
+        return UserError(f"{match[1]} is given more than once; give it once")
     return UserError(_first_line(error))
 
 

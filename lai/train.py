@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from lai.checks import check_files
 from lai.config import CONF_DIR, load_run_config
-from lai.console import discard_output
+from lai.console import discard_output, replace_closed_output
 from lai.errors import Interrupted, UserError
 from lai.files import with_home
 from lai.overrides import explain, is_the_same_in_all_jobs
@@ -64,12 +64,13 @@ def train(run: RunConfig) -> float:
     seed_everything(run.seed, verbose=False)
     config = assembly.model_config(run.model, len(corpus.vocab))
     choose_compiling(run, config, corpus.shards.stats.train.tokens, trainer.world_size)
-    module = assembly.build_module(run, config, corpus)
-    datamodule = assembly.build_datamodule(run, corpus)
-    for line in report.start(run, corpus, module, trainer):
-        log.info(line)
-    keep_freed_memory()
-    assembly.fit(trainer, module, datamodule, ckpt_path)
+    with assembly.within_memory():
+        module = assembly.build_module(run, config, corpus)
+        datamodule = assembly.build_datamodule(run, corpus)
+        for line in report.start(run, corpus, module, trainer):
+            log.info(line)
+        keep_freed_memory()
+        assembly.fit(trainer, module, datamodule, ckpt_path)
     if run.estimate:
         # Not the module's device: Lightning has moved it back to the processor by now.
         for line in lines(run, corpus, module.config, measure, trainer.strategy.root_device):
@@ -150,8 +151,13 @@ def _tell(error: UserError | OSError) -> int:
 
 def main() -> None:
     """The entry point of `python -m lai.train` and `lai-train`."""
+    replace_closed_output()
     wait_briefly()  # composing the config imports PyTorch, to see what devices there are
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    for flag in ("-m", "--multirun"):  # the parser takes overrides on one side of it only
+        if flag in sys.argv[2:]:
+            sys.argv.remove(flag)
+            sys.argv.insert(1, flag)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come here instead of Hydra's own several lines
     try:
         _hydra_main()

@@ -22,10 +22,13 @@ def read_curves(run: Path) -> dict[str, Curve]:
     except (OSError, UnicodeDecodeError) as error:
         cause = error.strerror if isinstance(error, OSError) else "it is no text"
         raise UserError(f"cannot read {path}: {cause}; give a folder under outputs/<date>/<time>") from None
-    curves = {
-        name: [(int(row["step"]), float(row[name])) for row in rows if row.get(name)]
-        for name in ("train/loss", "val/loss", "val/loss_floor")
-    }
+    try:
+        curves = {
+            name: [(int(row["step"]), float(row[name])) for row in rows if row.get(name)]
+            for name in ("train/loss", "val/loss", "val/loss_floor")
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is not the metrics.csv of a run, or damaged ({error})") from None
     if not any(curves.values()):
         raise UserError(f"{path} holds no losses; the run ended before its first log line")
     return curves

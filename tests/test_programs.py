@@ -97,6 +97,9 @@ def test_export_makes_the_same_file_from_the_checkpoint_alone(run, tmp_path, che
     assert path.read_bytes() == before
     status, _, error = run(SCRIPTS / "export.py", tmp_path / "none.ckpt", "--output", tmp_path / "n.bin")
     assert (status, error.count("\n")) == (2, 1)
+    (tmp_path / "cut.ckpt").write_bytes(checkpoint[0].read_bytes()[:20000])
+    status, _, error = run(SCRIPTS / "export.py", tmp_path / "cut.ckpt", "--output", tmp_path / "n.bin")
+    assert (status, error.count("\n")) == (2, 1) and "is not a whole checkpoint" in error
 
 
 def test_info_knows_each_of_our_files(run, tmp_path, model_file, checkpoint, small_vocab, text_file):
@@ -133,6 +136,7 @@ def test_plot_metrics_draws_a_run(run, tmp_path):
         assert status == 2 and "ending of a picture" in error
     status, _, error = run(SCRIPTS / "plot_metrics.py", tmp_path / "loss.png")
     assert status == 2 and "it is no text" in error
-    (tmp_path / "metrics.csv").write_text("epoch,step\n")
-    status, _, error = run(SCRIPTS / "plot_metrics.py", tmp_path)
-    assert (status, error.count("\n")) == (2, 1)
+    for damaged in ("epoch,step\n", "step,train/loss\n1,3,4\n,2\n", "epoch,train/loss\n1,2\n"):
+        (tmp_path / "metrics.csv").write_text(damaged)
+        status, _, error = run(SCRIPTS / "plot_metrics.py", tmp_path)
+        assert (status, error.count("\n")) == (2, 1)

@@ -1,6 +1,7 @@
 """Whole runs of `lai.train` on a toy model: what is trained, written and refused."""
 
 import csv
+import errno
 import logging
 import math
 import re
@@ -167,6 +168,15 @@ def test_stopping_inside_an_epoch_validates_and_exports_the_last_weights(tmp_pat
     assert all(torch.equal(exported[name], weights[name]) for name in exported)
 
 
+def test_a_model_that_cannot_be_written_is_still_in_a_checkpoint(tmp_path, compose_run, text_file, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("lai.callbacks.export.export_model", full)
+    with pytest.raises(UserError, match=r"No space left on device.*scripts/export\.py \S+/step3\.ckpt"):
+        train(compose_run(f"data.path={text_file}", "trainer.max_steps=3"))
+
+
 def test_max_time_ends_a_run_and_exports(tmp_path, compose_run, text_file):
     train(compose_run(f"data.path={text_file}", "trainer.max_epochs=-1", "trainer.max_time=00:00:00:03"))
     assert read_model(tmp_path / "model.bin").config.dim == 32
@@ -209,6 +219,11 @@ def test_early_stopping_exports_the_best_weights(tmp_path, compose_run, text_fil
         (["+trainer.overfit_batches=2"], "overfit_batches"),
         (["~seed"], "seed: None is not a whole number"),
         (["optimizer.lr=1e9", "trainer.gradient_clip_val=null"], "diverged"),
+        (["model.hidden_dim=1000000000000"], "memory has run out; halve data.batch_size"),
+        (
+            ["+callbacks.a._target_=lightning.pytorch.callbacks.EarlyStopping", "+callbacks.a.monitor=val/los"],
+            "callbacks: .*`val/los` which is not available",
+        ),
     ],
 )
 def test_a_mistake_is_told_as_such(tmp_path, compose_run, text_file, monkeypatch, overrides, words):

@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, Timer
 from torch import Tensor
 
+from lai.callbacks.last_checkpoint import LastCheckpoint
 from lai.data.vocab import Vocab
 from lai.errors import UserError
 from lai.export.checkpoint import read_checkpoint
@@ -83,7 +84,13 @@ class ExportModel(Callback):
             self.metrics = self._last_metrics
         else:
             _, _, weights = read_checkpoint(best)
-        self.report = export_model(self.path, pl_module.config, weights, vocab, self.dtype)
+        try:
+            self.report = export_model(self.path, pl_module.config, weights, vocab, self.dtype)
+        except OSError as error:
+            last = (callback.path for callback in trainer.checkpoint_callbacks if isinstance(callback, LastCheckpoint))
+            kept = best or next(last, None)
+            hint = f"; the weights are kept: scripts/export.py {kept} --output FILE" if kept else ""
+            raise UserError(f"{self.path} cannot be written: {error.strerror}{hint}") from error
         log.debug("exported %s", self.report)
 
     @staticmethod

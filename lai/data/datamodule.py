@@ -1,5 +1,6 @@
 """Batches of packed documents for Lightning's `Trainer`."""
 
+import hashlib
 import logging
 import signal
 from functools import cached_property
@@ -67,7 +68,8 @@ class CorpusDataModule(lightning.LightningDataModule):
         """Where training stands, for checkpoints: the epoch, and how many of its batches are done; and in what data."""
         assert self.trainer is not None
         done: int = self.trainer.fit_loop.epoch_loop.batch_progress.current.processed  # type: ignore[attr-defined]
-        return {"epoch": self.trainer.current_epoch, "batch": done, "order": self._order(), "val": self._val_digest}
+        place = {"epoch": self.trainer.current_epoch, "batch": done, "order": self._order()}
+        return place | {"train": self._train_digest, "val": self._val_digest}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._start = (state_dict["epoch"], state_dict["batch"])
@@ -75,6 +77,8 @@ class CorpusDataModule(lightning.LightningDataModule):
         for name, saved in state_dict.get("order", {}).items():
             if saved != order[name]:
                 log.info("%s is %s, in the checkpoint %s: the data go on at another place", name, order[name], saved)
+        if state_dict.get("train", self._train_digest) != self._train_digest:
+            log.info("the training documents are not the checkpoint's: the data go on at its place, but in others")
         self.val_changed = state_dict.get("val", self._val_digest) != self._val_digest
         if self.val_changed:
             log.info("the validation documents are not the checkpoint's: what val/loss was before does not count")
@@ -84,6 +88,11 @@ class CorpusDataModule(lightning.LightningDataModule):
         processes = self.trainer.world_size if self.trainer else 1
         settings = {"data.seq_len": self._seq_len, "data.batch_size": self._batch_size, "seed": self._seed}
         return settings | {"the number of processes": processes}
+
+    @cached_property
+    def _train_digest(self) -> str:
+        """Of the documents' lengths, on which the rows depend; the whole may be many gigabytes."""
+        return hashlib.sha256(self._files["train"].offsets.data).hexdigest()
 
     @cached_property
     def _val_digest(self) -> str:

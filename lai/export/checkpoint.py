@@ -1,5 +1,6 @@
 """What a checkpoint file holds for export: config, vocabulary and weights as plain data."""
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,9 @@ def read_checkpoint(path: Path | str) -> tuple[ModelConfig, Vocab, dict[str, Ten
     try:
         # Mapped: the optimizer's state, twice as large as the weights, is never read.
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except OSError as error:
-        raise UserError(f"cannot read the checkpoint {path}: {error.strerror}") from None
     except Exception as error:  # what bytes that are no checkpoint make the unpickler raise has no common class
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # which mapping a file cut short gives
+            raise UserError(f"cannot read the checkpoint {path}: {error.strerror}") from None
         raise UserError(f"{path} is not a whole checkpoint of lai.train ({type(error).__name__})") from None
     saved = checkpoint.get("lai") if isinstance(checkpoint, dict) else None
     if not isinstance(saved, dict) or not {"config", "vocab"} <= saved.keys() or "state_dict" not in checkpoint:
