@@ -29,8 +29,8 @@ struct Options {
     std::size_t threads = 0;             // 0: as many as there are cores
 };
 
-constexpr double kHottest = 100;                             // temperature
-constexpr std::uint64_t kMostTokens = std::uint64_t{1} << 30;  // that an answer can be allowed
+constexpr double kHottest = 100;  // of temperatures
+constexpr std::uint64_t kMostTokens = std::uint64_t{1} << 30;  // that can be asked for
 
 // A number as a person writes it; throws Error where the text is none, or lies outside. `name` is what has it, for the message.
 double read_number(const std::string& name, const std::string& text, double lowest, double highest);

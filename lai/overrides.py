@@ -50,6 +50,11 @@ def explain(error: Exception, arguments: Sequence[str]) -> UserError | None:
     return UserError(_first_line(error))
 
 
+def flags_first(arguments: Sequence[str]) -> list[str]:
+    """The arguments with `-m` in front: Hydra's parser takes overrides on one side of it only."""
+    return sorted(arguments, key=lambda argument: argument not in ("-m", "--multirun"))
+
+
 def is_the_same_in_all_jobs(key: str, arguments: Sequence[str]) -> bool:
     """Whether the command line of a sweep is sure to give several jobs one value of `key`."""
     try:

@@ -18,7 +18,7 @@ from lai.config import CONF_DIR, load_run_config
 from lai.console import discard_output, replace_closed_output
 from lai.errors import Interrupted, UserError
 from lai.files import with_home
-from lai.overrides import explain, is_the_same_in_all_jobs
+from lai.overrides import explain, flags_first, is_the_same_in_all_jobs
 from lai.processor import keep_freed_memory, wait_briefly
 from lai.settings import RunConfig
 
@@ -154,10 +154,7 @@ def main() -> None:
     replace_closed_output()
     wait_briefly()  # composing the config imports PyTorch, to see what devices there are
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    for flag in ("-m", "--multirun"):  # the parser takes overrides on one side of it only
-        if flag in sys.argv[2:]:
-            sys.argv.remove(flag)
-            sys.argv.insert(1, flag)
+    sys.argv[1:] = flags_first(sys.argv[1:])
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come here instead of Hydra's own several lines
     try:
         _hydra_main()

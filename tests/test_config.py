@@ -6,7 +6,7 @@ from runs import composed
 from lai import assembly
 from lai.config import CONF_DIR, flatten, load_run_config
 from lai.errors import UserError
-from lai.overrides import explain, is_the_same_in_all_jobs
+from lai.overrides import explain, flags_first, is_the_same_in_all_jobs
 
 GROUPS = sorted(path for path in CONF_DIR.glob("*/*.yaml") if path.parent.name != "experiment" and path.stem != "base")
 EXPERIMENTS = sorted(path.stem for path in (CONF_DIR / "experiment").glob("*.yaml"))
@@ -68,6 +68,11 @@ def test_the_overrides_of_the_guide_arrive():
     assert (run.model.name, run.trainer["accelerator"], run.trainer["max_epochs"]) == ("mini", "cpu", 10)
     assert (run.data.batch_size, run.data.path, run.optimizer.lr) == (32, "my.txt", 3e-4)
     assert (run.export.path, run.ckpt_path, run.seed) == ("models/lai-tiny.bin", "last.ckpt", 7)
+
+
+def test_a_sweep_may_be_asked_for_between_overrides():
+    assert flags_first(["model=nano", "-m", "seed=1,2"]) == ["-m", "model=nano", "seed=1,2"]
+    assert flags_first(["--cfg", "job", "seed=1"]) == ["--cfg", "job", "seed=1"]
 
 
 def test_a_callbacks_mapping_is_left_to_its_class():

@@ -1,6 +1,8 @@
 """The programs around training, run as a person runs them: generate, info, export, plot_metrics."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -115,6 +117,13 @@ def test_info_knows_each_of_our_files(run, tmp_path, model_file, checkpoint, sma
         status, output, _ = run("lai.info", path)
         assert status == 0
         assert words in output, path
+
+
+def test_a_program_whose_output_nobody_takes_ends_in_peace(model_file):
+    for shell in ("exec %s >&-", "exec %s | true"):
+        command = shell % f"'{sys.executable}' -m lai.generate -m '{model_file}' -p dog --tokens 3"
+        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+        assert done.stderr == ""
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", b"LAi1", b"VIAL", b"hello"])

@@ -78,7 +78,7 @@ class CorpusDataModule(lightning.LightningDataModule):
             if saved != order[name]:
                 log.info("%s is %s, in the checkpoint %s: the data go on at another place", name, order[name], saved)
         if state_dict.get("train", self._train_digest) != self._train_digest:
-            log.info("the training documents are not the checkpoint's: the data go on at its place, but in others")
+            log.info("the training documents are not the checkpoint's: the run goes on at its place in other data")
         self.val_changed = state_dict.get("val", self._val_digest) != self._val_digest
         if self.val_changed:
             log.info("the validation documents are not the checkpoint's: what val/loss was before does not count")

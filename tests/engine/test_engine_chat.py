@@ -44,7 +44,7 @@ class Terminal:
 
     def wait(self):
         try:
-            while os.read(self.descriptor, 1 << 16):
+            while self.read():
                 pass
         except OSError:
             pass
@@ -129,7 +129,8 @@ def test_a_model_without_chat_tags_opens_no_chat(engine, tmp_path, make_model):
 def test_one_ctrl_d_ends_a_text_that_is_typed(engine, make_model, arguments):
     terminal = Terminal(engine, "-m", make_model()[0], *arguments)
     terminal.send("hello")
-    terminal.leave()
+    os.write(terminal.descriptor, b"\x04")
+    assert terminal.wait() == 0
 
 
 def test_a_raw_text_is_not_talked_about(engine, make_model):
