@@ -167,7 +167,8 @@ def build_trainer(run: RunConfig, last: Callback) -> lightning.Trainer:
         ".*your dataloader is not resumable.*",  # the data module goes on where the checkpoint stopped
     ):
         warnings.filterwarnings("ignore", message)
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     _keep_metrics(Path(run.output_dir) / "metrics.csv")
     loggers: list[Logger] = [_instantiate(f"logger.{name}", node) for name, node in run.logger.items()]
     callbacks: list[Callback] = [_instantiate(f"callbacks.{name}", node) for name, node in run.callbacks.items()]

@@ -55,6 +55,18 @@ def flags_first(arguments: Sequence[str]) -> list[str]:
     return sorted(arguments, key=lambda argument: argument not in ("-m", "--multirun"))
 
 
+def flags_of(arguments: Sequence[str]) -> list[str]:
+    """Those of the arguments that choose Hydra's config, with their values: neither overrides nor `-m`."""
+    flags = ("--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd")
+    found = []
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        if argument in flags:
+            found += [argument, following]
+        elif argument.startswith(tuple(f"{flag}=" for flag in flags)):
+            found.append(argument)
+    return found
+
+
 def is_the_same_in_all_jobs(key: str, arguments: Sequence[str]) -> bool:
     """Whether the command line of a sweep is sure to give several jobs one value of `key`."""
     try:

@@ -4,13 +4,13 @@ import logging
 import math
 import os
 import sys
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
 import hydra
 from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from lai.checks import check_files
@@ -18,13 +18,12 @@ from lai.config import CONF_DIR, load_run_config
 from lai.console import discard_output, replace_closed_output
 from lai.errors import Interrupted, UserError
 from lai.files import with_home
-from lai.overrides import explain, flags_first, is_the_same_in_all_jobs
+from lai.overrides import explain, flags_first
 from lai.processor import keep_freed_memory, wait_briefly
 from lai.settings import RunConfig
+from lai.sweeps import check_export, in_sweep, processes_of_a_job
 
 log = logging.getLogger("lai.train")  # also where this file is the program
-
-_exported: set[str] = set()  # by the jobs of a sweep, which one process does one after another
 
 
 def train(run: RunConfig) -> float:
@@ -85,11 +84,11 @@ def train(run: RunConfig) -> float:
 def _run(composed: DictConfig) -> float:
     run = load_run_config(composed)
     if Path(run.output_dir) != Path(HydraConfig.get().runtime.output_dir):
-        option = "hydra.sweep.dir" if _in_sweep() else "hydra.run.dir"
+        option = "hydra.sweep.dir" if in_sweep() else "hydra.run.dir"
         raise UserError(f"output_dir is Hydra's folder; say instead {option}={run.output_dir}")
-    if _in_sweep():
-        _check_sweep(run)
-    elif run.export.path is None:
+    if in_sweep():
+        check_export(run)
+    elif run.export.path is None and _is_first_process():
         run.export.path = f"models/lai-{run.model.name}.bin"
     if not _is_first_process():  # which speaks for all
         logging.getLogger("lai").setLevel(logging.WARNING)
@@ -103,7 +102,8 @@ def _run(composed: DictConfig) -> float:
         raise UserError(f"another run is writing to {folder}; give this one its own: hydra.run.dir=FOLDER") from None
     try:
         OmegaConf.save(OmegaConf.create(asdict(run)), folder / "config.yaml")
-        return train(run)
+        with processes_of_a_job(run.output_dir) if in_sweep() else nullcontext():
+            return train(run)
     finally:
         lock.release()
 
@@ -115,31 +115,13 @@ def _is_first_process() -> bool:
     return int(rank) == 0 and int(os.environ.get("NODE_RANK", "0")) == 0
 
 
-def _check_sweep(run: RunConfig) -> None:
-    """Refuse a job that would write over another one's model, the first of them where the command line tells."""
-    if run.estimate or run.export.path is None:
-        return
-    path = os.path.realpath(run.export.path)  # of a bad one, too, which is told later
-    shared = not HydraConfig.get().job.chdir and is_the_same_in_all_jobs("export.path", sys.argv[1:])
-    if shared or path in _exported:
-        raise UserError(
-            f"export.path={run.export.path} is several jobs' of this sweep; "
-            "leave it out, or put ${hydra:job.num} into it"
-        )
-    _exported.add(path)
-
-
-def _in_sweep() -> bool:
-    return HydraConfig.get().mode is RunMode.MULTIRUN
-
-
 @hydra.main(config_path=str(CONF_DIR), config_name="train", version_base="1.3")
 def _hydra_main(composed: DictConfig) -> float:
     try:
         return _run(composed)
     except (UserError, OSError) as error:
         # Hydra would put a line of its own before ours; a sweeper, though, has to see the exception.
-        if _in_sweep():
+        if in_sweep():
             raise
         sys.exit(_tell(error))
 

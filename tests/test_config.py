@@ -6,7 +6,7 @@ from runs import composed
 from lai import assembly
 from lai.config import CONF_DIR, flatten, load_run_config
 from lai.errors import UserError
-from lai.overrides import explain, flags_first, is_the_same_in_all_jobs
+from lai.overrides import explain, flags_first, flags_of, is_the_same_in_all_jobs
 
 GROUPS = sorted(path for path in CONF_DIR.glob("*/*.yaml") if path.parent.name != "experiment" and path.stem != "base")
 EXPERIMENTS = sorted(path.stem for path in (CONF_DIR / "experiment").glob("*.yaml"))
@@ -73,6 +73,11 @@ def test_the_overrides_of_the_guide_arrive():
 def test_a_sweep_may_be_asked_for_between_overrides():
     assert flags_first(["model=nano", "-m", "seed=1,2"]) == ["-m", "model=nano", "seed=1,2"]
     assert flags_first(["--cfg", "job", "seed=1"]) == ["--cfg", "job", "seed=1"]
+
+
+def test_a_jobs_processes_read_the_config_that_the_sweep_does():
+    given = ["-m", "--config-dir", "my=conf", "seed=1,2", "-cn=other", "~logger.csv", "--multirun", "-cd", "more"]
+    assert flags_of(given) == ["--config-dir", "my=conf", "-cn=other", "-cd", "more"]
 
 
 def test_a_callbacks_mapping_is_left_to_its_class():

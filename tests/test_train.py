@@ -353,6 +353,19 @@ def test_two_processes_train_one_model(tmp_path, text_file):
 
 
 @pytest.mark.slow
+def test_the_processes_of_a_sweeps_job_do_that_job_alone(tmp_path, text_file):
+    run = ("-m", *TINY, f"data.path={text_file}", "trainer.max_steps=2", "trainer.devices=1,2", "trainer.strategy=auto")
+    done = lai_train(*run, "seed=1,2", "export.path=job${hydra:job.num}.bin", cwd=tmp_path, OMP_NUM_THREADS="1")
+    assert done.returncode == 0, done.stderr
+    (sweep,) = tmp_path.glob("outputs/*-*-*/*-*-*")
+    second = sorted(path.relative_to(sweep).as_posix() for path in sweep.rglob("train_ddp_process_1.log"))
+    assert second == ["2/train_ddp_process_1.log", "3/train_ddp_process_1.log"]
+    assert done.stdout.count("Launching") == 1
+    assert len({(tmp_path / f"job{job}.bin").read_bytes() for job in range(4)}) == 4
+    assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.slow
 def test_two_processes_measure_what_one_does(tmp_path, text_file):
     still = ("optimizer.lr=1e-20", "optimizer.embedding_lr=1e-20", "trainer.max_steps=1")  # the weights are the same
     losses = {}
