@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import os
 import re
 import warnings
 from collections.abc import Iterator
@@ -38,7 +39,7 @@ _CallbackType = TypeVar("_CallbackType", bound=Callback)
 
 
 def choose_device(run: RunConfig) -> None:
-    """Refuse an accelerator that this machine does not have, and set the number of threads and float32's products."""
+    """Refuse an accelerator that this machine does not have, and set how float32 is multiplied."""
     accelerator = run.trainer["accelerator"]
     missing = {
         "cuda": not torch.cuda.is_available(),
@@ -52,7 +53,6 @@ def choose_device(run: RunConfig) -> None:
         )
     if run.device.compile is True and run.device.name == "cpu":
         check_compiling()
-    torch.set_num_threads(run.device.threads or _THREADS)  # an earlier job of a sweep may have set another number
     if torch.cuda.is_available():  # nowhere else does it matter, and some versions of PyTorch warn when it is set
         torch.set_float32_matmul_precision("high" if run.device.tf32 else "highest")
 
@@ -179,9 +179,18 @@ def build_trainer(run: RunConfig, last: Callback) -> lightning.Trainer:
         callbacks=[*callbacks, last],
         default_root_dir=run.output_dir,
     )
+    _share_processors(run.device.threads, trainer.num_devices)
     if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # and none that the user gave
         trainer.strategy.checkpoint_io = AtomicCheckpointIO()
     return trainer
+
+
+def _share_processors(threads: int | None, processes: int) -> None:
+    """Set the threads of each of a run's processes; Lightning does not know what the user asks for."""
+    share = _THREADS if "OMP_NUM_THREADS" in os.environ else max(1, _THREADS // processes)
+    torch.set_num_threads(threads or share)  # an earlier job of a sweep may have set another number
+    if processes > 1:
+        os.environ["OMP_NUM_THREADS"] = str(threads or share)  # for those that Lightning starts; it leaves this alone
 
 
 @rank_zero_only

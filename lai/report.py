@@ -112,7 +112,7 @@ def _limit(run: RunConfig) -> str:
 def _device_name(trainer: lightning.Trainer) -> str:
     device = trainer.strategy.root_device
     processes = f", {trainer.world_size} processes" if trainer.world_size > 1 else ""
-    if device.type == "cuda":
-        return f"{torch.cuda.get_device_name(device)}{processes}"
-    threads = f", {torch.get_num_threads()} threads" if device.type == "cpu" else ""
-    return f"{device.type}{threads} of {os.cpu_count()} processors{processes}"
+    if device.type != "cpu":
+        return (torch.cuda.get_device_name(device) if device.type == "cuda" else device.type) + processes
+    threads = torch.get_num_threads()
+    return f"cpu, {threads} thread{'s' if threads > 1 else ''} of {os.cpu_count()} processors{processes}"

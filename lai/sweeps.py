@@ -16,8 +16,8 @@ from lai.settings import RunConfig
 
 _exported: set[str] = set()  # by the jobs of a sweep, which one process does one after another
 
-# How Lightning tells the processes that it starts who they are, and itself that it has started them.
-_PROCESS_NAMES = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE")
+# What the processes that Lightning starts are told: who they are, and how many threads they have.
+_PROCESS_NAMES = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE", "OMP_NUM_THREADS")
 
 
 def in_sweep() -> bool:

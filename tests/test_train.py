@@ -4,6 +4,7 @@ import csv
 import errno
 import logging
 import math
+import os
 import re
 import subprocess
 
@@ -288,6 +289,23 @@ def test_a_gpu_that_the_run_does_not_use_is_not_advertised(compose_run, text_fil
     monkeypatch.setattr("lightning.pytorch.accelerators.CUDAAccelerator.is_available", staticmethod(lambda: True))
     assembly.build_trainer(compose_run(f"data.path={text_file}"), StopBetweenBatches())
     assert not [warning for warning in recwarn if "GPU" in str(warning.message)]
+
+
+@pytest.mark.parametrize(
+    ("given", "threads", "expected"), [("3", "null", 3), ("3", "2", 2), (None, "2", 2), (None, "null", 4)]
+)
+def test_each_process_has_the_threads_that_were_asked_for(compose_run, monkeypatch, given, threads, expected):
+    before = torch.get_num_threads()
+    monkeypatch.setattr(assembly, "_THREADS", int(given or 8))  # as PyTorch reads it when it is imported
+    monkeypatch.setenv("OMP_NUM_THREADS", "")  # so that it is put back
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    if given:
+        monkeypatch.setenv("OMP_NUM_THREADS", given)
+    try:
+        assembly.build_trainer(compose_run(f"device.threads={threads}", "trainer.devices=2"), StopBetweenBatches())
+        assert torch.get_num_threads() == int(os.environ["OMP_NUM_THREADS"]) == expected
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_sweep_gives_a_folder_a_job_and_prepares_its_data_once(tmp_path, text_file):
