@@ -103,7 +103,7 @@ def disagreements(prompts: list[Prompt], answers: Answers) -> list[Prompt]:
 
 def print_tables(prompts: list[Prompt], answers: Answers, wrong: int) -> None:
     """Exact matches by task and direction, and some wrong answers."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     table = Table("task", "direction", "prompts", *answers)
     by_program = [scores(prompts, given) for given in answers.values()]
     for rows in zip(*by_program, strict=True):

@@ -55,7 +55,7 @@ def main() -> int:
     )
     target_of(options.output)  # told before the work, both
     kind = written_kind(options.output)
-    console = Console()
+    console = Console(soft_wrap=True)
     started = time.perf_counter()
     examples = list(generate(config))
     with atomic_write(options.output) as file:

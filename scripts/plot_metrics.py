@@ -5,6 +5,7 @@ import csv
 from pathlib import Path
 
 from lai.errors import UserError, run_program
+from lai.files import atomic_write
 
 Curve = list[tuple[int, float]]
 
@@ -47,7 +48,8 @@ def main() -> int:
     import matplotlib.pyplot as plt
 
     formats = plt.gcf().canvas.get_supported_filetypes()
-    if options.output.suffix.lower().removeprefix(".") not in formats:
+    kind = options.output.suffix.lower().removeprefix(".")
+    if kind not in formats:
         raise UserError(f"--output {options.output} has no ending of a picture; expected one of {', '.join(formats)}")
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
     for number, (run, found) in enumerate(curves.items()):
@@ -62,8 +64,8 @@ def main() -> int:
     axes.set(xlabel="step", ylabel="nats per token", ylim=(0, None))
     axes.grid(alpha=0.3)
     axes.legend()
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(options.output, dpi=120)
+    with atomic_write(options.output) as file:
+        figure.savefig(file, format=kind, dpi=120)
     print(f"{options.output} written")
     return 0
 
