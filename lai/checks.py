@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lai.data.vocab_training import VOCAB_SIZES
 from lai.errors import UserError
 from lai.files import target_of, with_home
 
@@ -55,18 +56,20 @@ def _check_choices(run: "RunConfig") -> None:
 
 def _check_numbers(run: "RunConfig") -> None:
     data, device, optimizer, schedule = run.data, run.device, run.optimizer, run.schedule
+    least, most = VOCAB_SIZES
     for key, number, smallest in (
-        ("data.vocab_size", data.vocab_size, 1),
         ("data.batch_size", data.batch_size, 1),
         ("data.min_freq", data.min_freq, 1),
         ("device.threads", device.threads, 1),
         ("device.num_workers", device.num_workers, 0),
         ("device.max_batch_tokens", device.max_batch_tokens, 1),
         ("optimizer.block_rows", optimizer.block_rows, 1),
+        ("data.hub.limit", None if data.hub is None else data.hub.limit, 1),
     ):
         if number is not None and number < smallest:
             raise UserError(f"{key} is {number}; it must be at least {smallest}")
     for key, value, valid, expected in (
+        ("data.vocab_size", data.vocab_size, least <= data.vocab_size <= most, f"from {least} to {most}"),
         ("data.val_fraction", data.val_fraction, 0 < data.val_fraction < 1, "between 0 and 1"),
         ("device.threads", device.threads, (device.threads or 1) <= _MOST_THREADS, f"at most {_MOST_THREADS}"),
         ("optimizer.lr", optimizer.lr, 0 < optimizer.lr < math.inf, "positive"),

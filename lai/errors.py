@@ -1,9 +1,12 @@
 """The one exception for a user's mistake, and the one place that turns it into a line and an exit code."""
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from typing import NoReturn
 
 from lai.console import discard_output, replace_closed_output
 
@@ -31,19 +34,40 @@ def whole_number(least: int) -> Callable[[str], int]:
     return read
 
 
+def message_of(error: UserError | OSError) -> str:
+    """What to print of an error, in one line."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{os.fspath(error.filename)}: {error.strerror}"
+    return str(error)
+
+
+def leave(status: int) -> NoReturn:
+    """End the program with a status; call this last.
+
+    A data set that was left before its end may still be fetched by Arrow's threads, which crash Python as it ends. Then
+    it ends at once.
+    """
+    if "datasets" in sys.modules:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):  # of a disk that is full, or nobody who reads: told before
+                stream.flush()
+        os._exit(status)
+    sys.exit(status)
+
+
 def run_program(main: Callable[[], int | None]) -> None:
     """Run a command-line program: exit with its status, or print what went wrong as one line and exit with 2."""
     replace_closed_output()
     try:
-        status = main()
+        status = main() or 0
         sys.stdout.flush()
-        sys.exit(status)
     except BrokenPipeError:  # `… | head`
         discard_output()
-        sys.exit(1)
+        status = 1
     except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        print(f"error: {message_of(error)}", file=sys.stderr)
+        status = 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        sys.exit(130)
+        status = 130
+    leave(status)

@@ -12,7 +12,7 @@ from typing import IO
 
 from lai.errors import UserError
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of a disk; these errors do not say which file they are about
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of a disk; these errors do not say which file they are about
 
 
 def sync_directory(path: Path) -> None:
@@ -86,7 +86,7 @@ def atomic_write(path: Path | str) -> Iterator[IO[bytes]]:
         temporary.replace(path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:
+        if isinstance(error, OSError) and error.errno in FULL and error.filename is None:
             raise OSError(error.errno, error.strerror, str(path)) from None
         raise
     sync_directory(path.parent)

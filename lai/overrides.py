@@ -10,7 +10,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 
 from lai.config import CONF_DIR, known_keys, options_with, target_keys, unknown_key
-from lai.errors import UserError
+from lai.errors import UserError, message_of
 
 _LISTS = ("data.path", "data.val_path", "data.synthetic.templates")
 
@@ -18,7 +18,7 @@ _LISTS = ("data.path", "data.val_path", "data.synthetic.templates")
 def explain(error: Exception, arguments: Sequence[str]) -> UserError | None:
     """The user's mistake behind an exception of Hydra while it composed `arguments`; None where it is not one."""
     if isinstance(error, OSError) and not isinstance(error, HydraException):
-        return UserError(str(error))
+        return UserError(message_of(error))
     for cause in _causes(error):
         if isinstance(cause, UserError):
             return cause

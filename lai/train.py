@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from lai.checks import check_files
 from lai.config import CONF_DIR, load_run_config
 from lai.console import discard_output, replace_closed_output
-from lai.errors import Interrupted, UserError
+from lai.errors import Interrupted, UserError, leave, message_of
 from lai.files import with_home
 from lai.overrides import explain, flags_first
 from lai.processor import keep_freed_memory, wait_briefly
@@ -127,7 +127,7 @@ def _hydra_main(composed: DictConfig) -> float:
 
 
 def _tell(error: UserError | OSError) -> int:
-    print(f"error: {error}", file=sys.stderr)
+    print(f"error: {message_of(error)}", file=sys.stderr)
     return 2
 
 
@@ -142,7 +142,7 @@ def main() -> None:
         _hydra_main()
     except KeyboardInterrupt as stop:
         print("interrupted", file=sys.stderr)
-        sys.exit(stop.status if isinstance(stop, Interrupted) else 130)
+        leave(stop.status if isinstance(stop, Interrupted) else 130)
     except BrokenPipeError:  # `… --help | head`
         discard_output()
         sys.exit(1)
@@ -150,7 +150,7 @@ def main() -> None:
         mistake = explain(error, sys.argv[1:])
         if mistake is None or wants_traceback:
             raise
-        sys.exit(_tell(mistake))
+        leave(_tell(mistake))
 
 
 if __name__ == "__main__":

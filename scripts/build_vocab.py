@@ -1,6 +1,8 @@
 """`python scripts/build_vocab.py --data FILE [FILE ...]`: learn a vocabulary from documents and write `vocab.bin`."""
 
 import argparse
+import re
+import shlex
 import time
 from pathlib import Path
 
@@ -33,8 +35,17 @@ def main() -> int:
     console = Console(highlight=False, soft_wrap=True)
     console.print(summary(counts, report, len(vocab), options.min_freq, time.perf_counter() - started))
     console.print(f"Written to {options.output}, sha256 {vocab.fingerprint[:16]}…", markup=False)
-    console.print(f"Train with it:  python -m lai.train data.vocab_path={options.output}", markup=False)
+    console.print(f"Train with it:  {training_command(options.data, options.output)}", markup=False)
     return 0
+
+
+def training_command(data: list[str], vocab_path: Path) -> str:
+    """What trains on the same text with the vocabulary, for a shell."""
+    paths = ", ".join(f"'{path}'" for path in data)
+    value = f"'{data[0]}'" if len(data) == 1 else f"[{paths}]"
+    overrides = [f"data.path={value}", f"data.vocab_path='{vocab_path}'"]
+    plain = re.compile(r"'([\w./-]+)'")  # needs no quotes
+    return shlex.join(["python", "-m", "lai.train", *(plain.sub(r"\1", override) for override in overrides)])
 
 
 def summary(counts: CorpusCounts, report: TrainingReport, n_tokens: int, min_freq: int, seconds: float) -> Table:

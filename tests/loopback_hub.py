@@ -22,7 +22,7 @@ class LoopbackHub(http.server.ThreadingHTTPServer):
     """Serves `repositories`, by name the files of each, alike at every commit; `commit` is the newest.
 
     `status` other than 200 answers everything with it; of a file in `cut`, so many bytes go out before the connection
-    is cut.
+    is cut; repositories in `gated` are refused. `sent` counts the bytes that went out.
     """
 
     daemon_threads = True
@@ -33,7 +33,9 @@ class LoopbackHub(http.server.ThreadingHTTPServer):
         self.status = 200
         self.commit = COMMIT
         self.cut: dict[str, int] = {}
+        self.gated: set[str] = set()
         self.asked: list[str] = []
+        self.sent = 0
 
     @property
     def endpoint(self) -> str:
@@ -60,6 +62,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return self._send(self.server.status, b"broken")
         match = re.fullmatch(r"(?:/api)?/datasets/([\w.-]+/[\w.-]+)(?:/(revision|tree|resolve)/(\w+)/?(.*))?", path)
         files = self.server.repositories.get(match[1]) if match else None
+        if match and match[1] in self.server.gated:
+            return self._send(403, b"", {"X-Error-Code": "GatedRepo"})
         if match is None or files is None:
             return self._send(404, b"", {"X-Error-Code": "RepoNotFound"})
         if match[2] == "resolve":
@@ -108,6 +112,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(sent)
+            self.server.sent += len(sent)
 
     def log_message(self, format: str, *args: object) -> None:
         pass

@@ -75,6 +75,10 @@ def test_a_sweep_may_be_asked_for_between_overrides():
     assert flags_first(["--cfg", "job", "seed=1"]) == ["--cfg", "job", "seed=1"]
 
 
+def test_a_data_set_of_no_rows_is_refused():
+    assert mistake("data=hub", "data.hub.limit=0") == "data.hub.limit is 0; it must be at least 1"
+
+
 def test_a_jobs_processes_read_the_config_that_the_sweep_does():
     given = ["-m", "--config-dir", "my=conf", "seed=1,2", "-cn=other", "~logger.csv", "--multirun", "-cd", "more"]
     assert flags_of(given) == ["--config-dir", "my=conf", "-cn=other", "-cd", "more"]
@@ -154,7 +158,8 @@ def test_accelerator_decides_the_device_where_device_is_auto():
         ("device.threads=100000", "device.threads is 100000; it must be at most"),
         ("device.num_workers=-1", "device.num_workers is -1"),
         ("device.max_batch_tokens=0", "device.max_batch_tokens is 0"),
-        ("data.vocab_size=0", "data.vocab_size is 0"),
+        ("data.vocab_size=304", "data.vocab_size is 304; it must be from 305"),
+        ("data.vocab_size=99999999999", "data.vocab_size is 99999999999; it must be from 305 to 16777216"),
         ("+optimizer.block_rows=0", "optimizer.block_rows is 0"),
         ("data.seq_len=4096", "model.max_seq_len, 512"),
         ("trainer.accelerator=tpux", "trainer.accelerator=tpux"),

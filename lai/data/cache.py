@@ -2,13 +2,15 @@
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
+from lai.errors import UserError
 from lai.files import atomic_write, file_digest
 
 log = logging.getLogger(__name__)
@@ -24,16 +26,38 @@ def cached_file(path: Path, build: Callable[[Path], Mapping[str, Any]]) -> dict[
 
     The file is built if it is missing or is not, byte for byte, what was built; processes that want it at the same time
     wait for the one that builds. `build` must write atomically.
+
+    Raises:
+        UserError: the folder cannot be written to.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     sidecar = path.with_name(path.name + ".json")
-    with FileLock(path.with_name(path.name + ".lock")):
+    with _locked(path):
         facts = _facts_if_intact(path, sidecar)
         if facts is None:
             facts = dict(build(path))
             with atomic_write(sidecar) as file:
                 file.write(json.dumps({"sha256": file_digest(path), "facts": facts}, indent=1).encode())
     return facts
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    lock = FileLock(path.with_name(path.name + ".lock"))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            log.info("another process is making %s; waiting for it", path)
+            lock.acquire()
+    except OSError as error:
+        raise UserError(
+            f"{path.parent} cannot be written to: {error.strerror}; give another folder: data.cache_dir=FOLDER"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _facts_if_intact(path: Path, sidecar: Path) -> dict[str, Any] | None:

@@ -9,10 +9,12 @@ One row of a file is one document (a pair of sentences: two, one for each direct
 - `.parquet`: a row a document, read as in `.jsonl`; only the columns that a row needs are loaded.
 """
 
+import codecs
 import glob
 import gzip
 import io
 import json
+import os
 import shutil
 import tempfile
 import zlib
@@ -88,7 +90,7 @@ def _expand(path: Path) -> list[Path]:
             raise UserError(f"{path} is of no known kind; {known}")
         return [path]
     if path.is_dir():
-        candidates = [file for file in path.rglob("*") if not _is_hidden(file.relative_to(path))]
+        candidates = list(_files_in(path))
     else:
         # Path.glob takes no absolute pattern.
         candidates = [Path(match) for match in glob.glob(str(path), recursive=True)]  # noqa: PTH207
@@ -100,8 +102,15 @@ def _expand(path: Path) -> list[Path]:
     return files
 
 
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
+def _files_in(folder: Path) -> Iterator[Path]:
+    """What is in a folder at any depth, but for what is hidden."""
+
+    def refuse(error: OSError) -> None:
+        raise UserError(f"{error.filename} cannot be read: {error.strerror}; nothing in it would be trained on")
+
+    for root, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(root) / name for name in names if not name.startswith("."))
 
 
 def read_documents(paths: str | Path | Sequence[str | Path], counts: CorpusCounts | None = None) -> Iterator[Document]:
@@ -154,7 +163,7 @@ def _telling_damage(path: Path) -> Iterator[None]:
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UserError(f"{path} is a damaged gzip file ({error}); expected a whole one, fetch it again") from error
     except OSError as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def read_chunks(path: Path, counts: CorpusCounts, size: int) -> Iterator[bytes]:
@@ -203,12 +212,18 @@ def _lines(path: Path, counts: CorpusCounts) -> Iterator[tuple[int, bytes]]:
     with _open(path, counts) as file:
         for number, line in enumerate(file, start=1):
             if number == 1:
+                _refuse_utf16(path, line)
                 line = line.removeprefix(_UTF8_BOM)
             line = line.removesuffix(b"\n").removesuffix(b"\r")
             if line.strip():
                 yield number, line
             else:
                 counts.empty += 1
+
+
+def _refuse_utf16(path: Path, start: bytes) -> None:
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise UserError(f"{path} is UTF-16; expected UTF-8: iconv -f UTF-16 -t UTF-8 {path} > NEW")
 
 
 def _read_text(path: Path, counts: CorpusCounts) -> Iterator[Numbered]:
@@ -309,8 +324,9 @@ def row_documents(row: Mapping[str, Any]) -> Sequence[Document]:
     if pair is None:
         return ()
     if not isinstance(pair, Mapping) or not {"en", "hu"} <= pair.keys():
-        names = ", ".join(map(repr, list(pair if isinstance(pair, Mapping) else row)[:8]))
-        raise UserError(f"found {names or 'nothing'}; expected text, messages, en and hu, or translation")
+        names = ", ".join(map(repr, list(pair)[:8])) if isinstance(pair, Mapping) else _name(pair)
+        inside = " in translation" if "translation" in row else ""
+        raise UserError(f"found {names or 'nothing'}{inside}; expected text, messages, en and hu, or translation")
     english, hungarian = (_to_bytes(side, pair[side]) for side in ("en", "hu"))
     return translation_examples(english, hungarian) if english.strip() and hungarian.strip() else ()
 

@@ -132,6 +132,23 @@ class _Rows:
             part.commit = source.revision if pinned else HfApi().dataset_info(source.name, revision=source.revision).sha
         return part.commit
 
+    def _load(self) -> Any:
+        """The data set, iterable."""
+        import datasets
+        from pyarrow.dataset import ParquetFragmentScanOptions
+
+        source = self._source
+        builder = datasets.load_dataset_builder(
+            str(source.folder or source.name), source.config, revision=self._commit()
+        )
+        if not source.streaming:
+            builder.download_and_prepare()
+            return builder.as_dataset(split=source.split).to_iterable_dataset()
+        if hasattr(builder.config, "fragment_scan_options"):
+            # Arrow would fetch much of a file ahead that nobody may ask for, before it gives the first row.
+            builder.config.fragment_scan_options = ParquetFragmentScanOptions(pre_buffer=False)
+        return builder.as_streaming_dataset(split=source.split)
+
     def __iter__(self) -> Iterator[Mapping[str, Any]]:
         limit = self._source.limit
         if limit is not None and self._part.done.rows >= limit:
@@ -144,17 +161,9 @@ class _Rows:
         datasets.disable_progress_bars()
         # Every attempt that fails is a line of theirs; we say it once, when they have given up.
         for library in ("datasets", "huggingface_hub"):
-            logging.getLogger(library).setLevel(logging.ERROR)
+            logging.getLogger(library).setLevel(logging.CRITICAL)
         try:
-            self._data = datasets.load_dataset(
-                str(source.folder or source.name),
-                source.config,
-                split=source.split,
-                revision=self._commit(),
-                streaming=source.streaming,
-            )
-            if not source.streaming:
-                self._data = self._data.to_iterable_dataset()
+            self._data = self._load()
             if self._part.position is not None:
                 self._data.load_state_dict(self._part.position)
             for row in self._data:
@@ -164,13 +173,25 @@ class _Rows:
         except UserError:
             raise
         except Exception as error:  # datasets, huggingface_hub, fsspec, the HTTP client and Arrow share no base class
-            reason = str(error).strip().splitlines() or [type(error).__name__]
             kept = self._part.saved_rows
             raise UserError(
-                f"{source} cannot be read from {datasets.config.HF_ENDPOINT}: {reason[0]}; "
+                f"{source} cannot be read from {datasets.config.HF_ENDPOINT}: {_reason(error)}; "
                 + (f"{kept:,} rows are kept, the same command goes on behind them; " if kept else "")
-                + "check the name and the connection, or use data=synthetic or a local copy: data=text data.path=…"
+                + "or use data=synthetic or a local copy: data=text data.path=…"
             ) from error
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, and what to do about it."""
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+
+    log_in = "log in with `hf auth login` or set HF_TOKEN"
+    if isinstance(error, GatedRepoError):
+        return f"its owner gives access to it; ask on its page, then {log_in}"
+    if isinstance(error, RepositoryNotFoundError):
+        return f"there is no data set of this name, or it is private; check the name, or {log_in}"
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return f"{lines[0]}; check the name and the connection"
 
 
 class _Part:

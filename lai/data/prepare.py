@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _VOCAB_VERSION = 1
-_QUALITY_VERSION = 1
+_QUALITY_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -119,8 +119,9 @@ def _quality(files: list[Path], vocab: Vocab, shards: Shards, cache: Path) -> Qu
     path = cache / f"quality-{fingerprint(settings)}.json"
 
     def build(target: Path) -> dict[str, Any]:
+        report = examine(files, vocab).to_json()
         with atomic_write(target) as file:
-            file.write(examine(files, vocab).to_json())
+            file.write(report)
         return {}
 
     cached_file(path, build)

@@ -11,6 +11,7 @@ import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +27,8 @@ from lai.data.markup import CHAT_TAGS, TO_ENGLISH, TO_HUNGARIAN, Document, has_s
 from lai.data.progress import progress
 from lai.data.texts import TextBatch, place, shown, text_batches
 from lai.data.vocab import N_BASE, TAG_PREFIXES, Vocab
+from lai.errors import UserError
+from lai.files import FULL
 
 Verdict = Literal["ok", "warning", "error"]
 
@@ -94,13 +97,26 @@ def examine(files: Sequence[Path], vocab: Vocab | None = None, longest_line: int
     Raises:
         UserError: a file cannot be read as what its ending says.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with _temporary_folder() as folder:
         counting = _Counting(Path(folder), longest_line)
         with progress("checking the text", sum(file.stat().st_size for file in files)) as show:
             for batch in text_batches(files, counting.counts):
                 counting.add(batch)
                 show(counting.counts.bytes_read)
         return counting.report(files, vocab)
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            yield folder
+        except OSError as error:
+            if error.errno not in FULL or error.filename is not None:
+                raise
+            raise UserError(
+                f"{tempfile.gettempdir()}, the folder for temporary files, is full; give another one: TMPDIR=FOLDER"
+            ) from None
 
 
 def shares(values: Mapping[str, float]) -> str:
@@ -328,14 +344,15 @@ def _languages(sample: list[tuple[int, bytes]]) -> dict[str, Any]:
 
 def _tokens(sample: list[tuple[int, bytes]], vocab: Vocab) -> dict[str, Any]:
     """What a vocabulary makes of the sample."""
-    contents = [content for _, text in sample for content in _contents(text)]
+    contents = [turn.content for _, text in sample for turn in parse_line(text)]
+    said = [content for _, text in sample for content in _contents(text)]
     ids = vocab.encode_batch(contents)
     lengths = np.array([len(some) for some in ids], np.int64)
     used = np.bincount(np.concatenate(ids) if ids else np.empty(0, np.int64), minlength=len(vocab))
     words: Counter[str] = Counter()
     tokens: Counter[str] = Counter()
-    for content, length in zip(contents, lengths.tolist(), strict=True):
-        language = identify(content)
+    for content, spoken, length in zip(contents, said, lengths.tolist(), strict=True):
+        language = identify(spoken)
         words[language] += len(content.split())
         tokens[language] += length
     count = max(1, int(lengths.sum()))

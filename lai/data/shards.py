@@ -99,6 +99,7 @@ def prepare_shards(
         raise UserError(f"the validation fraction is {val_fraction}; expected a number between 0 and 1, such as 0.05")
     sources = _hash_sources(find_files(paths))
     val_sources = [] if val_paths is None else _hash_sources(find_files(val_paths))
+    _warn_of_copies(sources, val_sources)
     settings: dict[str, Any] = {
         "version": FORMAT_VERSION,
         "vocabulary": vocab.fingerprint,
@@ -151,6 +152,15 @@ def _hash_sources(files: Sequence[Path]) -> list[_Source]:
     except OSError as error:
         raise UserError(f"a data file cannot be read: {error}") from error
     return sources
+
+
+def _warn_of_copies(sources: list[_Source], val_sources: list[_Source]) -> None:
+    trained = {source.content["sha256"]: source.file for source in sources}
+    for source in val_sources:
+        if copy := trained.get(source.content["sha256"]):
+            log.warning(
+                "%s, to validate with, is the same text as %s: val/loss will say nothing of new text", source.file, copy
+            )
 
 
 @contextmanager

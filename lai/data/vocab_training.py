@@ -38,8 +38,8 @@ _SPARE = 1.15
 _BYTE_SCORE = -100.0
 _TAG_SCORE = 1000.0
 _MARKUP = CHAT_TAGS + TAG_PREFIXES
-_MIN_SIZE = N_BASE + len(_MARKUP)
-_MAX_SIZE = 1 << 24  # float32 scores count the merges exactly up to here
+# From bytes, control tokens and chat tags alone to where float32 scores no longer count the merges exactly.
+VOCAB_SIZES = _MIN_SIZE, _MAX_SIZE = N_BASE + len(_MARKUP), 1 << 24
 
 
 @dataclass(frozen=True)

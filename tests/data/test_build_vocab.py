@@ -1,11 +1,14 @@
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from runs import composed
 
 from lai import Vocab
+from lai.config import load_run_config
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,7 +40,15 @@ def test_the_program_writes_a_vocabulary_and_says_what_it_did(data, tmp_path):
         f"{500 - len(vocab)} tokens: the text",
     ):
         assert expected in result.stdout
-    assert f"python -m lai.train data.vocab_path={output}\n" in result.stdout
+    assert f"python -m lai.train data.path={data} data.vocab_path={output}\n" in result.stdout
+    (tmp_path / "my text").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "my text" / f"{name}.txt").write_bytes(data.read_bytes())
+    result = build_vocab("--data", *(tmp_path / "my text").iterdir(), "--output", output)
+    command = next(line for line in result.stdout.splitlines() if line.startswith("Train with it:"))
+    run = load_run_config(composed("output_dir=unused", *shlex.split(command)[6:]))
+    assert set(map(Path, run.data.path)) == set((tmp_path / "my text").iterdir())
+    assert run.data.vocab_path == str(output)
 
 
 @pytest.mark.parametrize(

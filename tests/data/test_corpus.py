@@ -1,6 +1,8 @@
+import errno
 import gzip
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -100,8 +102,8 @@ def test_jsonl_keeps_newlines_literal_tags_and_lone_surrogates(tmp_path: Path) -
         (b'{"messages": [{"role": [], "content": ""}]}', "role is an empty list"),
         (b'{"messages": [{"role": "user"}]}', "the user message has no content"),
         (b'{"messages": [{"role": "user", "content": {}}]}', "content is an object; expected a text"),
-        (b'{"translation": "x"}', "found 'translation'; expected text"),
-        (b'{"translation": {"en": "x"}}', "found 'en'; expected text"),
+        (b'{"translation": "x"}', "found 'x' in translation; expected text"),
+        (b'{"translation": {"en": "x"}}', "found 'en' in translation; expected text"),
     ],
 )
 def test_a_wrong_json_line_is_named(tmp_path: Path, line: bytes, message: str) -> None:
@@ -111,6 +113,30 @@ def test_a_wrong_json_line_is_named(tmp_path: Path, line: bytes, message: str) -
     assert str(caught.value).startswith(f"{path}:3: ")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_is_named(tmp_path: Path, encoding: str) -> None:
+    path = write(tmp_path / "a.txt", "\ufeffA ló fut.\nThe horse runs.\n".encode(encoding))
+    with pytest.raises(UserError, match=r"a\.txt is UTF-16; expected UTF-8: iconv "):
+        read(path)
+
+
+def test_a_folder_that_cannot_be_read_is_not_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "a.txt", b"read\n")
+    (tmp_path / ".hidden").mkdir()
+    assert find_files(tmp_path) == [tmp_path / "a.txt"]
+    (tmp_path / "locked").mkdir()
+    listed = os.scandir
+
+    def scandir(path: str) -> Any:
+        if Path(path).name in ("locked", ".hidden"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(UserError, match="locked cannot be read: Permission denied"):
+        find_files(tmp_path)
 
 
 def test_pairs_become_both_directions_and_faults_are_counted(tmp_path: Path) -> None:

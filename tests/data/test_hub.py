@@ -1,6 +1,7 @@
 """Fetching data sets from a hub served on this machine, whole, broken off and broken."""
 
 import json
+import random
 import re
 import subprocess
 import sys
@@ -74,7 +75,9 @@ def test_a_failing_hub_is_one_line_and_leaves_no_file(hub: LoopbackHub, tmp_path
         assert "Traceback" not in done.stderr
         return last
 
-    fails("org/missing")
+    assert "there is no data set of this name, or it is private" in fails("org/missing")
+    hub.gated.add("org/gated")
+    assert "ask on its page, then log in with `hf auth login`" in fails("org/gated")
     hub.repositories["org/garbage"] = {"train.parquet": b"PAR1 this is no Parquet file PAR1"}
     assert "arquet" in fails("org/garbage")
     hub.repositories["org/cut"] = {"train.parquet": parquet_bytes(text=["x" * 1000] * 1000)}
@@ -83,6 +86,15 @@ def test_a_failing_hub_is_one_line_and_leaves_no_file(hub: LoopbackHub, tmp_path
     hub.status = 500
     fails("org/broken")
     fails("org/refused", "http://127.0.0.1:9")
+
+
+def test_little_more_than_is_asked_for_is_fetched(hub: LoopbackHub, tmp_path: Path) -> None:
+    """And a data set that is left in the middle does not crash Python as it ends."""
+    texts = [random.Random(row).randbytes(2000).hex() for row in range(10_000)]
+    hub.repositories["org/large"] = {"train.parquet": parquet_bytes(row_group_size=500, text=list(texts))}
+    done = fetched(hub, tmp_path / "out.jsonl", name="org/large", limit=3)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "3\n", "")
+    assert hub.sent < 15e6 < len(hub.repositories["org/large"]["train.parquet"])
 
 
 def test_a_broken_off_fetch_goes_on_and_writes_nothing_twice(hub: LoopbackHub, tmp_path: Path) -> None:

@@ -56,6 +56,15 @@ def texts(file: TokenFile, vocab: Vocab) -> list[bytes]:
     return found
 
 
+def test_validating_with_what_is_trained_on_is_told(
+    tmp_path: Path, text: Path, vocab: Vocab, caplog: pytest.LogCaptureFixture
+) -> None:
+    copy = tmp_path / "copy.txt"
+    copy.write_bytes(text.read_bytes())
+    prepare_shards(text, vocab, tmp_path / "cache", val_fraction=0.2, split_seed=0, val_paths=copy)
+    assert f"{copy}, to validate with, is the same text as {text}" in caplog.text
+
+
 def test_files_of_their_own_are_validated_with(tmp_path: Path, text: Path, vocab: Vocab) -> None:
     val = tmp_path / "val.txt"
     val.write_bytes(b"\n".join(lines(50, seed=1)))
