@@ -16,7 +16,7 @@ import torch
 from hydra.utils import instantiate
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, Timer
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
@@ -169,6 +169,7 @@ def build_trainer(run: RunConfig, last: Callback) -> lightning.Trainer:
         warnings.filterwarnings("ignore", message)
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)  # its report, where a profiler is asked for
     _keep_metrics(Path(run.output_dir) / "metrics.csv")
     loggers: list[Logger] = [_instantiate(f"logger.{name}", node) for name, node in run.logger.items()]
     callbacks: list[Callback] = [_instantiate(f"callbacks.{name}", node) for name, node in run.callbacks.items()]
@@ -179,6 +180,8 @@ def build_trainer(run: RunConfig, last: Callback) -> lightning.Trainer:
         callbacks=[*callbacks, last],
         default_root_dir=run.output_dir,
     )
+    # What max_time ends has to be known by the callback that makes sure of a last validation.
+    trainer.callbacks.sort(key=lambda callback: not isinstance(callback, Timer))  # type: ignore[attr-defined]
     _share_processors(run.device.threads, trainer.num_devices)
     if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # and none that the user gave
         trainer.strategy.checkpoint_io = AtomicCheckpointIO()

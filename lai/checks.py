@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _LARGEST_SEED = 2**32 - 1  # numpy's limit
 _MOST_THREADS = 1024  # with far more PyTorch crashes without a word
+_MOST_LAYERS = 1000  # far more would take hours to set up
+_MOST_WIDTH = 1 << 24
 
 
 def check_values(run: "RunConfig") -> None:
@@ -55,7 +57,7 @@ def _check_choices(run: "RunConfig") -> None:
 
 
 def _check_numbers(run: "RunConfig") -> None:
-    data, device, optimizer, schedule = run.data, run.device, run.optimizer, run.schedule
+    data, device, model, optimizer, schedule = run.data, run.device, run.model, run.optimizer, run.schedule
     least, most = VOCAB_SIZES
     for key, number, smallest in (
         ("data.batch_size", data.batch_size, 1),
@@ -72,6 +74,16 @@ def _check_numbers(run: "RunConfig") -> None:
         ("data.vocab_size", data.vocab_size, least <= data.vocab_size <= most, f"from {least} to {most}"),
         ("data.val_fraction", data.val_fraction, 0 < data.val_fraction < 1, "between 0 and 1"),
         ("device.threads", device.threads, (device.threads or 1) <= _MOST_THREADS, f"at most {_MOST_THREADS}"),
+        (
+            "device.num_workers",
+            device.num_workers,
+            (device.num_workers or 0) <= _MOST_THREADS,
+            f"at most {_MOST_THREADS}",
+        ),
+        ("model.n_layers", model.n_layers, model.n_layers <= _MOST_LAYERS, f"at most {_MOST_LAYERS}"),
+        ("model.dim", model.dim, model.dim <= _MOST_WIDTH, f"at most {_MOST_WIDTH}"),
+        ("model.hidden_dim", model.hidden_dim, model.hidden_dim <= _MOST_WIDTH, f"at most {_MOST_WIDTH}"),
+        ("model.max_seq_len", model.max_seq_len, 1 <= model.max_seq_len <= _MOST_WIDTH, f"from 1 to {_MOST_WIDTH}"),
         ("optimizer.lr", optimizer.lr, 0 < optimizer.lr < math.inf, "positive"),
         ("optimizer.embedding_lr", optimizer.embedding_lr, 0 < optimizer.embedding_lr < math.inf, "positive"),
         ("optimizer.eps", optimizer.eps, 0 < optimizer.eps < math.inf, "positive"),
@@ -156,6 +168,8 @@ def _check_trainer(run: "RunConfig") -> None:
     # Lightning takes both as they are, and a negative one turns the gradients round.
     if (limit := run.trainer.get("gradient_clip_val")) is not None and not limit >= 0:
         raise UserError(f"trainer.gradient_clip_val is {limit}; it must be 0 or more, or null for no limit")
+    if (limit := run.trainer.get("limit_train_batches")) is not None and not limit > 0:
+        raise UserError(f"trainer.limit_train_batches is {limit}; it must be more than 0")
     if (batches := run.trainer.get("accumulate_grad_batches", 1)) < 1:
         raise UserError(f"trainer.accumulate_grad_batches is {batches}; it must be at least 1")
     for name in ("val_check_interval", "check_val_every_n_epoch"):

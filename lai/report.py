@@ -101,9 +101,9 @@ def _names(files: list[Path]) -> str:
 def _limit(run: RunConfig) -> str:
     parts = []
     if (epochs := run.trainer.get("max_epochs")) not in (None, -1):
-        parts.append(f"{epochs} epochs")
+        parts.append(f"{epochs} epoch{'s' if epochs > 1 else ''}")
     if (steps := run.trainer.get("max_steps", -1)) not in (None, -1):
-        parts.append(f"{steps} steps")
+        parts.append(f"{steps} step{'s' if steps > 1 else ''}")
     if run.trainer.get("max_time"):
         parts.append(f"max_time {run.trainer['max_time']}")
     return " or ".join(parts) or "until stopped"

@@ -120,10 +120,14 @@ def _hydra_main(composed: DictConfig) -> float:
     try:
         return _run(composed)
     except (UserError, OSError) as error:
-        # Hydra would put a line of its own before ours; a sweeper, though, has to see the exception.
-        if in_sweep():
+        if in_sweep():  # where it would be told of the first job that fails only, when all are done
+            log.error("error: job %s: %s", HydraConfig.get().job.num, message_of(error))
             raise
+        log.debug("error: %s", message_of(error))  # for the log file; Hydra would put a line of its own before ours
         sys.exit(_tell(error))
+    except Exception:
+        log.debug("ended by", exc_info=True)
+        raise
 
 
 def _tell(error: UserError | OSError) -> int:

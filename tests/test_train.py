@@ -220,7 +220,7 @@ def test_early_stopping_exports_the_best_weights(tmp_path, compose_run, text_fil
         (["+trainer.overfit_batches=2"], "overfit_batches"),
         (["~seed"], "seed: None is not a whole number"),
         (["optimizer.lr=1e9", "trainer.gradient_clip_val=null"], "diverged"),
-        (["model.hidden_dim=1000000000000"], "memory has run out; halve data.batch_size"),
+        (["model.hidden_dim=16777216", "model.dim=16777216"], "memory has run out; halve data.batch_size"),
         (
             ["+callbacks.a._target_=lightning.pytorch.callbacks.EarlyStopping", "+callbacks.a.monitor=val/los"],
             "callbacks: .*`val/los` which is not available",
@@ -276,6 +276,8 @@ def test_a_users_mistake_is_one_line_and_a_status(tmp_path):
     assert done.returncode == 2
     assert done.stderr.strip().count("\n") == 0
     assert "nowhere.txt" in done.stderr
+    (log,) = tmp_path.glob("outputs/*-*-*/*-*-*/train.log")
+    assert "error: nowhere.txt does not exist" in log.read_text()
 
 
 def test_compiling_without_a_compiler_is_refused_before_any_work(tmp_path):
@@ -289,6 +291,25 @@ def test_a_gpu_that_the_run_does_not_use_is_not_advertised(compose_run, text_fil
     monkeypatch.setattr("lightning.pytorch.accelerators.CUDAAccelerator.is_available", staticmethod(lambda: True))
     assembly.build_trainer(compose_run(f"data.path={text_file}"), StopBetweenBatches())
     assert not [warning for warning in recwarn if "GPU" in str(warning.message)]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("trainer.max_epochs=2", "trainer.val_check_interval=0.6"),
+        ("trainer.max_epochs=3", "trainer.check_val_every_n_epoch=2"),
+        ("trainer.max_epochs=1", "trainer.check_val_every_n_epoch=5", "+trainer.min_epochs=1"),
+        ("trainer.max_epochs=2", "trainer.check_val_every_n_epoch=null", "trainer.val_check_interval=4"),
+        ("trainer.max_steps=7", "trainer.check_val_every_n_epoch=5", "+trainer.min_epochs=2"),
+        ("trainer.max_epochs=-1", "trainer.check_val_every_n_epoch=1000", "+trainer.max_time={seconds: 2}"),
+    ],
+)
+def test_the_last_step_is_validated_and_kept_wherever_a_run_ends(tmp_path, compose_run, text_file, settings):
+    train(compose_run(f"data.path={text_file}", "trainer.log_every_n_steps=1", *settings))
+    steps = [step for step, _ in rows_of(tmp_path / "run", "train/loss")]
+    assert rows_of(tmp_path / "run", "val/loss")[-1][0] == steps[-1]
+    checkpoint = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=False)
+    assert checkpoint["global_step"] == len(steps) == steps[-1] + 1
 
 
 @pytest.mark.parametrize(
@@ -337,6 +358,18 @@ def test_a_sweeps_jobs_do_not_write_over_each_other(tmp_path, text_file):
     done = lai_train(*common, "export.path=job${hydra:job.num}.bin", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "job0.bin").read_bytes() == first != (tmp_path / "job1.bin").read_bytes()
+
+
+def test_every_job_that_fails_says_why(tmp_path, text_file):
+    run = ("-m", *TINY, f"data.path={text_file}", "trainer.max_steps=1", "optimizer.lr=-1,1e-3,1e30")
+    done = lai_train(*run, cwd=tmp_path)
+    assert done.returncode == 2
+    reasons = {0: "optimizer.lr is -1.0; it must be positive", 2: "val/loss is nan at step 1: training diverged"}
+    for job, reason in reasons.items():
+        assert f"error: job {job}: {reason}" in done.stdout
+        (log,) = tmp_path.glob(f"outputs/*-*-*/*-*-*/{job}/train.log")
+        assert f"error: job {job}: {reason}" in log.read_text()
+    assert list(tmp_path.glob("outputs/*-*-*/*-*-*/1/lai-tiny.bin"))
 
 
 def test_output_dir_is_hydras_folder(tmp_path):

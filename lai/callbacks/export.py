@@ -24,8 +24,8 @@ class ExportModel(Callback):
     """Writes the model file when fit ends, also by `max_time`, `max_steps` or early stopping.
 
     The weights are those of the best checkpoint by `val/loss` where there is one, also from before the run was resumed
-    (but with other validation documents), else the last ones. Stopping in the middle of an epoch still validates, so
-    that the last weights take part in the choice.
+    (but with other validation documents), else the last ones. Wherever a run ends it validates, so that the last
+    weights take part in the choice.
     """
 
     def __init__(self, path: Path | str, dtype: str = "f32") -> None:
@@ -64,9 +64,12 @@ class ExportModel(Callback):
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
         self.trained = True
-        # Lightning validates when something asks it to stop, but not when max_steps runs out inside an epoch.
-        if 0 < trainer.max_steps <= trainer.global_step:
+        # Lightning validates where something asks it to stop, but not where its limits end a run between validations.
+        if _is_last_batch(trainer):
             trainer.should_stop = True
+            trainer.fit_loop.min_epochs = trainer.fit_loop.epoch_loop.min_steps = None
+        if trainer.should_stop and trainer.check_val_every_n_epoch is not None:
+            trainer.check_val_every_n_epoch = 1
 
     def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         assert isinstance(pl_module, LanguageModel)
@@ -151,6 +154,12 @@ class ExportModel(Callback):
             f"val/loss is {loss} at step {trainer.global_step}: training diverged; begin again with a lower "
             f"optimizer.lr{hint}"
         )
+
+
+def _is_last_batch(trainer: lightning.Trainer) -> bool:
+    """Whether the run's steps or epochs end with this batch."""
+    is_last_epoch = trainer.max_epochs is not None and 0 < trainer.max_epochs <= trainer.current_epoch + 1
+    return 0 < trainer.max_steps <= trainer.global_step or (is_last_epoch and trainer.is_last_batch)
 
 
 def _limits(trainer: lightning.Trainer) -> str:

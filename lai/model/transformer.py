@@ -22,6 +22,9 @@ from lai.model.rms_norm import RMSNorm
 Activation = Literal["silu", "gelu"]
 
 
+_LEAST_FLOAT, _MOST_FLOAT = 2.0**-126, (2 - 2.0**-23) * 2.0**127  # of float32, in which a model file has them
+
+
 @dataclass(frozen=True)
 class ModelConfig:
     """The shape of a model, with the names of the file header.
@@ -47,8 +50,8 @@ class ModelConfig:
             if getattr(self, name) < 1:
                 raise ValueError(f"model.{name} is {getattr(self, name)}; it must be at least 1")
         for name in ("rope_theta", "norm_eps"):
-            if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
-                raise ValueError(f"model.{name} is {getattr(self, name)}; it must be a positive number")
+            if not _LEAST_FLOAT <= getattr(self, name) <= _MOST_FLOAT:
+                raise ValueError(f"model.{name} is {getattr(self, name)}; it must be a positive number of float32")
         if self.activation not in ("silu", "gelu"):
             raise ValueError(f"model.activation is {self.activation!r}; it must be 'silu' or 'gelu'")
         if self.dim % self.n_heads:

@@ -158,6 +158,8 @@ def test_counts_are_those_of_the_module(config):
         ({"dim": 18, "n_heads": 6}, "even width"),
         ({"norm_eps": float("nan")}, "model.norm_eps"),
         ({"activation": "relu"}, "model.activation"),
+        ({"rope_theta": 1e39}, r"rope_theta is 1e\+39; it must be a positive number of float32"),
+        ({"norm_eps": 1e-46}, "norm_eps is 1e-46; it must be a positive number of float32"),
     ],
 )
 def test_impossible_shapes_are_refused(change, words):
