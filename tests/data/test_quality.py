@@ -1,5 +1,6 @@
 """The quality report, against counts made one document at a time and against faults put in by hand."""
 
+import errno
 import gzip
 import json
 import random
@@ -232,3 +233,12 @@ def test_the_real_text_is_checked(shared_data: Path) -> None:
     prose = examine([shared_data / "mono.hu.txt", shared_data / "mono.en.txt"])
     assert prose.facts["documents"] == 29_122 + 94_233 and prose.good
     assert prose.facts["languages"]["hu"] == pytest.approx(0.22, abs=0.02)
+
+
+def test_a_full_folder_for_temporary_files_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(quality._Counting, "add", full)
+    with pytest.raises(UserError, match=r"folder for temporary files, is full; give another one: TMPDIR=FOLDER"):
+        examine([write(tmp_path / "a.txt", GOOD)])

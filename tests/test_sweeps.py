@@ -1,0 +1,60 @@
+"""Hydra multiruns of `lai.train`: what the jobs share, and what they must not."""
+
+import pytest
+from runs import TINY, lai_train
+
+
+def test_a_sweep_gives_a_folder_a_job_and_prepares_its_data_once(tmp_path, text_file):
+    done = lai_train(
+        "-m", *TINY, f"data.path={text_file}", "trainer.max_steps=2", "optimizer.lr=1e-3,3e-4", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    jobs = sorted(path.name for path in tmp_path.glob("outputs/*-*-*/*-*-*/*") if path.is_dir())
+    assert jobs == ["0", "1"]
+    for job in tmp_path.glob("outputs/*-*-*/*-*-*/[01]"):
+        assert list(job.glob("events.out.tfevents.*"))
+        assert (job / "lai-tiny.bin").is_file()
+    assert len(list(tmp_path.glob("outputs/cache/shards-*/meta.json"))) == 1
+    assert len(list(tmp_path.glob("outputs/cache/vocab-*.bin"))) == 1
+    assert not (tmp_path / "models").exists()
+
+
+def test_a_sweeps_jobs_do_not_write_over_each_other(tmp_path, text_file):
+    common = ("-m", *TINY, f"data.path={text_file}", "trainer.max_steps=1", "seed=1,2")
+    advice = "is several jobs' of this sweep; leave it out, or put ${hydra:job.num} into it"
+    done = lai_train(*common, "export.path=one.bin", cwd=tmp_path)  # the command line tells
+    assert done.returncode == 2
+    assert done.stderr.strip().endswith(f"error: export.path=one.bin {advice}")
+    assert not (tmp_path / "one.bin").exists()
+    done = lai_train(*common, "export.path=one.bin,./one.bin", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.strip().endswith(f"error: export.path=./one.bin {advice}")
+    first = (tmp_path / "one.bin").read_bytes()
+    done = lai_train(*common, "export.path=job${hydra:job.num}.bin", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "job0.bin").read_bytes() == first != (tmp_path / "job1.bin").read_bytes()
+
+
+def test_every_job_that_fails_says_why(tmp_path, text_file):
+    run = ("-m", *TINY, f"data.path={text_file}", "trainer.max_steps=1", "optimizer.lr=-1,1e-3,1e30")
+    done = lai_train(*run, cwd=tmp_path)
+    assert done.returncode == 2
+    reasons = {0: "optimizer.lr is -1.0; it must be positive", 2: "val/loss is nan at step 1: training diverged"}
+    for job, reason in reasons.items():
+        assert f"error: job {job}: {reason}" in done.stdout
+        (log,) = tmp_path.glob(f"outputs/*-*-*/*-*-*/{job}/train.log")
+        assert f"error: job {job}: {reason}" in log.read_text()
+    assert list(tmp_path.glob("outputs/*-*-*/*-*-*/1/lai-tiny.bin"))
+
+
+@pytest.mark.slow
+def test_the_processes_of_a_sweeps_job_do_that_job_alone(tmp_path, text_file):
+    run = ("-m", *TINY, f"data.path={text_file}", "trainer.max_steps=2", "trainer.devices=1,2", "trainer.strategy=auto")
+    done = lai_train(*run, "seed=1,2", "export.path=job${hydra:job.num}.bin", cwd=tmp_path, OMP_NUM_THREADS="1")
+    assert done.returncode == 0, done.stderr
+    (sweep,) = tmp_path.glob("outputs/*-*-*/*-*-*")
+    second = sorted(path.relative_to(sweep).as_posix() for path in sweep.rglob("train_ddp_process_1.log"))
+    assert second == ["2/train_ddp_process_1.log", "3/train_ddp_process_1.log"]
+    assert done.stdout.count("Launching") == 1
+    assert len({(tmp_path / f"job{job}.bin").read_bytes() for job in range(4)}) == 4
+    assert not (tmp_path / "models").exists()
