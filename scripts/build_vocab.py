@@ -42,8 +42,7 @@ def main() -> int:
 def training_command(data: list[str], vocab_path: Path) -> str:
     """What trains on the same text with the vocabulary, for a shell."""
     paths = ", ".join(f"'{path}'" for path in data)
-    value = f"'{data[0]}'" if len(data) == 1 else f"[{paths}]"
-    overrides = [f"data.path={value}", f"data.vocab_path='{vocab_path}'"]
+    overrides = [f"data.path={paths if len(data) == 1 else f'[{paths}]'}", f"data.vocab_path='{vocab_path}'"]
     plain = re.compile(r"'([\w./-]+)'")  # needs no quotes
     return shlex.join(["python", "-m", "lai.train", *(plain.sub(r"\1", override) for override in overrides)])
 

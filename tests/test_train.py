@@ -300,7 +300,7 @@ def test_a_gpu_that_the_run_does_not_use_is_not_advertised(compose_run, text_fil
         ("trainer.max_epochs=2", "trainer.val_check_interval=0.6"),
         ("trainer.max_epochs=3", "trainer.check_val_every_n_epoch=2"),
         ("trainer.max_epochs=1", "trainer.check_val_every_n_epoch=5", "+trainer.min_epochs=1"),
-        ("trainer.max_epochs=2", "trainer.check_val_every_n_epoch=null", "trainer.val_check_interval=4"),
+        ("trainer.max_epochs=2", "trainer.check_val_every_n_epoch=null", "trainer.val_check_interval=5"),
         ("trainer.max_steps=7", "trainer.check_val_every_n_epoch=5", "+trainer.min_epochs=2"),
         ("trainer.max_epochs=-1", "trainer.check_val_every_n_epoch=1000", "+trainer.max_time={seconds: 2}"),
     ],

@@ -31,7 +31,7 @@ def cached_file(path: Path, build: Callable[[Path], Mapping[str, Any]]) -> dict[
         UserError: the folder cannot be written to.
     """
     sidecar = path.with_name(path.name + ".json")
-    with _locked(path):
+    with locked(path):
         facts = _facts_if_intact(path, sidecar)
         if facts is None:
             facts = dict(build(path))
@@ -41,14 +41,19 @@ def cached_file(path: Path, build: Callable[[Path], Mapping[str, Any]]) -> dict[
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
+    """Keep other processes from building the same file or folder in the cache; wait for one that does.
+
+    Raises:
+        UserError: the folder that it lies in cannot be written to.
+    """
     lock = FileLock(path.with_name(path.name + ".lock"))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            log.info("another process is making %s; waiting for it", path)
+            log.warning("another process is building %s; waiting for it", path)
             lock.acquire()
     except OSError as error:
         raise UserError(

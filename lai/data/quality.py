@@ -328,31 +328,34 @@ def _lengths(texts: list[bytes]) -> NDArray[np.int64]:
 
 
 def _contents(text: bytes) -> Iterator[bytes]:
-    """What is said in a document; a request for a translation is in the language of what is to be translated."""
     for turn in parse_line(text):
-        yield turn.content.removeprefix(TO_ENGLISH).removeprefix(TO_HUNGARIAN)
+        yield turn.content
+
+
+def _said(content: bytes) -> bytes:
+    """What tells the language; a request for a translation is in that of what is to be translated."""
+    return content.removeprefix(TO_ENGLISH).removeprefix(TO_HUNGARIAN)
 
 
 def _languages(sample: list[tuple[int, bytes]]) -> dict[str, Any]:
     """The languages' shares of the bytes."""
     sizes: Counter[str] = Counter()
     for _, text in sample:
-        for content in _contents(text):
-            sizes[identify(content)] += len(content)
+        for said in map(_said, _contents(text)):
+            sizes[identify(said)] += len(said)
     return {"languages": {name: size / max(1, sizes.total()) for name, size in sizes.most_common()}}
 
 
 def _tokens(sample: list[tuple[int, bytes]], vocab: Vocab) -> dict[str, Any]:
     """What a vocabulary makes of the sample."""
-    contents = [turn.content for _, text in sample for turn in parse_line(text)]
-    said = [content for _, text in sample for content in _contents(text)]
+    contents = [content for _, text in sample for content in _contents(text)]
     ids = vocab.encode_batch(contents)
     lengths = np.array([len(some) for some in ids], np.int64)
     used = np.bincount(np.concatenate(ids) if ids else np.empty(0, np.int64), minlength=len(vocab))
     words: Counter[str] = Counter()
     tokens: Counter[str] = Counter()
-    for content, spoken, length in zip(contents, said, lengths.tolist(), strict=True):
-        language = identify(spoken)
+    for content, length in zip(contents, lengths.tolist(), strict=True):
+        language = identify(_said(content))
         words[language] += len(content.split())
         tokens[language] += length
     count = max(1, int(lengths.sum()))

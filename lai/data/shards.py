@@ -12,17 +12,16 @@ import json
 import logging
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from hashlib import blake2b, sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from lai.data.cache import fingerprint
+from lai.data.cache import fingerprint, locked
 from lai.data.corpus import CorpusCounts, find_files, in_batches, kind_of, read_documents
 from lai.data.markup import Document, render, split_key
 from lai.data.progress import progress
@@ -112,7 +111,9 @@ def prepare_shards(
         settings |= {"val_fraction": float(val_fraction), "split_seed": split_seed}
     folder = Path(cache_dir) / f"shards-{fingerprint(settings)}"
     try:
-        with _locked(folder):
+        with locked(folder):
+            for stale in folder.parent.glob(f".{folder.name}.*.tmp"):  # what killed processes left
+                shutil.rmtree(stale, ignore_errors=True)
             if folder.exists() and (fault := _fault(folder)):
                 log.warning("%s; the token files are built again", fault)
                 shutil.rmtree(folder)
@@ -161,24 +162,6 @@ def _warn_of_copies(sources: list[_Source], val_sources: list[_Source]) -> None:
             log.warning(
                 "%s, to validate with, is the same text as %s: val/loss will say nothing of new text", source.file, copy
             )
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep other processes from building the same folder, and remove what killed ones left of it."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder.with_name(folder.name + ".lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        log.warning("another process is building %s; waiting for it", folder)
-        lock.acquire()
-    try:
-        for stale in folder.parent.glob(f".{folder.name}.*.tmp"):
-            shutil.rmtree(stale, ignore_errors=True)
-        yield
-    finally:
-        lock.release()
 
 
 def _fault(folder: Path) -> str | None:
