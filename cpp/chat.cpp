@@ -126,6 +126,7 @@ public:
     void run() {
         const InterruptHandler handler;
         print(file_.path() + ", " + std::to_string(file_.parameter_count()) + " parameters. /help lists the commands.\n");
+        if (const std::string note = training_note(file_); !note.empty()) print(note + "\n");
         LineReader lines;
         while (const std::optional<std::string> line = lines.next()) {
             const std::size_t last = line->find_last_not_of(kBlanks);

@@ -112,6 +112,9 @@ private:
             return chat(file_, transformer_, sampler_, options_);
         }
         const std::vector<TokenId> prompt = prompt_ids();
+        if (!options_.json && ::isatty(STDERR_FILENO) != 0) {
+            if (const std::string note = training_note(file_); !note.empty()) std::fprintf(stderr, "%s\n", note.c_str());
+        }
         Generator generator(transformer_, file_.vocabulary(), sampler_);
         generator.append(prompt);
         if (options_.logits) write_logits(prompt);
@@ -135,7 +138,9 @@ private:
 
     std::vector<TokenId> prompt_ids() const {
         std::string text = options_.prompt ? *options_.prompt : text_of(options_.file ? *options_.file : "-");
-        if (!options_.prompt && text.empty()) throw Error("the prompt is empty; give one with -p, -f or on standard input");
+        // --raw -p '' has a meaning: a text from its beginning.
+        const bool is_blank = options_.raw ? !options_.prompt && text.empty() : text.find_first_not_of(" \t\n\r\f\v") == std::string::npos;
+        if (is_blank) throw Error("the prompt is empty; give one with -p, -f or on standard input");
         check_length(text);
         std::vector<TokenId> ids = {kBos};
         std::vector<TokenId> rest;

@@ -68,6 +68,7 @@ ModelFile::ModelFile(const std::string& path, bool verify, ThreadPool& pool) : p
         fail("is cut short: " + std::to_string(file_.size()) + " bytes found, a header of 256 expected");
     }
     read_header();
+    read_training();
     check_config();
     if (const auto file_size = field<std::uint64_t>(file_, 65); file_size != 0) {
         check_size(file_size);
@@ -110,6 +111,14 @@ void ModelFile::read_header() {
     dtype_ = static_cast<DType>(dtype);
     check_flags(field<std::uint32_t>(file_, 77));
     tied_ = field<std::uint32_t>(file_, 77) == kFlagTied;
+}
+
+void ModelFile::read_training() {
+    const auto loss = [&](std::size_t offset) {
+        const auto value = field<float>(file_, offset);
+        return std::isfinite(value) && value > 0 ? value : 0.0F;
+    };
+    training_ = {field<std::uint64_t>(file_, 88), field<std::uint64_t>(file_, 96), loss(104), loss(108)};
 }
 
 void ModelFile::check_flags(std::uint32_t flags) const {

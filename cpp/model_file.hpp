@@ -36,6 +36,12 @@ struct Weights {
     std::vector<LayerWeights> layers;
 };
 
+// How far the weights were trained; 0 where the file does not tell, or tells what nobody can have measured.
+struct TrainingRecord {
+    std::uint64_t steps, tokens;
+    float val_loss, val_loss_floor;  // nats a token
+};
+
 enum class Checksum { correct, unknown, not_checked };
 
 // A model file (docs/format.md), versions 1 and 2: mapped, every field checked, the weights where they lie in the file.
@@ -52,6 +58,7 @@ public:
     std::uint32_t version() const { return version_; }
     DType dtype() const { return dtype_; }
     Checksum checksum() const { return checksum_; }
+    const TrainingRecord& training() const { return training_; }
 
     // Whether output and embedding are one tensor, also where version 1 wrote it twice.
     bool is_tied() const;
@@ -60,6 +67,7 @@ public:
 
 private:
     void read_header();
+    void read_training();
     void check_config() const;
     void check_flags(std::uint32_t flags) const;
     void check_size(std::uint64_t file_size) const;
@@ -75,6 +83,7 @@ private:
     DType dtype_ = DType::f32;
     bool tied_ = false;
     Checksum checksum_ = Checksum::unknown;
+    TrainingRecord training_{};
     std::size_t weights_offset_ = 0;
     std::unique_ptr<Vocabulary> vocabulary_;
     Weights weights_;

@@ -45,6 +45,22 @@ std::string shortest(float value) {
     return text.data();
 }
 
+std::string fixed(double value, int digits) {
+    std::array<char, 64> text{};
+    std::snprintf(text.data(), text.size(), "%.*f", digits, value);
+    return text.data();
+}
+
+std::string describe_training(const TrainingRecord& training) {
+    const auto count = [](std::uint64_t number, const char* what) {
+        return number == 0 ? std::string() : std::to_string(number) + what + (number == 1 ? ", " : "s, ");
+    };
+    std::string text = count(training.steps, " step") + count(training.tokens, " token");
+    if (training.val_loss > 0) text += "val/loss " + fixed(static_cast<double>(training.val_loss), 4) + ", ";
+    if (training.val_loss > 0 && training.val_loss_floor > 0) text += "floor " + fixed(static_cast<double>(training.val_loss_floor), 4) + ", ";
+    return text.empty() ? "unknown" : text.substr(0, text.size() - 2);
+}
+
 // What a full context takes.
 std::size_t cache_bytes(const Transformer& transformer) { return transformer.empty_cache().full_bytes(); }
 
@@ -85,6 +101,10 @@ JsonObject model_json(const ModelFile& file, const Transformer& transformer) {
     json.boolean("tie_embeddings", file.is_tied()).count("parameters", file.parameter_count());
     json.boolean("chat_tags", file.vocabulary().has_chat_tags()).count("file_size", file.file().size());
     json.text("checksum", checksum_name(file.checksum()));
+    const TrainingRecord& training = file.training();
+    const auto known = [](float loss) { return loss > 0 ? static_cast<double>(loss) : std::nan(""); };
+    json.count("steps", training.steps).count("tokens_seen", training.tokens);
+    json.number("val_loss", known(training.val_loss)).number("val_loss_floor", known(training.val_loss_floor));
     json.count("weight_bytes", transformer.weight_bytes()).count("cache_bytes", cache_bytes(transformer));
     return json;
 }
@@ -104,6 +124,7 @@ std::string describe_model(const ModelFile& file, const Transformer& transformer
         {"context", text(config.max_seq_len) + " tokens, rope_theta " + shortest(config.rope_theta) + ", norm_eps " + shortest(config.norm_eps)},
         {"vocabulary", text(config.vocab_size) + " tokens, " + (file.vocabulary().has_chat_tags() ? "with" : "without") + " chat tags"},
         {"memory", megabytes(transformer.weight_bytes()) + " weights, " + megabytes(cache_bytes(transformer)) + " keys and values of a full context"},
+        {"training", describe_training(file.training())},
         {"checksum", checksum_name(file.checksum())},
     };
     std::string description;
@@ -113,6 +134,19 @@ std::string describe_model(const ModelFile& file, const Transformer& transformer
         description += label + value + "\n";
     }
     return description;
+}
+
+std::string training_note(const ModelFile& file) {
+    const TrainingRecord& training = file.training();
+    const double guessing = std::log(static_cast<double>(file.config().vocab_size));
+    const bool has_floor = training.val_loss_floor > 0;
+    const double limit = has_floor ? 1.5 * static_cast<double>(training.val_loss_floor) : 2.0 / 3.0 * guessing;
+    if (static_cast<double>(training.val_loss) <= limit) return "";
+    std::string steps = "is hardly trained";
+    if (training.steps > 0) steps = "has trained for " + std::to_string(training.steps) + (training.steps > 1 ? " steps" : " step");
+    const std::string beside = has_floor ? "the floor is " + fixed(static_cast<double>(training.val_loss_floor), 2) : "guessing has " + fixed(guessing, 2);
+    return "note: this model " + steps + " (val/loss " + fixed(static_cast<double>(training.val_loss), 2) + "; " + beside +
+           "): its answers will make little sense";
 }
 
 }  // namespace lai

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lai.data.vocab_training import VOCAB_SIZES
 from lai.errors import UserError
-from lai.files import target_of, with_home
+from lai.files import with_home
 
 if TYPE_CHECKING:
     from lai.settings import RunConfig
@@ -123,15 +123,16 @@ def check_files(run: "RunConfig", export_path: Path) -> None:
     """Refuse a missing input and an output that could not be written, before anything is made with them.
 
     Raises:
-        UserError: a file does not exist; the model file's path is a folder or another file, or cannot be written to.
+        UserError: a file does not exist; the model file's path is a folder, another file or another
+            kind of file's, or cannot be written to.
     """
-    from lai.export.model_file import MAGIC  # imports torch, and the other checks come before that
+    from lai.export.model_file import model_target  # imports torch, and the other checks come before that
 
     for key, value in (("data.vocab_path", run.data.vocab_path), ("ckpt_path", run.ckpt_path)):
         if value is not None and not with_home(value).is_file():
             raise UserError(f"{key}={value}: there is no such file")
     try:
-        target_of(export_path, MAGIC)
+        model_target(export_path)
     except UserError as error:
         raise UserError(f"export.path={error}") from None
     existing = next(folder for folder in export_path.absolute().parents if folder.exists())

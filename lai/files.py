@@ -1,7 +1,9 @@
 """Writing files so that a crash at any moment leaves the old file or the new one, never half of one."""
 
 import errno
+import filecmp
 import hashlib
+import itertools
 import os
 import shutil
 import tempfile
@@ -90,6 +92,39 @@ def atomic_write(path: Path | str) -> Iterator[IO[bytes]]:
             raise OSError(error.errno, error.strerror, str(path)) from None
         raise
     sync_directory(path.parent)
+
+
+def replace_and_keep(new: Path, path: Path) -> Path | None:
+    """Rename `new` to `path`; an earlier file there with other bytes stays under the next free name.
+
+    The next free name of `a.bin` is `a.1.bin`, then `a.2.bin`. A crash at any moment leaves the earlier file under one
+    of its two names.
+
+    Returns:
+        The earlier file's new name; None where nothing had to be kept.
+    """
+    if not path.exists() or not path.stat().st_size or filecmp.cmp(new, path, shallow=False):
+        new.replace(path)
+        return None
+    kept = _kept_under_another_name(path)
+    sync_directory(path.parent)
+    new.replace(path)
+    return kept
+
+
+def _kept_under_another_name(path: Path) -> Path:
+    for number in itertools.count(1):
+        kept = path.with_stem(f"{path.stem}.{number}")
+        try:
+            os.link(path, kept)
+        except FileExistsError:
+            continue
+        except OSError:  # a file system without hard links
+            if os.path.lexists(kept):
+                continue
+            path.rename(kept)
+        break
+    return kept
 
 
 @contextmanager

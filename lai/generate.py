@@ -32,9 +32,22 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _prompt_text(options: argparse.Namespace) -> bytes:
-    if options.prompt is not None:
-        return options.prompt.encode("utf-8", "surrogateescape")  # type: ignore[no-any-return]
-    source = options.file
+    """What is to be answered, translated or continued, as bytes.
+
+    Raises:
+        UserError: there is none, or a blank one; `--raw -p ''` alone has a meaning: a text from its beginning.
+    """
+    given = next((text for text in (options.prompt, options.translate, options.to_en) if text is not None), None)
+    text = _text_of(options.file) if given is None else given.encode("utf-8", "surrogateescape")
+    is_blank = not text.strip()
+    if options.raw:
+        is_blank = given is None and not text
+    if is_blank:
+        raise UserError("the prompt is empty; give one with -p, -f or on standard input")
+    return text
+
+
+def _text_of(source: str | None) -> bytes:
     if source is None and sys.stdin.isatty():
         raise UserError("there is nothing to answer: give a prompt with -p, -t, --to-en, -f or on standard input")
     if source in (None, "-"):
@@ -45,10 +58,7 @@ def _prompt_text(options: argparse.Namespace) -> bytes:
         except OSError as error:
             raise UserError(f"cannot read the prompt file {source}: {error.strerror}") from None
     # Editors put a byte order mark in front and ends of lines behind.
-    text = text.removeprefix(codecs.BOM_UTF8).rstrip(b"\r\n")
-    if not text:
-        raise UserError("the prompt is empty; give one with -p, -f or on standard input")
-    return text
+    return text.removeprefix(codecs.BOM_UTF8).rstrip(b"\r\n")
 
 
 def main() -> int:
@@ -62,14 +72,16 @@ def main() -> int:
         raise UserError(f"--device {options.device}: {str(error).splitlines()[0]}") from None
     if options.raw and (options.translate is not None or options.to_en is not None):
         raise UserError("--raw continues a text as it is; it does not go with -t or --to-en")
-    translation = options.translate if options.translate is not None else options.to_en
-    if translation is not None:
-        text = translation.encode("utf-8", "surrogateescape")
+    text = _prompt_text(options)
+    if options.translate is not None or options.to_en is not None:
         prompt = translation_prompt(vocab, text, to_english=options.to_en is not None)
     elif options.raw:
-        prompt = raw_prompt(vocab, _prompt_text(options))
+        prompt = raw_prompt(vocab, text)
     else:
-        prompt = chat_prompt(vocab, _prompt_text(options))
+        prompt = chat_prompt(vocab, text)
+    note = model.training.note(len(vocab))
+    if note is not None and sys.stderr is not None and sys.stderr.isatty():
+        print(note, file=sys.stderr)
     stop = stop_ids(vocab, options.raw)
     ids = generate(network, prompt, stop=stop, tokens=options.tokens, sampling=sampling, seed=options.seed)
     for piece in stream_text(vocab, ids):

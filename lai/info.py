@@ -48,14 +48,21 @@ def _model(path: Path) -> Rows:
         ("file size", f"{model.file_size:,} bytes"),
         ("checksum", f"{model.checksum:08x}, matches" if model.checksum else "none"),
         *_config_rows(model.config),
+        *model.training.facts(),
         *_vocab_rows(model.vocab),
     ]
 
 
 def _checkpoint(path: Path) -> Rows:
-    config, vocab, weights = read_checkpoint(path)
-    stored = sum(tensor.numel() for tensor in weights.values())
-    return [("kind", "checkpoint"), *_config_rows(config), ("weights stored", f"{stored:,}"), *_vocab_rows(vocab)]
+    checkpoint = read_checkpoint(path)
+    stored = sum(tensor.numel() for tensor in checkpoint.weights.values())
+    return [
+        ("kind", "checkpoint"),
+        *_config_rows(checkpoint.config),
+        ("weights stored", f"{stored:,}"),
+        *checkpoint.training.facts(),
+        *_vocab_rows(checkpoint.vocab),
+    ]
 
 
 def _config_rows(config: ModelConfig) -> Rows:

@@ -1,5 +1,6 @@
 """The lines a person reads before and after training."""
 
+import math
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,6 +13,9 @@ from lai.data.prepare import Corpus
 from lai.data.quality import Finding, shares
 from lai.model.module import LanguageModel
 from lai.settings import RunConfig
+
+_LEARNED = 0.1
+"""By how many nats a token a loss is below or above that of guessing where something was learned or unlearned."""
 
 
 def start(run: RunConfig, corpus: Corpus, module: LanguageModel, trainer: lightning.Trainer) -> Iterator[str]:
@@ -65,14 +69,37 @@ def end(output_dir: Path, export: ExportModel) -> Iterator[str]:
         _metric(name, value, export.metrics) for name, value in export.metrics.items() if "floor" not in name
     )
     yield _row("result", found or "not validated")
+    if any("floor" in name for name in export.metrics):
+        yield _row("", "the floor is what the generator of the text itself scores: no model gets below it")
     yield _row("run", f"{folder}: config.yaml, train.log, metrics.csv, checkpoints")
     if export.report is not None:
         yield _row("model file", str(export.report))
+        if (kept := export.report.kept_line()) is not None:
+            yield _row("", kept)
         yield _row("use it", f'build/lai -m {export.path} -p "Hello, how are you?"   (make release builds the engine)')
         yield _row("", f'python -m lai.generate -m {export.path} -p "Hello, how are you?"')
     yield _row(
         "curves", f"tensorboard --logdir {folder if folder.is_absolute() or not folder.parts else folder.parts[0]}"
     )
+    if (warning := _nothing_learned(export)) is not None:
+        yield _row("warning", warning)
+
+
+def _nothing_learned(export: ExportModel) -> str | None:
+    """Why a run's last weights are no better than guessing, and what to do; None where they are better."""
+    if export.report is None or export.final_loss is None:
+        return None
+    (name, loss), guessing = export.final_loss, math.log(export.report.config.vocab_size)
+    if loss < guessing - _LEARNED:
+        return None
+    line = f"{name} ends at {loss:.2f}, and guessing has ln(vocab_size), {guessing:.2f}: "
+    if loss <= guessing + _LEARNED:
+        line += "the model has learned nothing; raise optimizer.lr and optimizer.embedding_lr, or train for more steps"
+    else:
+        line += "the learning rates are too high; lower optimizer.lr and optimizer.embedding_lr"
+    if export.metrics.get("val/loss", loss) < loss:
+        line += f"; the model file has the earlier weights of val/loss {export.metrics['val/loss']:.2f}"
+    return line
 
 
 def _metric(name: str, value: float, metrics: Mapping[str, float]) -> str:

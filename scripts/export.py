@@ -1,23 +1,42 @@
-"""`python scripts/export.py CKPT --output FILE`: make a model file from a checkpoint alone."""
+"""`python scripts/export.py FILE --output MODEL`: a model file from a checkpoint, or from another model file."""
 
 import argparse
 from pathlib import Path
 
 from lai.errors import run_program
-from lai.export.checkpoint import read_checkpoint
+from lai.export.checkpoint import Checkpoint, read_checkpoint
+from lai.export.model_file import is_model_file, model_target, read_model
 from lai.export.quantize import DTYPES
 from lai.export.verified import export_model
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("checkpoint", type=Path, help="a .ckpt under outputs/<date>/<time>/checkpoints")
-    parser.add_argument("--output", type=Path, required=True, help="the model file to write")
+    parser.add_argument(
+        "source", type=Path, metavar="FILE", help="a .ckpt under outputs/<date>/<time>/checkpoints, or a model file"
+    )
+    parser.add_argument("--output", type=Path, required=True, help="the model file to write, .bin")
     parser.add_argument("--dtype", choices=DTYPES, default="f32", help="weight dtype (default: %(default)s)")
     options = parser.parse_args()
-    config, vocab, weights = read_checkpoint(options.checkpoint)
-    print(export_model(options.output, config, weights, vocab, options.dtype))
+    model_target(options.output)  # told before anything is read
+    source = _read(options.source, options.dtype)
+    report = export_model(options.output, source.config, source.weights, source.vocab, options.dtype, source.training)
+    print(report)
+    if (kept := report.kept_line()) is not None:
+        print(kept)
     return 0
+
+
+def _read(path: Path, dtype: str) -> Checkpoint:
+    if not is_model_file(path):
+        return read_checkpoint(path)
+    model = read_model(path)
+    if model.dtype in ("q8_0", "q4_0") and dtype != model.dtype:
+        print(
+            f"note: the weights of {path} are rounded to {model.dtype} already, and {dtype} does not undo that; "
+            "an export of the checkpoint, or of an f32 file, is more exact"
+        )
+    return Checkpoint(model.config, model.vocab, model.weights, model.training)
 
 
 if __name__ == "__main__":

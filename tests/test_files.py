@@ -1,13 +1,15 @@
 """Files appear whole or not at all."""
 
+import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from lai.data.cache import cached_file
 from lai.errors import UserError
-from lai.files import atomic_directory, atomic_write, target_of, with_home
+from lai.files import atomic_directory, atomic_write, replace_and_keep, target_of, with_home
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -65,6 +67,71 @@ def test_another_kind_of_file_is_not_replaced(tmp_path):
         path.write_bytes(content)
         with pytest.raises(UserError, match="another kind of file"):
             target_of(path, b"LAi1")
+
+
+@pytest.fixture(params=["hard links", "no hard links"])
+def links(request, monkeypatch):
+    """File systems with hard links, and without as on many USB sticks."""
+
+    def refuse(*_, **__):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    if request.param == "no hard links":
+        monkeypatch.setattr("os.link", refuse)
+
+
+def contents(folder):
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+def replace(folder, text):
+    (folder / "new").write_text(text)
+    return replace_and_keep(folder / "new", folder / "a.bin")
+
+
+@pytest.mark.usefixtures("links")
+def test_an_earlier_file_is_kept_under_the_next_free_name(tmp_path):
+    assert replace(tmp_path, "first") is None
+    (tmp_path / "a.2.bin").write_text("somebody's")
+    assert replace(tmp_path, "second") == tmp_path / "a.1.bin"
+    assert replace(tmp_path, "third") == tmp_path / "a.3.bin"
+    assert contents(tmp_path) == {
+        "a.bin": "third", "a.1.bin": "first", "a.2.bin": "somebody's", "a.3.bin": "second"
+    }  # fmt: skip
+
+
+@pytest.mark.usefixtures("links")
+def test_the_same_bytes_are_not_kept_twice_and_an_empty_file_not_at_all(tmp_path):
+    (tmp_path / "a.bin").write_text("")
+    assert replace(tmp_path, "same") is None
+    os.utime(tmp_path / "a.bin", (0, 0))
+    assert replace(tmp_path, "same") is None
+    assert contents(tmp_path) == {"a.bin": "same"}
+    assert (tmp_path / "a.bin").stat().st_mtime > 0  # make sees that it was made again
+
+
+@pytest.mark.usefixtures("links")
+@pytest.mark.parametrize("steps", [0, 1, 2])
+def test_a_crash_at_any_step_of_keeping_leaves_the_earlier_file(tmp_path, monkeypatch, steps):
+    """After so many changes of the folder the next one never happens."""
+    (tmp_path / "a.bin").write_text("earlier")
+    done = []
+
+    def stopping(change):
+        def step(*arguments):
+            if len(done) == steps:
+                raise KeyboardInterrupt
+            change(*arguments)
+            done.append(change)
+
+        return step
+
+    for owner, name in ((os, "link"), (Path, "rename"), (Path, "replace")):
+        monkeypatch.setattr(owner, name, stopping(getattr(owner, name)))
+    with suppress(KeyboardInterrupt):
+        replace(tmp_path, "later")
+    assert len(done) == steps
+    assert "earlier" in {contents(tmp_path).get("a.bin"), contents(tmp_path).get("a.1.bin")}
 
 
 def test_a_failed_folder_leaves_the_old_one(tmp_path):

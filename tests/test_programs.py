@@ -11,7 +11,9 @@ import torch
 from lai import info
 from lai.data.shards import prepare_shards
 from lai.errors import UserError
+from lai.export.checkpoint import read_checkpoint
 from lai.export.model_file import read_model, write_model
+from lai.export.record import TrainingRecord
 from lai.model.module import LanguageModel
 from lai.model.transformer import ModelConfig, Transformer
 
@@ -21,7 +23,7 @@ SCRIPTS = Path(__file__).parents[1] / "scripts"
 @pytest.fixture
 def config(small_vocab):
     return ModelConfig(
-        dim=32, hidden_dim=48, n_layers=1, n_heads=2, n_kv_heads=2, vocab_size=len(small_vocab), max_seq_len=64
+        dim=32, hidden_dim=64, n_layers=1, n_heads=2, n_kv_heads=2, vocab_size=len(small_vocab), max_seq_len=64
     )
 
 
@@ -62,6 +64,10 @@ def test_generate_answers_and_is_repeatable(run, model_file):
         (("-p", "dog " * 200), "context holds 64"),
         (("-f", "no/such.txt"), "no/such.txt"),
         (("-f", os.devnull), "the prompt is empty"),
+        (("-p", ""), "the prompt is empty"),
+        (("-p", " \t\n\v"), "the prompt is empty"),
+        (("-t", ""), "the prompt is empty"),
+        (("--to-en", "  "), "the prompt is empty"),
         (("-p", "x", "--temp", "inf"), "--temp is inf"),
         (("-p", "x", "--device", "cuda"), "--device cuda"),
     ],
@@ -102,6 +108,74 @@ def test_export_makes_the_same_file_from_the_checkpoint_alone(run, tmp_path, che
     (tmp_path / "cut.ckpt").write_bytes(checkpoint[0].read_bytes()[:20000])
     status, _, error = run(SCRIPTS / "export.py", tmp_path / "cut.ckpt", "--output", tmp_path / "n.bin")
     assert (status, error.count("\n")) == (2, 1) and "is not a whole checkpoint" in error
+
+
+def test_generate_begins_a_text_from_nothing_where_that_is_asked_for(run, model_file):
+    status, output, _ = run("lai.generate", "-m", model_file, "--raw", "-p", "", "--tokens", 5, "--seed", 1)
+    assert status == 0 and output.strip()
+
+
+TRAINING = TrainingRecord(steps=10, tokens=4096, val_loss=5.5, val_loss_floor=1.0)
+
+
+def with_training(checkpoint, path, training):
+    """The checkpoint after so much training; None: as lai.train wrote it before it told."""
+    content = torch.load(checkpoint, weights_only=True)
+    if training is None:
+        del content["lai"]["training"]
+    else:
+        content["lai"]["training"] = training
+    content["global_step"] = 10
+    torch.save(content, path)
+    return path
+
+
+def test_export_writes_a_model_file_in_another_dtype(run, tmp_path, checkpoint):
+    """The same bytes as from the checkpoint, with the record of its training."""
+    path = with_training(checkpoint[0], tmp_path / "trained.ckpt", TRAINING.to_dict())
+    script = SCRIPTS / "export.py"
+    for dtype in ("f32", "f16", "q4_0"):
+        assert run(script, path, "--output", tmp_path / f"{dtype}.bin", "--dtype", dtype)[0] == 0
+        status, output, _ = run(script, tmp_path / "f32.bin", "--output", tmp_path / "r.bin", "--dtype", dtype)
+        assert status == 0 and "note" not in output
+        assert (tmp_path / "r.bin").read_bytes() == (tmp_path / f"{dtype}.bin").read_bytes()
+        assert read_model(tmp_path / "r.bin").training == TRAINING
+    for dtype, is_told in (("f16", True), ("q4_0", False)):
+        status, output, _ = run(script, tmp_path / "q4_0.bin", "--output", tmp_path / "r.bin", "--dtype", dtype)
+        assert status == 0 and ("are rounded to q4_0 already" in output) is is_told
+    assert f"the earlier r.bin is kept as {tmp_path / 'r.4.bin'}" in output
+
+
+def test_export_refuses_the_name_of_another_kind_of_file(run, tmp_path, checkpoint):
+    status, output, error = run(SCRIPTS / "export.py", checkpoint[0], "--output", tmp_path / "x.gguf")
+    assert (status, output, error.count("\n")) == (2, "", 1)
+    assert "ends in .gguf, and LAi writes no such file" in error
+    assert not (tmp_path / "x.gguf").exists()
+
+
+def test_a_model_file_is_no_checkpoint(model_file):
+    with pytest.raises(UserError, match="is a model file; expected a checkpoint"):
+        read_checkpoint(model_file)
+
+
+@pytest.mark.parametrize(
+    ("training", "expected"),
+    [
+        (TRAINING.to_dict(), TRAINING),
+        (None, TrainingRecord(steps=10)),
+        ({"steps": -1, "tokens": 2**64, "val_loss": float("nan"), "val_loss_floor": 1e300}, TrainingRecord()),
+        ({"steps": "many", "val_loss": None, "more": 1}, TrainingRecord()),
+    ],
+)
+def test_a_checkpoint_tells_how_far_it_is_trained(run, tmp_path, checkpoint, training, expected):
+    path = with_training(checkpoint[0], tmp_path / "trained.ckpt", training)
+    assert read_checkpoint(path).training == expected
+    assert run(SCRIPTS / "export.py", path, "--output", tmp_path / "m.bin")[0] == 0
+    assert read_model(tmp_path / "m.bin").training == expected
+    for file in (path, tmp_path / "m.bin"):
+        rows = dict(info.describe(file))
+        assert rows["steps"] == (str(expected.steps) if expected.steps else "unknown")
+        assert rows["val/loss"] == ("5.5000, floor 1.0000" if expected.val_loss else "unknown")
 
 
 def test_info_knows_each_of_our_files(run, tmp_path, model_file, checkpoint, small_vocab, text_file):

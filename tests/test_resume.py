@@ -173,7 +173,7 @@ def test_a_resumed_run_hands_over_the_best_weights_from_before(tmp_path, compose
     loss = train(resumed)
     ((_, after),) = rows_of(tmp_path / "resumed", "val/loss")
     assert after > before and loss == pytest.approx(before, abs=1e-5)
-    _, _, weights = read_checkpoint(best)
+    weights = read_checkpoint(best).weights
     exported = read_model(tmp_path / "model.bin").weights
     assert all(torch.equal(exported[name], weights[name]) for name in exported)
     best.unlink()
@@ -241,7 +241,7 @@ def test_a_run_that_diverges_keeps_its_last_good_checkpoint(tmp_path, compose_ru
     with pytest.raises(UserError, match=r"diverged.*step22\.ckpt"):
         train(run)
     for name in ("last", "step22"):
-        _, _, weights = read_checkpoint(tmp_path / "run" / "checkpoints" / f"{name}.ckpt")
+        weights = read_checkpoint(tmp_path / "run" / "checkpoints" / f"{name}.ckpt").weights
         assert all(bool(weight.isfinite().all()) for weight in weights.values())
 
 

@@ -118,7 +118,7 @@ def test_a_compiled_run_learns_the_same(tmp_path, compose_run, text_file, caplog
     assert ", compiled" not in caplog.text
     assert train(compiled) == pytest.approx(plain, rel=1e-4)
     assert "precision 32-true, compiled" in caplog.text
-    names = [read_checkpoint(tmp_path / name / "checkpoints" / "last.ckpt")[2].keys() for name in ("plain", "run")]
+    names = [read_checkpoint(tmp_path / name / "checkpoints" / "last.ckpt").weights.keys() for name in ("plain", "run")]
     assert names[0] == names[1]
 
 
@@ -164,7 +164,7 @@ def test_a_file_to_validate_with_is_not_trained_on(tmp_path, compose_run):
 def test_stopping_inside_an_epoch_validates_and_exports_the_last_weights(tmp_path, compose_run, text_file):
     run = compose_run(f"data.path={text_file}", "trainer.max_steps=5", "trainer.max_epochs=-1")
     assert math.isfinite(train(run))
-    _, _, weights = read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt")
+    weights = read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt").weights
     exported = read_model(tmp_path / "model.bin").weights
     assert all(torch.equal(exported[name], weights[name]) for name in exported)
 

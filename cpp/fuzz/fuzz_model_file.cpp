@@ -2,6 +2,7 @@
 
 #include "error.hpp"
 #include "model_file.hpp"
+#include "report.hpp"
 #include "transformer.hpp"
 
 #include <sys/mman.h>
@@ -20,7 +21,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         lai::KvCache cache = transformer.empty_cache();
         const lai::TokenId tokens[] = {lai::kBos, 100, static_cast<lai::TokenId>(file.config().vocab_size - 1)};
         transformer.read(tokens, std::min<std::size_t>(3, file.config().max_seq_len), cache);
-        file.is_tied();
+        lai::describe_model(file, transformer);
+        lai::training_note(file);
     } catch (const lai::Error&) {
     }
     return 0;

@@ -35,6 +35,8 @@ class ExportModel(Callback):
         self.trained = False
         self.metrics: dict[str, float] = {}
         """The validation metrics of the exported weights; before the end those of the lowest `val/loss` so far."""
+        self.final_loss: tuple[str, float] | None = None
+        """The name and value of the loss of the last weights: `val/loss`, or `train/loss` without validation."""
         self._last_metrics: dict[str, float] = {}
         self._earlier: Path | None = None  # the best checkpoint of the run that this one goes on from
 
@@ -83,12 +85,15 @@ class ExportModel(Callback):
             )
         vocab = Vocab.from_bytes(pl_module.vocab)
         best = self._best_checkpoint(trainer)
+        training = pl_module.training_record(trainer.global_step)
+        self.final_loss = _final_loss(trainer, self._last_metrics)
         if best is None:
             self.metrics = self._last_metrics
         else:
-            _, _, weights = read_checkpoint(best)
+            checkpoint = read_checkpoint(best)
+            weights, training = checkpoint.weights, checkpoint.training
         try:
-            self.report = export_model(self.path, pl_module.config, weights, vocab, self.dtype)
+            self.report = export_model(self.path, pl_module.config, weights, vocab, self.dtype, training)
         except OSError as error:
             last = (callback.path for callback in trainer.checkpoint_callbacks if isinstance(callback, LastCheckpoint))
             kept = best or next(last, None)
@@ -154,6 +159,11 @@ class ExportModel(Callback):
             f"val/loss is {loss} at step {trainer.global_step}: training diverged; begin again with a lower "
             f"optimizer.lr{hint}"
         )
+
+
+def _final_loss(trainer: lightning.Trainer, last_metrics: dict[str, float]) -> tuple[str, float] | None:
+    found: dict[str, Any] = {**trainer.callback_metrics, **last_metrics}
+    return next(((name, float(found[name])) for name in ("val/loss", "train/loss") if name in found), None)
 
 
 def _is_last_batch(trainer: lightning.Trainer) -> bool:

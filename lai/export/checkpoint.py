@@ -2,20 +2,31 @@
 
 import errno
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from lai.data.vocab import Vocab
 from lai.errors import UserError
+from lai.export.model_file import is_model_file
+from lai.export.record import UNKNOWN, TrainingRecord
 from lai.model.transformer import ModelConfig
 
 _PREFIX = "model."
 
 
-def read_checkpoint(path: Path | str) -> tuple[ModelConfig, Vocab, dict[str, Tensor]]:
-    """The network's config, vocabulary and weights from a checkpoint of `lai.train`, without running any code of it.
+class Checkpoint(NamedTuple):
+    """What a checkpoint holds: `weights` by the network's parameter names."""
+
+    config: ModelConfig
+    vocab: Vocab
+    weights: dict[str, Tensor]
+    training: TrainingRecord
+
+
+def read_checkpoint(path: Path | str) -> Checkpoint:
+    """What is exported of a checkpoint of `lai.train`, without running any code of it.
 
     Raises:
         UserError: the file is missing, damaged, or not a checkpoint of `lai.train`.
@@ -27,6 +38,8 @@ def read_checkpoint(path: Path | str) -> tuple[ModelConfig, Vocab, dict[str, Ten
     except Exception as error:  # what bytes that are no checkpoint make the unpickler raise has no common class
         if isinstance(error, OSError) and error.errno != errno.EINVAL:  # which mapping a file cut short gives
             raise UserError(f"cannot read the checkpoint {path}: {error.strerror}") from None
+        if is_model_file(path):
+            raise UserError(f"{path} is a model file; expected a checkpoint of lai.train (.ckpt)") from None
         raise UserError(f"{path} is not a whole checkpoint of lai.train ({type(error).__name__})") from None
     saved = checkpoint.get("lai") if isinstance(checkpoint, dict) else None
     if not isinstance(saved, dict) or not {"config", "vocab"} <= saved.keys() or "state_dict" not in checkpoint:
@@ -37,4 +50,12 @@ def read_checkpoint(path: Path | str) -> tuple[ModelConfig, Vocab, dict[str, Ten
         if name.startswith(_PREFIX)
     }
     vocab = Vocab.from_bytes(saved["vocab"].numpy().tobytes(), name=str(path))
-    return ModelConfig(**saved["config"]), vocab, weights
+    return Checkpoint(ModelConfig(**saved["config"]), vocab, weights, _training(checkpoint))
+
+
+def _training(checkpoint: dict[str, Any]) -> TrainingRecord:
+    """The record in a checkpoint; those of earlier versions of lai.train tell the steps alone."""
+    found = checkpoint["lai"].get("training")
+    if not isinstance(found, dict):
+        found = {"steps": checkpoint.get("global_step", 0)}
+    return TrainingRecord.read(**{name: found.get(name, 0) for name in UNKNOWN.to_dict()})

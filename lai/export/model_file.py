@@ -14,18 +14,20 @@ from torch import Tensor
 from lai.data.vocab import Vocab
 from lai.errors import UserError
 from lai.export import quantize
-from lai.files import atomic_write
+from lai.export.record import UNKNOWN, TrainingRecord
+from lai.files import atomic_write, target_of
 from lai.model.transformer import Activation, ModelConfig, Transformer
 
 MAGIC = b"LAi1"
+ENDING = ".bin"
 HEADER_SIZE = 256
 ALIGNMENT = 64
 FLAG_TIED = 1
 ACTIVATIONS: tuple[Activation, ...] = ("silu", "gelu")
 
 # magic, version, dim … max_seq_len, rope_theta, norm_eps, activation, dtype, vocab_offset, weights_offset, file_size,
-# CRC-32, flags; "<" packs them without gaps.
-_HEADER = struct.Struct("<4sI7iffiBQQQII")
+# CRC-32, flags, 7 bytes of nothing, steps, tokens, val_loss, val_loss_floor; "<" packs them without gaps.
+_HEADER = struct.Struct("<4sI7iffiBQQQII7xQQff")
 _SIZES = ("dim", "hidden_dim", "n_layers", "n_heads", "n_kv_heads", "vocab_size", "max_seq_len")
 
 
@@ -40,6 +42,7 @@ class ModelFile:
     dtype: str
     file_size: int
     checksum: int
+    training: TrainingRecord
 
     def build(self) -> Transformer:
         """The network in evaluation mode; the weights are this object's, not copies."""
@@ -67,8 +70,28 @@ def tensor_shapes(config: ModelConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
         yield prefix + "ffn_norm.weight", (dim,)
 
 
+def model_target(path: Path | str) -> Path:
+    """The file that is written for a model file of this name (`lai.files.target_of`).
+
+    Raises:
+        UserError: something else lies there, or the name is that of another kind of file.
+    """
+    target, ending = target_of(path, MAGIC), Path(path).suffix
+    if ending.lower() not in ("", ENDING):
+        raise UserError(
+            f"{path} ends in {ending}, and LAi writes no such file: a model file ends in {ENDING}; "
+            f"give {Path(path).with_suffix(ENDING)}"
+        )
+    return target
+
+
 def write_model(
-    path: Path | str, config: ModelConfig, weights: Mapping[str, Tensor], vocab: Vocab, dtype: str = "f32"
+    path: Path | str,
+    config: ModelConfig,
+    weights: Mapping[str, Tensor],
+    vocab: Vocab,
+    dtype: str = "f32",
+    training: TrainingRecord = UNKNOWN,
 ) -> None:
     """Write a model file, whole or not at all: version 1 for f32, version 2 for the other dtypes.
 
@@ -88,10 +111,12 @@ def write_model(
         file_size = file.tell()
         checksum = _crc(file, HEADER_SIZE)
         file.seek(0)
-        file.write(_header(config, dtype, weights_offset, file_size, checksum))
+        file.write(_header(config, dtype, weights_offset, file_size, checksum, training))
 
 
-def _header(config: ModelConfig, dtype: str, weights_offset: int, file_size: int, checksum: int) -> bytes:
+def _header(
+    config: ModelConfig, dtype: str, weights_offset: int, file_size: int, checksum: int, training: TrainingRecord
+) -> bytes:
     version = 1 if dtype == "f32" else 2
     packed = _HEADER.pack(
         MAGIC,
@@ -106,6 +131,10 @@ def _header(config: ModelConfig, dtype: str, weights_offset: int, file_size: int
         file_size,
         checksum,
         FLAG_TIED if version == 2 and config.tie_embeddings else 0,
+        training.steps,
+        training.tokens,
+        training.val_loss,
+        training.val_loss_floor,
     )
     return packed.ljust(HEADER_SIZE, b"\0")
 
@@ -161,7 +190,7 @@ def _read(path: Path, file: IO[bytes]) -> ModelFile:
         raise UserError(f"{path} is not a LAi model file (it should start with {MAGIC!r}, found {header[:4]!r})")
     _, version, *fields = _HEADER.unpack_from(header)
     sizes, (theta, eps, activation, dtype_number) = fields[:7], fields[7:11]
-    vocab_offset, weights_offset, file_size, checksum, flags = fields[11:]
+    vocab_offset, weights_offset, file_size, checksum, flags = fields[11:16]
     if version not in (1, 2):
         raise UserError(f"{path} has format version {version}; this program reads 1 and 2")
     if file_size and file_size != size:
@@ -190,7 +219,8 @@ def _read(path: Path, file: IO[bytes]) -> ModelFile:
         tied = True
         del weights["output.weight"]
         config = ModelConfig(**{**config.to_dict(), "tie_embeddings": True})
-    return ModelFile(config, vocab, weights, version, names[dtype_number], size, checksum)
+    training = TrainingRecord.read(*fields[16:])
+    return ModelFile(config, vocab, weights, version, names[dtype_number], size, checksum, training)
 
 
 def _read_weights(

@@ -11,8 +11,9 @@ from torch import Tensor
 from lai.data.vocab import Vocab
 from lai.errors import UserError
 from lai.export import quantize
-from lai.export.model_file import MAGIC, ModelFile, read_model, write_model
-from lai.files import sync_directory, target_of
+from lai.export.model_file import ModelFile, model_target, read_model, write_model
+from lai.export.record import UNKNOWN, TrainingRecord
+from lai.files import replace_and_keep, sync_directory
 from lai.model.transformer import ModelConfig, Transformer
 
 TOLERANCE = 1e-5
@@ -28,6 +29,9 @@ class ExportReport:
     parameters: int
     file_size: int
     difference: float
+    training: TrainingRecord
+    kept: Path | None
+    """What the file of that name that was there before is called now."""
 
     def __str__(self) -> str:
         config = self.config
@@ -38,28 +42,39 @@ class ExportReport:
             f"read back, logits differ by {self.difference:.1e} of the largest"
         )
 
+    def kept_line(self) -> str | None:
+        """What became of an earlier model of that name."""
+        return None if self.kept is None else f"the earlier {self.path.name} is kept as {self.kept}"
+
 
 def export_model(
-    path: Path | str, config: ModelConfig, weights: Mapping[str, Tensor], vocab: Vocab, dtype: str = "f32"
+    path: Path | str,
+    config: ModelConfig,
+    weights: Mapping[str, Tensor],
+    vocab: Vocab,
+    dtype: str = "f32",
+    training: TrainingRecord = UNKNOWN,
 ) -> ExportReport:
     """Write a model file that computes what the network does: it gets its name only when, read back, it did so.
+
+    An earlier model of that name is kept under another one (`lai.files.replace_and_keep`).
 
     Raises:
         UserError: the weights cannot be written, or what was read back computes something else.
     """
-    path = target_of(path, MAGIC)
+    path = model_target(path)
     unverified = path.with_name(f".{path.name}.{os.getpid()}.unverified")  # another run may be writing the same
     try:
-        write_model(unverified, config, weights, vocab, dtype)
+        write_model(unverified, config, weights, vocab, dtype, training)
         difference = _difference(_stored_network(config, weights, dtype), read_model(unverified))
         if not difference <= TOLERANCE:
             raise UserError(f"{path} is not written: read back, its logits differ by {difference:.1e} of the largest")
-        unverified.replace(path)
+        kept = replace_and_keep(unverified, path)
     finally:
         unverified.unlink(missing_ok=True)
     sync_directory(path.parent)
     parameters, _ = config.parameter_counts()
-    return ExportReport(path, config, parameters, path.stat().st_size, difference)
+    return ExportReport(path, config, parameters, path.stat().st_size, difference, training, kept)
 
 
 def _stored_network(config: ModelConfig, weights: Mapping[str, Tensor], dtype: str) -> Transformer:

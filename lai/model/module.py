@@ -15,7 +15,9 @@ from torch import Tensor, nn
 
 from lai.data.batches import IGNORED
 from lai.errors import UserError
+from lai.export.record import TrainingRecord
 from lai.model.optimizers import Decay, OptimizerName, build_optimizer, build_schedule, learning_rate_factor
+from lai.model.seen import TokensSeen
 from lai.model.transformer import ModelConfig, Transformer, is_causal
 
 log = logging.getLogger(__name__)
@@ -88,6 +90,8 @@ class LanguageModel(lightning.LightningModule):
         self.vocab = vocab
         self.training_settings = training or TrainingSettings()
         self.references = dict(references or {})
+        self.tokens_seen = TokensSeen()
+        self._validated = (-1, 0.0)  # at which step, and the val/loss there
         self.model = Transformer(config)
         self.register_buffer("byte_lengths", byte_lengths.long(), persistent=False)
 
@@ -104,6 +108,7 @@ class LanguageModel(lightning.LightningModule):
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
         total, count = self._loss(batch)
+        self.tokens_seen.add(count, self.trainer.world_size)
         loss = total / count.clamp(min=1)
         self.log("train/loss", loss.detach(), batch_size=1)
         # A tensor: Lightning would copy a number to the device, and wait until that is done, in every step.
@@ -125,9 +130,21 @@ class LanguageModel(lightning.LightningModule):
         if self.trainer.world_size > 1:
             sums = self.trainer.strategy.reduce(sums.to(self.device), reduce_op="sum")
         nats, tokens, text_bytes = sums.tolist()
+        self.tokens_seen.meet(self.trainer)
+        if not self.trainer.sanity_checking:
+            self._validated = (self.trainer.global_step, nats / max(1, tokens))
         self.log("val/loss", nats / max(1, tokens), sync_dist=True)
         self.log("val/bpb", nats / math.log(2) / max(1, text_bytes), sync_dist=True)
         self.log_dict(self.references, sync_dist=True)
+
+    def on_train_epoch_end(self) -> None:
+        self.tokens_seen.meet(self.trainer)
+
+    def training_record(self, steps: int) -> TrainingRecord:
+        """How far the weights have been trained after so many steps; `val/loss` is known where they were validated."""
+        validated, loss = self._validated
+        floor = self.references.get("val/loss_floor", 0.0)
+        return TrainingRecord.read(steps, self.tokens_seen.total(), loss if steps == validated else 0.0, floor)
 
     def _loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """The summed negative log-likelihood in nats, and the number of predicted tokens."""
@@ -184,6 +201,7 @@ class LanguageModel(lightning.LightningModule):
             "config": self.config.to_dict(),
             "optimizer": self.training_settings.optimizer,
             "vocab": torch.frombuffer(bytearray(self.vocab), dtype=torch.uint8),
+            "training": self.training_record(checkpoint["global_step"]).to_dict(),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -204,6 +222,7 @@ class LanguageModel(lightning.LightningModule):
         if "optimizer_states" not in checkpoint:
             raise UserError("the checkpoint holds weights alone (save_weights_only), so no run can go on from it")
         self._tell_what_is_kept(checkpoint["optimizer_states"][0]["param_groups"])
+        self.tokens_seen.go_on_from(saved.get("training", {}).get("tokens", 0))
         if saved["vocab"].numpy().tobytes() != self.vocab:
             raise UserError("the checkpoint was trained with another vocabulary; give the run the same data settings")
 

@@ -11,6 +11,7 @@ import torch
 from lai.errors import UserError
 from lai.export.checkpoint import read_checkpoint
 from lai.export.model_file import read_model, write_model
+from lai.export.record import TrainingRecord
 from lai.export.verified import export_model
 from lai.model.transformer import ModelConfig, Transformer
 
@@ -53,7 +54,10 @@ def independent_read(path):
     crc, flags = struct.unpack_from("<II", data, 73)
     assert file_size == len(data)
     assert crc == zlib.crc32(data[256:])
-    assert data[81:256] == bytes(175)
+    assert data[81:88] == bytes(7)
+    assert data[112:256] == bytes(144)
+    header["steps"], header["tokens"] = struct.unpack_from("<QQ", data, 88)
+    header["val_loss"], header["val_loss_floor"] = struct.unpack_from("<ff", data, 104)
     assert vocab_offset == 256
     magic, vocab_version, count = struct.unpack_from("<III", data, 256)
     assert (magic, vocab_version) == (0x4C414956, 1)
@@ -127,6 +131,67 @@ def test_version_2_is_what_the_page_says(tmp_path, config, small_vocab):
     for name, values in weights.items():
         wanted = expected[name].astype(np.float16) if values.ndim == 2 else expected[name]
         np.testing.assert_array_equal(values, wanted)
+
+
+RECORD = TrainingRecord(steps=3_000_000_000, tokens=2**50 + 1, val_loss=1.75, val_loss_floor=1.0)
+
+
+@pytest.mark.parametrize("dtype", ["f32", "f16"])
+def test_the_training_stands_where_the_page_says(tmp_path, config, small_vocab, dtype):
+    for training in (RECORD, TrainingRecord()):
+        write_model(tmp_path / "m.bin", config, network(config).state_dict(), small_vocab, dtype, training)
+        header = independent_read(tmp_path / "m.bin")[1]
+        assert {name: header[name] for name in training.to_dict()} == training.to_dict()
+        assert read_model(tmp_path / "m.bin").training == training
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf"), float("-inf"), -1.0, -0.0])
+def test_a_loss_that_nobody_can_have_measured_is_unknown(written, loss):
+    data = bytearray(written.read_bytes())
+    struct.pack_into("<QQff", data, 88, 2**64 - 1, 2**64 - 1, loss, loss)
+    written.write_bytes(data)
+    training = read_model(written).training
+    assert training == TrainingRecord(2**64 - 1, 2**64 - 1)
+    assert training.note(400) is None
+
+
+def test_an_export_keeps_an_earlier_model_under_another_name(tmp_path, config, small_vocab):
+    def export(seed):
+        torch.manual_seed(seed)
+        return export_model(tmp_path / "m.bin", config, Transformer(config).state_dict(), small_vocab)
+
+    assert export(0).kept is None
+    earlier = (tmp_path / "m.bin").read_bytes()
+    assert export(0).kept is None
+    assert export(1).kept == tmp_path / "m.1.bin"
+    assert (tmp_path / "m.1.bin").read_bytes() == earlier != (tmp_path / "m.bin").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.1.bin", "m.bin"]
+
+
+def test_what_a_link_leads_to_is_kept_beside_it(tmp_path, config, small_vocab):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "m.bin").symlink_to(tmp_path / "disk" / "far.bin")
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        export_model(tmp_path / "m.bin", config, Transformer(config).state_dict(), small_vocab)
+    assert (tmp_path / "m.bin").is_symlink()
+    assert sorted(path.name for path in (tmp_path / "disk").iterdir()) == ["far.1.bin", "far.bin"]
+
+
+@pytest.mark.parametrize("name", ["x.gguf", "x.safetensors", "x.pt", "x.onnx", "x.ckpt", "x.bin.GGUF"])
+def test_the_name_of_another_kind_of_file_is_refused(tmp_path, config, small_vocab, name):
+    with pytest.raises(
+        UserError, match=r"LAi writes no such file: a model file ends in \.bin; give .*\.bin$"
+    ) as raised:
+        export_model(tmp_path / name, config, network(config).state_dict(), small_vocab)
+    assert "\n" not in str(raised.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["x", "x.bin", "x.BIN"])
+def test_a_model_file_ends_in_bin_or_in_nothing(tmp_path, config, small_vocab, name):
+    export_model(tmp_path / name, config, network(config).state_dict(), small_vocab)
+    assert read_model(tmp_path / name).config.dim == config.dim
 
 
 @pytest.mark.parametrize("dtype", ["f32", "f16", "q8_0", "q4_0"])

@@ -1,0 +1,67 @@
+"""How far a model has been trained: what checkpoints and model files tell about it."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+_LARGEST = (2 - 2**-23) * 2.0**127  # float32, in which the file has the losses
+
+
+@dataclass(frozen=True)
+class TrainingRecord:
+    """Everything is that of the weights beside it; 0 where it is not known.
+
+    Attributes:
+        steps: optimizer steps, those before a resume included.
+        tokens: target tokens trained on, over all processes, those before a resume included.
+        val_loss: nats a token on the validation documents.
+        val_loss_floor: what the generator of the validation documents scores there.
+    """
+
+    steps: int = 0
+    tokens: int = 0
+    val_loss: float = 0.0
+    val_loss_floor: float = 0.0
+
+    @classmethod
+    def read(cls, steps: Any = 0, tokens: Any = 0, val_loss: Any = 0.0, val_loss_floor: Any = 0.0) -> "TrainingRecord":
+        """The record of values that anybody may have written; what nobody can have measured counts as not known."""
+        return cls(_count(steps), _count(tokens), _loss(val_loss), _loss(val_loss_floor))
+
+    def to_dict(self) -> dict[str, int | float]:
+        return asdict(self)
+
+    def facts(self) -> list[tuple[str, str]]:
+        """(name, value) rows for a person."""
+        floor = f", floor {self.val_loss_floor:.4f}" if self.val_loss_floor else ""
+        return [
+            ("steps", f"{self.steps:,}" if self.steps else "unknown"),
+            ("tokens seen", f"{self.tokens:,}" if self.tokens else "unknown"),
+            ("val/loss", f"{self.val_loss:.4f}{floor}" if self.val_loss else "unknown"),
+        ]
+
+    def note(self, vocab_size: int) -> str | None:
+        """A line for whoever talks to a model that is far from done; cpp/report.cpp says the same, word for word."""
+        if not self.val_loss:
+            return None
+        guessing = math.log(vocab_size)
+        limit, beside = 2 / 3 * guessing, f"guessing has {guessing:.2f}"
+        if self.val_loss_floor:
+            limit, beside = 1.5 * self.val_loss_floor, f"the floor is {self.val_loss_floor:.2f}"
+        if self.val_loss <= limit:
+            return None
+        steps = (
+            f"has trained for {self.steps} step{'s' if self.steps > 1 else ''}" if self.steps else "is hardly trained"
+        )
+        return f"note: this model {steps} (val/loss {self.val_loss:.2f}; {beside}): its answers will make little sense"
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) and 0 <= value < 2**64 else 0
+
+
+def _loss(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) and 0 < value <= _LARGEST else 0.0
+
+
+UNKNOWN = TrainingRecord()
