@@ -6,6 +6,7 @@ import re
 import select
 import shutil
 import signal
+import struct
 import sys
 import time
 from pathlib import Path
@@ -84,6 +85,20 @@ def test_the_chat(engine, make_model):
         assert answer in chat.read_prompt()
     chat.send("/quit")
     assert chat.wait() == 0
+
+
+@pytest.mark.parametrize(("steps", "loss"), [(0, 0.0), (10, 5.5), (10, 1.0)])
+def test_the_chat_begins_with_how_far_the_model_is_from_done(engine, make_model, tmp_path, steps, loss):
+    data = bytearray(make_model()[0].read_bytes())
+    struct.pack_into("<QQff", data, 88, steps, 0, loss, 0.0)
+    (tmp_path / "m.bin").write_bytes(data)
+    chat = Terminal(engine, "-m", tmp_path / "m.bin")
+    header, *notes = chat.read_prompt().decode().splitlines()[:-1]
+    assert "/help lists the commands" in header
+    assert len(notes) == (loss > 5)
+    if notes:
+        assert "has trained for 10 steps (val/loss 5.50; guessing has 5.85)" in notes[0]
+    chat.leave()
 
 
 def test_a_command_with_a_text_deals_with_that_alone(engine, make_model):

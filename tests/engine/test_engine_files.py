@@ -8,7 +8,7 @@ import torch
 from engine_program import random_network
 
 from lai.data.vocab import Vocab
-from lai.export.model_file import write_model
+from lai.export.model_file import read_model, write_model
 from lai.model.transformer import ModelConfig
 
 INTEGERS = ("dim", "hidden_dim", "n_layers", "n_heads", "n_kv_heads", "vocab_size", "max_seq_len")
@@ -32,6 +32,7 @@ FIELDS = {
     "crc": (73, "I"),
     "flags": (77, "I"),
 }
+RECORD = {"steps": (88, "Q"), "tokens_seen": (96, "Q"), "val_loss": (104, "f"), "val_loss_floor": (108, "f")}
 
 
 @pytest.fixture(scope="module", params=["f32", "q8_0"])
@@ -59,7 +60,7 @@ def refuse(engine, tmp_path, data):
 
 
 def edited(data, name, value):
-    offset, kind = FIELDS[name]
+    offset, kind = (FIELDS | RECORD)[name]
     data = bytearray(data)
     struct.pack_into("<" + kind, data, offset, value)
     return bytes(data)
@@ -118,6 +119,34 @@ def test_damage_is_found_by_the_checksum(engine, tmp_path, model_bytes):
     path = tmp_path / "unknown.bin"
     path.write_bytes(edited(model_bytes, "file_size", 0))
     assert engine.json("-m", path, "--info")["checksum"] == "none in the file"
+
+
+NO_LOSSES = (float("nan"), float("inf"), float("-inf"), -1.0, -0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        *((name, value, value) for name in ("steps", "tokens_seen") for value in (0, 1, 12345, 2**63, 2**64 - 1)),
+        *((name, value, None) for name in ("val_loss", "val_loss_floor") for value in NO_LOSSES),
+        *((name, value, value) for name in ("val_loss", "val_loss_floor") for value in (2.0**-149, 1.5, 2.0**127)),
+    ],
+)
+def test_whatever_is_told_of_the_training_the_file_is_read(engine, tmp_path, model_bytes, name, value, expected):
+    """The engine and Python read the same, and nothing but one line of `--info` changes."""
+    plain, path = tmp_path / "plain.bin", tmp_path / "edited.bin"
+    plain.write_bytes(model_bytes)
+    path.write_bytes(edited(model_bytes, name, value))
+    found = engine.json("-m", path, "--info")
+    assert found[name] == (expected if expected is None else pytest.approx(expected, rel=1e-8, abs=0))
+    told = read_model(path).training.to_dict()
+    told["tokens_seen"] = told.pop("tokens")
+    assert {key: found[key] or 0 for key in RECORD} == pytest.approx(told, rel=1e-8, abs=0)
+    before, after = (engine.output("-m", file, "--info").splitlines() for file in (plain, path))
+    changed = [line for old, line in zip(before, after, strict=True) if old != line and not line.startswith(b"file:")]
+    assert all(line.startswith(b"training:") for line in changed)
+    arguments = ("--raw", "-p", "a", "--temp", "0", "--tokens", "3")
+    assert engine.output("-m", path, *arguments) == engine.output("-m", plain, *arguments)
 
 
 def record(offset, token):

@@ -3,15 +3,16 @@
 import json
 import os
 import resource
+import struct
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from engine_program import random_network
+from engine_program import on_terminal, random_network
 
 from lai.data.vocab import Vocab
-from lai.export.model_file import write_model
+from lai.export.model_file import read_model, write_model
 from lai.generation import Sampling, generate
 
 GREEDY = ("--temp", "0", "--repeat-penalty", "1")
@@ -124,6 +125,65 @@ def test_prompts_from_files_and_standard_input(engine, make_model, tmp_path):
     assert "empty" in engine.error(*base, stdin=b"\n")
     prompt.write_bytes(b"\xef\xbb\xbfhello\nworld\r\n\r\n")  # as editors on Windows write it
     assert engine.json(*base, "-f", prompt)["prompt_ids"] == expected
+
+
+@pytest.mark.parametrize("text", ["", " ", " \t\n\r\f\v"])
+def test_a_blank_prompt_is_refused_however_it_is_given(engine, make_model, tmp_path, text):
+    path, _ = make_model()
+    (tmp_path / "prompt.txt").write_text(text)
+    for prompt in (("-p", text), ("-t", text), ("--to-en", text), ("-f", tmp_path / "prompt.txt")):
+        assert "the prompt is empty" in engine.error("-m", path, *prompt)
+    assert "the prompt is empty" in engine.error("-m", path, stdin=text.encode())
+    # A text from its beginning, and one that begins with a blank.
+    assert engine.json("-m", path, "--raw", "-p", text, "--tokens", "1")["ids"]
+
+
+# The test models have 346 tokens: ln(346) is 5.846, and two thirds of it are 3.897.
+FAR = [
+    ((0, 0, 0.0, 0.0), None),
+    ((10, 99, 0.0, 1.0), None),
+    ((10, 99, 3.89, 0.0), None),
+    ((10, 99, 3.9, 0.0), "has trained for 10 steps (val/loss 3.90; guessing has 5.85)"),
+    ((1, 99, 4.0, 0.0), "has trained for 1 step (val/loss 4.00"),
+    ((0, 0, 4.0, 0.0), "is hardly trained (val/loss 4.00"),
+    ((10, 99, 1.5, 1.0), None),
+    ((10, 99, 1.53125, 1.0), "(val/loss 1.53; the floor is 1.00)"),
+    ((10, 99, 3.0, 1.0), "(val/loss 3.00; the floor is 1.00)"),
+    ((10, 99, 4.5, 3.5), None),
+    ((2**64 - 1, 2**64 - 1, 2.0**127, 2.0**-149), f"{2**64 - 1} steps (val/loss {2**127}.00; the floor is 0.00)"),
+    ((10, 99, float("nan"), 1.0), None),
+    ((10, 99, 4.0, float("nan")), "guessing has 5.85"),
+    ((10, 99, float("inf"), 1.0), None),
+]
+
+
+@pytest.mark.parametrize(("training", "expected"), FAR)
+def test_a_model_that_is_far_from_done_says_so_in_the_same_words_everywhere(
+    engine, make_model, tmp_path, training, expected
+):
+    path, model = make_model()
+    assert model.config.vocab_size == 346
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<QQff", data, 88, *training)
+    (tmp_path / "m.bin").write_bytes(data)
+    note = read_model(tmp_path / "m.bin").training.note(model.config.vocab_size)
+    command = [engine.program, "-m", tmp_path / "m.bin", "-p", "a", "--tokens", "3", "--seed", "1"]
+    output, errors = on_terminal(command)
+    assert errors == (f"{note}\n" if note else "")
+    assert expected in note if expected else note is None
+    assert output == engine.output(*command[1:])
+    assert engine.run(*command[1:]).stderr == b""  # into a file goes nothing
+    assert on_terminal([*command, "--json"])[1] == ""
+
+
+def test_generate_says_the_same_of_a_model_that_is_far_from_done(engine, make_model, tmp_path):
+    data = bytearray(make_model()[0].read_bytes())
+    struct.pack_into("<QQff", data, 88, 10, 99, 4.0, 0.0)
+    (tmp_path / "m.bin").write_bytes(data)
+    arguments = ["-m", str(tmp_path / "m.bin"), "-p", "a", "--tokens", "3", "--seed", "1"]
+    expected = on_terminal([engine.program, *arguments])
+    assert "10 steps" in expected[1]
+    assert on_terminal([sys.executable, "-m", "lai.generate", *arguments]) == expected
 
 
 def test_text_and_json_agree(engine, make_model):
