@@ -144,7 +144,7 @@ std::string training_note(const ModelFile& file) {
     if (static_cast<double>(training.val_loss) <= limit) return "";
     std::string steps = "is hardly trained";
     if (training.steps > 0) steps = "has trained for " + std::to_string(training.steps) + (training.steps > 1 ? " steps" : " step");
-    const std::string beside = has_floor ? "the floor is " + fixed(static_cast<double>(training.val_loss_floor), 2) : "guessing has " + fixed(guessing, 2);
+    const std::string beside = has_floor ? "the floor is " + fixed(static_cast<double>(training.val_loss_floor), 2) : "guessing scores " + fixed(guessing, 2);
     return "note: this model " + steps + " (val/loss " + fixed(static_cast<double>(training.val_loss), 2) + "; " + beside +
            "): its answers will make little sense";
 }

@@ -92,7 +92,7 @@ def _nothing_learned(export: ExportModel) -> str | None:
     (name, loss), guessing = export.final_loss, math.log(export.report.config.vocab_size)
     if loss < guessing - _LEARNED:
         return None
-    line = f"{name} ends at {loss:.2f}, and guessing has ln(vocab_size), {guessing:.2f}: "
+    line = f"{name} ends at {loss:.2f}, and guessing scores ln(vocab_size), {guessing:.2f}: "
     if loss <= guessing + _LEARNED:
         line += "the model has learned nothing; raise optimizer.lr and optimizer.embedding_lr, or train for more steps"
     else:

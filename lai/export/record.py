@@ -45,7 +45,7 @@ class TrainingRecord:
         if not self.val_loss:
             return None
         guessing = math.log(vocab_size)
-        limit, beside = 2 / 3 * guessing, f"guessing has {guessing:.2f}"
+        limit, beside = 2 / 3 * guessing, f"guessing scores {guessing:.2f}"
         if self.val_loss_floor:
             limit, beside = 1.5 * self.val_loss_floor, f"the floor is {self.val_loss_floor:.2f}"
         if self.val_loss <= limit:

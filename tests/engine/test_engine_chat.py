@@ -97,7 +97,7 @@ def test_the_chat_begins_with_how_far_the_model_is_from_done(engine, make_model,
     assert "/help lists the commands" in header
     assert len(notes) == (loss > 5)
     if notes:
-        assert "has trained for 10 steps (val/loss 5.50; guessing has 5.85)" in notes[0]
+        assert "has trained for 10 steps (val/loss 5.50; guessing scores 5.85)" in notes[0]
     chat.leave()
 
 

@@ -143,7 +143,7 @@ FAR = [
     ((0, 0, 0.0, 0.0), None),
     ((10, 99, 0.0, 1.0), None),
     ((10, 99, 3.89, 0.0), None),
-    ((10, 99, 3.9, 0.0), "has trained for 10 steps (val/loss 3.90; guessing has 5.85)"),
+    ((10, 99, 3.9, 0.0), "has trained for 10 steps (val/loss 3.90; guessing scores 5.85)"),
     ((1, 99, 4.0, 0.0), "has trained for 1 step (val/loss 4.00"),
     ((0, 0, 4.0, 0.0), "is hardly trained (val/loss 4.00"),
     ((10, 99, 1.5, 1.0), None),
@@ -152,7 +152,7 @@ FAR = [
     ((10, 99, 4.5, 3.5), None),
     ((2**64 - 1, 2**64 - 1, 2.0**127, 2.0**-149), f"{2**64 - 1} steps (val/loss {2**127}.00; the floor is 0.00)"),
     ((10, 99, float("nan"), 1.0), None),
-    ((10, 99, 4.0, float("nan")), "guessing has 5.85"),
+    ((10, 99, 4.0, float("nan")), "guessing scores 5.85"),
     ((10, 99, float("inf"), 1.0), None),
 ]
 
