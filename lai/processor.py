@@ -26,15 +26,25 @@ def multiplies_bf16() -> bool:
 
 def _flags() -> set[str]:
     try:
-        lines = _CPU_INFO.read_text().splitlines()
+        lines = _CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return set()
     return set(next((line.partition(":")[2] for line in lines if line.startswith("flags")), "").split())
 
 
 def _trial_works() -> bool:
-    answer = subprocess.run([sys.executable, "-c", _TRIAL], capture_output=True, text=True)
+    answer = subprocess.run([sys.executable, "-c", _TRIAL], capture_output=True, encoding="utf-8")
     return answer.returncode == 0 and answer.stdout.strip() == "64.0"
+
+
+def peak_memory() -> int | None:
+    """The most memory that this process has had so far, in bytes; None where the system does not tell (Windows)."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak  # bytes there, kilobytes here
 
 
 def wait_briefly() -> None:

@@ -26,7 +26,6 @@ def test_it_tells_the_tokens_that_the_whole_run_would_read(estimate, tmp_path):
     estimated = int(re.search(r"for ([\d,]+) tokens", told)[1].replace(",", ""))
     assert estimated == pytest.approx(400 * predictions, rel=0.1)
     assert float(re.search(r"text is read ([\d.]+) times", told)[1]) == pytest.approx(400, rel=0.1)
-    assert "warning     fewer than 20 tokens a parameter" not in told
     assert not (tmp_path / "model.bin").exists() and not list(tmp_path.rglob("*.ckpt"))
 
 
@@ -37,8 +36,30 @@ def test_it_tells_what_is_left_of_a_run_that_goes_on(estimate, tmp_path, compose
     assert float(re.search(r"text is read ([\d.]+) times", told)[1]) == pytest.approx(6, rel=0.15)
 
 
-def test_it_warns_where_the_text_is_too_short_for_the_model(estimate):
-    assert "warning     fewer than 20 tokens a parameter" in estimate("trainer.max_epochs=1")
+@pytest.mark.parametrize(("epochs", "readings"), [(1, 1), (400, 4)])
+def test_it_warns_where_the_text_is_too_short_for_the_model(estimate, epochs, readings):
+    told = estimate(f"trainer.max_epochs={epochs}", "data.seq_len=32")
+    documents, tokens = re.search(r"training ([\d,]+) documents, ([\d,]+) tokens", told).groups()
+    predictions = int(tokens.replace(",", "")) - int(documents.replace(",", ""))
+    enough_for = int(
+        re.search(r"warning     so much text is enough for some ([\d,]+) parameters", told)[1].replace(",", "")
+    )
+    assert enough_for == pytest.approx(readings * predictions / 20, rel=0.1)
+
+
+def test_text_that_the_grammar_makes_draws_no_warning(compose_run, caplog):
+    documents = [
+        f"data.synthetic.{kind}={n}" for kind, n in {"sentences": 200, "stories": 5, "translations": 50}.items()
+    ]
+    with caplog.at_level("INFO", logger="lai"):
+        train(compose_run("data.synthetic.instructions=0", *documents, "+estimate=true", "trainer.max_epochs=1"))
+    assert "tokens a parameter; the text is read 1.0 times" in caplog.text
+    assert "warning" not in caplog.text
+
+
+def test_a_system_that_does_not_tell_its_memory_is_not_asked(estimate, monkeypatch):
+    monkeypatch.setattr("lai.estimate.peak_memory", lambda: None)
+    assert "GB of memory" not in estimate("trainer.max_steps=1", "data.seq_len=32")
 
 
 def test_a_run_of_a_single_step(estimate):

@@ -116,3 +116,14 @@ def test_freed_memory_is_kept_unless_the_user_says_otherwise():
     assert _share_given_back("keep") < 0.05
     assert _share_given_back() > 0.3
     assert _share_given_back("keep", MALLOC_TRIM_THRESHOLD_="0") > 0.3
+
+
+def test_the_most_memory_so_far_is_that_of_the_process():
+    before = processor.peak_memory()
+    block = bytearray(b"x" * (64 << 20))
+    assert before + (40 << 20) < processor.peak_memory() < before + (400 << 20) + len(block)
+
+
+def test_windows_does_not_tell_it(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert processor.peak_memory() is None
