@@ -6,7 +6,11 @@ from pathlib import Path
 def resident_mb(pid: int) -> float:
     """The most memory that a process has had resident so far, where the system tells (Linux)."""
     try:
-        lines = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM")]
+        lines = [
+            line
+            for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+            if line.startswith("VmHWM")
+        ]
     except OSError:
         return 0.0
     return int(lines[0].split()[1]) * 1024 / 1e6 if lines else 0.0

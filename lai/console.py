@@ -1,8 +1,10 @@
-"""Standard output, whose reader may go away before a program ends (`… | head`)."""
+"""Standard output: its encoding, and a reader who may go away before a program ends (`… | head`)."""
 
+import codecs
 import logging
 import os
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TextIO
 
@@ -17,10 +19,20 @@ class ConsoleHandler(logging.StreamHandler[TextIO]):
             super().handleError(record)
 
 
-def replace_closed_output() -> None:
-    """Where a program is begun without a standard output (`>&-`), let what it writes go nowhere."""
+def prepare_output() -> None:
+    """Make standard output and error streams that any text can be written to; call this first.
+
+    Without a standard output (`>&-`) what is written goes nowhere. Pipes and files get UTF-8 also where the system's
+    default has no ő (cp1252 on Windows). A terminal keeps its encoding; what that lacks is shown as `?`.
+    """
     if sys.stdout is None:
-        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper) and codecs.lookup(stream.encoding).name != "utf-8":
+            if stream.isatty():
+                stream.reconfigure(errors="replace")
+            else:
+                stream.reconfigure(encoding="utf-8")
 
 
 def discard_output() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
-from lai.console import discard_output, replace_closed_output
+from lai.console import discard_output, prepare_output
 
 
 class UserError(ValueError):
@@ -57,7 +57,7 @@ def leave(status: int) -> NoReturn:
 
 def run_program(main: Callable[[], int | None]) -> None:
     """Run a command-line program: exit with its status, or print what went wrong as one line and exit with 2."""
-    replace_closed_output()
+    prepare_output()
     try:
         status = main() or 0
         sys.stdout.flush()

@@ -142,7 +142,7 @@ def atomic_directory(path: Path | str) -> Iterator[Path]:
         temporary.chmod(0o777 & ~umask)
         yield temporary
         for file in temporary.iterdir():
-            with file.open("rb") as handle:
+            with file.open("r+b") as handle:  # Windows syncs no file that is open for reading only
                 os.fsync(handle.fileno())
         sync_directory(temporary)
         if path.exists():

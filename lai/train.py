@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from lai.checks import check_files
 from lai.config import CONF_DIR, load_run_config
-from lai.console import discard_output, replace_closed_output
+from lai.console import discard_output, prepare_output
 from lai.errors import Interrupted, UserError, leave, message_of
 from lai.files import with_home
 from lai.overrides import explain, flags_first
@@ -137,7 +137,7 @@ def _tell(error: UserError | OSError) -> int:
 
 def main() -> None:
     """The entry point of `python -m lai.train` and `lai-train`."""
-    replace_closed_output()
+    prepare_output()
     wait_briefly()  # composing the config imports PyTorch, to see what devices there are
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     sys.argv[1:] = flags_first(sys.argv[1:])

@@ -199,7 +199,7 @@ def _build(
             file.name: {"size": file.stat().st_size, "sha256": file_digest(file)} for file in sorted(folder.iterdir())
         },
     }
-    (folder / "meta.json").write_text(json.dumps(meta | {"checksum": _checksum(meta)}, indent=1))
+    (folder / "meta.json").write_text(json.dumps(meta | {"checksum": _checksum(meta)}, indent=1), encoding="utf-8")
 
 
 def _write_given(folder: Path, files: Sequence[Path], val_files: Sequence[Path], vocab: Vocab) -> ShardStats:
