@@ -9,6 +9,7 @@ MAKEFLAGS += --no-print-directory
 
 VENV := .venv
 RUN := $(VENV)/bin/python
+LOWEST := .venv-lowest/bin/python
 INSTALLED := $(VENV)/.installed
 MODEL := models/lai-quickstart.bin
 ENGINE := build/lai
@@ -21,7 +22,7 @@ CMAKE := $(or $(SYSTEM_CMAKE),$(VENV)/bin/cmake)
 CMAKE_READY := $(if $(SYSTEM_CMAKE),,$(INSTALLED))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train answer test lint release debug races arm fuzz analyse clean
+.PHONY: help setup train answer test lowest lint release debug races arm fuzz analyse clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,10 +31,29 @@ setup: $(INSTALLED)  ## make .venv and install LAi into it
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else "error: LAi needs Python 3.11 to 3.13, %s is %d.%d; name another: make PYTHON=python3.12 ..." % (sys.executable, *v))'
-	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt torch
-	$(RUN) -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[dev]'
+	@test -x $(RUN) || { echo 'setup: making $(VENV)'; $(PYTHON) -m venv $(VENV); }
+	@echo 'setup: 1 of 2, PyTorch: 200 MB, with CUDA several GB'
+	@$(call pip_install,$(RUN),constraints.txt,torch)
+	@echo 'setup: 2 of 2, LAi and some 70 packages: 200 MB'
+	@$(call pip_install,$(RUN),constraints.txt,-e '.[dev]')
+	@echo 'setup: done, in $(VENV)'
 	@touch $@
+
+# pip install with a Python, a file of constraints, and what to install. Of pip's pages of lines it shows what takes long:
+# downloads of 10 MB and more, and the beginning of installing. A terminal also shows which package it is at.
+define pip_install
+{ $(1) -m pip install --disable-pip-version-check $(PIP_ARGS) -c $(2) $(3); echo "status $$?"; } | while IFS= read -r line; do \
+  case "$$line" in \
+    'status '*) exit "$${line#status }" ;; \
+    *Downloading*[0-9][0-9].[0-9]' MB)'* | *Downloading*' GB)'*) name="$${line#*Downloading }"; shown="downloading $${name%%-*} ($${line##*(}" ;; \
+    'Installing collected packages'*) shown='installing, which takes a minute or two' ;; \
+    Collecting*) if [ -t 1 ]; then printf '\r\033[K       %.70s' "$$line"; fi; continue ;; \
+    *) continue ;; \
+  esac; \
+  if [ -t 1 ]; then printf '\r\033[K'; fi; \
+  echo "       $$shown"; \
+done
+endef
 
 train: answer  ## set up, train a small model on generated text, and ask it three things
 
@@ -56,10 +76,18 @@ HUNGARIAN := A nő megette a krumplit.
 test: $(INSTALLED) $(ENGINE)  ## set up and run the tests
 	$(RUN) -m pytest -n auto --maxprocesses 8 --dist worksteal
 
+# With the oldest versions that pyproject.toml allows; for their sake Python 3.11 or 3.12.
+lowest: $(ENGINE)  ## run the quick tests with the versions of constraints-lowest.txt, in .venv-lowest
+	@test -x $(LOWEST) || $(PYTHON) -m venv .venv-lowest
+	@$(call pip_install,$(LOWEST),constraints-lowest.txt,torch)
+	@$(call pip_install,$(LOWEST),constraints-lowest.txt,-e '.[dev]')
+	$(LOWEST) -m pytest -m 'not slow' -n auto --maxprocesses 8 --dist worksteal
+
 lint: $(INSTALLED)  ## check style and types
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
+	$(RUN) -m mypy --platform win32
 
 release: $(ENGINE)  ## build the engine, build/lai
 
