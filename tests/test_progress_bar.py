@@ -8,6 +8,7 @@ from lai import assembly
 from lai.callbacks.export import ExportModel
 from lai.callbacks.progress_bar import ProgressBar
 from lai.data.prepare import prepare_corpus
+from lai.data.progress import progress
 
 METRICS = {"train/loss": torch.tensor(1.23456), "train/lr": torch.tensor(0.002), "val/loss_floor": torch.tensor(0.8)}
 
@@ -31,3 +32,9 @@ def test_no_metric_is_one_that_lightning_reads_in_every_step(tmp_path, compose_r
     assembly.fit(trainer, module, assembly.build_datamodule(run, corpus), None)
     assert {"train/loss", "train/lr", "train/tokens_per_second", "val/loss"} <= set(trainer.callback_metrics)
     assert trainer.progress_bar_metrics == {}
+
+
+def test_the_bar_of_preparing_data_writes_nothing_where_there_is_no_terminal(capsys):
+    with progress("building", 3) as show:
+        show(3)
+    assert capsys.readouterr() == ("", "")

@@ -14,6 +14,9 @@ def progress(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
     The bar is on standard error, and nowhere where that is not a terminal.
     """
     console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+    if not console.is_terminal:  # a bar that is only disabled writes an empty line (rich up to 14.1 at least)
+        yield lambda done: None
+        return
+    with Progress(console=console, transient=True) as bar:
         task = bar.add_task(title, total=total)
         yield lambda done: bar.update(task, completed=done)
