@@ -20,6 +20,7 @@ from lightning.pytorch.callbacks import Callback, Timer
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
+from lai.callbacks import foreign
 from lai.callbacks.last_checkpoint import LastCheckpoint
 from lai.callbacks.stop import StopBetweenBatches
 from lai.checkpoint_io import AtomicCheckpointIO
@@ -27,7 +28,7 @@ from lai.compiling import check_compiling
 from lai.config import flatten
 from lai.data.datamodule import CorpusDataModule
 from lai.data.prepare import Corpus
-from lai.errors import Interrupted, UserError
+from lai.errors import Interrupted, UserError, first_line
 from lai.model.module import LanguageModel, TrainingSettings
 from lai.model.transformer import ModelConfig
 from lai.settings import ModelSettings, RunConfig
@@ -110,12 +111,16 @@ def within_memory() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if not re.search("out of memory|can't allocate memory", str(error)):
+        if not _is_out_of_memory(error):
             raise
         raise UserError(
             "memory has run out; halve data.batch_size and double trainer.accumulate_grad_batches, lower data.seq_len, "
             "take a smaller model, or device.recompute_activations=true"
         ) from error
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    return isinstance(error, RuntimeError) and bool(re.search("out of memory|can't allocate memory", str(error)))
 
 
 def build_module(run: RunConfig, config: ModelConfig, corpus: Corpus) -> LanguageModel:
@@ -155,7 +160,7 @@ def build_trainer(run: RunConfig, last: Callback) -> lightning.Trainer:
     """Lightning's Trainer with the configured loggers and callbacks, and `last` as the last callback.
 
     Raises:
-        UserError: Lightning refuses an argument; the line says which group it came from.
+        UserError: Lightning refuses an argument, or a callback does not go with the run; the line names its group.
     """
     for message in (
         ".*does not have many workers.*",  # slicing a mapped file needs none
@@ -172,14 +177,18 @@ def build_trainer(run: RunConfig, last: Callback) -> lightning.Trainer:
     logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)  # its report, where a profiler is asked for
     _keep_metrics(Path(run.output_dir) / "metrics.csv")
     loggers: list[Logger] = [_instantiate(f"logger.{name}", node) for name, node in run.logger.items()]
-    callbacks: list[Callback] = [_instantiate(f"callbacks.{name}", node) for name, node in run.callbacks.items()]
+    callbacks: dict[str, Callback] = {
+        f"callbacks.{name}": _instantiate(f"callbacks.{name}", node) for name, node in run.callbacks.items()
+    }
     trainer: lightning.Trainer = _instantiate(
         "trainer",
         run.trainer,
         logger=loggers,
-        callbacks=[*callbacks, last],
+        callbacks=[*callbacks.values(), last],
         default_root_dir=run.output_dir,
     )
+    for key, callback in callbacks.items():
+        foreign.refuse(key, callback, trainer)
     # What max_time ends has to be known by the callback that makes sure of a last validation.
     trainer.callbacks.sort(key=lambda callback: not isinstance(callback, Timer))  # type: ignore[attr-defined]
     _share_processors(run.device.threads, trainer.num_devices)
@@ -209,7 +218,7 @@ def _instantiate(key: str, node: dict[str, Any], **runtime: Any) -> Any:
         return instantiate(node, _convert_="all", **runtime)
     except Exception as error:
         cause = error.__cause__ or error
-        raise UserError(f"{key}: {str(cause).strip().splitlines()[0]}") from error
+        raise UserError(f"{key}: {first_line(cause)}") from error
 
 
 def fit(
@@ -218,7 +227,7 @@ def fit(
     """Train, from `ckpt_path` on where one is given.
 
     Raises:
-        UserError: the checkpoint belongs to another model, or Lightning refuses the settings.
+        UserError: the checkpoint belongs to another model, Lightning refuses the settings, or a callback fails.
         Interrupted: Ctrl-C or SIGTERM.
     """
     try:
@@ -230,17 +239,15 @@ def fit(
         if last is not None and trainer.global_step:
             log.info("stopped at step %s; go on with ckpt_path=%s", f"{trainer.global_step:,}", last.path)
         raise Interrupted(stop.received if stop else None) from None
-    except UserError:
-        raise
-    except RuntimeError as error:
-        if not str(error).startswith("Early stopping conditioned on metric"):
+    except Exception as error:
+        if isinstance(error, UserError) or _is_out_of_memory(error):
             raise
-        raise UserError(f"callbacks: {str(error).strip().splitlines()[0]}") from error
-    except (MisconfigurationException, ValueError) as error:
+        if mistake := foreign.named(error):
+            raise mistake from error
         # Lightning refuses settings with the one, but more batches between validations than there are with the other.
-        if isinstance(error, ValueError) and "val_check_interval" not in str(error):
-            raise
-        raise UserError(f"trainer: {str(error).strip().splitlines()[0]}") from error
+        if isinstance(error, MisconfigurationException) or "val_check_interval" in str(error):
+            raise UserError(f"trainer: {first_line(error)}") from error
+        raise
 
 
 def _callback(trainer: lightning.Trainer, kind: type[_CallbackType]) -> _CallbackType | None:

@@ -41,6 +41,12 @@ def message_of(error: UserError | OSError) -> str:
     return str(error)
 
 
+def first_line(error: BaseException) -> str:
+    """What an error of other software says, in one line."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
 def leave(status: int) -> NoReturn:
     """End the program with a status; call this last.
 

@@ -4,6 +4,7 @@ import logging
 import math
 import os
 import sys
+import traceback
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -24,6 +25,8 @@ from lai.settings import RunConfig
 from lai.sweeps import check_export, in_sweep, processes_of_a_job
 
 log = logging.getLogger("lai.train")  # also where this file is the program
+
+_WANTS_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"  # before `main` sets it
 
 
 def train(run: RunConfig) -> float:
@@ -120,6 +123,7 @@ def _hydra_main(composed: DictConfig) -> float:
     try:
         return _run(composed)
     except (UserError, OSError) as error:
+        _keep_traceback(error.__cause__)
         if in_sweep():  # where it would be told of the first job that fails only, when all are done
             log.error("error: job %s: %s", HydraConfig.get().job.num, message_of(error))
             raise
@@ -128,6 +132,15 @@ def _hydra_main(composed: DictConfig) -> float:
     except Exception:
         log.debug("ended by", exc_info=True)
         raise
+
+
+def _keep_traceback(cause: BaseException | None) -> None:
+    """Put where other software failed, such as a user's callback, into the log file; on the screen for who asks."""
+    if cause is None:
+        return
+    log.debug("ended by", exc_info=cause)
+    if _WANTS_TRACEBACK and _is_first_process():
+        traceback.print_exception(cause)
 
 
 def _tell(error: UserError | OSError) -> int:
@@ -139,7 +152,6 @@ def main() -> None:
     """The entry point of `python -m lai.train` and `lai-train`."""
     prepare_output()
     wait_briefly()  # composing the config imports PyTorch, to see what devices there are
-    wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     sys.argv[1:] = flags_first(sys.argv[1:])
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come here instead of Hydra's own several lines
     try:
@@ -152,7 +164,7 @@ def main() -> None:
         sys.exit(1)
     except Exception as error:
         mistake = explain(error, sys.argv[1:])
-        if mistake is None or wants_traceback:
+        if mistake is None or _WANTS_TRACEBACK:
             raise
         leave(_tell(mistake))
 
