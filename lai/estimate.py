@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import Callback, Timer
 from lai.compiling import max_seconds
 from lai.data.prepare import Corpus
 from lai.errors import UserError
+from lai.model.module import LanguageModel
 from lai.model.transformer import ModelConfig
 from lai.processor import peak_memory
 from lai.settings import RunConfig
@@ -35,9 +36,10 @@ class Measure(Callback):
         self._tokens: list[int] = []
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        # Lightning counts optimizer steps, also those before a checkpoint; batches are what is timed.
-        steps = trainer.estimated_stepping_batches - trainer.global_step
-        self.batches = steps * trainer.accumulate_grad_batches
+        assert isinstance(pl_module, LanguageModel)
+        # Steps are planned, also those before a checkpoint; batches are what is timed, and an epoch's end ends a step.
+        steps, batches = pl_module.planned_steps - trainer.global_step, trainer.num_training_batches
+        self.batches = steps * batches / math.ceil(batches / trainer.accumulate_grad_batches)
         timers = [callback for callback in trainer.callbacks if isinstance(callback, Timer)]  # type: ignore[attr-defined]
         self.elapsed = timers[0].time_elapsed() if timers else 0.0
         self._times = [time.perf_counter()]

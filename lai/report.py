@@ -57,7 +57,8 @@ def start(run: RunConfig, corpus: Corpus, module: LanguageModel, trainer: lightn
     yield _row("device", f"{_device_name(trainer)}, precision {trainer.precision}{compiled}")
     yield _row(
         "training",
-        f"batches of {run.data.batch_size} x {run.data.seq_len} tokens, {_limit(run)}, lr {run.optimizer.lr:g}, "
+        f"batches of {run.data.batch_size} x {run.data.seq_len} tokens{_step(run, trainer)}, {_limit(run)}, "
+        f"lr {run.optimizer.lr:g}, "
         f"{run.schedule.name} schedule, seed {run.seed}",
     )
 
@@ -134,6 +135,13 @@ def _limit(run: RunConfig) -> str:
     if run.trainer.get("max_time"):
         parts.append(f"max_time {run.trainer['max_time']}")
     return " or ".join(parts) or "until stopped"
+
+
+def _step(run: RunConfig, trainer: lightning.Trainer) -> str:
+    """What a step reads where that is more than a batch."""
+    batches = trainer.accumulate_grad_batches * trainer.world_size
+    rows = batches * run.data.batch_size
+    return f", {batches} a step ({rows:,} rows, {rows * (run.data.seq_len or 0):,} tokens)" if batches > 1 else ""
 
 
 def _device_name(trainer: lightning.Trainer) -> str:

@@ -29,6 +29,11 @@ def test_it_tells_the_tokens_that_the_whole_run_would_read(estimate, tmp_path):
     assert not (tmp_path / "model.bin").exists() and not list(tmp_path.rglob("*.ckpt"))
 
 
+def test_a_step_that_an_epochs_end_cuts_short_counts_as_what_it_reads(estimate):
+    told = estimate("trainer.max_epochs=400", "data.seq_len=32", "trainer.accumulate_grad_batches=30")
+    assert float(re.search(r"text is read ([\d.]+) times", told)[1]) == pytest.approx(400, rel=0.1)
+
+
 def test_it_tells_what_is_left_of_a_run_that_goes_on(estimate, tmp_path, compose_run, text_file):
     train(compose_run(f"data.path={text_file}", "trainer.max_epochs=10", "data.seq_len=32"))
     checkpoint = tmp_path / "run" / "checkpoints" / "last.ckpt"

@@ -256,6 +256,78 @@ def test_a_resumed_run_says_what_of_the_checkpoint_it_keeps(tmp_path, compose_ru
     assert "embedding_lr" not in caplog.text.replace("optimizer.lr", "")
 
 
+def rates(tmp_path):
+    return dict(rows_of(tmp_path / "run", "train/lr"))
+
+
+@pytest.mark.parametrize(
+    "overrides", [(), ("optimizer=muon", "schedule=cosine"), ("trainer.accumulate_grad_batches=5",)]
+)
+def test_a_finished_run_goes_on_with_the_rates_of_the_longer_one(tmp_path, compose_run, text_file, caplog, overrides):
+    common = (f"data.path={text_file}", "trainer.log_every_n_steps=1", *overrides)
+    train(compose_run(*common, "trainer.max_epochs=3"))
+    whole = rates(tmp_path)
+    train(compose_run(*common, "trainer.max_epochs=2"))
+    begin = 2 * len(whole) // 3
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    with caplog.at_level("INFO", logger="lai"):
+        train(compose_run(*common, "trainer.max_epochs=3", f"ckpt_path={last}"))
+    assert f"resuming at step {begin} of {len(whole)}" in caplog.text
+    resumed = rates(tmp_path)
+    assert [*resumed] == [*range(begin, len(whole))]
+    assert resumed == {step: whole[step] for step in resumed}
+
+
+@pytest.mark.parametrize(
+    ("steps", "overrides"),
+    [
+        (44, ("data.batch_size=20",)),
+        (44, ("data.batch_size=2", "trainer.max_epochs=3")),
+        (33, ("trainer.accumulate_grad_batches=4",)),  # inside an epoch
+        (33, ("trainer.accumulate_grad_batches=4", "trainer.max_steps=1000")),
+    ],
+    ids=str,
+)
+def test_a_resumed_run_falls_to_the_end_of_its_schedule_and_not_before_it(
+    tmp_path, compose_run, text_file, caplog, steps, overrides
+):
+    common = (f"data.path={text_file}", "trainer.log_every_n_steps=1")
+    train(compose_run(*common, "trainer.max_epochs=2", f"trainer.max_steps={steps}"))
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    with caplog.at_level("INFO", logger="lai"):
+        train(compose_run(*common, "trainer.max_epochs=5", f"ckpt_path={last}", *overrides))
+    found = rates(tmp_path)
+    total = max(found) + 1
+    assert f"resuming at step {steps} of {total}" in caplog.text
+    peak, warmup = 0.125 / 32, 0.02
+    for step, rate in found.items():  # linear: what is left of the way from the warm-up to the end
+        assert rate == pytest.approx(peak * (1 - ((step + 1) / (total + 1) - warmup) / (1 - warmup)), rel=1e-3)
+
+
+def test_a_schedule_that_is_over_is_refused(tmp_path, compose_run, text_file):
+    common = (f"data.path={text_file}", "trainer.max_epochs=-1", "trainer.max_time=00:00:01:00")
+    train(compose_run(*common, "trainer.max_steps=2"))
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    (tmp_path / "model.bin").unlink()
+    checkpoint = torch.load(last, weights_only=True)
+    checkpoint["callbacks"]["Timer"]["time_elapsed"]["train"] = 61.0
+    torch.save(checkpoint, last)
+    # Without its steps, which have to be done, it would be refused because there is nothing left to train.
+    with pytest.raises(UserError, match=r"rate is 0 from step 2 on.*trainer\.max_time"):
+        train(compose_run(*common, "trainer.max_steps=9", "+trainer.min_steps=9", f"ckpt_path={last}"))
+    assert not (tmp_path / "model.bin").exists()
+
+
+def test_a_run_that_changes_no_weight_hands_over_no_model(tmp_path, compose_run, text_file):
+    with pytest.raises(UserError, match=r"changed no weight.*optimizer\.lr"):
+        train(
+            compose_run(
+                f"data.path={text_file}", "trainer.max_steps=3", "optimizer.lr=1e-30", "optimizer.embedding_lr=1e-30"
+            )
+        )
+    assert not (tmp_path / "model.bin").exists()
+
+
 def test_a_checkpoint_of_another_model_is_refused(tmp_path, compose_run, text_file):
     train(compose_run(f"data.path={text_file}", "trainer.max_steps=1"))
     checkpoint = tmp_path / "run" / "checkpoints" / "last.ckpt"

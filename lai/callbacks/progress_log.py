@@ -9,6 +9,8 @@ from typing import Any
 import lightning
 from lightning.pytorch.callbacks import Callback
 
+from lai.model.module import LanguageModel
+
 log = logging.getLogger(__name__)
 
 
@@ -25,22 +27,23 @@ class ProgressLog(Callback):
     def on_train_start(self, *_: Any) -> None:
         self._begin = self._last = time.monotonic()
 
-    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any) -> None:
         if time.monotonic() - self._last >= self.every_seconds:
-            self._write(trainer)
+            self._write(trainer, pl_module)
 
-    def on_validation_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
-            self._write(trainer)
+            self._write(trainer, pl_module)
 
-    def _write(self, trainer: lightning.Trainer) -> None:
+    def _write(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        assert isinstance(pl_module, LanguageModel)
         self._last = time.monotonic()
         if not trainer.is_global_zero:
             return
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         parts = [
             f"epoch {trainer.current_epoch + 1}",
-            f"step {trainer.global_step:,}/{trainer.estimated_stepping_batches:,}",
+            f"step {trainer.global_step:,}/{pl_module.planned_steps:,}",
             str(timedelta(seconds=int(self._last - self._begin))),
         ]
         for name, form in (("train/loss", ".3f"), ("val/loss", ".3f"), ("val/bpb", ".3f"), ("train/lr", ".1e")):

@@ -4,7 +4,7 @@ import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning
 import torch
@@ -12,7 +12,9 @@ from lightning.pytorch.callbacks import Timer
 from lightning.pytorch.strategies import FSDPStrategy
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
 
+from lai.checkpoint_io import leave_out_odd_state
 from lai.data.batches import IGNORED
 from lai.errors import UserError
 from lai.export.record import TrainingRecord
@@ -64,6 +66,14 @@ class TrainingSettings:
         )
 
 
+class _Place(NamedTuple):
+    """A place in a run: the optimizer steps and epochs before it, and the batches of its own epoch."""
+
+    step: int
+    epoch: int
+    batch: int
+
+
 class LanguageModel(lightning.LightningModule):
     """Trains a `Transformer` to predict the next token.
 
@@ -74,8 +84,6 @@ class LanguageModel(lightning.LightningModule):
         training: optimizer and schedule.
         references: constants to be logged beside the validation metrics, such as `{"val/loss_floor": 0.9}`.
     """
-
-    byte_lengths: Tensor
 
     def __init__(
         self,
@@ -93,7 +101,9 @@ class LanguageModel(lightning.LightningModule):
         self.tokens_seen = TokensSeen()
         self._validated = (-1, 0.0)  # at which step, and the val/loss there
         self.model = Transformer(config)
-        self.register_buffer("byte_lengths", byte_lengths.long(), persistent=False)
+        self.byte_lengths = byte_lengths.long()  # no buffer: a callback that averages a model's would change it
+        self._place = _Place(0, 0, 0)
+        self._told: set[str] = set()  # whose odd state checkpoints leave out
 
     def forward(self, tokens: Tensor, documents: Tensor | None = None, targets: Tensor | None = None) -> Tensor:
         return self.model(tokens, documents, targets=targets)  # type: ignore[no-any-return]
@@ -105,6 +115,43 @@ class LanguageModel(lightning.LightningModule):
                 f"attention on {self.device} reads tokens that are still to come (PyTorch {torch.__version__}), so the "
                 "model would learn nothing; use another version of PyTorch, or device=cpu"
             )
+
+    def on_train_start(self) -> None:
+        trainer = self.trainer
+        batches, every = int(trainer.num_training_batches), trainer.accumulate_grad_batches
+        if every > batches:
+            raise UserError(
+                f"trainer.accumulate_grad_batches is {every}, but an epoch has {batches} batches and its end ends a "
+                f"step; make it {batches} or less, or make data.batch_size smaller"
+            )
+        if batches % every:
+            log.info("the last step of each epoch has %s batches instead of %s", batches % every, every)
+        if self._place.step:
+            loop = trainer.fit_loop
+            if loop.restarted_mid_epoch or loop.restarted_on_epoch_end:
+                self._place = self._place._replace(epoch=loop.epoch_progress.current.processed)  # type: ignore[attr-defined]
+            else:
+                self.on_train_epoch_start()
+            self._resume()
+
+    def _resume(self) -> None:
+        """Take this run's rates from the first step on: those in the checkpoint are the shorter run's."""
+        step, steps = self.trainer.global_step, self.planned_steps
+        factor = self._learning_rate_factor(step)
+        log.info("resuming at step %s%s", f"{step:,}", f" of {steps:,}" if steps < math.inf else "")
+        if factor == 0:
+            raise UserError(
+                f"the learning rate is 0 from step {step:,} on: the schedule is over; raise trainer.max_time, "
+                "or set schedule=constant"
+            )
+        for config in self.trainer.lr_scheduler_configs:
+            if isinstance(config.scheduler, LambdaLR):  # and not one that a callback puts in its place
+                rates = config.scheduler.base_lrs
+                for group, rate in zip(config.scheduler.optimizer.param_groups, rates, strict=True):
+                    group["lr"] = rate * factor
+
+    def on_train_epoch_start(self) -> None:
+        self._place = _Place(self.trainer.global_step, self.trainer.fit_loop.epoch_progress.current.processed, 0)  # type: ignore[attr-defined]
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
         total, count = self._loss(batch)
@@ -118,6 +165,7 @@ class LanguageModel(lightning.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         self._sums = torch.zeros(3, dtype=torch.float64)  # nats, tokens, bytes
+        self.byte_lengths = self.byte_lengths.to(self.device)
 
     def validation_step(self, batch: dict[str, Tensor], batch_index: int) -> None:
         total, count = self._loss(batch)
@@ -165,7 +213,7 @@ class LanguageModel(lightning.LightningModule):
 
     def _progress(self, step: int) -> float:
         """The share of the run that is over when `step` begins: by steps or, where `max_time` may end it, by time."""
-        steps = float(self.trainer.estimated_stepping_batches)
+        steps = self.planned_steps
         progress = (step + 1) / (steps + 1)
         for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, Timer) and callback._duration:
@@ -173,6 +221,26 @@ class LanguageModel(lightning.LightningModule):
                 elapsed = self.trainer.strategy.broadcast(callback.time_elapsed())
                 progress = max(progress, elapsed / callback._duration)
         return min(1.0, progress)
+
+    @property
+    def planned_steps(self) -> float:
+        """The optimizer steps of the whole run, those before a checkpoint among them; infinite where only time ends it.
+
+        Lightning's estimate is that of a run that has read these data, and accumulated as now, from its first step on.
+        """
+        trainer = self.trainer
+        limit = math.inf if trainer.max_steps == -1 else trainer.max_steps
+        if trainer.max_epochs in (None, -1):
+            return limit
+        if trainer.train_dataloader is None:  # and the number of batches not known yet
+            trainer.fit_loop.setup_data()
+        batches, every = trainer.num_training_batches, trainer.accumulate_grad_batches
+        step, epoch, batch = self._place
+        if batch >= batches:
+            epoch, batch = epoch + 1, 0
+        assert trainer.max_epochs is not None
+        coming = max(0, trainer.max_epochs - epoch) * math.ceil(batches / every) - batch // every
+        return min(limit, step + coming)
 
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
         """Drop the gradients with the step that they were for; Lightning keeps them through the next forward pass."""
@@ -203,6 +271,7 @@ class LanguageModel(lightning.LightningModule):
             "vocab": torch.frombuffer(bytearray(self.vocab), dtype=torch.uint8),
             "training": self.training_record(checkpoint["global_step"]).to_dict(),
         }
+        leave_out_odd_state(checkpoint, self._told)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         saved = checkpoint.get("lai")
@@ -225,6 +294,11 @@ class LanguageModel(lightning.LightningModule):
         self.tokens_seen.go_on_from(saved.get("training", {}).get("tokens", 0))
         if saved["vocab"].numpy().tobytes() != self.vocab:
             raise UserError("the checkpoint was trained with another vocabulary; give the run the same data settings")
+        batches = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+        epoch, batch = checkpoint["epoch"], batches["current"]["processed"]
+        self._place = _Place(
+            checkpoint["global_step"], *((epoch + 1, 0) if batches["is_last_batch"] else (epoch, batch))
+        )
 
     def _tell_what_is_kept(self, groups: list[dict[str, Any]]) -> None:
         """A line for each setting of the optimizer that differs: a resumed run goes on with what it began with."""
