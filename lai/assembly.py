@@ -1,6 +1,5 @@
 """From a checked `RunConfig` to the objects of a run."""
 
-import itertools
 import logging
 import os
 import re
@@ -13,7 +12,7 @@ from typing import Any, TypeVar
 
 import lightning
 import torch
-from hydra.utils import instantiate
+from hydra.utils import get_class, instantiate
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, Timer
@@ -29,6 +28,8 @@ from lai.config import flatten
 from lai.data.datamodule import CorpusDataModule
 from lai.data.prepare import Corpus
 from lai.errors import Interrupted, UserError, first_line
+from lai.folders import move_aside
+from lai.loggers import LogExported, TensorBoard, number_by_steps_done
 from lai.model.module import LanguageModel, TrainingSettings
 from lai.model.transformer import ModelConfig
 from lai.settings import ModelSettings, RunConfig
@@ -176,7 +177,7 @@ def build_trainer(run: RunConfig, last: Callback) -> lightning.Trainer:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)  # its report, where a profiler is asked for
     _keep_metrics(Path(run.output_dir) / "metrics.csv")
-    loggers: list[Logger] = [_instantiate(f"logger.{name}", node) for name, node in run.logger.items()]
+    loggers = [_build_logger(f"logger.{name}", node) for name, node in run.logger.items()]
     callbacks: dict[str, Callback] = {
         f"callbacks.{name}": _instantiate(f"callbacks.{name}", node) for name, node in run.callbacks.items()
     }
@@ -184,9 +185,10 @@ def build_trainer(run: RunConfig, last: Callback) -> lightning.Trainer:
         "trainer",
         run.trainer,
         logger=loggers,
-        callbacks=[*callbacks.values(), last],
+        callbacks=[*callbacks.values(), last, LogExported()],
         default_root_dir=run.output_dir,
     )
+    number_by_steps_done(trainer)
     for key, callback in callbacks.items():
         foreign.refuse(key, callback, trainer)
     # What max_time ends has to be known by the callback that makes sure of a last validation.
@@ -205,12 +207,17 @@ def _share_processors(threads: int | None, processes: int) -> None:
         os.environ["OMP_NUM_THREADS"] = str(threads or share)  # for those that Lightning starts; it leaves this alone
 
 
+def _build_logger(key: str, node: dict[str, Any]) -> Logger:
+    if get_class(node["_target_"]) is TensorBoardLogger:  # as conf/logger and the runs' config.yaml named it before
+        node = node | {"_target_": f"{TensorBoard.__module__}.{TensorBoard.__qualname__}"}
+    logger: Logger = _instantiate(key, node)
+    return logger
+
+
 @rank_zero_only
 def _keep_metrics(path: Path) -> None:
-    """Move the metrics of an earlier run in the same folder aside: the CSV logger would delete them."""
-    if path.exists():
-        number = next(number for number in itertools.count(1) if not path.with_stem(f"metrics-{number}").exists())
-        path.rename(path.with_stem(f"metrics-{number}"))
+    """Move the metrics of the run so far aside: the CSV logger would delete them."""
+    move_aside(path)
 
 
 def _instantiate(key: str, node: dict[str, Any], **runtime: Any) -> Any:
@@ -255,12 +262,8 @@ def _callback(trainer: lightning.Trainer, kind: type[_CallbackType]) -> _Callbac
     return next((callback for callback in callbacks if isinstance(callback, kind)), None)
 
 
-def log_hyperparameters(trainer: lightning.Trainer, run: RunConfig, metrics: dict[str, float]) -> None:
-    """Log the run's settings, flat, with its final metrics, so that TensorBoard's table compares runs."""
+def log_settings(trainer: lightning.Trainer, run: RunConfig) -> None:
+    """Log the run's settings, flat, so that TensorBoard's table compares runs; call it before `fit`."""
     settings = flatten({key: value for key, value in asdict(run).items() if key not in ("callbacks", "logger")})
     for logger in trainer.loggers:
-        if isinstance(logger, TensorBoardLogger):
-            logger.log_hyperparams(settings, metrics)
-        else:
-            logger.log_hyperparams(settings)
-        logger.save()
+        logger.log_hyperparams(settings)

@@ -1,7 +1,9 @@
 """What a job of a Hydra multirun needs beside a run of its own."""
 
+import gc
 import os
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import cast
@@ -67,6 +69,17 @@ def processes_of_a_job(output_dir: str) -> Iterator[None]:
             os.environ.pop(name, None)
         os.environ.update(environment)
         _forget_processes()
+
+
+def forget_job(error: BaseException | None = None) -> None:
+    """Let go of what a job has made: objects that refer to each other, and those that its `error` refers to.
+
+    Hydra keeps the errors of all jobs, and an error keeps what the functions had that it passed through.
+    """
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
+    gc.collect()
 
 
 def _forget_processes() -> None:

@@ -6,23 +6,22 @@ import os
 import sys
 import traceback
 from contextlib import nullcontext
-from dataclasses import asdict
 from pathlib import Path
 
 import hydra
-from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from lai.checks import check_files
 from lai.config import CONF_DIR, load_run_config
 from lai.console import discard_output, prepare_output
 from lai.errors import Interrupted, UserError, leave, message_of
 from lai.files import with_home
+from lai.folders import check_outputs, claimed, moved, save_config, set_hydra_defaults
 from lai.overrides import explain, flags_first
 from lai.processor import keep_freed_memory, wait_briefly
 from lai.settings import RunConfig
-from lai.sweeps import check_export, in_sweep, processes_of_a_job
+from lai.sweeps import check_export, forget_job, in_sweep, processes_of_a_job
 
 log = logging.getLogger("lai.train")  # also where this file is the program
 
@@ -47,6 +46,7 @@ def train(run: RunConfig) -> float:
     from lai.data.prepare import prepare_corpus
     from lai.estimate import Measure, lines
     from lai.export.checkpoint import read_checkpoint
+    from lai.loggers import closing
 
     assembly.choose_device(run)
     output_dir = Path(run.output_dir)
@@ -72,43 +72,34 @@ def train(run: RunConfig) -> float:
         for line in report.start(run, corpus, module, trainer):
             log.info(line)
         keep_freed_memory()
-        assembly.fit(trainer, module, datamodule, ckpt_path)
+        with closing(trainer.loggers):
+            assembly.log_settings(trainer, run)
+            assembly.fit(trainer, module, datamodule, ckpt_path)
     if run.estimate:
         # Not the module's device: Lightning has moved it back to the processor by now.
         for line in lines(run, corpus, module.config, measure, trainer.strategy.root_device):
             log.info(line)
         return math.nan
-    assembly.log_hyperparameters(trainer, run, export.metrics)
     for line in report.end(output_dir, export):
         log.info(line)
     return export.metrics.get("val/loss", math.nan)
 
 
 def _run(composed: DictConfig) -> float:
-    run = load_run_config(composed)
-    if Path(run.output_dir) != Path(HydraConfig.get().runtime.output_dir):
-        option = "hydra.sweep.dir" if in_sweep() else "hydra.run.dir"
-        raise UserError(f"output_dir is Hydra's folder; say instead {option}={run.output_dir}")
-    if in_sweep():
-        check_export(run)
-    elif run.export.path is None and _is_first_process():
-        run.export.path = f"models/lai-{run.model.name}.bin"
+    folder = Path(HydraConfig.get().runtime.output_dir)
     if not _is_first_process():  # which speaks for all
         logging.getLogger("lai").setLevel(logging.WARNING)
-        return train(run)
-    folder = Path(run.output_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise UserError(f"another run is writing to {folder}; give this one its own: hydra.run.dir=FOLDER") from None
-    try:
-        OmegaConf.save(OmegaConf.create(asdict(run)), folder / "config.yaml")
+        return train(load_run_config(moved(composed, folder)))
+    with claimed(folder, composed):
+        run = load_run_config(moved(composed, folder))
+        check_outputs(run, folder)
+        if in_sweep():
+            check_export(run)
+        save_config(run, folder)
+        if not in_sweep() and run.export.path is None:
+            run.export.path = f"models/lai-{run.model.name}.bin"
         with processes_of_a_job(run.output_dir) if in_sweep() else nullcontext():
             return train(run)
-    finally:
-        lock.release()
 
 
 def _is_first_process() -> bool:
@@ -126,12 +117,16 @@ def _hydra_main(composed: DictConfig) -> float:
         _keep_traceback(error.__cause__)
         if in_sweep():  # where it would be told of the first job that fails only, when all are done
             log.error("error: job %s: %s", HydraConfig.get().job.num, message_of(error))
+            forget_job(error)
             raise
         log.debug("error: %s", message_of(error))  # for the log file; Hydra would put a line of its own before ours
         sys.exit(_tell(error))
-    except Exception:
+    except Exception as error:
         log.debug("ended by", exc_info=True)
+        forget_job(error)
         raise
+    finally:
+        forget_job()
 
 
 def _keep_traceback(cause: BaseException | None) -> None:
@@ -153,6 +148,7 @@ def main() -> None:
     prepare_output()
     wait_briefly()  # composing the config imports PyTorch, to see what devices there are
     sys.argv[1:] = flags_first(sys.argv[1:])
+    set_hydra_defaults(chooses_folder=_is_first_process())
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come here instead of Hydra's own several lines
     try:
         _hydra_main()

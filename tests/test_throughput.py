@@ -21,12 +21,12 @@ def done(logged, monkeypatch):
     module = SimpleNamespace(log=lambda name, value, **_: logged.append((name, value)))
     trainer = SimpleNamespace(log_every_n_steps=3, global_step=0, world_size=2)
 
-    def batch(targets, begin, end):
+    def batch(targets, begin, end, *, steps=True):
         monkeypatch.setattr("time.perf_counter", lambda: begin)
         throughput.on_train_batch_start(trainer, module)
         monkeypatch.setattr("time.perf_counter", lambda: end)
+        trainer.global_step += steps  # Lightning counts the step before it tells of the batch's end
         throughput.on_train_batch_end(trainer, module, None, {"targets": targets})
-        trainer.global_step += 1
 
     batch.throughput = throughput
     return batch
@@ -51,3 +51,10 @@ def test_a_step_that_is_not_logged_does_not_wait_for_its_device(done, logged):
     assert not logged
     with pytest.raises(RuntimeError, match="meta"):
         done(targets, 2.0, 3.0)
+
+
+def test_what_is_logged_of_a_step_has_all_of_its_batches_and_no_other(done, logged):
+    targets = torch.tensor([[5, 7]])
+    for number in range(1, 9):  # two batches a step, three steps a line
+        done(targets, number, number + 1, steps=number % 2 == 0)
+    assert logged == [("train/tokens_per_second", pytest.approx(2 * 6 * 2 / 6.0))]

@@ -323,7 +323,7 @@ def test_the_last_step_is_validated_and_kept_wherever_a_run_ends(tmp_path, compo
     steps = [step for step, _ in rows_of(tmp_path / "run", "train/loss")]
     assert rows_of(tmp_path / "run", "val/loss")[-1][0] == steps[-1]
     checkpoint = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=False)
-    assert checkpoint["global_step"] == len(steps) == steps[-1] + 1
+    assert checkpoint["global_step"] == len(steps) == steps[-1]
 
 
 @pytest.mark.parametrize(

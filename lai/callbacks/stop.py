@@ -75,7 +75,7 @@ class StopBetweenBatches(Callback):
             distributed.all_reduce(received, distributed.ReduceOp.MAX, self._group)
         return bool(received)
 
-    def on_fit_end(self, *_: Any) -> None:
+    def on_train_end(self, *_: Any) -> None:  # when fit ends, Lightning has put back those from before itself already
         self._restore()
 
     def on_exception(self, *_: Any) -> None:

@@ -19,6 +19,7 @@ class Throughput(Callback):
         self._tokens: int | Tensor = 0
         self._seconds = 0.0
         self._start: float | None = None
+        self._step = 0
 
     def on_train_batch_start(self, trainer: lightning.Trainer, *_: Any) -> None:
         if self._start is None:
@@ -29,7 +30,8 @@ class Throughput(Callback):
     ) -> None:
         self._tokens += (batch["targets"] >= 0).sum()  # stays on the device: reading it would wait for the batch
         every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
-        is_logged = every and (trainer.global_step + 1) % every == 0
+        is_logged = every and trainer.global_step % every == 0 and trainer.global_step != self._step
+        self._step = trainer.global_step  # the same for all batches whose gradients are accumulated until the next
         tokens = int(self._tokens) if is_logged else 0  # waits, so that the time is that of what was done
         now = time.perf_counter()
         self._seconds += now - (self._start or now)
