@@ -166,6 +166,7 @@ def build_trainer(run: RunConfig, last: Callback) -> lightning.Trainer:
     for message in (
         ".*does not have many workers.*",  # slicing a mapped file needs none
         "GPU available but not used.*",  # trainer.accelerator=cpu was asked for
+        "The `srun` command is available.*",  # outside of SLURM's jobs nobody needs it
         ".*exists and is not empty.*",  # the run's folder holds its config and log already
         ".*treespec, LeafSpec.*",
         ".*smaller than the logging interval.*",

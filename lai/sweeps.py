@@ -13,6 +13,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, flag_override
 
 from lai.errors import UserError
+from lai.launch import starts_processes
 from lai.overrides import flags_of, is_the_same_in_all_jobs
 from lai.settings import RunConfig
 
@@ -51,7 +52,7 @@ def processes_of_a_job(output_dir: str) -> Iterator[None]:
 
     Lightning gives them this process's arguments: they would do the sweep's earlier jobs again before this one.
     """
-    if "LOCAL_RANK" in os.environ:  # started by torchrun or the like: all of them do the whole sweep
+    if not starts_processes():  # torchrun's or srun's do the whole sweep
         yield
         return
     config = HydraConfig.get()

@@ -18,6 +18,7 @@ from lai.console import discard_output, prepare_output
 from lai.errors import Interrupted, UserError, leave, message_of
 from lai.files import with_home
 from lai.folders import check_outputs, claimed, moved, save_config, set_hydra_defaults
+from lai.launch import check_processes, folder_of_process, is_first_process, take_from_launcher
 from lai.overrides import explain, flags_first
 from lai.processor import keep_freed_memory, wait_briefly
 from lai.settings import RunConfig
@@ -48,6 +49,7 @@ def train(run: RunConfig) -> float:
     from lai.export.checkpoint import read_checkpoint
     from lai.loggers import closing
 
+    take_from_launcher(run)
     assembly.choose_device(run)
     output_dir = Path(run.output_dir)
     export_path = with_home(run.export.path or output_dir / f"lai-{run.model.name}.bin")
@@ -62,6 +64,7 @@ def train(run: RunConfig) -> float:
         run.callbacks, run.logger = {}, {}
         run.trainer |= {"limit_val_batches": 0, "enable_checkpointing": False, "enable_progress_bar": False}
     trainer = assembly.build_trainer(run, measure if run.estimate else export)
+    check_processes(trainer)
     corpus = prepare_corpus(run.data)
     seed_everything(run.seed, verbose=False)
     config = assembly.model_config(run.model, len(corpus.vocab))
@@ -87,7 +90,7 @@ def train(run: RunConfig) -> float:
 
 def _run(composed: DictConfig) -> float:
     folder = Path(HydraConfig.get().runtime.output_dir)
-    if not _is_first_process():  # which speaks for all
+    if not is_first_process():  # which speaks for all
         logging.getLogger("lai").setLevel(logging.WARNING)
         return train(load_run_config(moved(composed, folder)))
     with claimed(folder, composed):
@@ -100,13 +103,6 @@ def _run(composed: DictConfig) -> float:
             run.export.path = f"models/lai-{run.model.name}.bin"
         with processes_of_a_job(run.output_dir) if in_sweep() else nullcontext():
             return train(run)
-
-
-def _is_first_process() -> bool:
-    """Among those of a run, by what Lightning, torchrun and Slurm tell each of them."""
-    names = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
-    rank = next((os.environ[name] for name in names if name in os.environ), "0")
-    return int(rank) == 0 and int(os.environ.get("NODE_RANK", "0")) == 0
 
 
 @hydra.main(config_path=str(CONF_DIR), config_name="train", version_base="1.3")
@@ -134,7 +130,7 @@ def _keep_traceback(cause: BaseException | None) -> None:
     if cause is None:
         return
     log.debug("ended by", exc_info=cause)
-    if _WANTS_TRACEBACK and _is_first_process():
+    if _WANTS_TRACEBACK and is_first_process():
         traceback.print_exception(cause)
 
 
@@ -147,11 +143,12 @@ def main() -> None:
     """The entry point of `python -m lai.train` and `lai-train`."""
     prepare_output()
     wait_briefly()  # composing the config imports PyTorch, to see what devices there are
-    sys.argv[1:] = flags_first(sys.argv[1:])
-    set_hydra_defaults(chooses_folder=_is_first_process())
+    set_hydra_defaults(chooses_folder=is_first_process())
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come here instead of Hydra's own several lines
     try:
-        _hydra_main()
+        with folder_of_process() as overrides:
+            sys.argv[1:] = [*flags_first(sys.argv[1:]), *overrides]
+            _hydra_main()
     except KeyboardInterrupt as stop:
         print("interrupted", file=sys.stderr)
         leave(stop.status if isinstance(stop, Interrupted) else 130)

@@ -104,6 +104,7 @@ class LanguageModel(lightning.LightningModule):
         self.byte_lengths = byte_lengths.long()  # no buffer: a callback that averages a model's would change it
         self._place = _Place(0, 0, 0)
         self._told: set[str] = set()  # whose odd state checkpoints leave out
+        self._losses: list[Tensor] = []  # of this step's batches so far: the gradients weigh each the same
 
     def forward(self, tokens: Tensor, documents: Tensor | None = None, targets: Tensor | None = None) -> Tensor:
         return self.model(tokens, documents, targets=targets)  # type: ignore[no-any-return]
@@ -157,11 +158,24 @@ class LanguageModel(lightning.LightningModule):
         total, count = self._loss(batch)
         self.tokens_seen.add(count, self.trainer.world_size)
         loss = total / count.clamp(min=1)
-        self.log("train/loss", loss.detach(), batch_size=1)
+        self._losses.append(loss.detach())
+        self._step_loss = torch.stack(self._losses).mean()
+        if self.trainer.world_size == 1:
+            self.log("train/loss", self._step_loss, batch_size=1)
         # A tensor: Lightning would copy a number to the device, and wait until that is done, in every step.
         lr = torch.tensor(self.trainer.optimizers[0].param_groups[0]["lr"])
         self.log("train/lr", lr, batch_size=1)
         return loss
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Log the loss of all processes, where Lightning writes it: to hear it, a process waits for its GPU."""
+        trainer = self.trainer
+        every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
+        is_step_done = not self._losses
+        if trainer.world_size > 1 and is_step_done and every:
+            if trainer.global_step % every == 0 or trainer.should_stop:
+                loss = trainer.strategy.reduce(self._step_loss.clone(), reduce_op="mean")
+                self.log("train/loss", loss, batch_size=1)
 
     def on_validation_epoch_start(self) -> None:
         self._sums = torch.zeros(3, dtype=torch.float64)  # nats, tokens, bytes
@@ -246,6 +260,7 @@ class LanguageModel(lightning.LightningModule):
         """Drop the gradients with the step that they were for; Lightning keeps them through the next forward pass."""
         super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
         optimizer.zero_grad()
+        self._losses.clear()
 
     def configure_gradient_clipping(
         self,
