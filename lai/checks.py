@@ -129,6 +129,8 @@ def check_files(run: "RunConfig", export_path: Path) -> None:
     from lai.export.model_file import model_target  # imports torch, and the other checks come before that
 
     for key, value in (("data.vocab_path", run.data.vocab_path), ("ckpt_path", run.ckpt_path)):
+        if value is not None and with_home(value).is_dir():
+            raise UserError(f"{key}={value} is a folder; {_file_in(key, value)}")
         if value is not None and not with_home(value).is_file():
             raise UserError(f"{key}={value}: there is no such file")
     try:
@@ -141,6 +143,19 @@ def check_files(run: "RunConfig", export_path: Path) -> None:
             pass
     except OSError as error:
         raise UserError(f"export.path={export_path} cannot be written: {error.strerror}") from None
+
+
+def _file_in(key: str, folder: str) -> str:
+    """What to give instead of a folder."""
+    if key != "ckpt_path":
+        return "give it a file"
+    for place in ("checkpoints/last.ckpt", "last.ckpt"):
+        if (with_home(folder) / place).is_file():
+            return f"give the checkpoint in it: {key}={Path(folder) / place}"
+    newest = max(with_home(folder).glob("*.ckpt"), key=lambda path: path.stat().st_mtime, default=None)
+    if newest is not None:
+        return f"give a checkpoint in it: {key}={Path(folder) / newest.name}"
+    return "give it a checkpoint, such as checkpoints/last.ckpt in a run's folder"
 
 
 def _check_length(run: "RunConfig") -> None:

@@ -4,9 +4,8 @@ This file, settings.py, automatic.py and train.py are the only ones that know Om
 values.
 """
 
-import difflib
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import UnionType
@@ -27,6 +26,7 @@ from omegaconf.errors import (
 from lai.automatic import choose_values
 from lai.checks import check_values
 from lai.errors import UserError
+from lai.names import nearest
 from lai.settings import RunConfig
 
 _PACKAGED = Path(__file__).parent / "conf"
@@ -38,6 +38,16 @@ _OWN_GROUPS = ("model", "device", "data", "optimizer", "schedule", "export")
 _TARGET_GROUPS = ("callbacks", "logger")
 
 
+class UnknownKey(UserError):
+    """A key that does not exist; the message names the nearest of the `valid` ones."""
+
+    def __init__(self, key: str, valid: Sequence[str]) -> None:
+        self.key = key
+        near = nearest(key, valid)
+        hint = f"did you mean {near[0]}?" if near else "see `lai-train --help` for the keys there are"
+        super().__init__(f"there is no config key {key}; {hint}")
+
+
 def load_run_config(composed: DictConfig) -> RunConfig:
     """Check a composed config against the schema and turn it into plain objects.
 
@@ -47,7 +57,7 @@ def load_run_config(composed: DictConfig) -> RunConfig:
     known = {item.name for item in fields(RunConfig)}
     for key in composed:
         if key not in known:
-            raise UserError(unknown_key(str(key), known_keys()))
+            raise UnknownKey(str(key), known_keys())
     config = composed.copy()
     OmegaConf.set_struct(config, False)
     _check_groups(config)
@@ -89,17 +99,32 @@ def compose_run(overrides: Sequence[str]) -> RunConfig:
 
 def known_keys() -> list[str]:
     """Every key of the schema, dotted, for suggestions."""
-    keys: list[str] = []
+    return list(_types())
+
+
+def decimal_keys() -> set[str]:
+    """The keys that take a number which need not be whole."""
+    types = _types()
+    trainer = get_class(_load(CONF_DIR / "trainer" / "default.yaml")["_target_"])
+    types |= {
+        f"trainer.{name}": hint for name, hint in get_type_hints(inspect.getattr_static(trainer, "__init__")).items()
+    }
+    return {key for key, hint in types.items() if float in (hint, *get_args(hint))}
+
+
+def _types() -> dict[str, Any]:
+    """The type of every key of the schema."""
+    types: dict[str, Any] = {}
 
     def collect(kind: type, prefix: str) -> None:
         for name, hint in get_type_hints(kind).items():
-            keys.append(prefix + name)
+            types[prefix + name] = hint
             for part in (hint, *get_args(hint)):
                 if is_dataclass(part):
                     collect(part, f"{prefix}{name}.")  # type: ignore[arg-type]
 
     collect(RunConfig, "")
-    return keys
+    return types
 
 
 def options_with(key: str) -> list[str]:
@@ -114,19 +139,13 @@ def options_with(key: str) -> list[str]:
     return found
 
 
-def unknown_key(key: str, valid: Iterable[str]) -> str:
-    """The line for a key that does not exist, with the nearest one that does."""
-    valid = sorted(valid)
-    last = key.rpartition(".")[2]
-    close = [name for name in valid if name.rpartition(".")[2] == last and name != key][:1]  # `lr` for `optimizer.lr`
-    close = close or difflib.get_close_matches(key, valid, n=1, cutoff=0.5)
-    hint = f"did you mean {close[0]}?" if close else "see `lai-train --help` for the keys there are"
-    return f"there is no config key {key}; {hint}"
-
-
 def _check_groups(config: DictConfig) -> None:
     for group in (*_OWN_GROUPS, "trainer"):
         if not OmegaConf.is_dict(config.get(group)):
+            if group == "export" and isinstance(config.get(group), str):
+                raise UserError(
+                    f"export is {config.export!r}; give the model file's path as export.path={config.export}"
+                )
             raise UserError(f"{group} is {config.get(group)!r}; it needs keys of its own, as in conf/{group}/*.yaml")
     for group in _TARGET_GROUPS:
         if config.get(group) is not None and not OmegaConf.is_dict(config[group]):
@@ -141,7 +160,7 @@ def _typed(group: str, node: DictConfig) -> DictConfig:
         merged = OmegaConf.merge(schema, node)
     except ConfigKeyError as error:
         key = f"{group}.{error.full_key or error.key}"
-        raise UserError(unknown_key(key, known_keys())) from None
+        raise UnknownKey(key, known_keys()) from None
     except ValidationError as error:
         key = f"{group}.{error.full_key}" if error.full_key else group
         raise UserError(f"{key}: {_first_line(error)}") from None
@@ -187,7 +206,7 @@ def _check_target(key: str, node: Any) -> None:
         return
     for name in node:
         if not str(name).startswith("_") and name not in parameters:
-            raise UserError(unknown_key(f"{key}.{name}", (f"{key}.{valid}" for valid in parameters)))
+            raise UnknownKey(f"{key}.{name}", [f"{key}.{valid}" for valid in parameters])
     try:
         hints = get_type_hints(inspect.getattr_static(target, "__init__"))
     except (NameError, AttributeError):  # they name what is imported for type checkers only

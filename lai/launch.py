@@ -1,4 +1,4 @@
-"""The processes of a run: what torchrun, srun and others that start them tell each one, and what Lightning makes of it."""
+"""The processes of a run: what torchrun, srun and others tell each of them, and what Lightning makes of it."""
 
 import os
 import tempfile
@@ -116,9 +116,10 @@ def check_processes(trainer: "lightning.Trainer") -> None:
             ("num_nodes", trainer.num_nodes, launcher.nodes),
         ):
             if given != started:
+                has = f"{_count(launcher.devices, 'process')} on {_count(launcher.nodes, 'machine')}"
                 raise UserError(
-                    f"trainer.{key} is {given}, but {launcher.name} has started {_count(launcher.devices, 'process')} on "
-                    f"{_count(launcher.nodes, 'machine')}; leave trainer.{key} out, or set it to {started}"
+                    f"trainer.{key} is {given}, but {launcher.name} has started {has}; leave trainer.{key} out, or set "
+                    f"it to {started}"
                 )
     started = launcher.processes if launcher else _number("WORLD_SIZE")
     if started > 1 and started != trainer.world_size:

@@ -19,7 +19,7 @@ from lai.errors import Interrupted, UserError, leave, message_of
 from lai.files import with_home
 from lai.folders import check_outputs, claimed, moved, save_config, set_hydra_defaults
 from lai.launch import check_processes, folder_of_process, is_first_process, take_from_launcher
-from lai.overrides import explain, flags_first
+from lai.overrides import check_names, explain, flags_first
 from lai.processor import keep_freed_memory, wait_briefly
 from lai.settings import RunConfig
 from lai.sweeps import check_export, forget_job, in_sweep, processes_of_a_job
@@ -109,12 +109,13 @@ def _run(composed: DictConfig) -> float:
 def _hydra_main(composed: DictConfig) -> float:
     try:
         return _run(composed)
-    except (UserError, OSError) as error:
-        _keep_traceback(error.__cause__)
+    except (UserError, OSError) as found:
+        _keep_traceback(found.__cause__)
+        error = explain(found, sys.argv[1:]) or found
         if in_sweep():  # where it would be told of the first job that fails only, when all are done
             log.error("error: job %s: %s", HydraConfig.get().job.num, message_of(error))
-            forget_job(error)
-            raise
+            forget_job(found)
+            raise error from None
         log.debug("error: %s", message_of(error))  # for the log file; Hydra would put a line of its own before ours
         sys.exit(_tell(error))
     except Exception as error:
@@ -143,11 +144,12 @@ def main() -> None:
     """The entry point of `python -m lai.train` and `lai-train`."""
     prepare_output()
     wait_briefly()  # composing the config imports PyTorch, to see what devices there are
-    set_hydra_defaults(chooses_folder=is_first_process())
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come here instead of Hydra's own several lines
     try:
         with folder_of_process() as overrides:
             sys.argv[1:] = [*flags_first(sys.argv[1:]), *overrides]
+            check_names(sys.argv[1:])
+            set_hydra_defaults(chooses_folder=is_first_process())
             _hydra_main()
     except KeyboardInterrupt as stop:
         print("interrupted", file=sys.stderr)

@@ -9,17 +9,17 @@ from pathlib import Path
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import pytest
+from runs import TINY, composed, example_lines
+
+from lai.data.vocab import Vocab
+
 # What SLURM, torchrun or MPI tell the tests' own process is not meant for the runs that they start.
 for name in [*os.environ]:
     if name.startswith(("SLURM_", "TORCHELASTIC_", "OMPI_", "PMI_", "MV2_", "JSM_")):
         del os.environ[name]
 for name in ("RANK", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_WORLD_SIZE"):
     os.environ.pop(name, None)
-
-import pytest
-from runs import TINY, composed, example_lines
-
-from lai.data.vocab import Vocab
 
 SHARED = Path(__file__).parents[1].parent / "shared"
 

@@ -1,12 +1,14 @@
 """The config: every file composes, and every mistake is one line that names the key and the nearest valid one."""
 
 import pytest
+from hydra._internal.utils import get_args_parser
 from runs import composed
 
 from lai import assembly
+from lai.checks import check_files
 from lai.config import CONF_DIR, flatten, load_run_config
 from lai.errors import UserError
-from lai.overrides import explain, flags_first, flags_of, is_the_same_in_all_jobs
+from lai.overrides import _FLAGS, check_names, explain, flags_first, flags_of, is_the_same_in_all_jobs
 
 GROUPS = sorted(path for path in CONF_DIR.glob("*/*.yaml") if path.parent.name != "experiment" and path.stem != "base")
 EXPERIMENTS = sorted(path.stem for path in (CONF_DIR / "experiment").glob("*.yaml"))
@@ -75,6 +77,12 @@ def test_a_sweep_may_be_asked_for_between_overrides():
     assert flags_first(["--cfg", "job", "seed=1"]) == ["--cfg", "job", "seed=1"]
 
 
+def test_overrides_may_stand_on_both_sides_of_an_option():
+    given = ["model=nano", "--config-dir", "my=conf", "seed=1", "--info", "-cn=other", "--info", "plugins", "~logger"]
+    flags = ["--config-dir", "my=conf", "--info", "-cn=other", "--info", "plugins"]
+    assert flags_first(given) == [*flags, "model=nano", "seed=1", "~logger"]
+
+
 def test_a_data_set_of_no_rows_is_refused():
     assert mistake("data=hub", "data.hub.limit=0") == "data.hub.limit is 0; it must be at least 1"
 
@@ -102,18 +110,18 @@ def test_accelerator_decides_the_device_where_device_is_auto():
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("optimizer.lrr=1", "optimizer.lrr; did you mean optimizer.lr?"),
-        ("+optimizer.lrr=1", "optimizer.lrr; did you mean optimizer.lr?"),
-        ("lr=1", "lr; did you mean optimizer.lr?"),
-        ("+batch_size=1", "batch_size; did you mean data.batch_size?"),
-        ("+data.synthetic.sentence=1", "data.synthetic.sentence; did you mean data.synthetic.sentences?"),
-        ("trainer.max_epoch=3", "trainer.max_epoch; did you mean trainer.max_epochs?"),
-        ("+trainer.max_epoch=3", "trainer.max_epoch; did you mean trainer.max_epochs?"),
-        ("+callbacks.checkpoint.monitr=x", "did you mean callbacks.checkpoint.monitor?"),
+        ("optimizer.lrr=1", "optimizer.lrr; did you mean optimizer.lr=1?"),
+        ("+optimizer.lrr=1", "optimizer.lrr; did you mean optimizer.lr=1?"),
+        ("lr=1", "lr; did you mean optimizer.lr=1?"),
+        ("+batch_size=1", "batch_size; did you mean data.batch_size=1?"),
+        ("+data.synthetic.sentence=1", "data.synthetic.sentence; did you mean data.synthetic.sentences=1?"),
+        ("trainer.max_epoch=3", "trainer.max_epoch; did you mean trainer.max_epochs=3?"),
+        ("+trainer.max_epoch=3", "trainer.max_epoch; did you mean trainer.max_epochs=3?"),
+        ("+callbacks.checkpoint.monitr=x", "did you mean callbacks.checkpoint.monitor=x?"),
         ("trainer.profiler=simple", "+trainer.profiler="),
-        ("+model.vocab_size=9", "model.vocab_size; did you mean data.vocab_size?"),
+        ("+model.vocab_size=9", "model.vocab_size; did you mean data.vocab_size=9?"),
         ("model=tinyy", "did you mean model=tiny?"),
-        ("modell=tiny", "modell; did you mean model?"),
+        ("modell=tiny", "modell; did you mean model=tiny?"),
         ("optimizer.lr=fast", "optimizer.lr: Value 'fast'"),
         ("data.batch_size=2.5", "data.batch_size: Value '2.5'"),
         ("model.tie_embeddings=perhaps", "model.tie_embeddings"),
@@ -170,10 +178,147 @@ def test_accelerator_decides_the_device_where_device_is_auto():
         ("trainer.accelerator=tpux", "trainer.accelerator=tpux"),
         ("+callbacks.mine._target_=no.such.Thing", "callbacks.mine._target_"),
         ("+callbacks.mine=3", "callbacks.mine needs a _target_"),
+        ("optimizer.lr=0,001", "optimizer.lr=0,001 has a decimal comma; write optimizer.lr=0.001"),
+        ("data.val_fraction=0,05", "write data.val_fraction=0.05"),
+        ("trainer.gradient_clip_val=0,5", "write trainer.gradient_clip_val=0.5"),
+        ("optimizer.lr=1,5", "with a decimal point it is optimizer.lr=1.5; add -m to try both"),
+        ("optimizer.lr=1e-3,3e-4", "several values; add -m to try them"),
+        ("seed=0,05", "several values; add -m to try them"),  # a whole number
+        ("lr=0,001", "no config key lr; did you mean optimizer.lr?"),
+        ("epochs=ten", "did you mean trainer.max_epochs=ten?"),
+        ("hydra.run.di=x", "no config key hydra.run.di; did you mean hydra.run.dir=x?"),
+        ("~optimizer.weight_decai", "no config key optimizer.weight_decai; did you mean optimizer.weight_decay?"),
+        ("export=x.bin", "give the model file's path as export.path=x.bin"),
+        ("hydra/sweeper=optuna", "a plug-in of Hydra that is not installed: pip install hydra-optuna-sweeper"),
+        ("hydra/sweeper/sampler=tpe", "pip install hydra-optuna-sweeper"),
+        ("hydra/launcher=joblib", "pip install hydra-joblib-launcher"),
+        ("hydra/launcher=submitit_slurm", "pip install hydra-submitit-launcher"),
+        ("hydra/job_logging=colorlog", "pip install hydra-colorlog"),
+        ("hydra/launcher=basik", "hydra/launcher is one of basic; did you mean hydra/launcher=basic?"),
+        ("help", "did you mean --help?"),
+        ("device=gpu", "device=auto, which takes the GPU that there is"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_the_key(override, words):
     assert words in mistake(override)
+
+
+# What a person types who is used to other programs, and what they mean here.
+MEANT = [
+    (["epochs=10"], "trainer.max_epochs=10"),
+    (["epoch=3"], "trainer.max_epochs=3"),
+    (["trainer.epochs=3"], "trainer.max_epochs=3"),
+    (["trainer.min_epoch=3"], "+trainer.min_epochs=3"),
+    (["steps=3"], "trainer.max_steps=3"),
+    (["learning_rate=1e-3"], "optimizer.lr=1e-3"),
+    (["config=tiny"], "model=tiny"),
+    (["config=guide"], "experiment=guide"),
+    (["models=mini"], "model=mini"),
+    (["model=conf/model/tiny.yaml"], "model=tiny"),
+    (["model=Mini"], "model=mini"),
+    (["modell.dim=64"], "model.dim=64"),
+    (["layers=3"], "model.n_layers=3"),
+    (["data=data/train.txt"], "data=text data.path=data/train.txt"),
+    (["data=my.jsonl.gz"], "data=text data.path=my.jsonl.gz"),
+    (["dataset=text"], "data=text"),
+    (["dataset=data/train.txt"], "data=text data.path=data/train.txt"),
+    (["data.file=a.txt"], "data.path=a.txt"),
+    (["gpus=2"], "trainer.devices=2"),
+    (["trainer.gpus=2"], "trainer.devices=2"),
+    (["num_nodes=2"], "+trainer.num_nodes=2"),
+    (["precision=16-mixed"], "trainer.precision=16-mixed"),
+    (["trainer=ddp"], "trainer.strategy=ddp"),
+    (["accelerator=cpu"], "trainer.accelerator=cpu"),
+    (["device=CPU"], "device=cpu"),
+    (["optim=muon"], "optimizer=muon"),
+    (["scheduler=cosine"], "schedule=cosine"),
+    (["logger=wandb"], "+logger.wandb._target_=lightning.pytorch.loggers.WandbLogger"),
+    (["resume=last.ckpt"], "ckpt_path=last.ckpt"),
+    (["checkpoint=last.ckpt"], "ckpt_path=last.ckpt"),
+    (["output=x.bin"], "export.path=x.bin"),
+    (["momentum=0.9"], "optimizer=muon optimizer.momentum=0.9"),
+    (["optimizer=muon", "momentum=0.9"], "optimizer.momentum=0.9"),
+    (["limit=5"], "data=hub data.hub.limit=5"),
+    (["name=mine"], "model.name=mine"),
+    (["profiler=simple"], "+trainer.profiler=simple"),
+    (["model", "nano"], "model=nano"),
+    (["nano"], "model=nano"),
+    (["seed", "3"], "seed=3"),
+    (["epochs:3"], "trainer.max_epochs=3"),
+    (["data.path", "=", "my.txt"], "data.path=my.txt"),
+    (["data.path=", "my.txt"], "data.path=my.txt"),
+    (["my.txt"], "data=text data.path=my.txt"),
+    (["last.ckpt"], "ckpt_path=last.ckpt"),
+]
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), MEANT, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
+)
+def test_a_hint_names_what_was_meant_and_can_be_followed(typed, meant):
+    line = mistake(*typed)
+    assert line.endswith(f"did you mean {meant}?")
+    composed(OUTPUT, *(override for override in typed if override == "optimizer=muon"), *meant.split())
+
+
+@pytest.mark.parametrize("typed", ["foo=3", "resumption=3", "minibatch=3", "trainer.foo=3", "--foo", "-x"])
+def test_a_name_that_nothing_is_near_to_gets_no_hint(typed):
+    try:
+        line = mistake(*flags_first([typed]))
+    except UserError as error:
+        line = str(error)
+    assert line.endswith("see `lai-train --help` for the keys there are")
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("--epochs 10 --config tiny --device mps", "trainer.max_epochs=10 model=tiny device=mps"),
+        ("--epochs=10 --batch-size=32 --lr 3e-4", "trainer.max_epochs=10 data.batch_size=32 optimizer.lr=3e-4"),
+        ("--data data/train.txt --output lai.bin", "data=text data.path=data/train.txt export.path=lai.bin"),
+        ("--resume last.ckpt --seed 3 --gpus 2", "ckpt_path=last.ckpt seed=3 trainer.devices=2"),
+        ("--model mini --cpu seed=1", "model=mini device=cpu"),
+        ("--data.path my.txt", "data.path=my.txt"),
+    ],
+)
+def test_options_of_other_programs_are_told_as_settings(typed, meant):
+    with pytest.raises(UserError) as raised:
+        flags_first(typed.split())
+    assert str(raised.value).endswith(f"of lai-train; settings are written KEY=VALUE: {meant}")
+    composed(OUTPUT, *meant.split())
+
+
+def test_the_options_are_those_of_hydra():
+    takes = {0: 0, None: 1, "?": "?"}
+    for action in get_args_parser()._actions:
+        for option in action.option_strings:
+            assert takes[action.nargs] == _FLAGS[option], option
+
+
+@pytest.mark.parametrize(
+    "override", ["optimizer.lrr=1", "seed=1,2", "trainer.profiler=simple", "data.val_fraction=0,5"]
+)
+def test_a_callback_that_is_added_is_not_blamed_for_another_mistake(override):
+    added = "+callbacks.x._target_=lightning.pytorch.callbacks.EarlyStopping"
+    assert mistake(added, "+callbacks.x.monitor=val/loss", override) == mistake(override)
+
+
+def test_a_name_does_not_stand_for_what_it_names():
+    with pytest.raises(UserError, match=r"is chosen by model=mini$"):
+        check_names(["model.name=mini"])
+    for fine in (["model=mini", "model.name=mini"], ["model.name=mine"], ["optimizer.name=muon"]):
+        check_names(fine)
+
+
+def test_a_folder_is_no_checkpoint_but_may_hold_one(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    run = load_run_config(composed(OUTPUT, f"ckpt_path={tmp_path}"))
+    with pytest.raises(UserError, match=r"is a folder; give it a checkpoint, such as checkpoints/last\.ckpt"):
+        check_files(run, tmp_path / "model.bin")
+    for name in ("checkpoints/step3.ckpt", "checkpoints/last.ckpt"):
+        (tmp_path / name).touch()
+    with pytest.raises(UserError, match=rf"is a folder; .*: ckpt_path={tmp_path}/checkpoints/last\.ckpt$"):
+        check_files(run, tmp_path / "model.bin")
 
 
 @pytest.mark.parametrize(

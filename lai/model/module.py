@@ -171,11 +171,11 @@ class LanguageModel(lightning.LightningModule):
         """Log the loss of all processes, where Lightning writes it: to hear it, a process waits for its GPU."""
         trainer = self.trainer
         every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
-        is_step_done = not self._losses
-        if trainer.world_size > 1 and is_step_done and every:
-            if trainer.global_step % every == 0 or trainer.should_stop:
-                loss = trainer.strategy.reduce(self._step_loss.clone(), reduce_op="mean")
-                self.log("train/loss", loss, batch_size=1)
+        if trainer.world_size == 1 or self._losses or not every:  # losses: the step goes on with the next batch
+            return
+        if trainer.global_step % every == 0 or trainer.should_stop:
+            loss = trainer.strategy.reduce(self._step_loss.clone(), reduce_op="mean")
+            self.log("train/loss", loss, batch_size=1)
 
     def on_validation_epoch_start(self) -> None:
         self._sums = torch.zeros(3, dtype=torch.float64)  # nats, tokens, bytes
