@@ -70,6 +70,8 @@ def run(monkeypatch, capsys):
 
     def start(program, *arguments):
         monkeypatch.setattr(sys, "argv", [str(program), *map(str, arguments)])
+        # A program ends Python at once where an earlier test of this process has imported datasets (lai.errors.leave).
+        monkeypatch.setattr(os, "_exit", sys.exit)
         with pytest.raises(SystemExit) as ended:
             if str(program).endswith(".py"):
                 runpy.run_path(str(program), run_name="__main__")
