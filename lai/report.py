@@ -113,7 +113,8 @@ def _remark(finding: Finding, corpus: Corpus) -> str:
     """Where to look, or why there is nothing to look for."""
     if finding.check == "unique" and corpus.floor:
         return " (no fault of generated text: each comes as often as it is probable)"
-    return f" (first {', '.join(finding.places[:3])})" if finding.places else ""
+    places = f" (first {', '.join(finding.places[:3])})" if finding.places else ""
+    return places + (f"; {finding.remedy}" if finding.remedy else "")
 
 
 def _row(name: str, text: str) -> str:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from lai.data.corpus import find_files
+from lai.data.corpus import files_left_out, find_files
 from lai.data.quality import LONGEST_LINE, Finding, Quality, examine, shares
 from lai.data.vocab import Vocab
 from lai.errors import UserError, run_program, whole_number
@@ -64,11 +64,13 @@ def print_tables(quality: Quality) -> None:
     console.print()
     findings = Table("verdict", "check", "found", "expected", box=None)
     for finding in quality.findings:
-        findings.add_row(_SIGNS[finding.verdict], finding.check, finding.found, finding.expected)
+        findings.add_row(_SIGNS[finding.verdict], finding.check, escape(finding.found), finding.expected)
     console.print(findings)
     for finding in quality.findings:
         if finding.places:
             console.print(escape(f"{heading(finding)}: {', '.join(finding.places)}"))
+        if finding.remedy:
+            console.print(escape(f"what to do about {finding.check}: {finding.remedy}"))
 
 
 def heading(finding: Finding) -> str:
@@ -101,7 +103,8 @@ def main() -> int:
     if options.histogram and options.histogram.suffix.lower() != ".png":
         raise UserError(f"--histogram {options.histogram} is no name of a picture; give it the ending .png")
     vocab = Vocab.load(options.vocab) if options.vocab else None
-    quality = examine(find_files(options.data), vocab, options.longest)
+    files = find_files(options.data)
+    quality = examine(files, vocab, options.longest, files_left_out(options.data))
     if options.histogram:
         draw_histogram(quality.lengths, options.histogram)
     if options.json:

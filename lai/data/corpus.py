@@ -18,6 +18,7 @@ import os
 import shutil
 import tempfile
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,6 +45,7 @@ Numbered = tuple[int, Document]
 
 _UTF8_BOM = b"\xef\xbb\xbf"
 _PARQUET_ROWS = 1024
+_ENDINGS = 5  # that are named of files left out
 _BATCH_BYTES = 1 << 20
 _BATCH_DOCUMENTS = 1 << 14
 
@@ -83,23 +85,63 @@ def find_files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
     return sorted(found.values())
 
 
+def files_left_out(paths: str | Path | Sequence[str | Path]) -> dict[str, int]:
+    """How many files of each ending `find_files` leaves out of folders and globs, the most frequent ending first.
+
+    Hidden files and those that LAi itself writes beside texts do not count.
+    """
+    given = [paths] if isinstance(paths, str | Path) else paths
+    candidates = {file.resolve(): file for path in given for file in _candidates(with_home(path))}
+    return _endings_left_out(candidates.values())
+
+
 def _expand(path: Path) -> list[Path]:
     known = f"expected files ending in {', '.join(KINDS)} (each also with .gz)"
-    if path.is_file():
-        if kind_of(path) is None:
-            raise UserError(f"{path} is of no known kind; {known}")
-        return [path]
-    if path.is_dir():
-        candidates = list(_files_in(path))
-    else:
-        # Path.glob takes no absolute pattern.
-        candidates = [Path(match) for match in glob.glob(str(path), recursive=True)]  # noqa: PTH207
-        if not candidates:
-            raise UserError(f"{path} does not exist and matches no file; {known}")
+    if path.is_file() and kind_of(path) is None:
+        raise UserError(f"{path} is of no known kind; {known}")
+    candidates = _candidates(path)
+    if not candidates and not path.is_dir():
+        raise UserError(f"{path} does not exist and matches no file; {known}")
     files = [file for file in sorted(candidates) if file.is_file() and kind_of(file) is not None]
     if not files:
-        raise UserError(f"{path} holds no file of a known kind; {known}")
+        there = listed(_endings_left_out(candidates))
+        raise UserError(f"{path} holds no file of a known kind{there and f' but {there}'}; {known}")
     return files
+
+
+def _candidates(path: Path) -> list[Path]:
+    """The file itself, what is in the folder, or what the glob matches, of any kind."""
+    if path.is_file():
+        return [path]
+    if path.is_dir():
+        return list(_files_in(path))
+    # Path.glob takes no absolute pattern.
+    return [Path(match) for match in glob.glob(str(path), recursive=True)]  # noqa: PTH207
+
+
+def _endings_left_out(candidates: Iterable[Path]) -> dict[str, int]:
+    endings: Counter[str] = Counter()
+    for file in candidates:
+        if kind_of(file) is None and file.is_file() and not _is_ours(file):
+            endings[
+                "".join(file.suffixes[-2 if file.suffix.lower() == ".gz" else -1 :]).lower() or "without ending"
+            ] += 1
+    return dict(endings.most_common())
+
+
+def _is_ours(file: Path) -> bool:
+    """Whether a file is a vocabulary or a model, or stands beside another one whose name its own begins with."""
+    if file.suffix in (".json", ".lock"):
+        first = file.with_suffix("")
+        return first.exists() or (first.suffix == ".sources" and first.with_suffix("").exists())
+    return file.suffix in (".bin", ".ckpt")
+
+
+def listed(endings: Mapping[str, int]) -> str:
+    """Endings and how many files have each, as a person reads them: `10 .md, 2 .docx`."""
+    most = list(endings.items())[:_ENDINGS]
+    others = sum(endings.values()) - sum(count for _, count in most)
+    return ", ".join([f"{count:,} {ending}" for ending, count in most] + ([f"{others:,} others"] if others else []))
 
 
 def _files_in(folder: Path) -> Iterator[Path]:

@@ -65,6 +65,17 @@ def has_stray_tags(document: Document) -> bool:
     return any(_ANY_TAG.search(turn.content) for turn in document)
 
 
+def is_whole(document: Document) -> bool:
+    """Whether a document is plain text or a whole conversation.
+
+    That is a system turn or none, then user and assistant in turn, the user first and the assistant last.
+    """
+    if document[0].role == "text":
+        return True
+    turns = document[document[0].role == "system" :]
+    return len(turns) > 0 and tuple(turn.role for turn in turns) == ("user", "assistant") * (len(turns) // 2)
+
+
 def render(document: Document) -> bytes:
     """The text form of a document: the reverse of `parse` for examples, the text itself for plain text."""
     return b"".join(

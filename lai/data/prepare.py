@@ -3,12 +3,12 @@
 import logging
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lai.data.cache import cached_file, fingerprint
-from lai.data.corpus import CorpusCounts, find_files, read_documents
+from lai.data.corpus import CorpusCounts, files_left_out, find_files, read_documents
 from lai.data.markup import render
 from lai.data.progress import progress
 from lai.data.quality import Quality, examine
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _VOCAB_VERSION = 1
-_QUALITY_VERSION = 2
+_QUALITY_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -74,18 +74,22 @@ def prepare_corpus(data: "DataSettings") -> Corpus:
         split_seed=data.split_seed,
         val_paths=text.val_files or None,
     )
-    quality = _quality(text.files, vocab, shards, cache)
+    quality = _quality(text, vocab, shards, cache)
     floor = None if text.val_nats is None else _floor(text.val_nats, shards.stats.val)
     return Corpus(text.files, text.val_files, vocab, vocab_path, shards, quality, floor)
 
 
 @dataclass(frozen=True)
 class _Text:
-    """The files to train on, those to validate with (none: a share is chosen), and the -log p of all in them."""
+    """The files to train on, those to validate with (none: a share is chosen), and the -log p of all in them.
+
+    `left_out` counts what else there is where the files were looked for, by ending.
+    """
 
     files: list[Path]
     val_files: list[Path]
     val_nats: float | None = None
+    left_out: dict[str, int] = field(default_factory=dict)
 
 
 def _text(data: "DataSettings", cache: Path) -> _Text:
@@ -98,7 +102,7 @@ def _text(data: "DataSettings", cache: Path) -> _Text:
             raise UserError(
                 f"data.path={data.path} names no file besides those of data.val_path; nothing is left to train on"
             )
-        return _Text(files, val_files)
+        return _Text(files, val_files, left_out=files_left_out(data.path))
     if data.source == "hub" and data.hub is not None:
         return _Text(_hub_files(asdict(data.hub), cache), val_files)
     if data.source != "synthetic" or data.synthetic is None:
@@ -113,13 +117,18 @@ def _text(data: "DataSettings", cache: Path) -> _Text:
     return _Text(files, [drawn], nats)
 
 
-def _quality(files: list[Path], vocab: Vocab, shards: Shards, cache: Path) -> Quality:
+def _quality(text: _Text, vocab: Vocab, shards: Shards, cache: Path) -> Quality:
     """The report on the text that is trained on; it depends on what the token files do, and names the files."""
-    settings = {"shards": shards.folder.name, "files": list(map(shown, files)), "version": _QUALITY_VERSION}
+    settings = {
+        "shards": shards.folder.name,
+        "files": list(map(shown, text.files)),
+        "left out": text.left_out,
+        "version": _QUALITY_VERSION,
+    }
     path = cache / f"quality-{fingerprint(settings)}.json"
 
     def build(target: Path) -> dict[str, Any]:
-        report = examine(files, vocab).to_json()
+        report = examine(text.files, vocab, left_out=text.left_out).to_json()
         with atomic_write(target) as file:
             file.write(report)
         return {}

@@ -8,6 +8,7 @@ whole text up to `SAMPLE_BYTES`.
 
 import json
 import re
+import shlex
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,13 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lai.data.bpe import FIRST_BYTE
-from lai.data.corpus import CorpusCounts
+from lai.data.corpus import CorpusCounts, kind_of, listed
 from lai.data.duplicates import DuplicateFinder
 from lai.data.language import identify
-from lai.data.markup import CHAT_TAGS, TO_ENGLISH, TO_HUNGARIAN, Document, has_stray_tags, parse_line
+from lai.data.markup import CHAT_TAGS, TO_ENGLISH, TO_HUNGARIAN, Document, has_stray_tags, is_whole, parse_line
 from lai.data.progress import progress
 from lai.data.texts import TextBatch, place, shown, text_batches
 from lai.data.vocab import N_BASE, TAG_PREFIXES, Vocab
+from lai.data.wrapping import Wrapping
 from lai.errors import UserError
 from lai.files import FULL
 
@@ -47,18 +49,56 @@ _CONTROL_IN_LINE = re.compile(b"[" + re.escape(_CONTROL) + b"]")
 _MARKUP = frozenset((*CHAT_TAGS, *TAG_PREFIXES))  # which no text is encoded to
 # The commonest example, which needs no parsing; whatever else there is, `parse_line` decides.
 _EXAMPLE = re.compile(rb"<user>([^<]*)</user><assistant>[^<]*</assistant>")
+_BLANK_LINES = 0.01  # of the lines with text
+_SHORT = 15  # characters less than the width: no word would have been as long
 _PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at: what was found, what is expected, and the first places where it is not so."""
+    """One thing that was looked at: what was found, what is expected, the first places where it is not so, what to do.
+
+    `remedy` is empty where nothing is to be done, or nothing that a line can say.
+    """
 
     check: str
     verdict: Verdict
     found: str
     expected: str
     places: list[str] = field(default_factory=list)
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class _Fault:
+    """What single documents may have: the finding that it becomes, and what to do about it."""
+
+    check: str
+    verdict: Verdict
+    expected: str
+    remedy: str = ""
+
+
+# Lines begin a document unless they carry a conversation on.
+_JOIN_TURNS = (
+    "put a conversation on one line: awk '/[^ \\t\\r]/ {c = /^<assistant>/ || (s && /^<user>/); "
+    'printf "%s%s", c ? "" : "\\n", $0; s = /^<system>/} END {print ""}\' FILE > NEW'
+)
+_ORDER = "an optional system turn, then user and assistant in turn"
+_FAULTS = (
+    _Fault("invalid UTF-8", "error", "no document"),
+    _Fault("malformed markup", "error", "no document with tags that are not whole turns"),
+    _Fault("turns on several lines", "error", "a whole conversation a line", _JOIN_TURNS),
+    _Fault(
+        "incomplete conversations",
+        "error",
+        f"none: {_ORDER}",
+        "give each question its answer, or leave the document out",
+    ),
+    _Fault("tags as letters", "warning", "no document: they are read as what somebody wrote"),
+    _Fault("control characters", "warning", "no document"),
+    _Fault("long documents", "warning", "none of more than {longest_line:,} bytes"),
+)
 
 
 @dataclass(frozen=True)
@@ -86,13 +126,19 @@ class Quality:
         return all(finding.verdict != "error" for finding in self.findings)
 
 
-def examine(files: Sequence[Path], vocab: Vocab | None = None, longest_line: int = LONGEST_LINE) -> Quality:
+def examine(
+    files: Sequence[Path],
+    vocab: Vocab | None = None,
+    longest_line: int = LONGEST_LINE,
+    left_out: Mapping[str, int] | None = None,
+) -> Quality:
     """Read a text once and report on it, in memory that does not grow with it.
 
     Args:
         files: as `find_files` gives them.
         vocab: for what depends on tokens.
         longest_line: bytes of a document above which it is a finding.
+        left_out: as `files_left_out` gives it: what else there is, and is not read.
 
     Raises:
         UserError: a file cannot be read as what its ending says.
@@ -103,7 +149,7 @@ def examine(files: Sequence[Path], vocab: Vocab | None = None, longest_line: int
             for batch in text_batches(files, counting.counts):
                 counting.add(batch)
                 show(counting.counts.bytes_read)
-        return counting.report(files, vocab)
+        return counting.report(files, vocab, left_out or {})
 
 
 @contextmanager
@@ -125,9 +171,14 @@ def shares(values: Mapping[str, float]) -> str:
 
 
 def task_of(document: Document) -> str:
-    """What a document trains: plain text, a translation, a question, another instruction, or a conversation."""
+    """What a document trains: plain text, a translation, a question, another instruction, or a conversation.
+
+    A conversation that is not whole is "incomplete".
+    """
     if document[0].role == "text":
         return "plain"
+    if not is_whole(document):
+        return "incomplete"
     questions = [turn.content for turn in document if turn.role == "user"]
     return "conversation" if len(questions) != 1 else _task_of_one(questions[0])
 
@@ -160,6 +211,25 @@ class _Sample:
             self._size = sum(len(text) for _, text in self.documents)
 
 
+_NEXT_ROLE = {"system": "user", "user": "assistant"}
+
+
+@dataclass
+class _Incomplete:
+    """A conversation that is not whole."""
+
+    file: Path
+    number: int  # of the document, among those of all files
+    where: str
+    document: Document
+    goes_on: bool = False  # on the next line, or from the one before
+
+    def is_before(self, other: "_Incomplete") -> bool:
+        """Whether the other one is the next line of the same file and says what should come next."""
+        beside = self.file == other.file and kind_of(self.file) == ".txt" and self.number + 1 == other.number
+        return beside and _NEXT_ROLE.get(self.document[-1].role) == other.document[0].role
+
+
 class _Counting:
     """Everything that is counted in the one pass."""
 
@@ -175,11 +245,15 @@ class _Counting:
         self._places: dict[str, list[str]] = {}
         self._files: list[tuple[int, Path]] = []  # each file, and how many lines or rows were before it
         self._numbered = 0  # the lines and rows so far
+        self._incomplete: _Incomplete | None = None  # the last one, which the next line may carry on
+        self._wrapping = Wrapping()  # of the file that is read
+        self._wrapped: list[tuple[Path, int, Wrapping]] = []  # the first files that are, and at which width
 
     def add(self, batch: TextBatch) -> None:
         """Count a batch."""
         texts = batch.texts
         if not self._files or self._files[-1][1] != batch.file:
+            self._end_file()
             self._files.append((self._numbered, batch.file))
         numbers = self._files[-1][0] + batch.numbers
         self._numbered = int(numbers[-1])
@@ -187,9 +261,9 @@ class _Counting:
         kept = np.fromiter((bool(text.strip()) for text in texts), np.bool_, len(texts))
         self._totals["lines"] += len(texts)
         self._totals["empty"] += int((~kept).sum())
-        self._note("long", batch, np.flatnonzero(sizes > self._longest_line))
+        self._note("long documents", batch, np.flatnonzero(sizes > self._longest_line))
         self._add_bytes(batch, kept)
-        self._add_markup(batch)
+        self._add_markup(batch, kept)
         if not kept.all():
             texts, numbers = [text for text in texts if text.strip()], numbers[kept]
         self._duplicates.add(texts, numbers)
@@ -198,15 +272,20 @@ class _Counting:
         self._totals["bytes"] += int(sizes[kept].sum())
 
     def _note(self, check: str, batch: TextBatch, indices: Any) -> None:
-        """Count texts with a fault, and keep the places of the first ones."""
+        """Count texts with a fault, one of `_FAULTS`, and keep the places of the first ones."""
         self._totals[check] += len(indices)
-        places = self._places.setdefault(check, [])
         for index in indices:
-            if len(places) == OFFENDERS:
+            if not self._note_place(check, place(batch.file, int(batch.numbers[index]))):
                 break
-            where = place(batch.file, int(batch.numbers[index]))
-            if where not in places:  # both documents of a pair stand in one line
-                places.append(where)
+
+    def _note_place(self, check: str, where: str) -> bool:
+        """Whether there is room for the place of a fault; it is kept then."""
+        places = self._places.setdefault(check, [])
+        if len(places) == OFFENDERS:
+            return False
+        if where not in places:  # both documents of a pair stand in one line
+            places.append(where)
+        return True
 
     def _add_bytes(self, batch: TextBatch, kept: NDArray[np.bool_]) -> None:
         """Characters, bytes that are no UTF-8, control characters."""
@@ -214,24 +293,29 @@ class _Counting:
         try:
             characters = joined.decode()
         except UnicodeDecodeError:
-            self._note("utf-8", batch, [index for index, text in enumerate(batch.texts) if not _is_utf8(text)])
+            self._note("invalid UTF-8", batch, [index for index, text in enumerate(batch.texts) if not _is_utf8(text)])
             characters = joined.decode("utf-8", "replace")
-        lengths = (
-            np.fromiter(map(len, characters.split("\n")), np.int64)
-            if batch.documents is None
-            else _lengths(batch.texts)
-        )
-        lengths = lengths[: len(kept)][kept]
+        if batch.documents is None:
+            lines = characters.split("\n")
+            lengths = np.fromiter(map(len, lines), np.int64, len(lines))
+            self._wrapping.add(lines, lengths)
+        else:
+            lengths = _lengths(batch.texts)
+        lengths = lengths[kept]
         self._totals["characters"] += int(lengths.sum())
         self._longest = max(self._longest, int(lengths.max(initial=0)))
         self._lengths += np.bincount(np.minimum(lengths, _LENGTHS), minlength=_LENGTHS + 1)
         if len(joined.translate(None, _CONTROL)) != len(joined):
             found = [index for index, text in enumerate(batch.texts) if _CONTROL_IN_LINE.search(text)]
-            self._note("control", batch, found)
+            self._note("control characters", batch, found)
 
-    def _add_markup(self, batch: TextBatch) -> None:
-        """Tasks, and tags that are no markup: of lines a mistake, else letters that somebody wrote."""
-        stray = []
+    def _add_markup(self, batch: TextBatch, kept: NDArray[np.bool_]) -> None:
+        """Tasks, conversations that are not whole, and tags that are no markup.
+
+        Those are of lines a mistake, else letters that somebody wrote.
+        """
+        stray: list[int] = []
+        incomplete: list[tuple[int, Document]] = []
         for index, text in enumerate(batch.texts):
             if batch.documents is None and b"<" not in text:
                 self._tasks["plain"] += bool(text.strip())
@@ -240,18 +324,48 @@ class _Counting:
                 self._tasks[_task_of_one(example[1])] += 1
                 continue
             document = parse_line(text) if batch.documents is None else batch.documents[index]
-            self._tasks[task_of(document)] += 1
+            task = task_of(document)
+            self._tasks[task] += 1
+            if task == "incomplete":
+                incomplete.append((index, document))
             if b"<" in text and has_stray_tags(document):
                 stray.append(index)
-        self._note("markup" if batch.documents is None else "tags", batch, stray)
+        self._note("malformed markup" if batch.documents is None else "tags as letters", batch, stray)
+        if incomplete:
+            numbers = self._totals["documents"] + np.cumsum(kept)
+            for index, document in incomplete:
+                where = place(batch.file, int(batch.numbers[index]))
+                self._add_incomplete(_Incomplete(batch.file, int(numbers[index]), where, document))
+
+    def _add_incomplete(self, found: _Incomplete | None) -> None:
+        """Count the one before, now that it is known whether it goes on in this one; None: there is no other."""
+        before, self._incomplete = self._incomplete, found
+        if before is None:
+            return
+        if found is not None and before.is_before(found):
+            before.goes_on = found.goes_on = True
+        check = "turns on several lines" if before.goes_on else "incomplete conversations"
+        self._totals[check] += 1
+        self._note_place(check, before.where)
+
+    def _end_file(self) -> None:
+        """Judge what can only be told of a whole file."""
+        if (width := self._wrapping.width()) is not None:
+            self._totals["wrapped"] += self._wrapping.lines
+            self._totals["wrapped files"] += 1
+            if len(self._wrapped) < OFFENDERS:
+                self._wrapped.append((self._files[-1][1], width, self._wrapping))
+        self._wrapping = Wrapping()
 
     def _place(self, number: int) -> str:
         """Where a text is, by the number of its line or row among those of all files."""
         before, file = next(entry for entry in reversed(self._files) if entry[0] < number)
         return place(file, number - before)
 
-    def report(self, files: Sequence[Path], vocab: Vocab | None) -> Quality:
+    def report(self, files: Sequence[Path], vocab: Vocab | None, left_out: Mapping[str, int]) -> Quality:
         """The facts and findings."""
+        self._end_file()
+        self._add_incomplete(None)
         duplicates, again = self._duplicates.duplicates(OFFENDERS)
         self._places["duplicates"] = list(dict.fromkeys(map(self._place, again)))
         documents = self._totals["documents"]
@@ -275,7 +389,7 @@ class _Counting:
         if vocab is not None:
             facts["tokens"] = _tokens(self._sample.documents, vocab)
         stop = int(np.flatnonzero(self._lengths)[-1]) + 1 if documents else 0
-        return Quality(facts, self._findings(facts, vocab), self._lengths[:stop].tolist())
+        return Quality(facts, self._findings(facts, vocab, left_out), self._lengths[:stop].tolist())
 
     def _percentiles(self) -> list[int]:
         """The number of characters that so many percent of the documents do not exceed."""
@@ -284,11 +398,7 @@ class _Counting:
             return [0 for _ in _PERCENTILES]
         return [int(np.searchsorted(below, share / 100 * below[-1])) for share in _PERCENTILES]
 
-    def _findings(self, facts: dict[str, Any], vocab: Vocab | None) -> list[Finding]:
-        def faults(check: str, name: str, verdict: Verdict, expected: str) -> Finding:
-            count = self._totals[name]
-            return Finding(check, verdict if count else "ok", f"{count:,}", expected, self._places.get(name, []))
-
+    def _findings(self, facts: dict[str, Any], vocab: Vocab | None, left_out: Mapping[str, int]) -> list[Finding]:
         enough = facts["documents"] >= LEAST_DOCUMENTS
         different = facts["unique"] >= LEAST_UNIQUE
         again = self._places["duplicates"]
@@ -297,18 +407,59 @@ class _Counting:
             Finding(
                 "unique", _error_unless(different), f"{facts['unique']:.1%}", f"at least {LEAST_UNIQUE:.0%}", again
             ),
-            faults("invalid UTF-8", "utf-8", "error", "no document"),
-            faults("malformed markup", "markup", "error", "no document with tags that are not whole turns"),
-            faults("tags as letters", "tags", "warning", "no document: they are read as what somebody wrote"),
-            faults("control characters", "control", "warning", "no document"),
-            faults("long documents", "long", "warning", f"none of more than {self._longest_line:,} bytes"),
+            *map(self._finding, _FAULTS),
+            self._wrapped_lines(),
         ]
+        if left_out:
+            number = sum(left_out.values())
+            found.append(
+                Finding(
+                    "other files",
+                    "warning",
+                    f"{number:,} file{'s' if number > 1 else ''} of other kinds left out: {listed(left_out)}",
+                    "every file is read",
+                    remedy="turn them into .txt, one document a line, such as with pandoc --wrap=none -t plain FILE",
+                )
+            )
         if vocab is not None:
             least, most = VOCABULARY_SIZES
             fits = least <= len(vocab) <= most
             expected = f"{least:,} to {most:,} tokens; fewer where the text fills no more"
             found.append(Finding("vocabulary", "ok" if fits else "warning", f"{len(vocab):,} tokens", expected))
         return found
+
+    def _finding(self, fault: _Fault) -> Finding:
+        count = self._totals[fault.check]
+        expected = fault.expected.format(longest_line=self._longest_line)
+        if not count:
+            return Finding(fault.check, "ok", "0", expected)
+        return Finding(fault.check, fault.verdict, f"{count:,}", expected, self._places[fault.check], fault.remedy)
+
+    def _wrapped_lines(self) -> Finding:
+        """Files whose lines are not paragraphs."""
+        check, expected = "wrapped lines", "a paragraph or more a line: one line is one document"
+        if not self._wrapped:
+            return Finding(check, "ok", "0", expected)
+        widths = dict.fromkeys(width for _, width, _ in self._wrapped)
+        files = self._totals["wrapped files"]
+        found = (
+            f"{self._totals['wrapped']:,} in {files:,} file{'s' if files > 1 else ''} look wrapped at "
+            f"{', '.join(map(str, widths))} characters"
+        )
+        file, width, wrapping = self._wrapped[0]
+        remedy = f"join the lines of a paragraph: {_joining_command(file, width, wrapping)}"
+        return Finding(check, "error", found, expected, [shown(file) for file, _, _ in self._wrapped], remedy)
+
+
+def _joining_command(file: Path, width: int, wrapping: Wrapping) -> str:
+    """The command that makes a line of each paragraph."""
+    if wrapping.blank >= _BLANK_LINES * wrapping.lines:  # between paragraphs
+        join = "tr -d '\\r' | awk -v RS= '{gsub(/[ \\t]*\\n[ \\t]*/, \" \"); print}'"
+    else:  # a short line ends one
+        least = width - _SHORT
+        join = f'tr -d \'\\r\' | awk \'{{printf "%s%s", $0, length($0) < {least} ? "\\n" : " "}}\''
+    read = "gzip -dc" if file.suffix.lower() == ".gz" else "cat"
+    return f"{read} {shlex.quote(shown(file))} | {join} > NEW.txt"
 
 
 def _error_unless(right: bool) -> Verdict:

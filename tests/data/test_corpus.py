@@ -10,7 +10,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from lai.data.corpus import CorpusCounts, find_files, read_documents, row_documents
+from lai.data.corpus import CorpusCounts, files_left_out, find_files, read_documents, row_documents
 from lai.data.markup import Document, Turn, plain, translation_examples
 from lai.data.writing import document_row
 from lai.errors import UserError
@@ -204,6 +204,22 @@ def test_files_folders_and_globs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert find_files("~/a.txt") == [tmp_path / "a.txt"]
     (tmp_path / "g.txt").symlink_to(tmp_path / "a.txt")
     assert found("g.txt", "a.txt") == ["g.txt"]
+
+
+def test_files_that_a_folder_leaves_out_are_counted_by_ending(tmp_path: Path) -> None:
+    """But for hidden ones and what LAi writes beside texts: sidecars, locks, vocabularies and models."""
+    for name in (
+        "a.txt", "b.md", "deep/c.MD", "deep/d.docx", "e.md.gz", "README", "f.json", ".hidden.md", ".cache/g.md",
+        "a.txt.sources.json", "a.txt.json", "a.txt.lock", "vocab.bin", "model.ckpt",
+    ):  # fmt: skip
+        write(tmp_path / name, b"x")
+    expected = {".md": 2, ".docx": 1, ".gz": 0, ".md.gz": 1, "without ending": 1, ".json": 1}
+    assert files_left_out(tmp_path) == {ending: count for ending, count in expected.items() if count}
+    assert files_left_out([tmp_path, tmp_path / "b.md", tmp_path / "*"]) == files_left_out(tmp_path)
+    assert files_left_out(tmp_path / "*.txt") == files_left_out(tmp_path / "a.txt") == {}
+    assert files_left_out(tmp_path / "deep" / "*") == {".md": 1, ".docx": 1}
+    with pytest.raises(UserError, match=r"deep holds no file of a known kind but 1 \.\w+, 1 \.\w+; expected"):
+        find_files(tmp_path / "deep")
 
 
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:

@@ -4,6 +4,10 @@ import errno
 import gzip
 import json
 import random
+import re
+import shlex
+import subprocess
+import textwrap
 from collections import Counter
 from pathlib import Path
 
@@ -14,7 +18,7 @@ from pyarrow import parquet
 
 from lai.data import quality, texts
 from lai.data.corpus import read_documents
-from lai.data.markup import Document, Turn, plain
+from lai.data.markup import Document, Turn, parse_line, plain
 from lai.data.quality import Finding, Quality, examine, task_of
 from lai.data.vocab import Vocab
 from lai.errors import UserError
@@ -81,6 +85,127 @@ def test_each_fault_is_found_at_its_line(tmp_path: Path) -> None:
         assert found[check].verdict == verdict, check
         assert found[check].places == [f"{path}:{line}" for line in lines], check
     assert found["invalid UTF-8"].found == "1"
+
+
+def joined_by_its_remedy(finding: Finding, path: Path, target: Path) -> list[str]:
+    """The lines that the command in a finding makes of a file."""
+    command = finding.remedy.partition(": ")[2]
+    command = command.replace("FILE", shlex.quote(str(path))).replace("NEW.txt", "NEW").replace("NEW", str(target))
+    subprocess.run(command, shell=True, check=True)
+    return [line.strip() for line in target.read_bytes().decode().split("\n") if line.strip()]
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\n\n", b"\r\n \r\n"])
+@pytest.mark.parametrize("chunk", [5, 1 << 22])
+def test_turns_of_a_conversation_on_several_lines_are_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: bytes, chunk: int
+) -> None:
+    """Told apart from lone turns, whatever batch the lines come in; the command in the remedy mends them."""
+    monkeypatch.setattr(texts, "CHUNK_BYTES", chunk)
+    lines = [
+        b"<user>Q1</user>", b"<assistant>A1</assistant>",
+        b"plain text",
+        b"<system>S</system>", b"<user>Q2</user>", b"<assistant>A2</assistant>",
+        b"<user>Q3</user><assistant>A3</assistant>",
+        b"<user>lone</user>",
+        b"plain text again",
+        b"<assistant>lone</assistant>",
+    ]  # fmt: skip
+    path = write(tmp_path / "a.txt", lines, end)
+    report = examine([path, write(tmp_path / "b.txt", [b"<user>a</user>"]), write(tmp_path / "c.txt", lines[1:2])])
+    step = 1 if end.count(b"\n") == 1 else 2
+    split, lone = findings(report)["turns on several lines"], findings(report)["incomplete conversations"]
+    assert (split.verdict, split.found) == ("error", "5")
+    assert split.places == [f"{path}:{1 + step * index}" for index in (0, 1, 3, 4, 5)]
+    assert (lone.verdict, lone.found) == ("error", "4")  # the next file does not carry on what the last one began
+    assert lone.places[:2] == [f"{path}:{1 + step * index}" for index in (7, 9)]
+    assert report.facts["tasks"]["incomplete"] * report.facts["documents"] == pytest.approx(9)
+    path.write_bytes(end.join(lines[:9]) + end)
+    again = joined_by_its_remedy(split, path, tmp_path / "new.txt")
+    mended = findings(examine([tmp_path / "new.txt"]))
+    assert mended["turns on several lines"].found == "0" and len(again) == 6
+    assert parse_line(again[2].encode()) == (Turn("system", b"S"), Turn("user", b"Q2"), Turn("assistant", b"A2"))
+
+
+def test_messages_that_are_no_whole_conversation_are_an_error(tmp_path: Path) -> None:
+    conversations = ["u", "a", "s", "us", "ua", "sua", "uaua", "uau", "au", "uua", "uaa", "sau", "usa", "ssua"]
+    roles = {"u": "user", "a": "assistant", "s": "system"}
+    rows = [{"messages": [{"role": roles[role], "content": "x"} for role in some]} for some in conversations]
+    path = write(tmp_path / "a.jsonl", [json.dumps(row).encode() for row in rows])
+    found = findings(examine([path]))["incomplete conversations"]
+    wrong = [number for number, some in enumerate(conversations, 1) if some not in ("ua", "sua", "uaua")]
+    assert found.found == str(len(wrong)) and found.places == [f"{path}:{number}" for number in wrong[:5]]
+    # In other files than text a row is a document: the next one never carries on.
+    assert findings(examine([path]))["turns on several lines"].found == "0"
+
+
+SHORT_WORDS = ["the", "a", "of", "and", "in", "old", "wall", "horse", "small", "under", "quietly"]
+WORDS = [*SHORT_WORDS, "children", "mountain", "themselves", "between", "evening", "remembered", "nothing", "because"]
+
+
+def paragraphs(count: int, seed: int = 0) -> list[str]:
+    """Prose as to its shape: sentences of five to twenty words, one to nine of them a paragraph."""
+    draw = random.Random(seed)
+
+    def sentence() -> str:
+        return " ".join(draw.choices(WORDS, k=draw.randint(5, 20))).capitalize() + draw.choice(".....?!")
+
+    return [" ".join(sentence() for _ in range(draw.randint(1, 9))) for _ in range(count)]
+
+
+@pytest.mark.parametrize("width", [60, 72, 80])
+@pytest.mark.parametrize("blank", [False, True])
+@pytest.mark.parametrize("chunk", [50, 1 << 22])
+def test_wrapped_prose_is_an_error_and_its_remedy_mends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int, blank: bool, chunk: int
+) -> None:
+    monkeypatch.setattr(texts, "CHUNK_BYTES", chunk)
+    prose = paragraphs(60)
+    wrapped = [line for text in prose for line in [*textwrap.wrap(text, width), *[""] * blank]]
+    path = write(tmp_path / "a b.txt", [line.encode() for line in wrapped], b"\r\n" if width == 60 else b"\n")
+    found = findings(examine([path]))["wrapped lines"]
+    assert found.verdict == "error" and found.places == [str(path)]
+    assert found.found == f"{sum(map(bool, wrapped))} in 1 file look wrapped at {width} characters"
+    again = joined_by_its_remedy(found, path, tmp_path / "new.txt")
+    if blank:
+        assert again == prose
+    else:  # a paragraph whose last line is nearly full is joined with the next
+        assert len(again) > 0.6 * len(prose) and " ".join(again) == " ".join(prose)
+    assert findings(examine([tmp_path / "new.txt"]))["wrapped lines"].verdict == "ok"
+
+
+def test_wrapped_files_are_told_among_others(tmp_path: Path) -> None:
+    prose = paragraphs(40)
+    whole = write(tmp_path / "a.txt", [text.encode() for text in paragraphs(4000, seed=1)])
+    wrapped = write(tmp_path / "b.txt", [line.encode() for text in prose for line in textwrap.wrap(text, 70)])
+    found = findings(examine([whole, wrapped]))["wrapped lines"]
+    assert found.verdict == "error" and found.places == [str(wrapped)]
+
+
+@pytest.mark.parametrize("kind", ["paragraphs", "sentences", "small letters", "list", "dialogue", "records", "verse"])
+def test_lines_that_are_documents_do_not_look_wrapped(tmp_path: Path, kind: str) -> None:
+    draw = random.Random(0)
+    prose = paragraphs(2000)
+    sentences = [sentence for text in prose for sentence in re.split(r"(?<=[.?!]) ", text)]
+    lines = {
+        "paragraphs": prose,
+        "sentences": sentences,
+        "small letters": [sentence.lower().rstrip(".?!") for sentence in sentences],
+        "list": [f"- {' '.join(draw.choices(WORDS, k=draw.randint(3, 12)))}" for _ in range(2000)],
+        "dialogue": [f"{' '.join(draw.choices(WORDS, k=draw.randint(1, 12)))}?" for _ in range(2000)],
+        "records": [f"worker {draw.randint(100, 999)} finished job {draw.randint(1000, 9999)} with status ok"
+                    for _ in range(2000)],
+        "verse": [" ".join(draw.choices(WORDS, k=draw.randint(5, 8))) for _ in range(2000)],
+    }[kind]  # fmt: skip
+    path = write(tmp_path / "a.txt", [line.encode() for line in lines])
+    assert findings(examine([path]))["wrapped lines"].verdict == "ok"
+
+
+def test_files_of_other_kinds_are_told(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.txt", GOOD)
+    found = findings(examine([path], left_out={".md": 10, ".docx": 2}))["other files"]
+    assert (found.verdict, found.found) == ("warning", "12 files of other kinds left out: 10 .md, 2 .docx")
+    assert "other files" not in findings(examine([path]))
 
 
 def test_a_text_without_faults_is_good(tmp_path: Path) -> None:
@@ -217,7 +342,13 @@ def test_the_report_survives_its_json_form(tmp_path: Path) -> None:
         ((Turn("user", b"Go on"), Turn("assistant", b"Me.")), "instruction"),
         ((Turn("system", b"Be kind."), Turn("user", b"Translate to English: a"), Turn("assistant", b"horse")),
          "translation"),
-        ((Turn("assistant", b"Hello."),), "conversation"),
+        ((Turn("user", b"a"), Turn("assistant", b"b"), Turn("user", b"c"), Turn("assistant", b"d")), "conversation"),
+        ((Turn("assistant", b"Hello."),), "incomplete"),
+        ((Turn("user", b"Hello?"),), "incomplete"),
+        ((Turn("system", b"Be kind."),), "incomplete"),
+        ((Turn("user", b"a"), Turn("assistant", b"b"), Turn("user", b"c")), "incomplete"),
+        ((Turn("user", b"a"), Turn("user", b"b"), Turn("assistant", b"c"), Turn("assistant", b"d")), "incomplete"),
+        ((Turn("user", b"a"), Turn("system", b"s"), Turn("assistant", b"b")), "incomplete"),
     ],
 )  # fmt: skip
 def test_tasks(document: Document, task: str) -> None:
@@ -233,6 +364,18 @@ def test_the_real_text_is_checked(shared_data: Path) -> None:
     prose = examine([shared_data / "mono.hu.txt", shared_data / "mono.en.txt"])
     assert prose.facts["documents"] == 29_122 + 94_233 and prose.good
     assert prose.facts["languages"]["hu"] == pytest.approx(0.22, abs=0.02)
+
+
+@pytest.mark.parametrize("name", ["mono.hu.txt", "stories.hu.txt"])
+def test_real_prose_looks_wrapped_only_where_it_is(shared_data: Path, tmp_path: Path, name: str) -> None:
+    path = shared_data / name
+    assert findings(examine([path]))["wrapped lines"].verdict == "ok"
+    prose = path.read_text(encoding="utf-8").split("\n")[:500]
+    for width in (60, 72, 80):
+        for between in ("\n", "\n\n"):
+            text = between.join("\n".join(textwrap.wrap(line, width)) for line in prose)
+            found = findings(examine([write(tmp_path / "a.txt", [text.encode()])]))["wrapped lines"]
+            assert f"wrapped at {width} characters" in found.found
 
 
 def test_a_full_folder_for_temporary_files_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

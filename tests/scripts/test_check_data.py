@@ -40,6 +40,19 @@ def test_a_bad_text_ends_with_1_and_says_where(tmp_path: Path) -> None:
     assert {finding["check"]: finding["verdict"] for finding in report["findings"]}["malformed markup"] == "error"
 
 
+def test_findings_about_turns_and_other_files_are_printed_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("<user>Q</user>\n<assistant>A</assistant>\n")
+    for name in ("b.md", "c.md", "d.csv"):
+        (tmp_path / name).write_text("x\n")
+    done = run(tmp_path)
+    assert done.returncode == 1 and f"first turns on several lines: {tmp_path / 'a.txt'}:1, " in done.stdout
+    assert "what to do about turns on several lines: put a conversation on one line: awk " in done.stdout
+    assert "what to do about other files: " in done.stdout and "incomplete 100.0%" in done.stdout
+    found = {finding["check"]: finding for finding in json.loads(run(tmp_path, "--json").stdout)["findings"]}
+    assert found["other files"]["found"] == "3 files of other kinds left out: 2 .md, 1 .csv"
+    assert found["turns on several lines"]["remedy"].startswith("put a conversation on one line")
+
+
 def test_mistakes_end_with_2_before_anything_is_read(tmp_path: Path) -> None:
     text = tmp_path / "a.txt"
     text.write_text("x\n")
