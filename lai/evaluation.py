@@ -102,11 +102,21 @@ def scores(prompts: Sequence[Prompt], answers: Sequence[bytes]) -> list[Score]:
     ]
 
 
+def longest_answer(prompt: Prompt, tokens: int) -> int:
+    """How many tokens of an answer are worth waiting for, at most `tokens`.
+
+    A token is at least a byte: an answer of more tokens than the right one has bytes is wrong. The one more tells
+    whether it ends there.
+    """
+    return min(tokens, len(prompt.answer) + 1)
+
+
 def answers_of_pytorch(network: Transformer, vocab: Vocab, prompts: Iterable[Prompt], tokens: int) -> Iterator[bytes]:
-    """The likeliest answer to each prompt, of at most so many tokens."""
+    """The likeliest answer to each prompt, of at most so many tokens and no more than `longest_answer` says."""
     stop = stop_ids(vocab, raw=False)
     for prompt in prompts:
-        ids = generate(network, chat_prompt(vocab, prompt.prompt), stop=stop, tokens=tokens, sampling=GREEDY)
+        most = longest_answer(prompt, tokens)
+        ids = generate(network, chat_prompt(vocab, prompt.prompt), stop=stop, tokens=most, sampling=GREEDY)
         yield "".join(stream_text(vocab, ids)).encode()
 
 
@@ -116,9 +126,10 @@ def answers_of_engine(engine: Path, model: Path, prompts: Iterable[Prompt], toke
     Raises:
         UserError: the engine is not there or refuses the model.
     """
-    greedy = ["--temp", "0", "--repeat-penalty", "1", "--tokens", str(tokens)]
+    program = engine.absolute() if engine.is_file() else engine  # a bare name would be looked for on the PATH only
     for prompt in prompts:
-        command: list[str | bytes] = [str(engine), "-m", str(model), *greedy, "-p", prompt.prompt]
+        greedy = ["--temp", "0", "--repeat-penalty", "1", "--tokens", str(longest_answer(prompt, tokens))]
+        command: list[str | bytes] = [str(program), "-m", str(model), *greedy, "-p", prompt.prompt]
         try:
             done = subprocess.run(command, capture_output=True, check=False)
         except OSError as error:

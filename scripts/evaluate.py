@@ -3,13 +3,15 @@
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import track
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from lai.config import compose_run
@@ -30,12 +32,15 @@ from lai.files import target_of
 Answers = dict[str, list[bytes]]
 """The answers to all prompts, by the program that gave them."""
 
+_SECONDS_BETWEEN_LINES = 10
+
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
         epilog="SETTINGs are those that the model was trained with, as for lai.train: experiment=quickstart, or "
-        "data.synthetic.lexicon=small. They say which combinations of words the training text never had.",
+        "data.synthetic.lexicon=small. They say which combinations of words the training text never had. Ctrl-C ends "
+        "with the scores of what is answered. Exit code 0: done, 1: the two programs differ, 130: Ctrl-C.",
     )
     parser.add_argument("settings", nargs="*", metavar="SETTING", help="settings of lai.train")
     parser.add_argument("-m", "--model", type=Path, default="models/lai-tiny.bin", help="(default: %(default)s)")
@@ -48,7 +53,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--write", type=Path, metavar="FILE", help="write the prompts and their right answers, .jsonl")
     parser.add_argument("--engine", type=Path, default="build/lai", help="the C++ engine (default: %(default)s)")
     parser.add_argument("--only", choices=("pytorch", "engine"), help="answer with one of the two programs")
-    parser.add_argument("--tokens", type=whole_number(1), default=128, help="the longest answer (default: %(default)s)")
+    parser.add_argument(
+        "--tokens",
+        type=whole_number(1),
+        default=128,
+        help="the longest answer; none is waited for beyond the right one's length (default: %(default)s)",
+    )
     parser.add_argument(
         "--wrong", type=whole_number(0), default=5, help="show so many wrong answers (default: %(default)s)"
     )
@@ -80,20 +90,57 @@ def held_out(settings: Sequence[str], limit: int) -> list[Prompt]:
 
 
 def answer(options: argparse.Namespace, model: ModelFile, prompts: list[Prompt]) -> Answers:
-    """All answers of the programs that were asked for."""
-    console = Console(stderr=True)
+    """The answers of the programs that were asked for, to all prompts, or to the first ones where Ctrl-C ended it.
 
-    def shown(program: str) -> Iterable[Prompt]:
-        return track(
-            prompts, f"answering in {program}", console=console, transient=True, disable=not console.is_terminal
-        )
-
-    answers: Answers = {}
+    Raises:
+        KeyboardInterrupt: no prompt was answered before Ctrl-C.
+    """
+    programs: dict[str, Iterator[bytes]] = {}
     if options.only != "engine":
-        answers["pytorch"] = list(answers_of_pytorch(model.build(), model.vocab, shown("pytorch"), options.tokens))
+        programs["pytorch"] = answers_of_pytorch(model.build(), model.vocab, prompts, options.tokens)
     if options.only != "pytorch":
-        answers["engine"] = list(answers_of_engine(options.engine, options.model, shown("engine"), options.tokens))
+        programs["engine"] = answers_of_engine(options.engine, options.model, prompts, options.tokens)
+    answers: Answers = {program: [] for program in programs}
+    given: list[tuple[bytes, ...]] = []
+    try:
+        with progress(len(prompts)) as show:
+            for said in zip(*programs.values(), strict=True):
+                given.append(said)
+                show(len(given))
+    except KeyboardInterrupt:
+        if not given:
+            raise
+    for said in given:
+        for program, one in zip(programs, said, strict=True):
+            answers[program].append(one)
     return answers
+
+
+@contextmanager
+def progress(total: int) -> Iterator[Callable[[int], None]]:
+    """A function that shows how many prompts are answered: a bar in a terminal, elsewhere a line now and then."""
+    console = Console(stderr=True)
+    if console.is_terminal:
+        columns = (
+            TextColumn("answering"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=console, transient=True) as bar:
+            task = bar.add_task("", total=total)
+            yield lambda done: bar.update(task, completed=done)
+        return
+    begun = told = time.monotonic()
+
+    def tell(done: int) -> None:
+        nonlocal told
+        if (now := time.monotonic()) - told >= _SECONDS_BETWEEN_LINES:
+            told = now
+            print(f"answered {done:,} of {total:,} prompts after {now - begun:.0f} s", file=sys.stderr, flush=True)
+
+    yield tell
 
 
 def disagreements(prompts: list[Prompt], answers: Answers) -> list[Prompt]:
@@ -151,10 +198,15 @@ def main() -> int:
         seed = config.seed + 1  # not the documents that lai.train validates with, by which it chose the weights
         losses = task_losses(model.build(), model.vocab, list(draw(config, options.losses, seed)))
     answers = answer(options, model, prompts)
+    total, prompts = len(prompts), prompts[: len(next(iter(answers.values())))]
+    interrupted = len(prompts) < total
+    if interrupted:
+        print(f"interrupted: scores of the first {len(prompts):,} of {total:,} prompts", file=sys.stderr)
     different = disagreements(prompts, answers)
     if options.json:
         found = {program: [asdict(score) for score in scores(prompts, given)] for program, given in answers.items()}
         report = {"model": str(options.model), "scores": found, "disagreements": len(different)}
+        report |= {"prompts": total, "answered": len(prompts)}
         print(json.dumps(report | {"losses": [asdict(row) for row in losses]}))
     else:
         print_tables(prompts, answers, options.wrong)
@@ -166,6 +218,8 @@ def main() -> int:
             f"error: PyTorch and the engine answer {len(different)} prompts differently, first: {first}",
             file=sys.stderr,
         )
+    if interrupted:
+        return 130
     return 1 if different else 0
 
 

@@ -1,6 +1,10 @@
 """scripts/evaluate.py: scores, test sets, and PyTorch and the engine giving the same answers."""
 
+import itertools
 import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +13,7 @@ from engine_program import ROOT, Engine
 from lai.data.markup import to_line
 from lai.data.synthetic import Prompt, SyntheticConfig, draw
 from lai.errors import UserError
-from lai.evaluation import Score, answers_of_pytorch, read_prompts, scores, task_losses, write_prompts
+from lai.evaluation import Score, answers_of_pytorch, longest_answer, read_prompts, scores, task_losses, write_prompts
 
 PROMPTS = [
     Prompt("translation", "en-hu", b"Translate to Hungarian: the dog", b"a kutya"),
@@ -41,6 +45,7 @@ def test_a_wrong_test_set_is_one_line(tmp_path: Path, text: str) -> None:
         read_prompts(tmp_path / "test.jsonl")
 
 
+LONG = [Prompt(prompt.task, prompt.direction, prompt.prompt, b"x" * 99) for prompt in PROMPTS]
 PROGRAM = ROOT / "scripts" / "evaluate.py"
 
 
@@ -63,7 +68,8 @@ def test_both_programs_answer_alike_and_right_answers_are_counted(
         {"task": task, "direction": direction, "prompts": 2, "exact": 0} for task, direction in kinds
     ]
     prompts = read_prompts(held_out)
-    answers = list(answers_of_pytorch(model.build(), model.vocab, prompts, 12))
+    unlimited = [replace(prompt, answer=b"x" * 99) for prompt in prompts]
+    answers = list(answers_of_pytorch(model.build(), model.vocab, unlimited, 12))
     rows = [
         {
             "task": prompt.task,
@@ -82,6 +88,58 @@ def test_both_programs_answer_alike_and_right_answers_are_counted(
     own.write_text("".join(json.dumps(row) + "\n" for row in rows))
     status, output, _ = run(PROGRAM, *arguments[:-1], "--prompts", own, "--limit", "3", "--only", "engine")
     assert status == 0 and "[/a]" in output and output.count("│ 1 ") == 3
+
+
+def test_an_answer_that_goes_on_is_cut_off_and_wrong_in_both_programs(
+    engine: Engine, make_model, tmp_path: Path, run
+) -> None:
+    """A random model never stops: it says the right answer, and more."""
+    path, model = make_model()
+    prompts = [
+        Prompt("a", "b", prompt.prompt, answer)
+        for prompt, answer in zip(PROMPTS, answers_of_pytorch(model.build(), model.vocab, LONG, 6), strict=True)
+    ]
+    write_prompts(tmp_path / "own.jsonl", prompts)
+    arguments = ("-m", path, "--engine", engine.program, "--prompts", tmp_path / "own.jsonl", "--json")
+    for tokens, exact in ((6, 4), (128, 0)):
+        status, output, error = run(PROGRAM, *arguments, "--tokens", tokens)
+        assert status == 0, error
+        report = json.loads(output)
+        assert report["disagreements"] == 0 and report["scores"]["engine"] == report["scores"]["pytorch"]
+        assert report["scores"]["engine"][0]["exact"] == exact
+    for prompt, said in zip(prompts, answers_of_pytorch(model.build(), model.vocab, prompts, 10**6), strict=True):
+        assert len(said) > len(prompt.answer) and said.startswith(prompt.answer)
+    assert longest_answer(PROMPTS[3], 128) == len("A ló.".encode()) + 1 and longest_answer(PROMPTS[3], 4) == 4
+
+
+def test_ctrl_c_gives_the_scores_of_what_is_answered(make_model, run, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, _ = make_model()
+    answered = 3
+
+    def stopped(*_: object) -> Iterator[bytes]:
+        yield from [b"x"] * answered
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lai.evaluation.answers_of_pytorch", stopped)
+    arguments = (PROGRAM, "-m", path, "--only", "pytorch", "--limit", "8", "data.synthetic.lexicon=small")
+    status, output, error = run(*arguments, "--json")
+    report = json.loads(output)
+    assert status == 130 and "interrupted: scores of the first 3 of 8 prompts" in error
+    assert (report["answered"], report["prompts"]) == (3, 8)
+    assert sum(score["prompts"] for score in report["scores"]["pytorch"]) == 3
+    answered = 0
+    status, output, error = run(*arguments)
+    assert (status, output, error) == (130, "", "interrupted\n")
+
+
+def test_progress_is_told_now_and_then_without_a_terminal(make_model, run, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, _ = make_model()
+    seconds = itertools.count(step=6)
+    monkeypatch.setattr("time.monotonic", lambda: next(seconds))
+    arguments = ("-m", path, "--only", "pytorch", "--limit", "6", "--tokens", "2", "data.synthetic.lexicon=small")
+    status, _, error = run(PROGRAM, *arguments)
+    assert status == 0
+    assert re.findall(r"answered (\d) of 6 prompts after \d+ s", error) == ["2", "4", "6"]
 
 
 def test_losses_by_task_are_the_engines(engine: Engine, make_model, tmp_path: Path) -> None:
