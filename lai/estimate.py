@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import Callback, Timer
 from lai.compiling import max_seconds
 from lai.data.prepare import Corpus
 from lai.errors import UserError
+from lai.memory import Plan
 from lai.model.module import LanguageModel
 from lai.model.transformer import ModelConfig
 from lai.processor import peak_memory
@@ -69,7 +70,7 @@ class Measure(Callback):
 
 
 def lines(
-    run: RunConfig, corpus: Corpus, config: ModelConfig, measured: Measure, device: torch.device
+    run: RunConfig, corpus: Corpus, config: ModelConfig, measured: Measure, memory: Plan, device: torch.device
 ) -> Iterator[str]:
     """What a person reads: time, memory, tokens, and whether text and model go together."""
     if not measured.batches_measured:
@@ -81,6 +82,11 @@ def lines(
     yield f"estimate    {rate:,.0f} tokens/s, {1000 * measured.seconds_per_batch:,.0f} ms a batch"
     if (peak := _peak_bytes(device)) is not None:
         yield f"            at most {peak / 1e9:.1f} GB of memory while it trains"
+    if memory.free is not None:
+        yield (
+            f"            {memory.needed / 1e9:.1f} GB are calculated for the batch, {memory.free / 1e9:.1f} GB were "
+            f"free; the largest batch that fits is {memory.largest:,}"
+        )
     tokens = seconds * rate
     yield f"            {_duration(seconds)} without validation, for {tokens:,.0f} tokens"
     train = corpus.shards.stats.train

@@ -48,6 +48,7 @@ def train(run: RunConfig) -> float:
     from lai.estimate import Measure, lines
     from lai.export.checkpoint import read_checkpoint
     from lai.loggers import closing
+    from lai.memory import plan
 
     take_from_launcher(run)
     assembly.choose_device(run)
@@ -69,6 +70,8 @@ def train(run: RunConfig) -> float:
     seed_everything(run.seed, verbose=False)
     config = assembly.model_config(run.model, len(corpus.vocab))
     choose_compiling(run, config, corpus.shards.stats.train.tokens, trainer.world_size)
+    memory = plan(run, config, corpus, trainer)
+    memory.check(run.data.batch_size, sure=not run.estimate)
     with assembly.within_memory():
         module = assembly.build_module(run, config, corpus)
         datamodule = assembly.build_datamodule(run, corpus)
@@ -80,7 +83,7 @@ def train(run: RunConfig) -> float:
             assembly.fit(trainer, module, datamodule, ckpt_path)
     if run.estimate:
         # Not the module's device: Lightning has moved it back to the processor by now.
-        for line in lines(run, corpus, module.config, measure, trainer.strategy.root_device):
+        for line in lines(run, corpus, module.config, measure, memory, trainer.strategy.root_device):
             log.info(line)
         return math.nan
     for line in report.end(output_dir, export):

@@ -9,8 +9,8 @@ from torch import Tensor
 from lai.data.batches import IGNORED
 from lai.model.precision import product_dtype
 
-_LEAST_ROWS = 1024  # smaller products do not fill a processor
-_MOST_CHUNKS = 8
+LEAST_ROWS = 1024  # smaller products do not fill a processor
+MOST_CHUNKS = 8
 _CACHED_ELEMENTS = 1 << 19  # of logits: a megabyte for each of two threads stays in the cache between passes
 
 
@@ -40,7 +40,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
     def forward(
         ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, dtype: torch.dtype, with_gradients: bool
     ) -> Tensor:
-        rows = max(_LEAST_ROWS, -(-len(hidden) // _MOST_CHUNKS))
+        rows = max(LEAST_ROWS, -(-len(hidden) // MOST_CHUNKS))
         weight_gradient = None
         hidden_gradients = []
         total = torch.zeros((), device=hidden.device)
