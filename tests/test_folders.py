@@ -4,9 +4,11 @@ import hashlib
 
 import pytest
 import yaml
+from omegaconf import OmegaConf
 from runs import TINY, lai_train, rows_of
 
 from lai.config import CONF_DIR
+from lai.folders import NewFolder
 
 
 def hashes(folder):
@@ -112,14 +114,8 @@ def test_a_run_that_continues_in_its_folder_keeps_what_it_wrote_before(tmp_path,
 
 
 def test_runs_that_begin_in_one_second_have_folders_of_their_own(tmp_path, monkeypatch):
-    from hydra.core.hydra_config import HydraConfig
-    from omegaconf import OmegaConf
-
-    from lai.folders import NewFolder
-
-    assert HydraConfig is not None
     monkeypatch.chdir(tmp_path)
-    OmegaConf.register_new_resolver("now", lambda pattern: pattern.strip("%"), replace=True)
+    OmegaConf.register_new_resolver("now", lambda pattern: pattern.strip("%"), replace=True)  # until Hydra's next start
     section = OmegaConf.load(CONF_DIR / "train.yaml").hydra
     found = []
     for _ in range(3):
