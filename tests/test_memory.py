@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from lai import memory
+from lai.assembly import within_memory
 from lai.errors import UserError
 from lai.memory import Plan, TrainingShape, largest_batch, needed, places
 from lai.model.transformer import ModelConfig, Transformer
@@ -89,6 +90,11 @@ def test_only_a_run_that_surely_does_not_fit_is_refused_but_an_estimate_at_once(
         assert plan.largest is not None and 0 < plan.largest < 1000
     with pytest.raises(UserError, match="not even one row fits"):
         Plan(shape, 1e6).check(1000, sure=True)
+
+
+def test_memory_that_runs_out_all_the_same_is_one_line() -> None:
+    with pytest.raises(UserError, match=r"memory has run out; halve data\.batch_size"), within_memory():
+        torch.empty(1 << 60)
 
 
 @pytest.mark.parametrize("estimate", [True, False])

@@ -233,7 +233,7 @@ def test_early_stopping_exports_the_best_weights(tmp_path, compose_run, text_fil
         (["+trainer.overfit_batches=2"], "overfit_batches"),
         (["~seed"], "seed: None is not a whole number"),
         (["optimizer.lr=1e9", "trainer.gradient_clip_val=null"], "diverged"),
-        (["model.hidden_dim=16777216", "model.dim=16777216"], "memory has run out; halve data.batch_size"),
+        (["model.hidden_dim=16777216", "model.dim=16777216"], "not even one row fits; take a smaller model"),
         (
             ["+callbacks.a._target_=lightning.pytorch.callbacks.EarlyStopping", "+callbacks.a.monitor=val/los"],
             "callbacks: .*`val/los` which is not available",
