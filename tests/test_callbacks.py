@@ -82,7 +82,7 @@ def test_averaged_weights_are_validated_kept_and_exported(tmp_path, compose_run,
     weights = exported(tmp_path)
     for name, weight in average.items():
         assert torch.allclose(torch.as_tensor(weights[name]), weight, atol=1e-5), name
-    _, _, kept = read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt")
+    kept = read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt").weights
     assert all(torch.equal(kept[name], torch.as_tensor(weights[name])) for name in average)
     assert loss == pytest.approx(measured(run, weights), rel=1e-4)
     assert loss != pytest.approx(plain["val/loss"], rel=1e-3)
@@ -128,7 +128,7 @@ class ScaleAtTheEnd(Callback):
 def test_what_a_callback_puts_in_place_at_the_end_is_validated_and_exported(tmp_path, compose_run, text_file):
     run = with_callback(compose_run(f"data.path={text_file}", "trainer.max_epochs=1"), "ScaleAtTheEnd")
     loss = train(run)
-    _, _, last = read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt")
+    last = read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt").weights
     weights = exported(tmp_path)
     name = "final_norm.weight"
     assert torch.equal(torch.as_tensor(weights[name]), 0.5 * last[name])
@@ -203,7 +203,7 @@ def test_the_weights_in_memory_are_exported_where_the_best_checkpoint_cannot_be_
     train(with_callback(compose_run(f"data.path={text_file}", "trainer.max_epochs=1"), "CutBest"))
     assert "step22.ckpt is not a whole checkpoint" in caplog.text
     assert "the weights in memory are exported" in caplog.text
-    _, _, last = read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt")
+    last = read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt").weights
     assert all(torch.equal(torch.as_tensor(weight), last[name]) for name, weight in exported(tmp_path).items())
 
 
@@ -261,9 +261,9 @@ def test_where_a_callback_failed_is_in_the_log_file_and_shown_on_request(tmp_pat
         "    def on_fit_start(self, *_):\n"
         "        raise LookupError('nothing here')\n"
     )
-    run = (*TINY, f"data.path={text_file}", "+callbacks.mine._target_=mine.Mine", "hydra.run.dir=run")
+    run = (*TINY, f"data.path={text_file}", "+callbacks.mine._target_=mine.Mine")
     where = f'File "{tmp_path / "mine.py"}", line 4, in on_fit_start'
-    done = lai_train(*run, cwd=tmp_path)
+    done = lai_train(*run, "hydra.run.dir=run", cwd=tmp_path)
     line = (
         "error: callbacks: Mine fails in on_fit_start with LookupError: nothing here; HYDRA_FULL_ERROR=1 shows where\n"
     )

@@ -127,8 +127,8 @@ def still(tmp_path, text_file):
         f"data.path={text_file}",
         f"data.cache_dir={tmp_path / 'cache'}",
         "data.batch_size=1",
-        "optimizer.lr=1e-20",
-        "optimizer.embedding_lr=1e-20",
+        "optimizer.lr=1e-9",
+        "optimizer.embedding_lr=1e-9",
         "trainer.precision=32-true",
         "trainer.log_every_n_steps=1",
     ]

@@ -257,7 +257,8 @@ def test_a_resumed_run_says_what_of_the_checkpoint_it_keeps(tmp_path, compose_ru
 
 
 def rates(tmp_path):
-    return dict(rows_of(tmp_path / "run", "train/lr"))
+    """The rate of each step, by the number of steps before it."""
+    return {step - 1: rate for step, rate in rows_of(tmp_path / "run", "train/lr")}
 
 
 @pytest.mark.parametrize(

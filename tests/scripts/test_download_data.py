@@ -109,21 +109,21 @@ def test_training_fetches_the_data_sets_and_says_what_is_in_them(hub: LoopbackHu
         f"data.cache_dir={tmp_path / 'cache'}",
         "trainer.max_steps=2",
     ]
-    command = [sys.executable, "-m", "lai.train", *overrides, f"hydra.run.dir={tmp_path / 'run'}"]
+    command = [sys.executable, "-m", "lai.train", *overrides]
 
-    def train() -> subprocess.CompletedProcess[str]:
+    def train(run: str) -> subprocess.CompletedProcess[str]:
         environment = hub.environment(tmp_path / "hub-home")
         done = subprocess.run(
-            [*command, f"export.path={tmp_path / 'model.bin'}"],
+            [*command, f"hydra.run.dir={tmp_path / run}", f"export.path={tmp_path / 'model.bin'}"],
             env=environment, capture_output=True, text=True, cwd=ROOT, timeout=300,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         return done
 
-    done = train()
+    done = train("first")
     assert "130 documents" in done.stdout and (tmp_path / "model.bin").exists()
     assert "tasks: translation 61.5%, plain 38.5%; languages: " in done.stdout
     assert "check documents: 130, expected at least 20,000" in done.stdout
     hub.asked.clear()
-    train()
+    train("second")
     assert not hub.asked
