@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from filelock import FileLock
+
 from lai.errors import UserError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of a disk; these errors do not say which file they are about
@@ -98,17 +100,18 @@ def replace_and_keep(new: Path, path: Path) -> Path | None:
     """Rename `new` to `path`; an earlier file there with other bytes stays under the next free name.
 
     The next free name of `a.bin` is `a.1.bin`, then `a.2.bin`. A crash at any moment leaves the earlier file under one
-    of its two names.
+    of its two names. Of several runs that end at once, each keeps the file of the one before.
 
     Returns:
         The earlier file's new name; None where nothing had to be kept.
     """
-    if not path.exists() or not path.stat().st_size or filecmp.cmp(new, path, shallow=False):
+    with FileLock(path.with_name(f".{path.name}.lock")):
+        if not path.exists() or not path.stat().st_size or filecmp.cmp(new, path, shallow=False):
+            new.replace(path)
+            return None
+        kept = _kept_under_another_name(path)
+        sync_directory(path.parent)
         new.replace(path)
-        return None
-    kept = _kept_under_another_name(path)
-    sync_directory(path.parent)
-    new.replace(path)
     return kept
 
 

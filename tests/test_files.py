@@ -2,6 +2,8 @@
 
 import errno
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -81,7 +83,7 @@ def links(request, monkeypatch):
 
 
 def contents(folder):
-    return {path.name: path.read_text() for path in folder.iterdir()}
+    return {path.name: path.read_text() for path in folder.iterdir() if path.suffix != ".lock"}
 
 
 def replace(folder, text):
@@ -98,6 +100,22 @@ def test_an_earlier_file_is_kept_under_the_next_free_name(tmp_path):
     assert contents(tmp_path) == {
         "a.bin": "third", "a.1.bin": "first", "a.2.bin": "somebody's", "a.3.bin": "second"
     }  # fmt: skip
+
+
+@pytest.mark.usefixtures("links")
+def test_runs_that_end_at_once_keep_the_files_of_all(tmp_path):
+    runs = 8
+    together = threading.Barrier(runs)
+
+    def end(run):
+        new = tmp_path / f"new{run}"
+        new.write_text(str(run))
+        together.wait()
+        replace_and_keep(new, tmp_path / "a.bin")
+
+    with ThreadPoolExecutor(runs) as pool:
+        list(pool.map(end, range(runs)))
+    assert sorted(contents(tmp_path).values()) == [str(run) for run in range(runs)]
 
 
 @pytest.mark.usefixtures("links")

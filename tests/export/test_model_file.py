@@ -165,7 +165,7 @@ def test_an_export_keeps_an_earlier_model_under_another_name(tmp_path, config, s
     assert export(0).kept is None
     assert export(1).kept == tmp_path / "m.1.bin"
     assert (tmp_path / "m.1.bin").read_bytes() == earlier != (tmp_path / "m.bin").read_bytes()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.1.bin", "m.bin"]
+    assert sorted(path.name for path in tmp_path.glob("*.bin")) == ["m.1.bin", "m.bin"]
 
 
 def test_what_a_link_leads_to_is_kept_beside_it(tmp_path, config, small_vocab):
@@ -175,7 +175,7 @@ def test_what_a_link_leads_to_is_kept_beside_it(tmp_path, config, small_vocab):
         torch.manual_seed(seed)
         export_model(tmp_path / "m.bin", config, Transformer(config).state_dict(), small_vocab)
     assert (tmp_path / "m.bin").is_symlink()
-    assert sorted(path.name for path in (tmp_path / "disk").iterdir()) == ["far.1.bin", "far.bin"]
+    assert sorted(path.name for path in (tmp_path / "disk").glob("*.bin")) == ["far.1.bin", "far.bin"]
 
 
 @pytest.mark.parametrize("name", ["x.gguf", "x.safetensors", "x.pt", "x.onnx", "x.ckpt", "x.bin.GGUF"])
