@@ -66,12 +66,19 @@ def leave_out_odd_state(checkpoint: dict[str, Any], told: set[str]) -> None:
 
 def _is_plain(value: Any) -> bool:
     """Whether `torch.load` reads it with `weights_only=True`."""
+    try:
+        return _has_plain_parts(value)
+    except RecursionError:  # it holds itself, or is too deep to be pickled
+        return False
+
+
+def _has_plain_parts(value: Any) -> bool:
     if type(value) in (bool, int, float, str, bytes, type(None), torch.Tensor):  # np.float64 is a float, too
         return True
     if type(value) is dict:
-        return all(_is_plain(part) for pair in value.items() for part in pair)
+        return all(_has_plain_parts(part) for pair in value.items() for part in pair)
     if type(value) in (list, tuple):
-        return all(map(_is_plain, value))
+        return all(map(_has_plain_parts, value))
     file = io.BytesIO()
     try:
         torch.save(value, file)

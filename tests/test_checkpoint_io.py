@@ -6,7 +6,7 @@ import tempfile
 import pytest
 import torch
 
-from lai.checkpoint_io import AtomicCheckpointIO
+from lai.checkpoint_io import AtomicCheckpointIO, leave_out_odd_state
 from lai.train import train
 
 
@@ -51,3 +51,15 @@ def test_a_run_needs_no_folder_for_temporary_files(tmp_path, compose_run, text_f
     monkeypatch.setattr(tempfile, "mkstemp", nowhere)
     train(run)
     assert torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["global_step"] == 2
+
+
+def test_state_that_holds_itself_or_is_too_deep_is_left_out(caplog):
+    itself, deep = {}, []
+    itself["me"] = itself
+    for _ in range(100_000):
+        deep = [deep]
+    states = {"Itself": itself, "Deep": {"deep": deep}, "Plain": {"count": 1}}
+    checkpoint = {"callbacks": states}
+    leave_out_odd_state(checkpoint, set())
+    assert checkpoint["callbacks"] == {"Plain": {"count": 1}}
+    assert "the state of Itself" in caplog.text and "the state of Deep" in caplog.text
