@@ -5,6 +5,7 @@ values.
 """
 
 import inspect
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ from lai.checks import check_values
 from lai.errors import UserError
 from lai.names import nearest
 from lai.settings import RunConfig
+
+logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # it logs what it raises, in several lines
 
 _PACKAGED = Path(__file__).parent / "conf"
 CONF_DIR = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[1] / "conf"
@@ -200,7 +203,8 @@ def _check_target(key: str, node: Any) -> None:
     try:
         target = get_class(node["_target_"])
     except Exception as error:
-        raise UserError(f"{key}._target_: cannot import {node['_target_']}: {_first_line(error)}") from None
+        reason = _first_line(error.__cause__ or error)
+        raise UserError(f"{key}._target_: cannot import {node['_target_']}: {reason}") from None
     parameters = inspect.signature(target).parameters
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         return

@@ -176,7 +176,11 @@ def test_accelerator_decides_the_device_where_device_is_auto():
         ("+optimizer.block_rows=0", "optimizer.block_rows is 0"),
         ("data.seq_len=4096", "model.max_seq_len, 512"),
         ("trainer.accelerator=tpux", "trainer.accelerator=tpux"),
-        ("+callbacks.mine._target_=no.such.Thing", "callbacks.mine._target_"),
+        (
+            "+callbacks.mine._target_=no.such.Thing",
+            "callbacks.mine._target_: cannot import no.such.Thing: No module named 'no'",
+        ),
+        ("+callbacks.mine._target_=lai.config.No", "cannot import lai.config.No: No module named 'lai.config.No'"),
         ("+callbacks.mine=3", "callbacks.mine needs a _target_"),
         ("optimizer.lr=0,001", "optimizer.lr=0,001 has a decimal comma; write optimizer.lr=0.001"),
         ("data.val_fraction=0,05", "write data.val_fraction=0.05"),
@@ -199,8 +203,9 @@ def test_accelerator_decides_the_device_where_device_is_auto():
         ("device=gpu", "device=auto, which takes the GPU that there is"),
     ],
 )
-def test_a_mistake_is_one_line_that_names_the_key(override, words):
+def test_a_mistake_is_one_line_that_names_the_key(override, words, caplog):
     assert words in mistake(override)
+    assert not caplog.text  # beside it
 
 
 # What a person types who is used to other programs, and what they mean here.
