@@ -40,7 +40,9 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
             raise UserError(f"cannot read the checkpoint {path}: {error.strerror}") from None
         if is_model_file(path):
             raise UserError(f"{path} is a model file; expected a checkpoint of lai.train (.ckpt)") from None
-        raise UserError(f"{path} is not a whole checkpoint of lai.train ({type(error).__name__})") from None
+        raise UserError(
+            f"{path} is not a whole checkpoint of lai.train: it is damaged, or another kind of file"
+        ) from None
     saved = checkpoint.get("lai") if isinstance(checkpoint, dict) else None
     if not isinstance(saved, dict) or not {"config", "vocab"} <= saved.keys() or "state_dict" not in checkpoint:
         raise UserError(f"{path} is not a checkpoint of lai.train: it carries no config, vocabulary and weights")
