@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-from lai import assembly
-from lai.data.batches import IGNORED
+from lai.config.schema import RunConfig
 from lai.data.prepare import Corpus, prepare_corpus
+from lai.data.tokens.batches import IGNORED
 from lai.model.transformer import ModelConfig
-from lai.settings import RunConfig
+from lai.run import build as assembly
 
 Batch = dict[str, Tensor]
 

@@ -32,13 +32,13 @@ from rich.console import Console
 from rich.table import Table
 
 from bare import Batch, batches, loss_of, mixed, prepared, step, torch_device
-from lai import assembly
-from lai.config import compose_run
-from lai.data.batches import IGNORED, PackedDataset
+from lai.config.load import compose_run
+from lai.config.schema import RunConfig
 from lai.data.prepare import Corpus
+from lai.data.tokens.batches import IGNORED, PackedDataset
 from lai.model.module import LanguageModel
 from lai.model.optimizers import build_schedule
-from lai.settings import RunConfig
+from lai.run import build as assembly
 
 BATCHES = ("packed", "neighbours", "lines", "buckets")
 

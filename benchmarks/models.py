@@ -6,9 +6,9 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from lai.data.synthetic import SyntheticConfig, draw
-from lai.data.vocab import Vocab
-from lai.export.model_file import write_model
+from lai.export.lai_file import write_model
 from lai.model.transformer import ModelConfig, Transformer
+from lai.tokenizer.vocab import Vocab
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 VOCAB_SIZE = 8000

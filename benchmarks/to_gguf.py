@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lai.export import quantize
-from lai.export.model_file import ModelFile, read_model
+from lai.export.lai_file import ModelFile, read_model
 
 _TYPES = {
     "f32": gguf.GGMLQuantizationType.F32,

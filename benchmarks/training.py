@@ -36,13 +36,13 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from bare import batches, loss_of, prepared, step, torch_device
-from lai import assembly
-from lai.compiling import choose_compiling
-from lai.config import compose_run
+from lai.config.load import compose_run
+from lai.config.schema import RunConfig
 from lai.data.prepare import Corpus
+from lai.host.cpu import multiplies_bf16
 from lai.model.transformer import ModelConfig
-from lai.processor import multiplies_bf16
-from lai.settings import RunConfig
+from lai.run import build as assembly
+from lai.run.compile import choose_compiling
 from memory import resident_mb
 
 WARM_UP = 3  # steps that are not timed

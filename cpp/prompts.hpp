@@ -8,7 +8,7 @@
 
 namespace lai {
 
-// How a translation is asked for: the words of lai/data/markup.py, with which the models are trained.
+// How a translation is asked for: the words of lai/tokenizer/chat.py, with which the models are trained.
 constexpr std::string_view kToHungarian = "Translate to Hungarian: ";
 constexpr std::string_view kToEnglish = "Translate to English: ";
 
@@ -20,7 +20,7 @@ void check_chat_tags(const Vocabulary& vocabulary, const std::string& path);
 std::vector<TokenId> chat_turn(const Vocabulary& vocabulary, std::string_view text, const std::string& path);
 
 // A line of training text as <bos> … <eos>. A line that consists of well-formed turns is markup, every other line is
-// plain text (the rules of lai/data/markup.py).
+// plain text (the rules of lai/tokenizer/chat.py).
 struct Document {
     std::vector<TokenId> ids;
     std::size_t bytes;  // of its text form, white space between turns left out

@@ -30,7 +30,7 @@ private:
 std::string describe_model(const ModelFile& file, const Transformer& transformer);
 JsonObject model_json(const ModelFile& file, const Transformer& transformer);
 
-// A line for whoever talks to a model that is far from done, the same as that of lai/export/record.py; empty for others.
+// A line for whoever talks to a model that is far from done, the same as that of lai/model/record.py; empty for others.
 std::string training_note(const ModelFile& file);
 
 }  // namespace lai

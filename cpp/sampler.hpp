@@ -15,7 +15,7 @@ struct SamplerOptions {
     float repeat_penalty = 1.1F;
 };
 
-// Chooses the next token. lai/generation.py follows the same steps, so this is their definition:
+// Chooses the next token. lai/inference/sampling.py follows the same steps, so this is their definition:
 //
 //  1. Repeat penalty p, where it is not 1: of the last 64 tokens of the sequence (prompt and answer, control tokens and
 //     tags included) each distinct token's logit l becomes l / p where l > 0, else l * p. In float32.

@@ -7,9 +7,17 @@ from pathlib import Path
 
 import torch
 
-from lai.errors import UserError, run_program, whole_number
-from lai.export.model_file import read_model
-from lai.generation import Sampling, chat_prompt, generate, raw_prompt, stop_ids, stream_text, translation_prompt
+from lai.export.lai_file import read_model
+from lai.host.errors import UserError, run_program, whole_number
+from lai.inference.sampling import (
+    Sampling,
+    chat_prompt,
+    generate,
+    raw_prompt,
+    stop_ids,
+    stream_text,
+    translation_prompt,
+)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -4,11 +4,11 @@ import argparse
 import json
 from pathlib import Path
 
-from lai.data.vocab import Vocab
-from lai.errors import UserError, run_program
 from lai.export.checkpoint import read_checkpoint
-from lai.export.model_file import is_model_file, read_model
+from lai.export.lai_file import is_model_file, read_model
+from lai.host.errors import UserError, run_program
 from lai.model.transformer import ModelConfig
+from lai.tokenizer.vocab import Vocab
 
 Rows = list[tuple[str, object]]
 

@@ -12,17 +12,17 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from lai.checks import check_files
-from lai.config import CONF_DIR, load_run_config
-from lai.console import discard_output, prepare_output
-from lai.errors import Interrupted, UserError, leave, message_of
-from lai.files import with_home
-from lai.folders import check_outputs, claimed, moved, save_config, set_hydra_defaults
-from lai.launch import check_processes, folder_of_process, is_first_process, take_from_launcher
-from lai.overrides import check_names, explain, flags_first
-from lai.processor import keep_freed_memory, wait_briefly
-from lai.settings import RunConfig
-from lai.sweeps import check_export, forget_job, in_sweep, processes_of_a_job
+from lai.config.hydra_errors import check_names, explain, flags_first
+from lai.config.load import CONF_DIR, load_run_config
+from lai.config.schema import RunConfig
+from lai.config.validate import check_files
+from lai.host.console import discard_output, prepare_output
+from lai.host.cpu import keep_freed_memory, wait_briefly
+from lai.host.errors import Interrupted, UserError, leave, message_of
+from lai.host.files import with_home
+from lai.run.folders import check_outputs, claimed, moved, save_config, set_hydra_defaults
+from lai.run.launch import check_processes, folder_of_process, is_first_process, take_from_launcher
+from lai.sweep.jobs import check_export, forget_job, in_sweep, processes_of_a_job
 
 log = logging.getLogger("lai.train")  # also where this file is the program
 
@@ -41,14 +41,15 @@ def train(run: RunConfig) -> float:
     # Torch and Lightning take seconds to import; a mistake that shows without them is told before.
     from lightning import seed_everything
 
-    from lai import assembly, report
     from lai.callbacks.export import ExportModel
-    from lai.compiling import choose_compiling
     from lai.data.prepare import prepare_corpus
-    from lai.estimate import Measure, lines
     from lai.export.checkpoint import read_checkpoint
-    from lai.loggers import closing
-    from lai.memory import plan
+    from lai.run import build as assembly
+    from lai.run import summary as report
+    from lai.run.compile import choose_compiling
+    from lai.run.estimate import Measure, lines
+    from lai.run.loggers import closing
+    from lai.run.memory import plan
 
     take_from_launcher(run)
     assembly.choose_device(run)

@@ -9,12 +9,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from lai.data.corpus import CorpusCounts, find_files
 from lai.data.prepare import contents
-from lai.data.vocab import VOCAB_MAGIC
-from lai.data.vocab_training import TrainingReport, train_vocab
-from lai.errors import UserError, run_program
-from lai.files import target_of
+from lai.data.sources.files import CorpusCounts, find_files
+from lai.host.errors import UserError, run_program
+from lai.host.files import target_of
+from lai.tokenizer.train import TrainingReport, train_vocab
+from lai.tokenizer.vocab import VOCAB_MAGIC
 
 
 def main() -> int:

@@ -8,11 +8,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from lai.data.corpus import files_left_out, find_files
-from lai.data.quality import LONGEST_LINE, Finding, Quality, examine, shares
-from lai.data.vocab import Vocab
-from lai.errors import UserError, run_program, whole_number
-from lai.files import atomic_write
+from lai.data.quality.report import LONGEST_LINE, Finding, Quality, examine, shares
+from lai.data.sources.files import files_left_out, find_files
+from lai.host.errors import UserError, run_program, whole_number
+from lai.host.files import atomic_write
+from lai.tokenizer.vocab import Vocab
 
 _SIGNS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "error": "[red]error[/]"}
 

@@ -13,12 +13,12 @@ from filelock import FileLock
 from rich.console import Console
 
 from lai.data.cache import fingerprint
-from lai.data.corpus import read_documents
-from lai.data.hub import Fetched, HubSource, fetch
-from lai.data.known_sets import KNOWN_SETS, SIZES, choose_sets
-from lai.data.writing import lines, written_kind
-from lai.errors import run_program, whole_number
-from lai.files import atomic_write, file_digest, target_of
+from lai.data.sources.catalog import KNOWN_SETS, SIZES, choose_sets
+from lai.data.sources.files import read_documents
+from lai.data.sources.hub import Fetched, HubSource, fetch
+from lai.data.sources.writing import lines, written_kind
+from lai.host.errors import run_program, whole_number
+from lai.host.files import atomic_write, file_digest, target_of
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -14,10 +14,12 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from lai.config import compose_run
+from lai.config.load import compose_run
 from lai.data.synthetic import Prompt, SyntheticConfig, draw, held_out_prompts
-from lai.errors import UserError, run_program, whole_number
-from lai.evaluation import (
+from lai.export.lai_file import ModelFile, read_model
+from lai.host.errors import UserError, run_program, whole_number
+from lai.host.files import target_of
+from lai.inference.evaluate import (
     TaskLoss,
     answers_of_engine,
     answers_of_pytorch,
@@ -26,8 +28,6 @@ from lai.evaluation import (
     task_losses,
     write_prompts,
 )
-from lai.export.model_file import ModelFile, read_model
-from lai.files import target_of
 
 Answers = dict[str, list[bytes]]
 """The answers to all prompts, by the program that gave them."""

@@ -3,11 +3,11 @@
 import argparse
 from pathlib import Path
 
-from lai.errors import run_program
 from lai.export.checkpoint import Checkpoint, read_checkpoint
-from lai.export.model_file import is_model_file, model_target, read_model
+from lai.export.lai_file import is_model_file, model_target, read_model
 from lai.export.quantize import DTYPES
-from lai.export.verified import export_model
+from lai.export.verify import export_model
+from lai.host.errors import run_program
 
 
 def main() -> int:

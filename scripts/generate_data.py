@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from lai.data.markup import render
+from lai.data.sources.writing import lines, written_kind
 from lai.data.synthetic import Example, SyntheticConfig, entropy, generate
-from lai.data.writing import lines, written_kind
-from lai.errors import run_program
-from lai.files import atomic_write, target_of
+from lai.host.errors import run_program
+from lai.host.files import atomic_write, target_of
+from lai.tokenizer.chat import render
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -4,8 +4,8 @@ import argparse
 import csv
 from pathlib import Path
 
-from lai.errors import UserError, run_program
-from lai.files import atomic_write
+from lai.host.errors import UserError, run_program
+from lai.host.files import atomic_write
 
 Curve = list[tuple[int, float]]
 

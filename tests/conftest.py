@@ -12,7 +12,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 import pytest
 from runs import TINY, composed, example_lines
 
-from lai.data.vocab import Vocab
+from lai.tokenizer.vocab import Vocab
 
 # What SLURM, torchrun or MPI tell the tests' own process is not meant for the runs that they start.
 for name in [*os.environ]:
@@ -48,7 +48,7 @@ def small_vocab() -> Vocab:
 @pytest.fixture
 def compose_run(tmp_path: Path):
     """A run built as `lai-train` builds it: from the YAML files and overrides, its files under `tmp_path`."""
-    from lai.config import load_run_config
+    from lai.config.load import load_run_config
 
     def build(*overrides: str):
         return load_run_config(
@@ -70,7 +70,7 @@ def run(monkeypatch, capsys):
 
     def start(program, *arguments):
         monkeypatch.setattr(sys, "argv", [str(program), *map(str, arguments)])
-        # A program ends Python at once where an earlier test of this process has imported datasets (lai.errors.leave).
+        # A program ends Python at once where an earlier test of this process has imported datasets (errors.leave).
         monkeypatch.setattr(os, "_exit", sys.exit)
         with pytest.raises(SystemExit) as ended:
             if str(program).endswith(".py"):

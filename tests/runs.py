@@ -9,7 +9,7 @@ import sys
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from lai.config import CONF_DIR
+from lai.config.load import CONF_DIR
 
 NOUNS = {"dog": "kutya", "cat": "macska", "tree": "fa", "house": "ház", "child": "gyerek", "bird": "madár"}
 ADJECTIVES = {"big": "nagy", "small": "kis", "red": "piros", "old": "öreg", "good": "jó"}

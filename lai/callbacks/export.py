@@ -13,12 +13,12 @@ from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from torch import Tensor
 
 from lai.callbacks.last_checkpoint import LastCheckpoint
-from lai.data.vocab import Vocab
-from lai.errors import UserError
 from lai.export.checkpoint import read_checkpoint
-from lai.export.record import TrainingRecord
-from lai.export.verified import ExportReport, export_model
+from lai.export.verify import ExportReport, export_model
+from lai.host.errors import UserError
 from lai.model.module import LanguageModel
+from lai.model.record import TrainingRecord
+from lai.tokenizer.vocab import Vocab
 
 log = logging.getLogger(__name__)
 

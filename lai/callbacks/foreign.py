@@ -16,7 +16,7 @@ from lightning.pytorch.callbacks import (
 )
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 
-from lai.errors import UserError, first_line
+from lai.host.errors import UserError, first_line
 
 _REFUSED = {
     LearningRateFinder: "looks for one learning rate, and a run has two; compare some: -m optimizer.lr=1e-3,2e-3",

@@ -10,8 +10,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from lai.errors import UserError
-from lai.files import atomic_write, file_digest
+from lai.host.errors import UserError
+from lai.host.files import atomic_write, file_digest
 
 log = logging.getLogger(__name__)
 

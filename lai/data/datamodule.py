@@ -11,11 +11,11 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from lai.data.batches import PackedBatchSampler, PackedDataset
-from lai.data.packing import Ints, Packing, TrainingPacking, ValidationPacking
-from lai.data.token_file import TokenFile
-from lai.errors import UserError
-from lai.files import file_digest
+from lai.data.tokens.batches import PackedBatchSampler, PackedDataset
+from lai.data.tokens.packing import Ints, Packing, TrainingPacking, ValidationPacking
+from lai.data.tokens.token_file import TokenFile
+from lai.host.errors import UserError
+from lai.host.files import file_digest
 
 log = logging.getLogger(__name__)
 

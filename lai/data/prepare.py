@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lai.data.cache import cached_file, fingerprint
-from lai.data.corpus import CorpusCounts, files_left_out, find_files, read_documents
-from lai.data.markup import render
-from lai.data.progress import progress
-from lai.data.quality import Quality, examine
-from lai.data.shards import Shards, SplitStats, prepare_shards
-from lai.data.texts import shown
-from lai.data.vocab import Vocab
-from lai.errors import UserError
-from lai.files import atomic_write, file_digest, with_home
+from lai.data.quality.report import Quality, examine
+from lai.data.quality.text_batches import shown
+from lai.data.sources.files import CorpusCounts, files_left_out, find_files, read_documents
+from lai.data.tokens.build import Shards, SplitStats, prepare_shards
+from lai.host.errors import UserError
+from lai.host.files import atomic_write, file_digest, with_home
+from lai.host.progress import progress
+from lai.tokenizer.chat import render
+from lai.tokenizer.vocab import Vocab
 
 if TYPE_CHECKING:
+    from lai.config.schema import DataSettings
     from lai.data.synthetic import Example, SyntheticConfig
-    from lai.settings import DataSettings
 
 log = logging.getLogger(__name__)
 
@@ -183,8 +183,8 @@ def _write_examples(path: Path, examples: Iterable["Example"]) -> dict[str, Any]
 
 def _hub_files(settings: Mapping[str, Any], cache: Path) -> list[Path]:
     """The text of the data sets, a file each."""
-    from lai.data.hub import HubSource, fetch
-    from lai.data.known_sets import choose_sets
+    from lai.data.sources.catalog import choose_sets
+    from lai.data.sources.hub import HubSource, fetch
 
     size, rows = settings["size"], settings["rows"]
     own = {key: value for key, value in settings.items() if key not in ("size", "rows")}

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from lai.data.vocab import Vocab
-from lai.errors import UserError
-from lai.export.model_file import is_model_file
-from lai.export.record import UNKNOWN, TrainingRecord
+from lai.export.lai_file import is_model_file
+from lai.host.errors import UserError
+from lai.model.record import UNKNOWN, TrainingRecord
 from lai.model.transformer import ModelConfig
+from lai.tokenizer.vocab import Vocab
 
 _PREFIX = "model."
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lai.data.batches import IGNORED
+from lai.data.tokens.batches import IGNORED
 from lai.model.precision import product_dtype
 
 LEAST_ROWS = 1024  # smaller products do not fill a processor

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from lai.processor import multiplies_bf16
+from lai.host.cpu import multiplies_bf16
 
 OptimizerName = Literal["adamw", "muon"]
 Decay = Literal["linear", "cosine", "constant"]

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from lai.data.batches import PackedBatchSampler, PackedDataset
 from lai.data.datamodule import CorpusDataModule
-from lai.data.packing import TrainingPacking, ValidationPacking
-from lai.data.token_file import TokenFile, TokenWriter
-from lai.errors import UserError
+from lai.data.tokens.batches import PackedBatchSampler, PackedDataset
+from lai.data.tokens.packing import TrainingPacking, ValidationPacking
+from lai.data.tokens.token_file import TokenFile, TokenWriter
+from lai.host.errors import UserError
 
 SEQ_LEN = 16
 Batch = dict[str, Tensor]

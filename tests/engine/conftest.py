@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from engine_program import LEARNED, ROOT, Engine, build_engine, make_vocab, random_network
 
-from lai.data.vocab import Vocab
-from lai.export.model_file import ModelFile, read_model, write_model
+from lai.export.lai_file import ModelFile, read_model, write_model
 from lai.model.transformer import ModelConfig
+from lai.tokenizer.vocab import Vocab
 
-# The encoding steps word for word stand beside the tests of lai/data/vocab.py.
+# The encoding steps word for word stand beside the tests of lai/tokenizer/vocab.py.
 sys.path.append(str(ROOT / "tests" / "data"))
 
 MakeModel = Callable[..., tuple[Path, ModelFile]]

@@ -7,9 +7,9 @@ import pytest
 import torch
 from engine_program import random_network
 
-from lai.data.vocab import Vocab
-from lai.export.model_file import read_model, write_model
+from lai.export.lai_file import read_model, write_model
 from lai.model.transformer import ModelConfig
+from lai.tokenizer.vocab import Vocab
 
 INTEGERS = ("dim", "hidden_dim", "n_layers", "n_heads", "n_kv_heads", "vocab_size", "max_seq_len")
 # offset, format and the name by which the refusal calls the field

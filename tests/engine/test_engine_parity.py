@@ -8,11 +8,11 @@ import pytest
 import torch
 from engine_program import random_network
 
-from lai.data.markup import parse_line, render
-from lai.data.token_file import encode_documents
-from lai.data.vocab import Vocab
-from lai.export.model_file import read_model, write_model
+from lai.data.tokens.token_file import encode_documents
+from lai.export.lai_file import read_model, write_model
 from lai.model.transformer import KVCache, ModelConfig
+from lai.tokenizer.chat import parse_line, render
+from lai.tokenizer.vocab import Vocab
 
 TEXT = "hello world <user>the thing</user> árvíztűrő tükörfúrógép 🙂 " * 3
 SHAPES = {

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from engine_program import on_terminal, random_network
 
-from lai.data.vocab import Vocab
-from lai.export.model_file import read_model, write_model
-from lai.generation import Sampling, generate
+from lai.export.lai_file import read_model, write_model
+from lai.inference.sampling import Sampling, generate
+from lai.tokenizer.vocab import Vocab
 
 GREEDY = ("--temp", "0", "--repeat-penalty", "1")
 

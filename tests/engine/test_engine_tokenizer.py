@@ -6,11 +6,11 @@ import pytest
 from engine_program import LEARNED, make_vocab, random_network
 from naive_steps import NaiveEncoder, odd_texts
 
-from lai.data.bpe import NEVER
-from lai.data.markup import CHAT_TAGS
-from lai.data.vocab import TAG_PREFIXES, Vocab
-from lai.export.model_file import write_model
+from lai.export.lai_file import write_model
 from lai.model.transformer import ModelConfig
+from lai.tokenizer.bpe import NEVER
+from lai.tokenizer.chat import CHAT_TAGS
+from lai.tokenizer.vocab import TAG_PREFIXES, Vocab
 
 
 def write_vocab(path, vocab):

@@ -10,10 +10,18 @@ from pathlib import Path
 import pytest
 from engine_program import ROOT, Engine
 
-from lai.data.markup import to_line
 from lai.data.synthetic import Prompt, SyntheticConfig, draw
-from lai.errors import UserError
-from lai.evaluation import Score, answers_of_pytorch, longest_answer, read_prompts, scores, task_losses, write_prompts
+from lai.host.errors import UserError
+from lai.inference.evaluate import (
+    Score,
+    answers_of_pytorch,
+    longest_answer,
+    read_prompts,
+    scores,
+    task_losses,
+    write_prompts,
+)
+from lai.tokenizer.chat import to_line
 
 PROMPTS = [
     Prompt("translation", "en-hu", b"Translate to Hungarian: the dog", b"a kutya"),
@@ -120,7 +128,7 @@ def test_ctrl_c_gives_the_scores_of_what_is_answered(make_model, run, monkeypatc
         yield from [b"x"] * answered
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lai.evaluation.answers_of_pytorch", stopped)
+    monkeypatch.setattr("lai.inference.evaluate.answers_of_pytorch", stopped)
     arguments = (PROGRAM, "-m", path, "--only", "pytorch", "--limit", "8", "data.synthetic.lexicon=small")
     status, output, error = run(*arguments, "--json")
     report = json.loads(output)

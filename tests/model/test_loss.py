@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lai.data.batches import IGNORED
+from lai.data.tokens.batches import IGNORED
 from lai.model.loss import linear_cross_entropy
 from lai.model.transformer import ModelConfig, Transformer
 

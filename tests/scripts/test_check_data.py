@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from lai.data.vocab import Vocab
+from lai.tokenizer.vocab import Vocab
 
 ROOT = Path(__file__).parents[2]
 

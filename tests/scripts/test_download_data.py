@@ -10,9 +10,9 @@ import pytest
 from loopback_hub import LoopbackHub, known_repositories, serving
 from runs import TINY
 
-from lai.data.corpus import read_documents
-from lai.data.known_sets import KNOWN_SETS
-from lai.data.markup import render
+from lai.data.sources.catalog import KNOWN_SETS
+from lai.data.sources.files import read_documents
+from lai.tokenizer.chat import render
 
 ROOT = Path(__file__).parents[2]
 

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from lai.data.corpus import read_documents
+from lai.data.sources.files import read_documents
 
 ROOT = Path(__file__).parents[2]
 

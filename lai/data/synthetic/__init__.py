@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-from lai.data.markup import Document, render
 from lai.data.synthetic.clauses import LANGUAGES
 from lai.data.synthetic.config import INSTRUCTION_MIX, SyntheticConfig
 from lai.data.synthetic.grammar import Choice, Distribution, NothingToChoose, Random
 from lai.data.synthetic.questions import Question
 from lai.data.synthetic.sentences import TEMPLATES
 from lai.data.synthetic.tasks import Documents, Grammar, Task, tasks, turns
-from lai.errors import UserError
+from lai.host.errors import UserError
+from lai.tokenizer.chat import Document, render
 
 __all__ = [
     "INSTRUCTION_MIX",

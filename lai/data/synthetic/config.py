@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from lai.data.synthetic.sentences import TEMPLATES
-from lai.errors import UserError
+from lai.host.errors import UserError
 
 SMALL_LEXICON = 120
 SMALL_TEMPLATES = ("transitive", "located", "motion", "description")

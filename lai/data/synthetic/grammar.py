@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
-from lai.errors import UserError
+from lai.host.errors import UserError
 
 T = TypeVar("T")
 U = TypeVar("U")

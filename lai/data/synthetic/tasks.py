@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from lai.data.markup import Document, Turn, plain, translation_examples
 from lai.data.synthetic import in_english, in_hungarian
 from lai.data.synthetic.clauses import LANGUAGES, Clause, Language
 from lai.data.synthetic.config import SyntheticConfig
@@ -17,7 +16,8 @@ from lai.data.synthetic.phrases import Phrases
 from lai.data.synthetic.questions import Question, questions
 from lai.data.synthetic.sentences import Sentences
 from lai.data.synthetic.stories import Story, asked_stories, stories
-from lai.errors import UserError
+from lai.host.errors import UserError
+from lai.tokenizer.chat import Document, Turn, plain, translation_examples
 
 _SMALL_TALK = Path(__file__).parent / "texts" / "small_talk.txt"
 
@@ -26,7 +26,7 @@ T = TypeVar("T")
 Documents = tuple[Document, ...]
 """What one draw gives: a document, or both directions of a translation."""
 
-# Other ways to ask for a translation than lai.data.markup's, by the language asked for.
+# Other ways to ask for a translation than lai.tokenizer.chat's, by the language asked for.
 _REQUESTS: dict[Language, tuple[str, ...]] = {
     "hu": ("Fordítsd magyarra: {}", "How do you say this in Hungarian? {}", "Mondd magyarul: {}"),
     "en": ("Fordítsd angolra: {}", "What does this mean in English? {}", "Mondd angolul: {}"),

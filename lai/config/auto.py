@@ -1,0 +1,76 @@
+"""What a run chooses for itself: its device, the precision that pays there, the learning rate for the model's width."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from lai.host.errors import UserError
+
+# The matrices' rate, with which a step's largest singular value is the same for all widths: it grows with the width in
+# AdamW, where all elements may pull one way, and with sqrt(width) in Muon, whose directions are all of one size
+# (Yang et al. 2022, 2023; benchmarks/recipes.md).
+_LR_OF_WIDTH: dict[str, Callable[[int], float]] = {
+    "adamw": lambda dim: 0.125 / dim,
+    "muon": lambda dim: 0.02 / math.sqrt(dim),
+}
+
+
+def choose_values(config: DictConfig, devices: Path) -> None:
+    """Fill in what `config` leaves to the machine and the model; `devices` is the folder of the devices' YAML files.
+
+    Raises:
+        UserError: `trainer.accelerator` is not one of those devices.
+    """
+    _choose_device(config, devices)
+    _choose_precision(config)
+    _choose_learning_rate(config)
+
+
+def _choose_device(config: DictConfig, devices: Path) -> None:
+    """Turn `device=auto` into the device of this machine, or of `trainer.accelerator` where the user gave one."""
+    device = config.device
+    if device.get("name") != "auto":
+        return
+    asked = name = OmegaConf.select(config, "trainer.accelerator")
+    if asked in (None, "auto", "gpu"):
+        name = _detect_accelerator()
+        if (asked, name) == ("gpu", "cpu"):
+            name = "cuda"  # which is refused later, by its name
+    file = devices / f"{name}.yaml"
+    if not file.is_file():
+        raise UserError(f"trainer.accelerator={asked} is not one of auto, cpu, mps, cuda")
+    values = OmegaConf.load(file)
+    assert isinstance(values, DictConfig)
+    for key, value in values.items():
+        if key in ("name", "accelerator") or device.get(key) is None:
+            device[key] = value
+
+
+def _choose_precision(config: DictConfig) -> None:
+    """Turn the device's `precision: auto` into what pays on this processor."""
+    if config.device.get("precision") == "auto":
+        from lai.host.cpu import multiplies_bf16
+
+        config.device.precision = "bf16-mixed" if multiplies_bf16() else "32-true"
+
+
+def _choose_learning_rate(config: DictConfig) -> None:
+    """Turn `optimizer.lr: null` into the optimizer's rate for the model's width.
+
+    An unknown optimizer or an impossible width gets some rate too: the checks tell of it, and not of the rate.
+    """
+    if "lr" in config.optimizer and config.optimizer.lr is None:
+        dim = config.model.get("dim")
+        of_width = _LR_OF_WIDTH.get(config.optimizer.get("name"), _LR_OF_WIDTH["adamw"])
+        config.optimizer.lr = of_width(dim if isinstance(dim, int) and dim > 0 else 1)
+
+
+def _detect_accelerator() -> str:
+    """The best accelerator of this machine: cuda, mps or cpu."""
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"

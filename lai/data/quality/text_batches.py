@@ -1,0 +1,75 @@
+"""The texts of files in batches that are quick to count, each with its place: the lines of a text file as they stand,
+and of other kinds each document's text form."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lai.data.sources.files import CorpusCounts, in_batches, kind_of, read_chunks, read_file
+from lai.tokenizer.chat import Document, render
+
+CHUNK_BYTES = 1 << 22
+
+
+@dataclass(frozen=True)
+class TextBatch:
+    """Some texts, one after another in a file: lines of a text file, or what `documents` are read from."""
+
+    file: Path
+    numbers: NDArray[np.int64]  # of the line or row that each text stands in, from 1
+    texts: list[bytes]
+    documents: list[Document] | None = None
+
+
+def text_batches(files: Sequence[Path], counts: CorpusCounts) -> Iterator[TextBatch]:
+    """All texts of files, empty lines too; `counts` is kept up to date meanwhile.
+
+    Raises:
+        UserError: a file cannot be read as what its ending says.
+    """
+    for file in files:
+        yield from _line_batches(file, counts) if kind_of(file) == ".txt" else _document_batches(file, counts)
+
+
+def _line_batches(file: Path, counts: CorpusCounts) -> Iterator[TextBatch]:
+    before = 0
+    begun: list[bytes] = []  # the pieces of a line whose end is not read yet
+    for chunk in read_chunks(file, counts, CHUNK_BYTES):
+        begun.append(chunk)
+        if b"\n" in chunk:
+            whole = b"".join(begun)
+            lines = whole.split(b"\n")
+            begun = [lines.pop()]
+            if b"\r" in whole:
+                lines = [line.removesuffix(b"\r") for line in lines]
+            yield TextBatch(file, before + np.arange(1, len(lines) + 1), lines)
+            before += len(lines)
+    if last := b"".join(begun):
+        yield TextBatch(file, np.array([before + 1]), [last.removesuffix(b"\r")])
+
+
+def _document_batches(file: Path, counts: CorpusCounts) -> Iterator[TextBatch]:
+    numbers: list[int] = []
+
+    def documents() -> Iterator[Document]:
+        for number, document in read_file(file, counts):
+            numbers.append(number)
+            yield document
+
+    for batch in in_batches(documents()):
+        yield TextBatch(file, np.array(numbers), [render(document) for document in batch], batch)
+        numbers.clear()
+
+
+def place(file: Path, number: int) -> str:
+    """Where the text of a line or row is, as a person finds it."""
+    return f"{shown(file)}:{' row ' if kind_of(file) == '.parquet' else ''}{number}"
+
+
+def shown(file: Path) -> str:
+    """A file's name as it can be printed and written, also where it is no UTF-8."""
+    return os.fsencode(file).decode("utf-8", "backslashreplace")

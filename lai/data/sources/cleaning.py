@@ -1,0 +1,113 @@
+"""Cleaning of the rows of real data sets: what is no running text goes, and rows with nothing left are dropped."""
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from lai.host.errors import UserError
+
+Row = Mapping[str, Any]
+Cleaner = Callable[[Row], Row | None]
+"""Gives the cleaned row, or None where it is not worth reading; raises UserError where the row lacks its column."""
+
+_LEAST_ARTICLE = 200  # characters; shorter articles are stubs
+_LEAST_STORY = 50
+_LONGEST_SIDE = 1000  # of a pair
+_LARGEST_RATIO = 3.0  # of the lengths of a pair's sides, where one is longer than a few words
+_FEW_WORDS = 20  # characters
+
+# Headings behind which a Wikipedia article has no running text any more.
+_APPENDICES = {
+    *("jegyzetek", "források", "forrás", "hivatkozások", "külső hivatkozások", "további információk", "lásd még"),
+    *("kapcsolódó szócikkek", "irodalom", "további olvasnivaló", "bibliográfia", "fordítás", "galéria"),
+    *("references", "notes", "external links", "see also", "further reading", "bibliography", "sources"),
+}
+_TEMPLATE = re.compile(r"\{\{[^{}]*\}\}|\[\[(?:Fájl|Kép|File|Image):[^\[\]]*\]\]")
+_REFERENCE = re.compile(r"\[\d+\]")
+_EMPTY_BRACKETS = re.compile(r"\s*\([\s,;:/–-]*\)")
+_TABLE_LINE = re.compile(r"^\s*(?:\{\||\|[-}|+]?|!)")
+_SPACES = re.compile(r"[^\S\n]+")
+_BLANK_LINES = re.compile(r"\n\s*\n\s*")
+_DASH = re.compile(r"^[-–—]\s*")
+_MISREAD = re.compile("â€(.?)", re.DOTALL)
+_LETTER = re.compile(r"[^\W\d_]")
+
+
+def clean_article(row: Row) -> Row | None:
+    """A row with `title` and `text` of Wikipedia: without notes and links at the end, tables and left-over markup."""
+    lines = []
+    for line in _text(row, "text").split("\n"):
+        if line.strip().rstrip(":").lower() in _APPENDICES:
+            break
+        if not _TABLE_LINE.match(line):
+            lines.append(line)
+    text = _TEMPLATE.sub("", "\n".join(lines))
+    text = tidy(_EMPTY_BRACKETS.sub("", _REFERENCE.sub("", text)))
+    return None if len(text) < _LEAST_ARTICLE else {**row, "title": tidy(_text(row, "title")), "text": text}
+
+
+def clean_story(row: Row) -> Row | None:
+    """A row with `text`: quotation marks that were decoded wrongly are mended, white space is tidied."""
+    text = tidy(_mend(_text(row, "text")))
+    return None if len(text) < _LEAST_STORY else {**row, "text": text}
+
+
+def clean_pair(row: Row) -> Row | None:
+    """A row with `translation`, or `en` and `hu`: dropped if a side is missing, copied, or of quite another length."""
+    pair = row.get("translation", row)
+    if pair is None:
+        return None
+    if not isinstance(pair, Mapping):
+        return row  # told where the row becomes a document
+    english, hungarian = (" ".join(tidy(_text(pair, side)).split()) for side in ("en", "hu"))
+    if _DASH.match(english) and _DASH.match(hungarian):  # of a dialogue
+        english, hungarian = _DASH.sub("", english), _DASH.sub("", hungarian)
+    shorter, longer = sorted((len(english), len(hungarian)))
+    wanted = (
+        _LETTER.search(english)
+        and _LETTER.search(hungarian)
+        and english.lower() != hungarian.lower()
+        and longer <= _LONGEST_SIDE
+        and (longer <= _FEW_WORDS or longer <= _LARGEST_RATIO * shorter)
+    )
+    if not wanted:
+        return None
+    sides = {"en": english, "hu": hungarian}
+    return {**row, "translation": sides} if "translation" in row else {**row, **sides}
+
+
+CLEANERS: dict[str, Cleaner] = {"article": clean_article, "story": clean_story, "pair": clean_pair}
+
+
+def tidy(text: str) -> str:
+    """NFC, one space between words, one blank line at most between paragraphs, nothing around."""
+    text = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
+    lines = (_SPACES.sub(" ", line).strip() for line in text.split("\n"))
+    return _BLANK_LINES.sub("\n\n", "\n".join(lines)).strip()
+
+
+def _mend(text: str) -> str:
+    """Text whose quotation marks and dashes were read as Windows-1252 (â€œ for “), as it was meant."""
+    return _MISREAD.sub(lambda match: _reread(match[1]), text)
+
+
+def _reread(last: str) -> str:
+    """The character U+2000 to U+203F whose third byte in UTF-8 was read as `last`."""
+    if not last:
+        return "”"
+    try:
+        byte = last.encode("cp1252")
+    except UnicodeEncodeError:  # five bytes have no character in Windows-1252 and stayed what they are
+        byte = last.encode("latin-1", "replace")
+    if 0x80 <= byte[0] <= 0xBF:
+        return (b"\xe2\x80" + byte).decode()
+    return "”" + last  # its third byte was lost
+
+
+def _text(row: Row, column: str) -> str:
+    """A column's text; a missing value is empty."""
+    if column not in row:
+        raise UserError(f"found columns {', '.join(map(repr, list(row)[:8]))}; this cleaning expects {column}")
+    value = row[column]
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,116 @@
+"""Rows of packed documents to batches of tensors.
+
+The sampler says which pieces of which documents make a batch; the data set, which may live in a worker process, only
+turns that into tensors. Neither depends on what was read before, so reading can begin at any batch of any epoch.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from lai.data.tokens.packing import Ints, Packing
+from lai.data.tokens.token_file import TokenFile
+
+IGNORED = -100  # the target where nothing is predicted: what torch's cross_entropy ignores
+PADDING_DOCUMENT = -1
+
+_NO_PIECES: Ints = np.zeros((0, 3), np.int64)
+
+
+class PackedDataset(Dataset[dict[str, Tensor]]):
+    """Batches by their plan: `dataset[rows]`, where each row is (pieces, 3) as `Rows` gives it."""
+
+    def __init__(self, file: TokenFile, seq_len: int) -> None:
+        self._file, self._seq_len = file, seq_len
+
+    def __getitem__(self, rows: Sequence[Ints]) -> dict[str, Tensor]:
+        """A batch (B, seq_len), int64.
+
+        `tokens` is 0 and `documents` -1 where a row is padding, `targets` -100 there. `documents` numbers the pieces of
+        a row from 0.
+        """
+        shape = (len(rows), self._seq_len)
+        tokens, targets, documents = (np.full(shape, fill) for fill in (0, IGNORED, PADDING_DOCUMENT))
+        pieces = np.concatenate((_NO_PIECES, *rows))
+        sizes = pieces[:, 2]
+        total = int(sizes.sum())
+        piece_begins = np.cumsum(sizes) - sizes
+        # Every prediction's place in the file: its piece's, and how far it is into the piece.
+        sources = self._file.offsets[pieces[:, 0]].astype(np.int64) + pieces[:, 1] - piece_begins
+        indices = np.repeat(sources, sizes) + np.arange(total)
+        numbers = np.repeat(np.concatenate([np.arange(len(row)) for row in rows]), sizes)
+        fills = np.array([row[:, 2].sum() for row in rows])
+        used = np.arange(self._seq_len) < fills[:, None]
+        tokens[used] = self._file.tokens[indices]
+        targets[used] = self._file.tokens[indices + 1]
+        documents[used] = numbers
+        return {
+            "tokens": torch.from_numpy(tokens),
+            "targets": torch.from_numpy(targets),
+            "documents": torch.from_numpy(documents),
+        }
+
+
+class PackedBatchSampler(Sampler[list[Ints]]):
+    """The plans of an epoch's batches for one of `world_size` processes.
+
+    All processes get the same number of batches with the same number of rows: the rows are filled up to a multiple of
+    `world_size`, for training with the first rows of the epoch, for validation (`repeat=False`) with empty ones, so
+    that each prediction counts once. A `DataLoader` takes it as `sampler`, with `batch_size=None`; Lightning then calls
+    `set_epoch`.
+
+    Args:
+        batch_size: rows a batch in this process.
+        repeat: whether missing rows are repeated ones instead of empty ones.
+        drop_last: leave out the last batch if it is smaller than the others.
+    """
+
+    def __init__(
+        self,
+        packing: Packing,
+        batch_size: int,
+        *,
+        rank: int = 0,
+        world_size: int = 1,
+        repeat: bool = True,
+        drop_last: bool = False,
+    ) -> None:
+        assert batch_size > 0 and 0 <= rank < world_size, (batch_size, rank, world_size)
+        self._packing, self._repeat = packing, repeat
+        self._rank, self._world_size = rank, world_size
+        self._step = batch_size * world_size
+        self._n_rows = -(-packing.n_rows // world_size) * world_size
+        self._n_batches = self._n_rows // self._step if drop_last else -(-self._n_rows // self._step)
+        self._epoch = 0
+        self._start = (0, 0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Give the order of `epoch`, counted from 0, from the next iteration on."""
+        self._epoch = epoch
+
+    def start_at(self, epoch: int, batch: int) -> None:
+        """Let `epoch` begin at its batch number `batch`; all other epochs stay whole, and so does `len`.
+
+        Where nothing is left of it, the next iteration is the next epoch: worker processes begin with the first one
+        before `set_epoch` is called.
+        """
+        self._epoch = epoch if batch < self._n_batches else epoch + 1
+        self._start = (epoch, batch)
+
+    def __len__(self) -> int:
+        """The number of batches in a whole epoch, the same for each."""
+        return self._n_batches
+
+    def __iter__(self) -> Iterator[list[Ints]]:
+        rows = self._packing.epoch(self._epoch)
+        first = self._start[1] if self._start[0] == self._epoch else 0
+        for batch in range(first, self._n_batches):
+            begin, end = batch * self._step, min((batch + 1) * self._step, self._n_rows)
+            numbers = range(begin + self._rank, end, self._world_size)
+            if self._repeat:
+                yield [rows[number % len(rows)] for number in numbers]
+            else:
+                yield [rows[number] if number < len(rows) else _NO_PIECES for number in numbers]

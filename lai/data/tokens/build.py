@@ -1,0 +1,294 @@
+"""Documents to fingerprinted token files: built once, memory-mapped, rebuilt when anything that made them changed.
+
+1. The text files are hashed; with the vocabulary's fingerprint and the settings they name a folder.
+2. If that folder is there and whole, it is used. Otherwise its documents are read in batches, encoded, and appended to
+   the file of their split; the folder appears under its name only when all of it is on the disk.
+
+`<cache>/shards-<fingerprint>/` holds `train.bin`, `train.idx`, `val.bin`, `val.idx` (see token_file.py), and
+`meta.json`, which says what the folder was made of and what its files must contain.
+"""
+
+import json
+import logging
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from hashlib import blake2b, sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lai.data.cache import fingerprint, locked
+from lai.data.sources.files import CorpusCounts, find_files, in_batches, kind_of, read_documents
+from lai.data.tokens.token_file import TokenFile, TokenWriter, encode_documents, token_dtype
+from lai.host.errors import UserError
+from lai.host.files import atomic_directory, file_digest
+from lai.host.progress import progress
+from lai.tokenizer.chat import Document, render, split_key
+from lai.tokenizer.vocab import Vocab
+
+FORMAT_VERSION = 4
+_HASH_RANGE = 1 << 64
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SplitStats:
+    """The size of a split. `bytes` is that of the documents' text form, tags included."""
+
+    documents: int = 0
+    tokens: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True)
+class ShardStats:
+    """What was written. Duplicates are kept."""
+
+    train: SplitStats
+    val: SplitStats
+
+    @property
+    def documents(self) -> int:
+        return self.train.documents + self.val.documents
+
+
+@dataclass(frozen=True)
+class Shards:
+    """A finished folder of token files."""
+
+    folder: Path
+    train: TokenFile
+    val: TokenFile
+    stats: ShardStats
+
+    @classmethod
+    def open(cls, folder: Path) -> "Shards":
+        meta = json.loads((folder / "meta.json").read_bytes())
+        stats = {name: SplitStats(**meta["stats"][name]) for name in ("train", "val")}
+        train, val = (TokenFile(folder / f"{name}.bin", meta["dtype"]) for name in ("train", "val"))
+        return cls(folder, train, val, ShardStats(**stats))
+
+
+def prepare_shards(
+    paths: str | Path | Sequence[str | Path],
+    vocab: Vocab,
+    cache_dir: str | Path,
+    *,
+    val_fraction: float,
+    split_seed: int,
+    val_paths: str | Path | Sequence[str | Path] | None = None,
+) -> Shards:
+    """The token files of a corpus, from `cache_dir` if they are there and whole, else built.
+
+    With `val_paths`, the documents there are the ones to validate with, and all others are trained on. Without, a
+    document goes to validation by a hash of its content and `split_seed` alone, so that neither its position nor its
+    neighbours matter and duplicates stay together. If that leaves a split empty, the document with the smallest hash
+    goes to validation, or the one with the largest to training.
+
+    Raises:
+        UserError: the text cannot be read, changes meanwhile, or has fewer than two different documents; the cache
+            cannot be written; `val_fraction` is not between 0 and 1.
+    """
+    if not 0 < val_fraction < 1:
+        raise UserError(f"the validation fraction is {val_fraction}; expected a number between 0 and 1, such as 0.05")
+    sources = _hash_sources(find_files(paths))
+    val_sources = [] if val_paths is None else _hash_sources(find_files(val_paths))
+    _warn_of_copies(sources, val_sources)
+    settings: dict[str, Any] = {
+        "version": FORMAT_VERSION,
+        "vocabulary": vocab.fingerprint,
+        # What the documents depend on: content, kind and order of the files, but not where they lie.
+        "sources": [source.content for source in sources],
+    }
+    if val_sources:
+        settings["val_sources"] = [source.content for source in val_sources]
+    else:
+        settings |= {"val_fraction": float(val_fraction), "split_seed": split_seed}
+    folder = Path(cache_dir) / f"shards-{fingerprint(settings)}"
+    try:
+        with locked(folder):
+            for stale in folder.parent.glob(f".{folder.name}.*.tmp"):  # what killed processes left
+                shutil.rmtree(stale, ignore_errors=True)
+            if folder.exists() and (fault := _fault(folder)):
+                log.warning("%s; the token files are built again", fault)
+                shutil.rmtree(folder)
+            if not folder.exists():
+                with atomic_directory(folder) as temporary:
+                    files, val_files = ([source.file for source in part] for part in (sources, val_sources))
+                    _build(temporary, files, val_files, vocab, settings)
+                    for source in (*sources, *val_sources):
+                        source.check_unchanged()
+    except OSError as error:
+        raise UserError(f"{folder} cannot be written: {error}") from error
+    return Shards.open(folder)
+
+
+@dataclass(frozen=True)
+class _Source:
+    file: Path
+    modified: int
+    content: dict[str, Any]
+
+    def check_unchanged(self) -> None:
+        status = self.file.stat()
+        if (status.st_size, status.st_mtime_ns) != (self.content["size"], self.modified):
+            raise UserError(f"{self.file} changed while it was read; run again when it is finished")
+
+
+def _hash_sources(files: Sequence[Path]) -> list[_Source]:
+    sources: list[_Source] = []
+    try:
+        statuses = [file.stat() for file in files]
+        with progress("checking the text", sum(status.st_size for status in statuses)) as show:
+            for file, status in zip(files, statuses, strict=True):
+                packed = file.name.lower().endswith(".gz")
+                content = {"kind": kind_of(file), "packed": packed, "size": status.st_size, "sha256": file_digest(file)}
+                sources.append(_Source(file, status.st_mtime_ns, content))
+                show(sum(source.content["size"] for source in sources))
+    except OSError as error:
+        raise UserError(f"a data file cannot be read: {error}") from error
+    return sources
+
+
+def _warn_of_copies(sources: list[_Source], val_sources: list[_Source]) -> None:
+    trained = {source.content["sha256"]: source.file for source in sources}
+    for source in val_sources:
+        if copy := trained.get(source.content["sha256"]):
+            log.warning(
+                "%s, to validate with, is the same text as %s: val/loss will say nothing of new text", source.file, copy
+            )
+
+
+def _fault(folder: Path) -> str | None:
+    """What is wrong with a folder of token files, or None if each is byte for byte what was written."""
+    try:
+        meta = json.loads((folder / "meta.json").read_bytes())
+        if meta.pop("checksum") != _checksum(meta):
+            return f"{folder / 'meta.json'} was edited"
+        for name, expected in meta["files"].items():
+            if not (folder / name).is_file():
+                return f"{folder / name} is missing"
+            if file_digest(folder / name) != expected["sha256"]:
+                return f"{folder / name} is not what was written there"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return f"{folder / 'meta.json'} cannot be read"
+    return None
+
+
+def _checksum(meta: dict[str, Any]) -> str:
+    return sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()
+
+
+def _build(
+    folder: Path, files: Sequence[Path], val_files: Sequence[Path], vocab: Vocab, settings: dict[str, Any]
+) -> None:
+    stats = (
+        _write_given(folder, files, val_files, vocab) if val_files else _write_chosen(folder, files, vocab, settings)
+    )
+    meta: dict[str, Any] = {
+        **settings,
+        "names": [str(file) for file in (*files, *val_files)],
+        "dtype": token_dtype(len(vocab)),
+        "stats": asdict(stats),
+        "files": {
+            file.name: {"size": file.stat().st_size, "sha256": file_digest(file)} for file in sorted(folder.iterdir())
+        },
+    }
+    (folder / "meta.json").write_text(json.dumps(meta | {"checksum": _checksum(meta)}, indent=1), encoding="utf-8")
+
+
+def _write_given(folder: Path, files: Sequence[Path], val_files: Sequence[Path], vocab: Vocab) -> ShardStats:
+    """Write the token files where the documents to validate with have files of their own."""
+    with _Splits(folder, vocab) as splits:
+        for part, in_val in ((files, False), (val_files, True)):
+            for documents in splits.read(part):
+                splits.add(documents, np.full(len(documents), in_val))
+        stats = splits.stats()
+    for part, written in ((files, stats.train), (val_files, stats.val)):
+        if not written.documents:
+            raise UserError(f"{part[0]} (of {len(part)} files) holds no document; expected at least one")
+    return stats
+
+
+def _write_chosen(folder: Path, files: Sequence[Path], vocab: Vocab, settings: dict[str, Any]) -> ShardStats:
+    """Write the token files where a share of the documents is chosen to validate with."""
+    threshold = int(settings["val_fraction"] * _HASH_RANGE)
+    key = str(settings["split_seed"]).encode()
+    stats, lowest, highest = _write_below(folder, files, vocab, key, threshold)
+    if not stats.documents:
+        raise UserError(f"{files[0]} (of {len(files)} files) holds no document; expected at least two different ones")
+    if lowest == highest:
+        raise UserError(
+            f"{files[0]} (of {len(files)} files) holds only one different document; "
+            "expected at least two, one to train on and one to validate with"
+        )
+    if not stats.val.documents or not stats.train.documents:
+        threshold = highest if stats.val.documents else lowest + 1
+        stats, _, _ = _write_below(folder, files, vocab, key, threshold)
+    return stats
+
+
+def _write_below(
+    folder: Path, files: Sequence[Path], vocab: Vocab, key: bytes, threshold: int
+) -> tuple[ShardStats, int, int]:
+    """Write both splits' token files; documents whose hash is below `threshold` go to validation.
+
+    Returns:
+        The statistics, and the lowest and highest hash met.
+    """
+    lowest, highest = _HASH_RANGE, -1
+    with _Splits(folder, vocab) as splits:
+        for documents in splits.read(files):
+            hashes = [_split_hash(document, key) for document in documents]
+            lowest, highest = min(lowest, *hashes), max(highest, *hashes)
+            splits.add(documents, np.array([value < threshold for value in hashes]))
+        return splits.stats(), lowest, highest
+
+
+class _Splits:
+    """Both splits' token files while they are written; a context manager."""
+
+    def __init__(self, folder: Path, vocab: Vocab) -> None:
+        self._vocab = vocab
+        self._counts = CorpusCounts()
+        dtype = token_dtype(len(vocab))
+        self._open = ExitStack()
+        self._writers = {
+            in_val: self._open.enter_context(TokenWriter(folder / name, dtype))
+            for in_val, name in ((False, "train.bin"), (True, "val.bin"))
+        }
+
+    def __enter__(self) -> "_Splits":
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._open.close()
+
+    def read(self, files: Sequence[Path]) -> Iterator[list[Document]]:
+        """The documents of files in batches; shows how much is read."""
+        before = self._counts.bytes_read
+        with progress("building token files", sum(file.stat().st_size for file in files)) as show:
+            for documents in in_batches(read_documents(files, self._counts)):
+                yield documents
+                show(self._counts.bytes_read - before)
+
+    def add(self, documents: Sequence[Document], in_val: NDArray[np.bool_]) -> None:
+        """Encode documents and append each to the file of its split."""
+        sizes = np.array([len(render(document)) for document in documents])
+        tokens, lengths = encode_documents(documents, self._vocab)
+        for value, writer in self._writers.items():
+            chosen = in_val == value
+            writer.add(tokens[np.repeat(chosen, lengths)], lengths[chosen], int(sizes[chosen].sum()))
+
+    def stats(self) -> ShardStats:
+        """What was written."""
+        return ShardStats(*(SplitStats(w.documents, w.tokens, w.bytes) for w in self._writers.values()))
+
+
+def _split_hash(document: Document, key: bytes) -> int:
+    return int.from_bytes(blake2b(split_key(document), digest_size=8, key=key).digest())

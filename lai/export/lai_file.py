@@ -1,0 +1,262 @@
+"""Reading and writing model files (docs/format.md): header, vocabulary, weights."""
+
+import os
+import struct
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import torch
+from torch import Tensor
+
+from lai.export import quantize
+from lai.host.errors import UserError
+from lai.host.files import atomic_write, target_of
+from lai.model.record import UNKNOWN, TrainingRecord
+from lai.model.transformer import Activation, ModelConfig, Transformer
+from lai.tokenizer.vocab import Vocab
+
+MAGIC = b"LAi1"
+ENDING = ".bin"
+HEADER_SIZE = 256
+ALIGNMENT = 64
+FLAG_TIED = 1
+ACTIVATIONS: tuple[Activation, ...] = ("silu", "gelu")
+
+# magic, version, dim … max_seq_len, rope_theta, norm_eps, activation, dtype, vocab_offset, weights_offset, file_size,
+# CRC-32, flags, 7 bytes of nothing, steps, tokens, val_loss, val_loss_floor; "<" packs them without gaps.
+_HEADER = struct.Struct("<4sI7iffiBQQQII7xQQff")
+_SIZES = ("dim", "hidden_dim", "n_layers", "n_heads", "n_kv_heads", "vocab_size", "max_seq_len")
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """What a model file holds: `weights` are float32 by the module's parameter names."""
+
+    config: ModelConfig
+    vocab: Vocab
+    weights: dict[str, Tensor]
+    version: int
+    dtype: str
+    file_size: int
+    checksum: int
+    training: TrainingRecord
+
+    def build(self) -> Transformer:
+        """The network in evaluation mode; the weights are this object's, not copies."""
+        model = Transformer(self.config)
+        model.load_state_dict(self.weights, assign=True)
+        return model.eval()
+
+
+def tensor_shapes(config: ModelConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """The module's parameter names and shapes, in the order of the file."""
+    dim, kv_dim, hidden = config.dim, config.kv_dim, config.hidden_dim
+    yield "token_embed.weight", (config.vocab_size, dim)
+    yield "output.weight", (config.vocab_size, dim)
+    yield "final_norm.weight", (dim,)
+    for layer in range(config.n_layers):
+        prefix = f"layers.{layer}."
+        yield prefix + "attn.wq.weight", (dim, dim)
+        yield prefix + "attn.wk.weight", (kv_dim, dim)
+        yield prefix + "attn.wv.weight", (kv_dim, dim)
+        yield prefix + "attn.wo.weight", (dim, dim)
+        yield prefix + "ffn.w_gate.weight", (hidden, dim)
+        yield prefix + "ffn.w_up.weight", (hidden, dim)
+        yield prefix + "ffn.w_down.weight", (dim, hidden)
+        yield prefix + "attn_norm.weight", (dim,)
+        yield prefix + "ffn_norm.weight", (dim,)
+
+
+def model_target(path: Path | str) -> Path:
+    """The file that is written for a model file of this name (`lai.host.files.target_of`).
+
+    Raises:
+        UserError: something else lies there, or the name is that of another kind of file.
+    """
+    target, ending = target_of(path, MAGIC), Path(path).suffix
+    if ending.lower() not in ("", ENDING):
+        raise UserError(
+            f"{path} ends in {ending}, and LAi writes no such file: a model file ends in {ENDING}; "
+            f"give {Path(path).with_suffix(ENDING)}"
+        )
+    return target
+
+
+def write_model(
+    path: Path | str,
+    config: ModelConfig,
+    weights: Mapping[str, Tensor],
+    vocab: Vocab,
+    dtype: str = "f32",
+    training: TrainingRecord = UNKNOWN,
+) -> None:
+    """Write a model file, whole or not at all: version 1 for f32, version 2 for the other dtypes.
+
+    Raises:
+        UserError: the vocabulary and the config disagree, a weight is not finite or does not fit the dtype.
+    """
+    if len(vocab) != config.vocab_size:
+        raise UserError(f"the vocabulary has {len(vocab)} tokens, the model {config.vocab_size}; they must agree")
+    if dtype not in quantize.DTYPES:
+        raise UserError(f"weight dtype {dtype!r} is not one of {', '.join(quantize.DTYPES)}")
+    record = vocab.to_bytes()
+    weights_offset = _aligned(HEADER_SIZE + len(record))
+    with atomic_write(path) as file:
+        file.write(bytes(HEADER_SIZE) + record)
+        file.write(bytes(weights_offset - file.tell()))
+        _write_weights(file, config, weights, dtype)
+        file_size = file.tell()
+        checksum = _crc(file, HEADER_SIZE)
+        file.seek(0)
+        file.write(_header(config, dtype, weights_offset, file_size, checksum, training))
+
+
+def _header(
+    config: ModelConfig, dtype: str, weights_offset: int, file_size: int, checksum: int, training: TrainingRecord
+) -> bytes:
+    version = 1 if dtype == "f32" else 2
+    packed = _HEADER.pack(
+        MAGIC,
+        version,
+        *(getattr(config, name) for name in _SIZES),
+        config.rope_theta,
+        config.norm_eps,
+        ACTIVATIONS.index(config.activation),
+        quantize.DTYPES[dtype],
+        HEADER_SIZE,
+        weights_offset,
+        file_size,
+        checksum,
+        FLAG_TIED if version == 2 and config.tie_embeddings else 0,
+        training.steps,
+        training.tokens,
+        training.val_loss,
+        training.val_loss_floor,
+    )
+    return packed.ljust(HEADER_SIZE, b"\0")
+
+
+def _write_weights(file: IO[bytes], config: ModelConfig, weights: Mapping[str, Tensor], dtype: str) -> None:
+    version = 1 if dtype == "f32" else 2
+    for name, shape in tensor_shapes(config):
+        source = name
+        if name == "output.weight" and config.tie_embeddings:
+            if version == 2:
+                continue
+            source = "token_embed.weight"
+        tensor = weights[source].detach().float().cpu()
+        if tuple(tensor.shape) != shape:
+            raise UserError(f"{source} has the shape {tuple(tensor.shape)}, the config says {shape}")
+        if not torch.isfinite(tensor).all():
+            raise UserError(f"{source} holds a value that is not finite; the training diverged, nothing was written")
+        if version == 2:
+            file.write(bytes(_aligned(file.tell()) - file.tell()))
+        try:
+            file.write(quantize.encode(tensor.numpy(), dtype if len(shape) == 2 else "f32"))
+        except ValueError as error:
+            raise UserError(f"{source} cannot be written as {dtype}: {error}") from None
+
+
+def is_model_file(path: Path | str) -> bool:
+    """Whether the file starts like a model file."""
+    with Path(path).open("rb") as file:
+        return file.read(4) == MAGIC
+
+
+def read_model(path: Path | str) -> ModelFile:
+    """Read and check a model file, version 1 or 2.
+
+    Version 1 always carries an output matrix; where it equals the embedding the config says so (`tie_embeddings`).
+
+    Raises:
+        UserError: the file is missing, foreign, truncated or damaged; the line says what was found and expected.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            return _read(path, file)
+    except OSError as error:
+        raise UserError(f"cannot read the model file {path}: {error.strerror}") from None
+
+
+def _read(path: Path, file: IO[bytes]) -> ModelFile:
+    """The same of an open file, of which never more than a tensor's bytes are held."""
+    size = file.seek(0, os.SEEK_END)
+    header = _bytes_at(file, 0, HEADER_SIZE)
+    if len(header) < HEADER_SIZE or header[:4] != MAGIC:
+        raise UserError(f"{path} is not a LAi model file (it should start with {MAGIC!r}, found {header[:4]!r})")
+    _, version, *fields = _HEADER.unpack_from(header)
+    sizes, (theta, eps, activation, dtype_number) = fields[:7], fields[7:11]
+    vocab_offset, weights_offset, file_size, checksum, flags = fields[11:16]
+    if version not in (1, 2):
+        raise UserError(f"{path} has format version {version}; this program reads 1 and 2")
+    if file_size and file_size != size:
+        raise UserError(f"{path} has {size} bytes, its header says {file_size}: it is cut short or not whole")
+    if file_size and _crc(file, HEADER_SIZE) != checksum:
+        raise UserError(f"{path} is damaged: its checksum does not match its content; export the model again")
+    names = {number: name for name, number in quantize.DTYPES.items()}
+    if activation not in (0, 1) or dtype_number not in names or (version == 1 and dtype_number != 0):
+        raise UserError(
+            f"{path} has activation {activation}, weight dtype {dtype_number}: unknown to version {version}"
+        )
+    tied = version == 2 and bool(flags & FLAG_TIED)
+    try:
+        shape = dict(zip(_SIZES, sizes, strict=True))
+        config = ModelConfig(
+            **shape, rope_theta=theta, norm_eps=eps, activation=ACTIVATIONS[activation], tie_embeddings=tied
+        )
+    except ValueError as error:
+        raise UserError(f"{path} has an impossible header: {error}") from None
+    vocab_offset, weights_offset = min(vocab_offset, size), min(weights_offset, size)
+    vocab = Vocab.from_bytes(_bytes_at(file, vocab_offset, max(0, weights_offset - vocab_offset)), name=str(path))
+    if len(vocab) != config.vocab_size:
+        raise UserError(f"{path}: the header says {config.vocab_size} tokens, the vocabulary holds {len(vocab)}")
+    weights = _read_weights(path, file, weights_offset, config, version, names[dtype_number])
+    if not tied and torch.equal(weights["output.weight"], weights["token_embed.weight"]):
+        tied = True
+        del weights["output.weight"]
+        config = ModelConfig(**{**config.to_dict(), "tie_embeddings": True})
+    training = TrainingRecord.read(*fields[16:])
+    return ModelFile(config, vocab, weights, version, names[dtype_number], size, checksum, training)
+
+
+def _read_weights(
+    path: Path, file: IO[bytes], offset: int, config: ModelConfig, version: int, dtype: str
+) -> dict[str, Tensor]:
+    end = file.seek(0, os.SEEK_END)
+    weights = {}
+    for name, shape in tensor_shapes(config):
+        if name == "output.weight" and config.tie_embeddings:
+            continue
+        kind = dtype if len(shape) == 2 else "f32"
+        if version == 2:
+            offset = _aligned(offset)
+        if kind in ("q4_0", "q8_0") and shape[-1] % quantize.BLOCK:
+            raise UserError(f"{path}: {name} has rows of {shape[-1]} weights, {kind} needs multiples of 32")
+        size = quantize.nbytes(shape[0] * (shape[1] if len(shape) == 2 else 1), kind)
+        if offset + size > end:
+            raise UserError(f"{path} ends inside {name}: {end} bytes found, {offset + size} expected at least")
+        weights[name] = torch.from_numpy(quantize.decode(_bytes_at(file, offset, size), shape, kind))
+        offset += size
+    return weights
+
+
+def _aligned(offset: int) -> int:
+    return -(-offset // ALIGNMENT) * ALIGNMENT
+
+
+def _bytes_at(file: IO[bytes], offset: int, size: int) -> bytes:
+    file.seek(offset)
+    return file.read(size)
+
+
+def _crc(file: IO[bytes], offset: int) -> int:
+    """The CRC-32 of what stands from `offset` on."""
+    file.seek(offset)
+    value = 0
+    while piece := file.read(1 << 20):
+        value = zlib.crc32(piece, value)
+    return value

@@ -1,0 +1,98 @@
+"""Writing a model file and proving that it says what the network says."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lai.export import quantize
+from lai.export.lai_file import ModelFile, model_target, read_model, write_model
+from lai.host.errors import UserError
+from lai.host.files import replace_and_keep, sync_directory
+from lai.model.record import UNKNOWN, TrainingRecord
+from lai.model.transformer import ModelConfig, Transformer
+from lai.tokenizer.vocab import Vocab
+
+TOLERANCE = 1e-5
+"""The largest difference of a logit, as a share of the largest logit."""
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What was written, for the last lines of a run."""
+
+    path: Path
+    config: ModelConfig
+    parameters: int
+    file_size: int
+    difference: float
+    training: TrainingRecord
+    kept: Path | None
+    """What the file of that name that was there before is called now."""
+
+    def __str__(self) -> str:
+        config = self.config
+        return (
+            f"{self.path}: dim {config.dim}, hidden_dim {config.hidden_dim}, n_layers {config.n_layers}, "
+            f"n_heads {config.n_heads}, n_kv_heads {config.n_kv_heads}, max_seq_len {config.max_seq_len}, "
+            f"vocab_size {config.vocab_size}; {self.parameters:,} parameters, {self.file_size / 1e6:.1f} MB; "
+            f"read back, logits differ by {self.difference:.1e} of the largest"
+        )
+
+    def kept_line(self) -> str | None:
+        """What became of an earlier model of that name."""
+        return None if self.kept is None else f"the earlier {self.path.name} is kept as {self.kept}"
+
+
+def export_model(
+    path: Path | str,
+    config: ModelConfig,
+    weights: Mapping[str, Tensor],
+    vocab: Vocab,
+    dtype: str = "f32",
+    training: TrainingRecord = UNKNOWN,
+) -> ExportReport:
+    """Write a model file that computes what the network does: it gets its name only when, read back, it did so.
+
+    An earlier model of that name is kept under another one (`lai.host.files.replace_and_keep`).
+
+    Raises:
+        UserError: the weights cannot be written, or what was read back computes something else.
+    """
+    path = model_target(path)
+    unverified = path.with_name(f".{path.name}.{os.getpid()}.unverified")  # another run may be writing the same
+    try:
+        write_model(unverified, config, weights, vocab, dtype, training)
+        difference = _difference(_stored_network(config, weights, dtype), read_model(unverified))
+        if not difference <= TOLERANCE:
+            raise UserError(f"{path} is not written: read back, its logits differ by {difference:.1e} of the largest")
+        kept = replace_and_keep(unverified, path)
+    finally:
+        unverified.unlink(missing_ok=True)
+    sync_directory(path.parent)
+    parameters, _ = config.parameter_counts()
+    return ExportReport(path, config, parameters, path.stat().st_size, difference, training, kept)
+
+
+def _stored_network(config: ModelConfig, weights: Mapping[str, Tensor], dtype: str) -> Transformer:
+    """The network with its matrices rounded as `dtype` stores them."""
+    network = Transformer(config)
+    network.load_state_dict(dict(weights))
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.ndim == 2:
+                rounded = quantize.decode(quantize.encode(parameter.numpy(), dtype), tuple(parameter.shape), dtype)
+                parameter.copy_(torch.from_numpy(rounded))
+    return network.eval()
+
+
+@torch.inference_mode()
+def _difference(network: Transformer, written: ModelFile) -> float:
+    length = min(64, network.config.max_seq_len)
+    generator = torch.Generator().manual_seed(0)
+    tokens = torch.randint(network.config.vocab_size, (1, length), generator=generator)
+    expected, found = network(tokens), written.build()(tokens)
+    return float((expected - found).abs().max() / expected.abs().max())

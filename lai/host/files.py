@@ -1,0 +1,163 @@
+"""Writing files so that a crash at any moment leaves the old file or the new one, never half of one."""
+
+import errno
+import filecmp
+import hashlib
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from filelock import FileLock
+
+from lai.host.errors import UserError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of a disk; these errors do not say which file they are about
+
+
+def sync_directory(path: Path) -> None:
+    """Make renames inside `path` durable (a no-op where directories cannot be opened, as on Windows)."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def with_home(path: Path | str) -> Path:
+    """`path`, the `~` or `~name` it may begin with replaced by that home folder.
+
+    Raises:
+        UserError: there is no such user, or their home is not known.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise UserError(f"{path}: no home folder is known for {Path(path).parts[0]}; write the folder out") from None
+
+
+def target_of(path: Path | str, magic: bytes = b"") -> Path:
+    """The file that is written for `path`: where it is a symbolic link, that stays, and what it leads to is replaced.
+
+    Args:
+        magic: how a file of the kind begins that is written; one that begins otherwise is not replaced.
+
+    Raises:
+        UserError: `path` is a folder, or a device or a pipe, which would be replaced, or another kind of file.
+    """
+    path = Path(os.path.realpath(path))
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; expected the name of a file to write")
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path} is no regular file, which writing would replace; expected the name of a file to write")
+    if magic and path.exists() and path.stat().st_size:
+        with path.open("rb") as file:
+            if file.read(len(magic)) != magic:
+                raise UserError(f"{path} exists and is another kind of file, which would be lost; give another name")
+    return path
+
+
+@contextmanager
+def atomic_write(path: Path | str) -> Iterator[IO[bytes]]:
+    """Open a temporary file beside `path`; sync and rename it to `path` on success, remove it on any error.
+
+    Raises:
+        UserError: `path` cannot be written, or is none that should be (`target_of`).
+    """
+    path = target_of(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}") from None
+    temporary = Path(name)
+    try:
+        # mkstemp makes the file private (0600); the finished file gets the permissions any new file would have.
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        with os.fdopen(descriptor, "w+b") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException as error:
+        temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in FULL and error.filename is None:
+            raise OSError(error.errno, error.strerror, str(path)) from None
+        raise
+    sync_directory(path.parent)
+
+
+def replace_and_keep(new: Path, path: Path) -> Path | None:
+    """Rename `new` to `path`; an earlier file there with other bytes stays under the next free name.
+
+    The next free name of `a.bin` is `a.1.bin`, then `a.2.bin`. A crash at any moment leaves the earlier file under one
+    of its two names. Of several runs that end at once, each keeps the file of the one before.
+
+    Returns:
+        The earlier file's new name; None where nothing had to be kept.
+    """
+    with FileLock(path.with_name(f".{path.name}.lock")):
+        if not path.exists() or not path.stat().st_size or filecmp.cmp(new, path, shallow=False):
+            new.replace(path)
+            return None
+        kept = _kept_under_another_name(path)
+        sync_directory(path.parent)
+        new.replace(path)
+    return kept
+
+
+def _kept_under_another_name(path: Path) -> Path:
+    for number in itertools.count(1):
+        kept = path.with_stem(f"{path.stem}.{number}")
+        try:
+            os.link(path, kept)
+        except FileExistsError:
+            continue
+        except OSError:  # a file system without hard links
+            if os.path.lexists(kept):
+                continue
+            path.rename(kept)
+        break
+    return kept
+
+
+@contextmanager
+def atomic_directory(path: Path | str) -> Iterator[Path]:
+    """Give a temporary folder to fill; sync its files and rename it to `path` on success, remove it on any error.
+
+    An existing folder at `path` is replaced.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+    try:
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o777 & ~umask)
+        yield temporary
+        for file in temporary.iterdir():
+            with file.open("r+b") as handle:  # Windows syncs no file that is open for reading only
+                os.fsync(handle.fileno())
+        sync_directory(temporary)
+        if path.exists():
+            shutil.rmtree(path)
+        temporary.replace(path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    sync_directory(path.parent)
+
+
+def file_digest(path: Path | str) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal, read in pieces."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,178 @@
+"""How many prompts of a test set a model answers exactly right, and what it has still to learn of each task."""
+
+import json
+import subprocess
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch.nn.utils.rnn import pad_sequence
+
+from lai.data.synthetic import Example, Prompt
+from lai.data.tokens.batches import IGNORED
+from lai.data.tokens.token_file import encode_documents
+from lai.host.errors import UserError
+from lai.host.files import atomic_write
+from lai.inference.sampling import Sampling, chat_prompt, generate, stop_ids, stream_text
+from lai.model.transformer import Transformer
+from lai.tokenizer.vocab import Vocab
+
+GREEDY = Sampling(temperature=0, repeat_penalty=1)
+_BATCH = 32  # documents whose loss is computed at once
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """The prompts of one kind, and how many of them were answered exactly right."""
+
+    task: str
+    direction: str
+    prompts: int
+    exact: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskLoss:
+    """What the documents of one task cost, in nats a document: the model, and the generator, which is the floor."""
+
+    task: str
+    documents: int
+    loss: float
+    floor: float
+
+
+def task_losses(network: Transformer, vocab: Vocab, examples: Sequence[Example]) -> list[TaskLoss]:
+    """The losses of every task, the most frequent first.
+
+    The mean of `loss` over all documents, divided by their mean number of tokens, is what training calls `val/loss`.
+
+    Raises:
+        UserError: a document is longer than the model's context.
+    """
+    nats = _document_losses(network, vocab, examples)
+    tasks = Counter(example.task for example in examples)
+    return [
+        TaskLoss(
+            task,
+            count,
+            sum(loss for example, loss in zip(examples, nats, strict=True) if example.task == task) / count,
+            -sum(example.log_prob for example in examples if example.task == task) / count,
+        )
+        for task, count in tasks.most_common()
+    ]
+
+
+@torch.inference_mode()
+def _document_losses(network: Transformer, vocab: Vocab, examples: Sequence[Example]) -> list[float]:
+    """The negative log-likelihood of each document by itself, its end included, in nats."""
+    tokens, lengths = encode_documents([example.document for example in examples], vocab)
+    documents = np.split(tokens.astype(np.int64), np.cumsum(lengths)[:-1])
+    if lengths.max() - 1 > network.config.max_seq_len:
+        raise UserError(
+            f"a document has {lengths.max()} tokens, expected at most the model's context, {network.config.max_seq_len}"
+        )
+    losses: list[float] = []
+    for first in range(0, len(documents), _BATCH):
+        batch = [torch.from_numpy(document) for document in documents[first : first + _BATCH]]
+        # Attention is causal: what fills the shorter ones up stands behind them.
+        inputs = pad_sequence([document[:-1] for document in batch], batch_first=True, padding_value=Vocab.PAD)
+        targets = pad_sequence([document[1:] for document in batch], batch_first=True, padding_value=IGNORED)
+        logits = network(inputs).float().transpose(1, 2)  # (B, vocab_size, T)
+        losses += F.cross_entropy(logits, targets, ignore_index=IGNORED, reduction="none").sum(1).tolist()
+    return losses
+
+
+def scores(prompts: Sequence[Prompt], answers: Sequence[bytes]) -> list[Score]:
+    """The scores of every task and direction, in the order in which they first occur."""
+    kinds = dict.fromkeys((prompt.task, prompt.direction) for prompt in prompts)
+    return [
+        Score(
+            *kind,
+            sum((prompt.task, prompt.direction) == kind for prompt in prompts),
+            sum(
+                (prompt.task, prompt.direction) == kind and prompt.answer == answer
+                for prompt, answer in zip(prompts, answers, strict=True)
+            ),
+        )
+        for kind in kinds
+    ]
+
+
+def longest_answer(prompt: Prompt, tokens: int) -> int:
+    """How many tokens of an answer are worth waiting for, at most `tokens`.
+
+    A token is at least a byte: an answer of more tokens than the right one has bytes is wrong. The one more tells
+    whether it ends there.
+    """
+    return min(tokens, len(prompt.answer) + 1)
+
+
+def answers_of_pytorch(network: Transformer, vocab: Vocab, prompts: Iterable[Prompt], tokens: int) -> Iterator[bytes]:
+    """The likeliest answer to each prompt, of at most so many tokens and no more than `longest_answer` says."""
+    stop = stop_ids(vocab, raw=False)
+    for prompt in prompts:
+        most = longest_answer(prompt, tokens)
+        ids = generate(network, chat_prompt(vocab, prompt.prompt), stop=stop, tokens=most, sampling=GREEDY)
+        yield "".join(stream_text(vocab, ids)).encode()
+
+
+def answers_of_engine(engine: Path, model: Path, prompts: Iterable[Prompt], tokens: int) -> Iterator[bytes]:
+    """The same of the C++ engine, one process a prompt.
+
+    Raises:
+        UserError: the engine is not there or refuses the model.
+    """
+    program = engine.absolute() if engine.is_file() else engine  # a bare name would be looked for on the PATH only
+    for prompt in prompts:
+        greedy = ["--temp", "0", "--repeat-penalty", "1", "--tokens", str(longest_answer(prompt, tokens))]
+        command: list[str | bytes] = [str(program), "-m", str(model), *greedy, "-p", prompt.prompt]
+        try:
+            done = subprocess.run(command, capture_output=True, check=False)
+        except OSError as error:
+            raise UserError(f"cannot run the engine {engine}: {error.strerror}; build it with make release") from None
+        if done.returncode != 0:
+            raise UserError(f"{engine}: {done.stderr.decode(errors='replace').strip()}")
+        yield done.stdout.removesuffix(b"\n")
+
+
+def write_prompts(path: Path, prompts: Iterable[Prompt]) -> None:
+    """Write a test set as `.jsonl`: an object {task, direction, prompt, answer} a line."""
+    with atomic_write(path) as file:
+        for prompt in prompts:
+            row = {key: value.decode() if isinstance(value, bytes) else value for key, value in asdict(prompt).items()}
+            file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+
+
+def read_prompts(path: Path) -> list[Prompt]:
+    """Read a test set; `task` and `direction` may be missing.
+
+    Raises:
+        UserError: the file cannot be read, is empty, or a line is not such an object.
+    """
+    prompts: list[Prompt] = []
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read the test set {path}: {error}") from None
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            texts = [row.get("task", ""), row.get("direction", ""), row["prompt"], row["answer"]]
+            task, direction, prompt, answer = texts
+            if not prompt.strip() or "\0" in prompt:  # the engine takes prompts as arguments, and no empty one
+                raise ValueError
+            prompts.append(Prompt(str(task), str(direction), prompt.encode(), answer.encode()))
+        except (ValueError, KeyError, AttributeError, TypeError):
+            raise UserError(
+                f'{path}:{number}: found {line[:60]!r}, expected an object like {{"prompt": "…", "answer": "…"}} '
+                "with a prompt that is not empty"
+            ) from None
+    if not prompts:
+        raise UserError(f"{path} holds no prompt; expected an object with prompt and answer a line")
+    return prompts

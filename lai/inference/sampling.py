@@ -1,0 +1,162 @@
+"""Generation in PyTorch: the reference that the C++ engine is held to.
+
+How a token is chosen, here and in cpp/sampler.hpp, to the last bit:
+
+1. Repetition: of the last 64 tokens of prompt and answer, each distinct one's logit is divided by `repeat_penalty` if
+   it is positive and multiplied with it if not (Keskar et al. 2019), in float32.
+2. <pad>, <bos> and <unk> are never chosen.
+3. `temperature` 0: the largest logit, the lowest id of equals. Nothing random is drawn.
+4. The candidates are the `top_k` tokens (0: all) with the largest logits, equals by rising id, each with the weight
+   exp((its logit - the largest) / temperature), in float64.
+5. Of these stay the fewest first ones whose weights reach `top_p` of the sum of all (Holtzman et al. 2020).
+6. With u from [0, 1): the first one at which the running sum of weights is above u times their sum. u is the upper 53
+   bits of the next splitmix64 number (Steele, Lea & Flood 2014), whose state begins as the seed.
+"""
+
+import codecs
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lai.host.errors import UserError
+from lai.model.transformer import KVCache, Transformer
+from lai.tokenizer.chat import TO_ENGLISH, TO_HUNGARIAN
+from lai.tokenizer.vocab import Vocab
+
+REPEAT_WINDOW = 64
+_UINT64 = (1 << 64) - 1
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How tokens are chosen; see the module's text. The ranges are the engine's.
+
+    Raises:
+        UserError: a value is outside its range.
+    """
+
+    temperature: float = 0.7
+    top_k: int = 40
+    top_p: float = 0.9
+    repeat_penalty: float = 1.1
+
+    def __post_init__(self) -> None:
+        for name, valid, expected in (
+            ("temp", 0 <= self.temperature <= 100, "from 0 (greedy) to 100"),
+            ("top-k", self.top_k >= 0, "0 (all tokens) or more"),
+            ("top-p", 0 <= self.top_p <= 1, "from 0 (one token) to 1 (all)"),
+            ("repeat-penalty", 0.01 <= self.repeat_penalty <= 100, "from 0.01 to 100; 1 changes nothing"),
+        ):
+            if not valid:
+                value = getattr(self, {"temp": "temperature"}.get(name, name.replace("-", "_")))
+                raise UserError(f"--{name} is {value}; it must be {expected}")
+
+
+def chat_prompt(vocab: Vocab, text: bytes) -> list[int]:
+    """The ids of a chat turn: what a person typed, which can never become a tag, and the opening of the answer."""
+    return [
+        vocab.BOS,
+        vocab.tag_id(b"<user>"),
+        *vocab.encode_text(text),
+        vocab.tag_id(b"</user>"),
+        vocab.tag_id(b"<assistant>"),
+    ]
+
+
+def translation_prompt(vocab: Vocab, text: bytes, to_english: bool = False) -> list[int]:
+    """The ids of a chat turn that asks for a translation, worded as in the training data."""
+    return chat_prompt(vocab, (TO_ENGLISH if to_english else TO_HUNGARIAN) + text)
+
+
+def raw_prompt(vocab: Vocab, text: bytes) -> list[int]:
+    """The ids of a text as it stands, to be continued; tags in it are markup."""
+    return [vocab.BOS, *vocab.encode(text)]
+
+
+def stop_ids(vocab: Vocab, raw: bool) -> set[int]:
+    """The ids that end an answer."""
+    return {vocab.EOS} if raw else {vocab.EOS, vocab.tag_id(b"</assistant>")}
+
+
+@torch.inference_mode()
+def generate(
+    network: Transformer,
+    prompt: Sequence[int],
+    *,
+    stop: set[int],
+    tokens: int = 256,
+    sampling: Sampling | None = None,
+    seed: int | None = None,
+) -> Iterator[int]:
+    """Yield the ids that follow `prompt` until a `stop` id, `tokens` ids or the end of the context.
+
+    Raises:
+        UserError: the prompt does not fit into the context.
+    """
+    config = network.config
+    if len(prompt) > config.max_seq_len:
+        raise UserError(
+            f"the prompt has {len(prompt)} tokens, the model's context holds {config.max_seq_len}; shorten the prompt"
+        )
+    device = network.token_embed.weight.device
+    sampler = Sampler(sampling or Sampling(), secrets.randbits(64) if seed is None else seed)
+    cache = KVCache(config, device=device)
+    ids, fresh = list(prompt), list(prompt)
+    for _ in range(min(tokens, config.max_seq_len - len(prompt) + 1)):
+        logits = network(torch.tensor([fresh], device=device), cache=cache)[0, -1]
+        chosen = sampler.choose(logits.float().cpu().numpy(), ids)
+        if chosen in stop:
+            return
+        ids.append(chosen)
+        fresh = [chosen]
+        yield chosen
+        if len(ids) > config.max_seq_len:
+            return
+
+
+class Sampler:
+    """Chooses tokens one after another; see the module's text."""
+
+    def __init__(self, sampling: Sampling, seed: int) -> None:
+        self._sampling = sampling
+        self._state = seed & _UINT64
+
+    def choose(self, logits: NDArray[np.float32], ids: Sequence[int]) -> int:
+        """The next id for the logits (vocab_size,) behind `ids`."""
+        settings = self._sampling
+        logits = logits.copy()
+        recent = np.unique(np.array(ids[-REPEAT_WINDOW:], dtype=np.int64))
+        penalty = np.float32(settings.repeat_penalty)
+        logits[recent] = np.where(logits[recent] > 0, logits[recent] / penalty, logits[recent] * penalty)
+        logits[[Vocab.PAD, Vocab.BOS, Vocab.UNK]] = -np.inf
+        temperature = np.float32(settings.temperature)
+        if temperature == 0:
+            return int(logits.argmax())
+        order = np.argsort(-logits, kind="stable")[: settings.top_k or None]
+        falling = logits[order].astype(np.float64)
+        weights = np.exp((falling - falling[0]) / float(temperature))
+        sums = weights.cumsum()
+        kept = 1 + int((sums < float(np.float32(settings.top_p)) * sums[-1]).sum())
+        sums = sums[:kept]
+        return int(order[min(int((sums <= self._uniform() * sums[-1]).sum()), len(sums) - 1)])
+
+    def _uniform(self) -> float:
+        self._state = (self._state + 0x9E3779B97F4A7C15) & _UINT64
+        z = self._state
+        z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _UINT64
+        z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _UINT64
+        return ((z ^ (z >> 31)) >> 11) * 2.0**-53
+
+
+def stream_text(vocab: Vocab, ids: Iterator[int]) -> Iterator[str]:
+    """The text of ids as they come, held back until it is whole UTF-8 characters."""
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+    for index in ids:
+        if text := decoder.decode(vocab.decode([index])):
+            yield text
+    if rest := decoder.decode(b"", final=True):
+        yield rest

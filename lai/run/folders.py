@@ -1,0 +1,234 @@
+"""The folder of a run: a new one, or the run's own where it continues; never one that holds another run's files."""
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from itertools import chain, count
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from hydra.conf import HydraConf
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+from lai.config.load import CONF_DIR
+from lai.config.schema import RunConfig
+from lai.host.errors import UserError
+from lai.host.files import with_home
+
+_TRAINED = ("checkpoints", "metrics*.csv", "events.out.tfevents.*")
+_BEGUN = (".hydra", "train.log")  # what a start leaves that ends before it trains; beside it lies .lock
+_INPUTS = ("ckpt_path", "data.path", "data.val_path", "data.vocab_path")  # they are where they are
+
+
+def set_hydra_defaults(*, chooses_folder: bool) -> None:
+    """Let the `hydra` section of conf/train.yaml hold for every primary config, also for a run's own config.yaml.
+
+    Args:
+        chooses_folder: whether this process is the one among those of a run that names the folder by the time.
+    """
+    node = OmegaConf.merge(OmegaConf.structured(HydraConf), OmegaConf.load(CONF_DIR / "train.yaml").hydra)
+    if chooses_folder:
+        node.callbacks = {"folder": {"_target_": f"{NewFolder.__module__}.{NewFolder.__qualname__}"}}
+    ConfigStore.instance().store(group="hydra", name="config", node=node, provider="lai")
+
+
+class NewFolder(Callback):
+    """Gives a folder that is named by the time to one run alone, for several may begin in one second.
+
+    A sweep's multirun.yaml is kept from one into the same folder.
+    """
+
+    def on_run_start(self, config: DictConfig, **_: Any) -> None:
+        self._choose(config.hydra.run)
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        if folder := self._choose(config.hydra.sweep):
+            quoted = folder.replace("\\", "\\\\").replace("'", "\\'")
+            config.hydra.overrides.hydra.append(f"hydra.sweep.dir='{quoted}'")  # each job's config is composed anew
+        move_aside(Path(config.hydra.sweep.dir) / "multirun.yaml")
+
+    @staticmethod
+    def _choose(node: DictConfig) -> str | None:
+        if "${now:" not in str(OmegaConf.to_container(node, resolve=False)):
+            return None
+        try:
+            node.dir = _make_new(node.dir)
+        except OSError:  # Hydra meets it, too, and tells
+            return None
+        return str(node.dir)
+
+
+def _make_new(wanted: str) -> str:
+    """Make the folder `wanted`, or where it exists `wanted-1`, and so on."""
+    for name in chain([wanted], (f"{wanted}-{number}" for number in count(1))):
+        try:
+            Path(name).mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return name
+    raise AssertionError
+
+
+def move_aside(path: Path) -> None:
+    """Number a file or folder that a continued run writes again: `metrics.csv` becomes `metrics-1.csv`."""
+    if path.exists():
+        path.rename(next(new for new in (path.with_stem(f"{path.stem}-{n}") for n in count(1)) if not new.exists()))
+
+
+@contextmanager
+def claimed(folder: Path, composed: DictConfig) -> Iterator[None]:
+    """Hold the lock of a run's folder, and keep in it what Hydra composed.
+
+    A run continues in the folder that its checkpoint lies in: its config and metrics so far are kept under new names.
+
+    Raises:
+        UserError: the folder holds another run's files, or another run is writing to it.
+    """
+    checkpoint = OmegaConf.select(composed, "ckpt_path")
+    continues = isinstance(checkpoint, str) and _is_below(with_home(checkpoint), folder)
+    if not continues:
+        _refuse_used(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        _stop_log()
+        raise UserError(f"another run is writing to {folder}; give this one its own: {_option()}") from None
+    try:
+        if continues:
+            for name in (".hydra", "config.yaml"):
+                move_aside(folder / name)
+        else:
+            _refuse_used(folder)  # once more: another run may have ended in between
+        _keep_composed(folder / ".hydra", composed)
+        yield
+    finally:
+        if not any(_found(folder, _TRAINED)):  # so that the folder is still free for a start that trains
+            (folder / "config.yaml").unlink(missing_ok=True)
+        lock.release()
+
+
+def _refuse_used(folder: Path) -> None:
+    is_a_start = (folder / ".lock").exists()
+    if found := sorted(_found(folder, ("config.yaml", *_TRAINED, *(() if is_a_start else _BEGUN)))):
+        _stop_log()
+        checkpoint = folder / "checkpoints" / "last.ckpt"
+        hint = f"; or continue that run: ckpt_path={checkpoint}" if checkpoint.exists() else ""
+        raise UserError(f"{folder} holds another run's {found[0]}; give this one a new folder: {_option()}{hint}")
+
+
+def _found(folder: Path, patterns: Sequence[str]) -> Iterator[str]:
+    return (path.name for pattern in patterns for path in folder.glob(pattern))
+
+
+def _option() -> str:
+    if HydraConfig.get().mode.name == "MULTIRUN":  # type: ignore[union-attr]
+        return "hydra.sweep.dir=FOLDER"
+    return "hydra.run.dir=FOLDER"
+
+
+def _is_below(path: Path, folder: Path) -> bool:
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+
+
+def _stop_log() -> None:
+    """Write no line into another run's log; nothing has been written yet, and the file is not even made."""
+    root = logging.getLogger()
+    for handler in root.handlers:
+        if isinstance(handler, logging.FileHandler):
+            root.removeHandler(handler)
+
+
+def _keep_composed(folder: Path, composed: DictConfig) -> None:
+    """What Hydra itself writes, before it could be told whether the folder is free."""
+    folder.mkdir(exist_ok=True)
+    hydra = HydraConfig.get()
+    OmegaConf.save(composed, folder / "config.yaml")
+    OmegaConf.save({"hydra": hydra}, folder / "hydra.yaml")
+    OmegaConf.save(hydra.overrides.task, folder / "overrides.yaml")
+
+
+def save_config(run: RunConfig, folder: Path) -> None:
+    """Write the run's settings as a config that runs again, in a folder of its own."""
+    values = _moved(asdict(run), str(folder), "${output_dir}")
+    OmegaConf.save(values | {"output_dir": "${hydra:runtime.output_dir}"}, folder / "config.yaml")
+
+
+def moved(composed: DictConfig, folder: Path) -> DictConfig:
+    """A run's saved config with the paths below that run's folder below `folder`, as the new run's own.
+
+    Raises:
+        UserError: the command line sets `output_dir`, which is Hydra's to choose.
+    """
+    values = OmegaConf.to_container(composed, resolve=False)
+    assert isinstance(values, dict)
+    if any(override.lstrip("+").startswith("output_dir=") for override in HydraConfig.get().overrides.task):
+        given = str(composed.output_dir)
+        if Path(given) != folder:
+            option = _option().partition("=")[0]
+            raise UserError(f"output_dir is Hydra's folder; say instead {option}={given}")
+        before = _saved_folder()
+    else:
+        before = values.get("output_dir")
+    if not isinstance(before, str) or "${" in before or Path(before) == folder:
+        return composed
+    config = OmegaConf.create(_moved(values, before, str(folder)) | {"output_dir": str(folder)})
+    assert isinstance(config, DictConfig)
+    return config
+
+
+def _saved_folder() -> Any:
+    """The `output_dir` in the file of the primary config."""
+    hydra = HydraConfig.get()
+    for source in hydra.runtime.config_sources:
+        path = Path(source.path) / f"{hydra.job.config_name}.yaml"
+        if source.provider == "main" and source.schema == "file" and path.is_file():
+            found = OmegaConf.load(path)
+            return OmegaConf.to_container(found).get("output_dir") if OmegaConf.is_dict(found) else None  # type: ignore[union-attr]
+    return None
+
+
+def _moved(values: Any, before: str, after: str, key: str = "") -> Any:
+    """`values` with every path in them that lies in `before`, but for inputs, in `after` instead."""
+    if isinstance(values, dict):
+        return {name: _moved(value, before, after, f"{key}.{name}".lstrip(".")) for name, value in values.items()}
+    if key in _INPUTS or not isinstance(values, str | list):
+        return values
+    if isinstance(values, list):
+        return [_moved(value, before, after, key) for value in values]
+    if values == before or values.startswith(before.rstrip(os.sep) + os.sep):
+        return after + values[len(before.rstrip(os.sep)) :]
+    return values
+
+
+def check_outputs(run: RunConfig, folder: Path) -> None:
+    """Refuse loggers and callbacks that would write into another run's folder.
+
+    Raises:
+        UserError: one of their arguments is such a folder, or `checkpoints` in it.
+    """
+    for group in ("callbacks", "logger"):
+        for key, value in _texts(getattr(run, group), group):
+            path = Path(value)
+            if os.sep not in value or path.is_file() or _is_below(path, folder):
+                continue
+            for other in (path, path.parent):
+                if (other / "config.yaml").is_file() and (other / "train.log").is_file():
+                    raise UserError(
+                        f"{key} is {value}, which another run has written to; give this one ${{output_dir}}"
+                    )
+
+
+def _texts(values: Any, key: str) -> Iterator[tuple[str, str]]:
+    if isinstance(values, dict):
+        for name, value in values.items():
+            yield from _texts(value, f"{key}.{name}")
+    elif isinstance(values, str):
+        yield key, values

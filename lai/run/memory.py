@@ -1,0 +1,271 @@
+"""How much memory training takes, calculated before anything is allocated, and how much there is.
+
+All sizes are in bytes. What is calculated is what the code allocates: weights, gradients, the optimizer's state, what
+each layer keeps of a token for the backward pass, attention's scores in the rows that documents are brought into, and
+the loss with its part of the logits.
+"""
+
+import os
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
+from numpy.typing import NDArray
+
+from lai.config.schema import RunConfig
+from lai.data.prepare import Corpus
+from lai.host.errors import UserError
+from lai.model.document_attention import LEAST_WIDTH, MOST_SCORES
+from lai.model.loss import LEAST_ROWS, MOST_CHUNKS
+from lai.model.transformer import ModelConfig
+
+_MAPPED = 32 << 20  # bytes from which on a tensor has pages of its own
+_GAPS = 0.5
+_WORKSPACE = 16 << 20  # of the libraries
+_SAMPLED = 100_000  # documents whose lengths are looked at
+_SURELY = 1.5
+_UNLIMITED = 1 << 60  # what cgroups call no limit is about 2^63
+
+
+@dataclass(frozen=True)
+class TrainingShape:
+    """What the memory of training depends on.
+
+    Args:
+        rows: of a batch.
+        seq_len: tokens a row.
+        half: whether products are computed in 16 bits.
+        scaled: whether the loss is scaled (float16): all logits are in memory then.
+        padding: places a token in the rows that attention works on, on a CPU.
+        scores: places a token and head in attention's scores that are kept, on a CPU.
+        wide: places a token in rows so wide that instead of scores attention's result is kept, on a CPU.
+    """
+
+    config: ModelConfig
+    rows: int
+    seq_len: int
+    muon: bool = False
+    half: bool = False
+    scaled: bool = False
+    recomputes: bool = False
+    device: str = "cpu"
+    padding: float = 1.0
+    scores: float = 0.0
+    wide: float = 1.0
+
+
+def needed(shape: TrainingShape) -> float:
+    """The most that training allocates at a time, without what the program has before."""
+    config, tokens, item = shape.config, shape.rows * shape.seq_len, 2 if shape.half else 4
+    total, inner = config.parameter_counts()
+    state = 4 * inner + 8 * (total - inner) if shape.muon else 8 * total
+    copies = item * total if shape.half else 0  # autocast keeps each matrix in 16 bits until the step is over
+    output = 8 * config.vocab_size * config.dim  # the gradient of the output matrix, before it is added to the others
+    fixed = 4 * total + 4 * total + state + copies + output
+
+    layer = _kept_by_a_layer(shape)
+    kept = [4 * config.dim] * config.n_layers + layer if shape.recomputes else layer * config.n_layers
+    gradients: list[float] = [4 * config.dim, 4 * config.dim]  # of the layer that the backward pass is in
+    gradients += [item * config.hidden_dim] * 3
+    around_loss: list[float] = [4 * config.dim, 4 * config.dim, item * config.dim, item * config.dim]
+    around_loss += [8] * 3  # tokens, targets and documents
+    if shape.device == "cpu":
+        around_loss += [8 * config.n_heads, 8 * config.n_heads * shape.padding]  # where heads go, and whence
+    else:
+        gradients.append(shape.seq_len * (item + 2))  # the mask, and what it is made of
+    activations = sum(_allocated(tokens * size, shape.device) for size in kept + gradients + around_loss)
+    return _WORKSPACE + fixed + activations + _logits(shape)
+
+
+def _kept_by_a_layer(shape: TrainingShape) -> list[float]:
+    """The tensors that are kept for the backward pass: bytes a token of each."""
+    config, item = shape.config, 2 if shape.half else 4
+    residual = [4 * config.dim] * 2
+    products = [item * config.dim] * 3  # what both norms and attention give to the next product
+    placed = [shape.padding * item * width for width in (config.dim, config.kv_dim, config.kv_dim)]
+    attention = [shape.scores * config.n_heads * item, shape.wide * item * config.dim]
+    return residual + products + placed + attention + [item * config.hidden_dim] * 4
+
+
+def _allocated(size: float, device: str) -> float:
+    """What a tensor of so many bytes takes: small ones lie on the C library's heap, with gaps between them.
+
+    Their sizes differ from batch to batch, and what is freed is kept (`keep_freed_memory`): after a few batches 1.4 to
+    1.5 times as much is measured.
+    """
+    if device != "cpu":
+        return size
+    # Above twice that size there are none; between, so much that a larger tensor never takes less.
+    return size + _GAPS * max(0.0, min(size, 2 * _MAPPED - size))
+
+
+def _logits(shape: TrainingShape) -> float:
+    tokens, item = shape.rows * shape.seq_len, 2 if shape.half else 4
+    if shape.scaled:
+        return float(tokens * shape.config.vocab_size * (item + 4 + 4))
+    rows = min(tokens, max(LEAST_ROWS, -(-tokens // MOST_CHUNKS)))
+    parts = min(2, -(-tokens // rows))  # the next part is there before the last one goes
+    # On a CPU the softmax is made of a few rows at a time.
+    softmax = 0 if shape.device == "cpu" else 4
+    return float(rows * shape.config.vocab_size * (parts * item + softmax))
+
+
+def largest_batch(shape: TrainingShape, available: float) -> int:
+    """The most rows of a batch that fit into so much memory; 0 where not even one does."""
+    least, most = 0, 1
+    while needed(replace(shape, rows=most)) <= available and most < 1 << 30:
+        least, most = most, 2 * most
+    while most - least > 1:
+        middle = (least + most) // 2
+        if needed(replace(shape, rows=middle)) <= available:
+            least = middle
+        else:
+            most = middle
+    return least
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will need of a device, and what there is of it.
+
+    Args:
+        free: what the device has left; None where nobody says.
+        processes: that share it.
+    """
+
+    shape: TrainingShape
+    free: float | None
+    processes: int = 1
+
+    @property
+    def needed(self) -> float:
+        return self.processes * needed(self.shape)
+
+    @property
+    def largest(self) -> int | None:
+        """The largest batch that fits; None where nobody says what there is."""
+        return None if self.free is None else largest_batch(self.shape, self.free / self.processes)
+
+    def check(self, batch_size: int, sure: bool) -> None:
+        """Refuse a run that does not fit, or with `sure` only one that needs half as much again as there is.
+
+        Raises:
+            UserError: it does not fit.
+        """
+        if self.free is None or self.needed <= self.free * (_SURELY if sure else 1):
+            return
+        largest = self.largest
+        remedy = (
+            f"the largest batch that fits is data.batch_size={largest}; "
+            f"trainer.accumulate_grad_batches={-(-batch_size // largest)} makes up for it"
+            if largest
+            else "not even one row fits; take a smaller model, or lower data.seq_len"
+        )
+        raise UserError(
+            f"data.batch_size={batch_size} x data.seq_len={self.shape.seq_len} needs about {self.needed / 1e9:.1f} "
+            f"GB of memory, and {self.free / 1e9:.1f} GB are free; {remedy}"
+        )
+
+
+def plan(run: RunConfig, config: ModelConfig, corpus: Corpus, trainer: lightning.Trainer) -> Plan:
+    """The plan of a run on the trainer's device, before its model is built."""
+    assert run.data.seq_len is not None
+    device = trainer.strategy.root_device
+    train = corpus.shards.train
+    predictions = np.diff(train.offsets[: _SAMPLED + 1]).astype(np.int64) - 1
+    padding, scores, wide = places(predictions, run.data.seq_len) if device.type == "cpu" else (1.0, 0.0, 1.0)
+    in_all = corpus.shards.stats.train.tokens - corpus.shards.stats.train.documents
+    shape = TrainingShape(
+        config,
+        min(run.data.batch_size, -(-in_all // run.data.seq_len)),  # a short text fills no more rows
+        run.data.seq_len,
+        muon=run.optimizer.name == "muon",
+        half="mixed" in str(trainer.precision),
+        scaled=str(trainer.precision) == "16-mixed",
+        recomputes=bool(run.device.recompute_activations),
+        device=device.type,
+        padding=padding,
+        scores=scores,
+        wide=wide,
+    )
+    # Others split the model among processes, or move parts of it elsewhere.
+    known = isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy)
+    return Plan(shape, available(device) if known else None, trainer.num_devices if device.type == "cpu" else 1)
+
+
+def places(predictions: NDArray[np.int64], seq_len: int) -> tuple[float, float, float]:
+    """For `TrainingShape`: padding, scores and wide of documents of so many predictions, in rows of like length."""
+    sizes = np.minimum(predictions, seq_len).astype(np.float64)
+    total = max(1.0, sizes.sum())
+    widths = np.minimum(seq_len, LEAST_WIDTH * 2 ** np.ceil(np.log2(np.maximum(1, sizes / LEAST_WIDTH))))
+    # The rows of each width fill a multiple of an eighth of the batch: on average half of one is empty.
+    empty = len(np.unique(widths)) / 16
+    scored = widths[widths <= MOST_SCORES]
+    share = (scored.sum() / widths.sum()) if len(widths) else 0.0
+    width = (scored**2).sum() / max(1.0, scored.sum())
+    padding = widths.sum() / total + empty
+    return float(padding), float(padding * share * width), float(padding * (1 - share))
+
+
+def available(device: torch.device) -> float | None:
+    """How much a program can still allocate on a device, what is swapped out included; None where nobody says."""
+    if device.type == "cuda":
+        return float(torch.cuda.mem_get_info(device)[0])
+    if device.type == "mps":
+        return float(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
+    found = [
+        limit for limit in (_of_machine(), *_of_cgroups(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"))) if limit
+    ]
+    return min(found) if found else None
+
+
+def _of_machine(file: Path = Path("/proc/meminfo")) -> float | None:
+    try:
+        rows = dict(line.split(":", 1) for line in file.read_text(encoding="utf-8").splitlines())
+        return 1024.0 * sum(int(rows[name].split()[0]) for name in ("MemAvailable", "SwapFree"))
+    except (OSError, ValueError, KeyError):
+        pass
+    if sys.platform == "win32":
+        return None
+    try:  # what there is in all: more is never free
+        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (OSError, ValueError):
+        return None
+
+
+def _of_cgroups(own: Path, root: Path) -> list[float]:
+    """What the control groups of this process leave, of both versions, those above it included."""
+    try:
+        rows = [line.split(":", 2) for line in own.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError):
+        return []
+    found: list[float] = []
+    for _, controllers, path in rows:
+        if controllers == "":
+            folder, names = root, ("memory.max", "memory.current", "inactive_file")
+        elif "memory" in controllers.split(","):
+            folder, names = root / "memory", ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+        else:
+            continue
+        group = folder / path.lstrip("/")
+        # In a container the path is that of the host, and the group's own files stand at the root.
+        for one in (group, *group.parents):
+            if one.is_relative_to(folder):
+                found += _left_in(one, *names)
+    return found
+
+
+def _left_in(folder: Path, limit: str, usage: str, reclaimable: str) -> list[float]:
+    try:
+        most = int((folder / limit).read_text(encoding="utf-8"))
+        used = int((folder / usage).read_text(encoding="utf-8"))
+        statistics = dict(line.split() for line in (folder / "memory.stat").read_text(encoding="utf-8").splitlines())
+    except (OSError, ValueError):  # no such group, or "max"
+        return []
+    if most >= _UNLIMITED:
+        return []
+    return [float(max(0, most - used + int(statistics.get(reclaimable, 0))))]

@@ -1,0 +1,154 @@
+"""The lines a person reads before and after training."""
+
+import math
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import lightning
+import torch
+
+from lai.callbacks.export import ExportModel
+from lai.config.schema import RunConfig
+from lai.data.prepare import Corpus
+from lai.data.quality.report import Finding, shares
+from lai.model.module import LanguageModel
+
+_LEARNED = 0.1
+"""By how many nats a token a loss is below or above that of guessing where something was learned or unlearned."""
+
+
+def start(run: RunConfig, corpus: Corpus, module: LanguageModel, trainer: lightning.Trainer) -> Iterator[str]:
+    """What is about to be trained on what, where."""
+    train, val = corpus.shards.stats.train, corpus.shards.stats.val
+    facts = corpus.quality.facts  # of the files to train on; the shards' statistics count those to validate with, too
+    yield _row("data", f"{_names(corpus.files)}: {facts['documents']:,} documents, {facts['bytes']:,} bytes")
+    yield _row(
+        "", f"{facts['duplicates']:,} exact duplicates; {facts['skipped']:,} lines skipped, {facts['empty']:,} empty"
+    )
+    yield _row("", f"tasks: {shares(facts['tasks'])}; languages: {shares(facts['languages'])}")
+    for finding in corpus.quality.findings:
+        # A vocabulary that this run builds has the size that was asked for.
+        if finding.verdict != "ok" and (finding.check != "vocabulary" or run.data.vocab_path):
+            yield _row(
+                "", f"check {finding.check}: {finding.found}, expected {finding.expected}{_remark(finding, corpus)}"
+            )
+    yield _row("", f"training {train.documents:,} documents, {train.tokens:,} tokens")
+    drawn = f" of {_names(corpus.val_files)}" if corpus.val_files else ""
+    yield _row("", f"validation {val.documents:,} documents{drawn}, {val.tokens:,} tokens")
+    if corpus.floor and module.references:
+        yield _row(
+            "",
+            f"the generator's own val/loss there is {corpus.floor.loss:.4f}, val/bpb {corpus.floor.bpb:.4f}: the floor",
+        )
+    per_token = (train.bytes + val.bytes) / max(1, train.tokens + val.tokens)
+    yield _row("vocabulary", f"{corpus.vocab_path}: {len(corpus.vocab):,} tokens, {per_token:.2f} bytes a token")
+    if run.data.vocab_path is None and len(corpus.vocab) < run.data.vocab_size:
+        yield _row("", f"the text fills no more of the {run.data.vocab_size:,} tokens of data.vocab_size")
+    total, inner = module.config.parameter_counts()
+    config = module.config
+    yield _row("model", f"{run.model.name}: {total:,} parameters, {inner:,} without the embedding")
+    yield _row(
+        "",
+        f"dim {config.dim}, hidden_dim {config.hidden_dim}, n_layers {config.n_layers}, n_heads {config.n_heads}, "
+        f"n_kv_heads {config.n_kv_heads}, max_seq_len {config.max_seq_len}",
+    )
+    compiled = ", compiled: the first steps take longer" if run.device.compile else ""
+    yield _row("device", f"{_device_name(trainer)}, precision {trainer.precision}{compiled}")
+    yield _row(
+        "training",
+        f"batches of {run.data.batch_size} x {run.data.seq_len} tokens{_step(run, trainer)}, {_limit(run)}, "
+        f"lr {run.optimizer.lr:g}, "
+        f"{run.schedule.name} schedule, seed {run.seed}",
+    )
+
+
+def end(output_dir: Path, export: ExportModel) -> Iterator[str]:
+    """What came out, where it lies and how to use it."""
+    folder = output_dir.relative_to(Path.cwd()) if output_dir.is_relative_to(Path.cwd()) else output_dir
+    found = "  ".join(
+        _metric(name, value, export.metrics) for name, value in export.metrics.items() if "floor" not in name
+    )
+    yield _row("result", found or "not validated")
+    if any("floor" in name for name in export.metrics):
+        yield _row("", "the floor is what the generator of the text itself scores: no model gets below it")
+    yield _row("run", f"{folder}: config.yaml, train.log, metrics.csv, checkpoints")
+    if export.report is not None:
+        yield _row("model file", str(export.report))
+        if (kept := export.report.kept_line()) is not None:
+            yield _row("", kept)
+        yield _row("use it", f'build/lai -m {export.path} -p "Hello, how are you?"   (make release builds the engine)')
+        yield _row("", f'python -m lai.generate -m {export.path} -p "Hello, how are you?"')
+    yield _row(
+        "curves", f"tensorboard --logdir {folder if folder.is_absolute() or not folder.parts else folder.parts[0]}"
+    )
+    if (warning := _nothing_learned(export)) is not None:
+        yield _row("warning", warning)
+
+
+def _nothing_learned(export: ExportModel) -> str | None:
+    """Why a run's last weights are no better than guessing, and what to do; None where they are better."""
+    if export.report is None or export.final_loss is None:
+        return None
+    (name, loss), guessing = export.final_loss, math.log(export.report.config.vocab_size)
+    if loss < guessing - _LEARNED:
+        return None
+    line = f"{name} ends at {loss:.2f}, and guessing scores ln(vocab_size), {guessing:.2f}: "
+    if loss <= guessing + _LEARNED:
+        line += "the model has learned nothing; raise optimizer.lr and optimizer.embedding_lr, or train for more steps"
+    else:
+        line += "the learning rates are too high; lower optimizer.lr and optimizer.embedding_lr"
+    if export.metrics.get("val/loss", loss) < loss:
+        line += f"; the model file has the earlier weights of val/loss {export.metrics['val/loss']:.2f}"
+    return line
+
+
+def _metric(name: str, value: float, metrics: Mapping[str, float]) -> str:
+    """A metric, with the floor under it where that is known."""
+    floor = metrics.get(f"{name}_floor")
+    return f"{name} {value:.4f}" + ("" if floor is None else f" ({value / floor - 1:+.1%} from the floor {floor:.4f})")
+
+
+def _remark(finding: Finding, corpus: Corpus) -> str:
+    """Where to look, or why there is nothing to look for."""
+    if finding.check == "unique" and corpus.floor:
+        return " (no fault of generated text: each comes as often as it is probable)"
+    places = f" (first {', '.join(finding.places[:3])})" if finding.places else ""
+    return places + (f"; {finding.remedy}" if finding.remedy else "")
+
+
+def _row(name: str, text: str) -> str:
+    return f"{name:<12}{text}"
+
+
+def _names(files: list[Path]) -> str:
+    if len(files) <= 3:
+        return ", ".join(str(file) for file in files)
+    return f"{files[0]} and {len(files) - 1} more files"
+
+
+def _limit(run: RunConfig) -> str:
+    parts = []
+    if (epochs := run.trainer.get("max_epochs")) not in (None, -1):
+        parts.append(f"{epochs} epoch{'s' if epochs > 1 else ''}")
+    if (steps := run.trainer.get("max_steps", -1)) not in (None, -1):
+        parts.append(f"{steps} step{'s' if steps > 1 else ''}")
+    if run.trainer.get("max_time"):
+        parts.append(f"max_time {run.trainer['max_time']}")
+    return " or ".join(parts) or "until stopped"
+
+
+def _step(run: RunConfig, trainer: lightning.Trainer) -> str:
+    """What a step reads where that is more than a batch."""
+    batches = trainer.accumulate_grad_batches * trainer.world_size
+    rows = batches * run.data.batch_size
+    return f", {batches} a step ({rows:,} rows, {rows * (run.data.seq_len or 0):,} tokens)" if batches > 1 else ""
+
+
+def _device_name(trainer: lightning.Trainer) -> str:
+    device = trainer.strategy.root_device
+    processes = f", {trainer.world_size} processes" if trainer.world_size > 1 else ""
+    if device.type != "cpu":
+        return (torch.cuda.get_device_name(device) if device.type == "cuda" else device.type) + processes
+    threads = torch.get_num_threads()
+    return f"cpu, {threads} thread{'s' if threads > 1 else ''} of {os.cpu_count()} processors{processes}"

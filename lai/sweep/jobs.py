@@ -1,0 +1,90 @@
+"""What a job of a Hydra multirun needs beside a run of its own."""
+
+import gc
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import cast
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, flag_override
+
+from lai.config.hydra_errors import flags_of, is_the_same_in_all_jobs
+from lai.config.schema import RunConfig
+from lai.host.errors import UserError
+from lai.run.launch import starts_processes
+
+_exported: set[str] = set()  # by the jobs of a sweep, which one process does one after another
+
+# What the processes that Lightning starts are told: who they are, and how many threads they have.
+_PROCESS_NAMES = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE", "OMP_NUM_THREADS")
+
+
+def in_sweep() -> bool:
+    """Whether this run is a job of a sweep."""
+    return HydraConfig.get().mode is RunMode.MULTIRUN
+
+
+def check_export(run: RunConfig) -> None:
+    """Refuse a job that would write over another one's model, the first of them where the command line tells.
+
+    Raises:
+        UserError: it would.
+    """
+    if run.estimate or run.export.path is None:
+        return
+    path = os.path.realpath(run.export.path)  # of a bad one, too, which is told later
+    shared = not HydraConfig.get().job.chdir and is_the_same_in_all_jobs("export.path", sys.argv[1:])
+    if shared or path in _exported:
+        raise UserError(
+            f"export.path={run.export.path} is several jobs' of this sweep; "
+            "leave it out, or put ${hydra:job.num} into it"
+        )
+    _exported.add(path)
+
+
+@contextmanager
+def processes_of_a_job(output_dir: str) -> Iterator[None]:
+    """Let the processes that Lightning starts meanwhile do this job alone, and the next job start its own.
+
+    Lightning gives them this process's arguments: they would do the sweep's earlier jobs again before this one.
+    """
+    if not starts_processes():  # torchrun's or srun's do the whole sweep
+        yield
+        return
+    config = HydraConfig.get()
+    one_job = ["hydra.mode=RUN", f"hydra.job.num={config.job.num}"]
+    arguments = sys.argv[1:]
+    environment = {name: os.environ[name] for name in _PROCESS_NAMES if name in os.environ}
+    sys.argv[1:] = [*flags_of(arguments), *config.overrides.hydra, *config.overrides.task, *one_job]
+    with flag_override(cast(DictConfig, config), "readonly", False):
+        config.run.dir = output_dir  # where Lightning lets them write their logs
+    try:
+        yield
+    finally:
+        sys.argv[1:] = arguments
+        for name in _PROCESS_NAMES:
+            os.environ.pop(name, None)
+        os.environ.update(environment)
+        _forget_processes()
+
+
+def forget_job(error: BaseException | None = None) -> None:
+    """Let go of what a job has made: objects that refer to each other, and those that its `error` refers to.
+
+    Hydra keeps the errors of all jobs, and an error keeps what the functions had that it passed through.
+    """
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
+    gc.collect()
+
+
+def _forget_processes() -> None:
+    from torch import distributed
+
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()

@@ -1,0 +1,324 @@
+import json
+import logging
+import os
+import random
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lai.data.tokens import build as shards_module
+from lai.data.tokens.build import Shards, prepare_shards
+from lai.data.tokens.token_file import TokenFile, encode_documents, token_dtype
+from lai.host.errors import UserError
+from lai.tokenizer.chat import CHAT_TAGS, Document, Turn, parse, plain, split_key
+from lai.tokenizer.vocab import Vocab
+
+WORDS = ["a", "ló", "fut", "the", "dog", "sees", "egy", "kis", "fa", "and", "one", "tree", "<user>", "szép"]
+
+
+def lines(count: int, seed: int = 0) -> list[bytes]:
+    """Documents' text forms, a third of them examples, some of them alike."""
+    draw = random.Random(seed)
+    made = []
+    for _ in range(count):
+        first, second = (" ".join(draw.choices(WORDS[:-2], k=draw.randint(1, 6))).encode() for _ in range(2))
+        made.append(b"<user>%b</user><assistant>%b</assistant>" % (first, second) if draw.random() < 0.3 else first)
+    return made
+
+
+@pytest.fixture(scope="module")
+def vocab() -> Vocab:
+    return Vocab.train(lines(300), vocab_size=330, min_freq=1)
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    path = tmp_path / "text.txt"
+    path.write_bytes(b"\n".join([*lines(400), b"stray <user> tag", b"", b"stray <user> tag"]))
+    return path
+
+
+def prepare(text: Path, vocab: Vocab, fraction: float = 0.2, seed: int = 0) -> Shards:
+    return prepare_shards(text, vocab, text.parent / "cache", val_fraction=fraction, split_seed=seed)
+
+
+def texts(file: TokenFile, vocab: Vocab) -> list[bytes]:
+    """Each document decoded, after checking that it stands between BOS and EOS."""
+    found = []
+    for index in range(len(file)):
+        ids = file.document(index).tolist()
+        assert (ids[0], ids[-1]) == (Vocab.BOS, Vocab.EOS)
+        found.append(vocab.decode(ids[1:-1]))
+    return found
+
+
+def test_validating_with_what_is_trained_on_is_told(
+    tmp_path: Path, text: Path, vocab: Vocab, caplog: pytest.LogCaptureFixture
+) -> None:
+    copy = tmp_path / "copy.txt"
+    copy.write_bytes(text.read_bytes())
+    prepare_shards(text, vocab, tmp_path / "cache", val_fraction=0.2, split_seed=0, val_paths=copy)
+    assert f"{copy}, to validate with, is the same text as {text}" in caplog.text
+
+
+def test_files_of_their_own_are_validated_with(tmp_path: Path, text: Path, vocab: Vocab) -> None:
+    val = tmp_path / "val.txt"
+    val.write_bytes(b"\n".join(lines(50, seed=1)))
+
+    def build() -> Shards:
+        return prepare_shards(text, vocab, tmp_path / "cache", val_fraction=0.2, split_seed=0, val_paths=val)
+
+    shards = build()
+    assert texts(shards.val, vocab) == lines(50, seed=1)
+    assert texts(shards.train, vocab) == [line for line in text.read_bytes().split(b"\n") if line]
+    assert build().folder == shards.folder != prepare(text, vocab).folder
+    val.write_bytes(b"\n".join(lines(49, seed=1)))
+    assert len(build().val) == 49
+    val.write_bytes(b"\n\n")
+    with pytest.raises(UserError, match=r"val\.txt .*holds no document"):
+        build()
+
+
+def test_an_example_has_tag_tokens_and_a_literal_tag_has_none(vocab: Vocab) -> None:
+    example = (Turn("user", b"say </user>"), Turn("assistant", b""))
+    tokens, lengths = encode_documents([example, plain(b"<user>dog")], vocab)
+    tag = {name: vocab.tag_id(name) for name in CHAT_TAGS}
+    first = [1, tag[b"<user>"], *vocab.encode_text(b"say </user>"), tag[b"</user>"]]
+    first += [tag[b"<assistant>"], tag[b"</assistant>"], 2]
+    second = [1, *vocab.encode_text(b"<user>dog"), 2]
+    assert tokens.tolist() == first + second
+    assert lengths.tolist() == [len(first), len(second)]
+    assert tokens.tolist().count(tag[b"</user>"]) == 1 and tokens.tolist().count(tag[b"<user>"]) == 1
+
+
+def test_files_hold_every_document_and_the_statistics_count_them(text: Path, vocab: Vocab) -> None:
+    shards = prepare(text, vocab)
+    expected = [line for line in text.read_bytes().split(b"\n") if line]
+    train, val = texts(shards.train, vocab), texts(shards.val, vocab)
+    assert Counter(train + val) == Counter(expected)
+    assert not set(train) & set(val)
+    stats = shards.stats
+    assert stats.documents == 402 > len(set(expected)) + 1
+    for split, found, file in ((stats.train, train, shards.train), (stats.val, val, shards.val)):
+        assert (split.documents, split.bytes) == (len(found), sum(map(len, found)))
+        assert split.tokens == len(file.tokens) == int(file.offsets[-1])
+        assert split.bytes == int(vocab.byte_lengths[file.tokens].sum())
+    assert shards.train.tokens.dtype == "uint16"
+
+
+def test_token_dtype_holds_the_largest_id() -> None:
+    assert [token_dtype(size) for size in (65_536, 65_537)] == ["uint16", "uint32"]
+
+
+def test_the_split_depends_on_content_and_seed_alone(tmp_path: Path, vocab: Vocab) -> None:
+    distinct = sorted(set(lines(2000)))
+
+    def validation(documents: list[bytes], seed: int = 0) -> set[bytes]:
+        path = tmp_path / "text.txt"
+        path.write_bytes(b"\n".join(documents))
+        return set(texts(prepare(path, vocab, 0.25, seed).val, vocab))
+
+    whole = validation(distinct)
+    assert 0.2 < len(whole) / len(distinct) < 0.3
+    shuffled = random.Random(1).sample(distinct, len(distinct))
+    assert validation(shuffled * 2) == whole
+    half = shuffled[: len(shuffled) // 2]
+    assert validation(half) == whole & set(half)
+    assert validation(distinct, seed=1) != whole
+
+
+def test_both_directions_of_a_pair_lie_on_one_side(tmp_path: Path, vocab: Vocab) -> None:
+    path = tmp_path / "pairs.tsv"
+    path.write_bytes(b"".join(b"dog %d\tkutya %d\n" % (n, n) for n in range(200)))
+    shards = prepare(path, vocab)
+    keys = [{split_key(parse(found)) for found in texts(file, vocab)} for file in (shards.train, shards.val)]
+    assert len(keys[0]) + len(keys[1]) == 200 and not keys[0] & keys[1]
+    assert shards.stats.documents == 400
+
+
+@pytest.mark.parametrize("fraction", [1e-9, 0.5, 1 - 1e-9])
+@pytest.mark.parametrize("seed", range(4))
+def test_neither_split_is_ever_empty(tmp_path: Path, vocab: Vocab, fraction: float, seed: int) -> None:
+    path = tmp_path / "text.txt"
+    path.write_bytes(b"dog\ntree\ndog\ntree")
+    shards = prepare(path, vocab, fraction, seed)
+    sides = [set(texts(file, vocab)) for file in (shards.train, shards.val)]
+    assert sorted(sides, key=min) == [{b"dog"}, {b"tree"}]
+
+
+@pytest.mark.parametrize(
+    ("content", "fraction", "message"),
+    [
+        (b"dog\ndog\n", 0.5, "only one different document"),
+        (b"\n \n", 0.5, "no document"),
+        (b"dog\ntree", 0.0, "validation fraction is 0.0"),
+        (b"dog\ntree", 1.0, "validation fraction is 1.0"),
+    ],
+)
+def test_what_cannot_be_split_is_an_error_and_leaves_nothing(
+    tmp_path: Path, vocab: Vocab, content: bytes, fraction: float, message: str
+) -> None:
+    path = tmp_path / "text.txt"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        prepare(path, vocab, fraction)
+    assert not list(tmp_path.glob("cache/*shards*[!k]"))
+
+
+@pytest.fixture
+def builds(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The folders that were built from here on."""
+    made: list[Path] = []
+    build = shards_module._build
+
+    def counted(folder: Path, *rest: object) -> None:
+        made.append(folder)
+        build(folder, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(shards_module, "_build", counted)
+    return made
+
+
+def content(shards: Shards) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in sorted(shards.folder.iterdir())}
+
+
+def test_token_files_are_reused_while_nothing_changes(text: Path, vocab: Vocab, builds: list[Path]) -> None:
+    first = prepare(text, vocab)
+    os.utime(text, (0, 0))
+    assert prepare(text, vocab) == first
+    assert len(builds) == 1
+
+
+def test_a_changed_input_makes_new_token_files(text: Path, vocab: Vocab, builds: list[Path]) -> None:
+    other = Vocab.train(lines(300), vocab_size=320, min_freq=1)
+    folders = [prepare(text, vocab).folder, prepare(text, other).folder]
+    folders += [prepare(text, vocab, fraction=0.3).folder, prepare(text, vocab, seed=1).folder]
+    text.write_bytes(text.read_bytes().replace(b"stray", b"spray"))
+    folders.append(prepare(text, vocab).folder)
+    # The same bytes under another ending are other documents.
+    table = text.with_suffix(".jsonl")
+    for path in (text, table):
+        path.write_bytes(b'{"text": "a"}\n{"text": "b"}\n')
+        folders.append(prepare(path, vocab).folder)
+    assert len(set(folders)) == len(builds) == 7
+
+
+def test_moving_the_text_makes_no_new_token_files(text: Path, vocab: Vocab, builds: list[Path]) -> None:
+    shards = prepare(text, vocab)
+    assert prepare(text.rename(text.with_name("moved.txt")), vocab) == shards
+    assert len(builds) == 1
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-2])
+
+
+def flip_a_bit(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, truncate, flip_a_bit, empty])
+@pytest.mark.parametrize("name", ["train.bin", "train.idx", "val.bin", "val.idx", "meta.json"])
+def test_a_damaged_cache_is_noticed_and_rebuilt(
+    text: Path, vocab: Vocab, name: str, damage: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    before = content(prepare(text, vocab))
+    damage(prepare(text, vocab).folder / name)
+    with caplog.at_level(logging.WARNING):
+        assert content(prepare(text, vocab)) == before
+    assert [name in record.message and "built again" in record.message for record in caplog.records] == [True]
+    caplog.clear()
+    prepare(text, vocab)
+    assert not caplog.records
+
+
+def test_an_edited_sidecar_is_noticed(text: Path, vocab: Vocab, builds: list[Path]) -> None:
+    sidecar = prepare(text, vocab).folder / "meta.json"
+    meta = json.loads(sidecar.read_bytes())
+    meta["stats"]["val"]["documents"] += 1
+    sidecar.write_text(json.dumps(meta))
+    assert prepare(text, vocab).stats.val.documents == meta["stats"]["val"]["documents"] - 1
+    assert len(builds) == 2
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, UserError("full")])
+def test_an_interrupted_build_leaves_nothing(
+    text: Path, vocab: Vocab, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(shards_module, "encode_documents", lambda *_: (_ for _ in ()).throw(error))
+        with pytest.raises(type(error) if isinstance(error, Exception) else KeyboardInterrupt):
+            prepare(text, vocab)
+    assert [path.suffix for path in (text.parent / "cache").iterdir()] == [".lock"]
+    folder = prepare(text, vocab).folder
+    # What a process that was killed outright leaves behind goes with the next one that builds or uses the folder.
+    stale = folder.with_name(f".{folder.name}.killed.tmp")
+    stale.mkdir()
+    prepare(text, vocab)
+    assert not stale.exists()
+
+
+def test_a_text_that_changes_meanwhile_is_an_error(text: Path, vocab: Vocab, monkeypatch: pytest.MonkeyPatch) -> None:
+    def encode_and_touch(documents: list[Document], vocab: Vocab) -> object:
+        text.write_bytes(text.read_bytes() + b"\nmore")
+        return encode_documents(documents, vocab)
+
+    monkeypatch.setattr(shards_module, "encode_documents", encode_and_touch)
+    with pytest.raises(UserError, match="changed while it was read"):
+        prepare(text, vocab)
+
+
+def test_processes_that_need_the_same_files_build_them_once(text: Path, vocab: Vocab, tmp_path: Path) -> None:
+    vocab.save(tmp_path / "vocab.bin")
+    program = (
+        "import sys; from lai.data import shards; from lai.tokenizer.vocab import Vocab\n"
+        "build = shards._build\n"
+        "def told(*args): print('built'); build(*args)\n"
+        "shards._build = told\n"
+        "shards.prepare_shards(sys.argv[1], Vocab.load(sys.argv[2]), sys.argv[3], val_fraction=0.2, split_seed=0)\n"
+    )
+    command = [sys.executable, "-c", program, str(text), str(tmp_path / "vocab.bin"), str(tmp_path / "cache")]
+    root = Path(__file__).parents[3]
+    jobs = [subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    outputs = [job.communicate(timeout=120)[0] for job in jobs]
+    assert [job.returncode for job in jobs] == [0, 0, 0]
+    assert sorted(outputs) == ["", "", "built\n"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads a process's peak memory from Linux's /proc")
+def test_memory_does_not_grow_with_the_text(vocab: Vocab, tmp_path: Path) -> None:
+    """The peak of building from 12 MB stays within 6 MB of that from 3 MB."""
+    vocab.save(tmp_path / "vocab.bin")
+    program = (
+        "import sys; from pathlib import Path\n"
+        "from lai.data.tokens.build import prepare_shards; from lai.tokenizer.vocab import Vocab\n"
+        "prepare_shards(sys.argv[1], Vocab.load(sys.argv[2]), sys.argv[3], val_fraction=0.2, split_seed=0)\n"
+        "print(Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0])\n"
+    )
+    peaks = []
+    for megabytes in (3, 12):
+        text = tmp_path / f"{megabytes}.txt"
+        with text.open("wb") as file:
+            for number in range(megabytes):
+                block = b"\n".join(b"%d " % number + line for line in lines(2000, number))
+                file.write((block + b"\n") * (1_000_000 // len(block)))
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(text), str(tmp_path / "vocab.bin"), str(tmp_path / "cache")],
+            cwd=Path(__file__).parents[3],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        peaks.append(int(done.stdout))
+    assert peaks[1] - peaks[0] < 6000, peaks

@@ -1,0 +1,160 @@
+"""What only a CUDA device can show: that it computes what the processor does, and that whole runs on it work."""
+
+import math
+import re
+
+import pytest
+import torch
+import torch.nn.functional as F
+from runs import TINY, lai_train, rows_of
+
+from lai.data.tokens.batches import IGNORED
+from lai.export.lai_file import read_model
+from lai.model.loss import linear_cross_entropy
+from lai.model.optimizers import build_optimizer
+from lai.model.transformer import ModelConfig, Transformer, is_causal
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device")
+
+CONFIG = ModelConfig(
+    dim=128, hidden_dim=256, n_layers=2, n_heads=4, n_kv_heads=2, vocab_size=500, max_seq_len=64, tie_embeddings=True
+)
+
+
+@pytest.fixture
+def networks():
+    """The same network on the processor and on the device."""
+    torch.manual_seed(0)
+    network = Transformer(CONFIG)
+    copy = Transformer(CONFIG).cuda()
+    copy.load_state_dict(network.state_dict())
+    return network, copy
+
+
+@pytest.fixture
+def batch():
+    """Two packed rows of three documents each, and what follows each token."""
+    tokens = torch.randint(500, (2, 64), generator=torch.Generator().manual_seed(1))
+    documents = (torch.arange(64) // 24).expand(2, -1).contiguous()
+    targets = tokens.roll(-1, 1)
+    targets[:, [23, 47, 63]] = IGNORED
+    return {"tokens": tokens, "documents": documents, "targets": targets}
+
+
+def loss_and_gradients(network, batch, device, dtype=None):
+    network.zero_grad()
+    with torch.autocast(device, dtype, enabled=dtype is not None):
+        loss = network(**{name: tensor.to(device) for name, tensor in batch.items()})
+    loss.backward()
+    return loss.item(), {name: parameter.grad.cpu() for name, parameter in network.named_parameters()}
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compiled"])
+@pytest.mark.parametrize(
+    ("dtype", "of_loss", "of_gradients"),
+    [(None, 1e-5, 1e-4), (torch.bfloat16, 1e-3, 0.03)],
+    ids=["float32", "bfloat16"],
+)
+def test_loss_and_gradients_are_the_processors(networks, batch, compiled, dtype, of_loss, of_gradients):
+    here, there = networks
+    if compiled:
+        there.compile()
+    loss, gradients = loss_and_gradients(here, batch, "cpu")
+    on_device, found = loss_and_gradients(there, batch, "cuda", dtype)
+    assert on_device == pytest.approx(loss, rel=of_loss)
+    for name, gradient in gradients.items():
+        assert (found[name] - gradient).norm() <= of_gradients * gradient.norm(), name
+
+
+def test_recomputed_activations_change_nothing(networks, batch):
+    _, there = networks
+    loss, gradients = loss_and_gradients(there, batch, "cuda")
+    there.recomputes_activations = True
+    again, found = loss_and_gradients(there, batch, "cuda")
+    assert again == pytest.approx(loss, rel=1e-6)
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-4 * gradient.abs().max().item())
+
+
+def test_no_token_sees_a_later_one_and_a_packed_document_stands_alone(networks, batch):
+    _, there = networks
+    assert is_causal(there)
+    tokens, documents = batch["tokens"].cuda(), batch["documents"].cuda()
+    with torch.no_grad():
+        torch.testing.assert_close(there(tokens, documents)[:, 24:48], there(tokens[:, 24:48]), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_loss_is_that_of_whole_logits(dtype):
+    generator = torch.Generator("cuda").manual_seed(0)
+    hidden = torch.randn(3000, 64, device="cuda", generator=generator).to(dtype)
+    weight = (torch.randn(700, 64, device="cuda", generator=generator) / 8).to(dtype)
+    targets = torch.randint(700, (3000,), device="cuda", generator=generator)
+    targets[::7] = IGNORED
+    expected = F.cross_entropy(
+        F.linear(hidden.double(), weight.double()), targets, ignore_index=IGNORED, reduction="sum"
+    )
+    found = linear_cross_entropy(hidden, weight, targets)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-6 if dtype == torch.float32 else 1e-3)
+
+
+@pytest.mark.parametrize(("name", "block_rows"), [("adamw", None), ("muon", None), ("muon", 32)])
+def test_the_optimizer_steps_as_on_the_processor(networks, batch, name, block_rows):
+    steps = []
+    for device, network in zip(("cpu", "cuda"), networks, strict=True):
+        before = [parameter.detach().cpu().clone() for parameter in network.parameters()]
+        settings = {"lr": 0.01, "embedding_lr": 0.02, "beta1": 0.9, "beta2": 0.99, "eps": 1e-8, "weight_decay": 0.1}
+        optimizer = build_optimizer(network, name, **settings, momentum=0.95, block_rows=block_rows)
+        loss_and_gradients(network, batch, device)
+        for parameter, of_processor in zip(network.parameters(), networks[0].parameters(), strict=True):
+            parameter.grad = of_processor.grad.to(device)  # AdamW's first step is a sign: rounding could turn it
+        optimizer.step()
+        steps.append([now.detach().cpu() - then for now, then in zip(network.parameters(), before, strict=True)])
+    for (parameter, _), expected, found in zip(networks[0].named_parameters(), *steps, strict=True):
+        # Muon's products are bfloat16 on the device.
+        assert (found - expected).norm() <= (0.02 if name == "muon" else 1e-4) * expected.norm(), parameter
+
+
+ON_DEVICE = [setting for setting in TINY if not setting.startswith(("trainer.accelerator", "device.compile"))]
+
+
+@pytest.mark.parametrize("settings", [("optimizer=muon",), ("trainer.precision=16-mixed", "device.compile=false")])
+def test_a_run_finds_the_device_trains_goes_on_and_hands_over_what_the_processor_reads(tmp_path, text_file, settings):
+    common = [f"data.path={text_file}", "data=text", f"data.cache_dir={tmp_path / 'cache'}", *ON_DEVICE, *settings]
+    common += [f"export.path={tmp_path / 'model.bin'}", "trainer.log_every_n_steps=1"]
+    first = lai_train(*common, "trainer.max_epochs=2", f"hydra.run.dir={tmp_path / 'first'}", cwd=tmp_path)
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert torch.cuda.get_device_name() in first.stdout
+    losses = [loss for _, loss in rows_of(tmp_path / "first", "train/loss")]
+    assert losses[0] == pytest.approx(math.log(read_model(tmp_path / "model.bin").config.vocab_size), rel=0.02)
+    assert losses[-1] < losses[0] - 0.5
+    checkpoint = tmp_path / "first" / "checkpoints" / "last.ckpt"
+    second = lai_train(
+        *(*common, "trainer.max_epochs=3", f"ckpt_path={checkpoint}", f"hydra.run.dir={tmp_path / 'second'}"),
+        cwd=tmp_path,
+    )
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert rows_of(tmp_path / "second", "train/loss")[0][0] == len(losses)
+    assert rows_of(tmp_path / "second", "val/loss")[-1][1] < rows_of(tmp_path / "first", "val/loss")[-1][1]
+
+
+def test_an_estimate_measures_the_device(tmp_path, text_file):
+    common = [f"data.path={text_file}", "data=text", f"data.cache_dir={tmp_path / 'cache'}", *ON_DEVICE]
+    done = lai_train(*common, "+estimate=true", "device.compile=false", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"estimate +[\d,]+ tokens/s", done.stdout)
+    assert re.search(r"at most 0\.[0-4] GB", done.stdout)  # of the device; the program takes over a gigabyte
+
+
+def test_the_device_writes_what_the_processor_writes(run, tmp_path, small_vocab):
+    from lai.export.lai_file import write_model
+
+    config = ModelConfig(
+        dim=64, hidden_dim=128, n_layers=2, n_heads=2, n_kv_heads=2, vocab_size=len(small_vocab), max_seq_len=64
+    )
+    torch.manual_seed(0)
+    write_model(tmp_path / "m.bin", config, Transformer(config).state_dict(), small_vocab)
+    arguments = ("-m", tmp_path / "m.bin", "--raw", "-p", "The dog", "--temp", 0, "--tokens", 20)
+    status, expected, _ = run("lai.generate", *arguments)
+    assert status == 0
+    assert run("lai.generate", *arguments, "--device", "cuda")[:2] == (0, expected)

@@ -1,0 +1,288 @@
+"""Model files against a reader written with struct and numpy from docs/format.md alone."""
+
+import struct
+import zlib
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from lai.export.checkpoint import read_checkpoint
+from lai.export.lai_file import read_model, write_model
+from lai.export.verify import export_model
+from lai.host.errors import UserError
+from lai.model.record import TrainingRecord
+from lai.model.transformer import ModelConfig, Transformer
+
+FIELDS = ("dim", "hidden_dim", "n_layers", "n_heads", "n_kv_heads", "vocab_size", "max_seq_len")
+
+
+@pytest.fixture
+def config(small_vocab):
+    return ModelConfig(
+        dim=64,
+        hidden_dim=96,
+        n_layers=2,
+        n_heads=4,
+        n_kv_heads=2,
+        vocab_size=len(small_vocab),
+        max_seq_len=32,
+        rope_theta=5000.0,
+        norm_eps=1e-6,
+    )
+
+
+def network(config):
+    torch.manual_seed(3)
+    model = Transformer(config)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, mean=0.7 if parameter.ndim == 1 else 0.0, std=0.2)
+    return model.eval()
+
+
+def independent_read(path):
+    """Header, vocabulary and weights by the page's tables: offsets, sizes, order, alignment."""
+    data = path.read_bytes()
+    assert data[:4] == b"LAi1"
+    version = struct.unpack_from("<I", data, 4)[0]
+    header = dict(zip(FIELDS, struct.unpack_from("<7i", data, 8), strict=True))
+    header["rope_theta"], header["norm_eps"] = struct.unpack_from("<ff", data, 36)
+    header["activation"] = struct.unpack_from("<i", data, 44)[0]
+    header["dtype"] = data[48]
+    vocab_offset, weights_offset, file_size = struct.unpack_from("<QQQ", data, 49)
+    crc, flags = struct.unpack_from("<II", data, 73)
+    assert file_size == len(data)
+    assert crc == zlib.crc32(data[256:])
+    assert data[81:88] == bytes(7)
+    assert data[112:256] == bytes(144)
+    header["steps"], header["tokens"] = struct.unpack_from("<QQ", data, 88)
+    header["val_loss"], header["val_loss_floor"] = struct.unpack_from("<ff", data, 104)
+    assert vocab_offset == 256
+    magic, vocab_version, count = struct.unpack_from("<III", data, 256)
+    assert (magic, vocab_version) == (0x4C414956, 1)
+    position, tokens = 268, []
+    for _ in range(count):
+        length = struct.unpack_from("<I", data, position)[0]
+        tokens.append(data[position + 4 : position + 4 + length])
+        position += 4 + length + 4
+    assert weights_offset == -(-position // 64) * 64
+    assert data[position:weights_offset] == bytes(weights_offset - position)
+    h = header
+    kv_dim = h["dim"] // h["n_heads"] * h["n_kv_heads"]
+    shapes = [("token_embed", (h["vocab_size"], h["dim"]))]
+    if not flags & 1:
+        shapes.append(("output", (h["vocab_size"], h["dim"])))
+    shapes.append(("final_norm", (h["dim"],)))
+    for layer in range(h["n_layers"]):
+        for name, shape in (
+            ("wq", (h["dim"], h["dim"])),
+            ("wk", (kv_dim, h["dim"])),
+            ("wv", (kv_dim, h["dim"])),
+            ("wo", (h["dim"], h["dim"])),
+            ("w_gate", (h["hidden_dim"], h["dim"])),
+            ("w_up", (h["hidden_dim"], h["dim"])),
+            ("w_down", (h["dim"], h["hidden_dim"])),
+            ("attn_norm", (h["dim"],)),
+            ("ffn_norm", (h["dim"],)),
+        ):
+            shapes.append((f"{layer}.{name}", shape))
+    position, weights = weights_offset, {}
+    for name, shape in shapes:
+        if version == 2:
+            position = -(-position // 64) * 64
+        half = version == 2 and h["dtype"] == 1 and len(shape) == 2
+        count = int(np.prod(shape))
+        weights[name] = np.frombuffer(data, "<f2" if half else "<f4", count, position).reshape(shape)
+        position += count * (2 if half else 4)
+    assert position == len(data)
+    return version, header, tokens, weights, flags
+
+
+def by_format_name(model):
+    names = {name.removesuffix(".weight"): value.detach().numpy() for name, value in model.named_parameters()}
+    short = {"token_embed": "token_embed", "final_norm": "final_norm", "output": "output"}
+    return {short.get(name) or f"{name.split('.')[1]}.{name.split('.')[-1]}": value for name, value in names.items()}
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_version_1_is_what_the_page_says(tmp_path, config, small_vocab, tied):
+    config = replace(config, tie_embeddings=tied, activation="gelu")
+    model = network(config)
+    write_model(tmp_path / "m.bin", config, model.state_dict(), small_vocab)
+    version, header, tokens, weights, flags = independent_read(tmp_path / "m.bin")
+    assert (version, header["dtype"], header["activation"], flags) == (1, 0, 1, 0)
+    assert {name: header[name] for name in FIELDS} == {name: getattr(config, name) for name in FIELDS}
+    assert header["rope_theta"] == 5000.0
+    assert header["norm_eps"] == np.float32(1e-6)
+    assert tokens == list(small_vocab.tokens)
+    expected = by_format_name(model)
+    for name, values in weights.items():
+        np.testing.assert_array_equal(values, expected["token_embed" if tied and name == "output" else name])
+
+
+def test_version_2_is_what_the_page_says(tmp_path, config, small_vocab):
+    model = network(config)
+    write_model(tmp_path / "m.bin", config, model.state_dict(), small_vocab, dtype="f16")
+    version, header, _, weights, flags = independent_read(tmp_path / "m.bin")
+    assert (version, header["dtype"], flags) == (2, 1, 1)
+    expected = by_format_name(model)
+    assert weights.keys() == expected.keys()
+    for name, values in weights.items():
+        wanted = expected[name].astype(np.float16) if values.ndim == 2 else expected[name]
+        np.testing.assert_array_equal(values, wanted)
+
+
+RECORD = TrainingRecord(steps=3_000_000_000, tokens=2**50 + 1, val_loss=1.75, val_loss_floor=1.0)
+
+
+@pytest.mark.parametrize("dtype", ["f32", "f16"])
+def test_the_training_stands_where_the_page_says(tmp_path, config, small_vocab, dtype):
+    for training in (RECORD, TrainingRecord()):
+        write_model(tmp_path / "m.bin", config, network(config).state_dict(), small_vocab, dtype, training)
+        header = independent_read(tmp_path / "m.bin")[1]
+        assert {name: header[name] for name in training.to_dict()} == training.to_dict()
+        assert read_model(tmp_path / "m.bin").training == training
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf"), float("-inf"), -1.0, -0.0])
+def test_a_loss_that_nobody_can_have_measured_is_unknown(written, loss):
+    data = bytearray(written.read_bytes())
+    struct.pack_into("<QQff", data, 88, 2**64 - 1, 2**64 - 1, loss, loss)
+    written.write_bytes(data)
+    training = read_model(written).training
+    assert training == TrainingRecord(2**64 - 1, 2**64 - 1)
+    assert training.note(400) is None
+
+
+def test_an_export_keeps_an_earlier_model_under_another_name(tmp_path, config, small_vocab):
+    def export(seed):
+        torch.manual_seed(seed)
+        return export_model(tmp_path / "m.bin", config, Transformer(config).state_dict(), small_vocab)
+
+    assert export(0).kept is None
+    earlier = (tmp_path / "m.bin").read_bytes()
+    assert export(0).kept is None
+    assert export(1).kept == tmp_path / "m.1.bin"
+    assert (tmp_path / "m.1.bin").read_bytes() == earlier != (tmp_path / "m.bin").read_bytes()
+    assert sorted(path.name for path in tmp_path.glob("*.bin")) == ["m.1.bin", "m.bin"]
+
+
+def test_what_a_link_leads_to_is_kept_beside_it(tmp_path, config, small_vocab):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "m.bin").symlink_to(tmp_path / "disk" / "far.bin")
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        export_model(tmp_path / "m.bin", config, Transformer(config).state_dict(), small_vocab)
+    assert (tmp_path / "m.bin").is_symlink()
+    assert sorted(path.name for path in (tmp_path / "disk").glob("*.bin")) == ["far.1.bin", "far.bin"]
+
+
+@pytest.mark.parametrize("name", ["x.gguf", "x.safetensors", "x.pt", "x.onnx", "x.ckpt", "x.bin.GGUF"])
+def test_the_name_of_another_kind_of_file_is_refused(tmp_path, config, small_vocab, name):
+    with pytest.raises(
+        UserError, match=r"LAi writes no such file: a model file ends in \.bin; give .*\.bin$"
+    ) as raised:
+        export_model(tmp_path / name, config, network(config).state_dict(), small_vocab)
+    assert "\n" not in str(raised.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["x", "x.bin", "x.BIN"])
+def test_a_model_file_ends_in_bin_or_in_nothing(tmp_path, config, small_vocab, name):
+    export_model(tmp_path / name, config, network(config).state_dict(), small_vocab)
+    assert read_model(tmp_path / name).config.dim == config.dim
+
+
+@pytest.mark.parametrize("dtype", ["f32", "f16", "q8_0", "q4_0"])
+@pytest.mark.parametrize("tied", [True, False])
+def test_reads_back_what_it_wrote(tmp_path, config, small_vocab, dtype, tied):
+    config = replace(config, tie_embeddings=tied)
+    model = network(config)
+    report = export_model(tmp_path / "m.bin", config, model.state_dict(), small_vocab, dtype)
+    assert report.parameters == sum(parameter.numel() for parameter in model.parameters())
+    read = read_model(tmp_path / "m.bin")
+    assert read.config == replace(config, norm_eps=float(np.float32(1e-6)))
+    assert read.vocab.to_bytes() == small_vocab.to_bytes()
+    if dtype == "f32":
+        tokens = torch.randint(config.vocab_size, (1, 20))
+        with torch.no_grad():
+            assert torch.equal(read.build()(tokens), model(tokens))
+
+
+def test_a_weight_that_is_not_finite_is_not_written(tmp_path, config, small_vocab):
+    model = network(config)
+    with torch.no_grad():
+        model.layers[1].ffn.w_up.weight[3, 4] = float("nan")
+    (tmp_path / "m.bin").write_bytes(b"the model of yesterday")
+    with pytest.raises(UserError, match=r"layers.1.ffn.w_up.weight .*not finite"):
+        write_model(tmp_path / "m.bin", config, model.state_dict(), small_vocab)
+    assert (tmp_path / "m.bin").read_bytes() == b"the model of yesterday"
+    assert [path.name for path in tmp_path.iterdir()] == ["m.bin"]
+
+
+def test_vocabulary_and_config_must_agree(tmp_path, config, small_vocab):
+    config = replace(config, vocab_size=config.vocab_size + 1)
+    with pytest.raises(UserError, match="they must agree"):
+        write_model(tmp_path / "m.bin", config, network(config).state_dict(), small_vocab)
+
+
+@pytest.fixture
+def written(tmp_path, config, small_vocab):
+    path = tmp_path / "m.bin"
+    write_model(path, config, network(config).state_dict(), small_vocab)
+    return path
+
+
+@pytest.mark.parametrize("length", [0, 3, 80, 255, 256, 300, 5000, -4])
+def test_a_truncated_file_is_refused(written, length):
+    written.write_bytes(written.read_bytes()[:length])
+    with pytest.raises(UserError, match=r"m\.bin"):
+        read_model(written)
+
+
+@pytest.mark.parametrize(
+    ("offset", "value", "words"),
+    [
+        (0, b"GGUF", "not a LAi model file"),
+        (4, struct.pack("<I", 7), "version 7"),
+        (8, struct.pack("<i", -64), "impossible header"),
+        (16, struct.pack("<i", 2**31 - 1), "ends inside|expected"),
+        (20, struct.pack("<i", 5), "not divisible"),
+        (28, struct.pack("<i", 17), "17 tokens"),
+        (40, struct.pack("<f", float("nan")), "norm_eps"),
+        (44, struct.pack("<i", 9), "activation 9"),
+        (49, struct.pack("<Q", 2**60), "m.bin"),
+        (57, struct.pack("<Q", 2**62), "m.bin"),
+        (65, struct.pack("<Q", 12), "header says 12"),
+        (20000, b"\xff", "checksum"),
+    ],
+)
+def test_a_damaged_file_is_refused_in_one_line(written, offset, value, words):
+    data = bytearray(written.read_bytes())
+    data[offset : offset + len(value)] = value
+    written.write_bytes(data)
+    with pytest.raises(UserError, match=words) as raised:
+        read_model(written)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_file_of_another_writer_needs_neither_size_nor_checksum(written):
+    data = bytearray(written.read_bytes())
+    data[65:77] = bytes(12)
+    written.write_bytes(data)
+    assert read_model(written).checksum == 0
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 not a zip", b"hello"])
+def test_what_is_no_checkpoint_is_refused_in_one_line(tmp_path, content):
+    (tmp_path / "x.ckpt").write_bytes(content)
+    with pytest.raises(UserError, match=r"x\.ckpt") as raised:
+        read_checkpoint(tmp_path / "x.ckpt")
+    assert "\n" not in str(raised.value)
+
+
+def test_a_foreign_checkpoint_is_refused(tmp_path):
+    torch.save({"state_dict": {"w": torch.ones(2)}}, tmp_path / "x.ckpt")
+    with pytest.raises(UserError, match=r"not a checkpoint of lai\.train"):
+        read_checkpoint(tmp_path / "x.ckpt")

@@ -1,0 +1,129 @@
+"""Whether a processor has bfloat16, by what Linux tells about it; how its threads wait; where freed memory stays."""
+
+import os
+import platform
+import re
+import subprocess
+import sys
+
+import pytest
+from runs import composed
+
+from lai.config.load import load_run_config
+from lai.host import cpu as processor
+
+
+@pytest.fixture
+def told(tmp_path, monkeypatch):
+    """Makes the machine tell these flags."""
+
+    def tell(flags: str) -> None:
+        path = tmp_path / "cpuinfo"
+        path.write_text(f"processor : 0\nflags\t\t: fpu sse2 {flags}\nbogomips : 1\n\nprocessor : 1\nflags : fpu\n")
+        monkeypatch.setattr(processor, "_CPU_INFO", path)
+        processor.multiplies_bf16.cache_clear()
+
+    yield tell
+    processor.multiplies_bf16.cache_clear()
+
+
+@pytest.mark.parametrize(("flags", "expected"), [("avx2 avx512f", False), ("avx512f avx512_bf16", True)])
+def test_the_flags_decide(told, flags, expected):
+    told(flags)
+    assert processor.multiplies_bf16() is expected
+
+
+@pytest.mark.parametrize(
+    ("trial", "expected"),
+    [("print(64.0)", True), ("import os, signal; os.kill(os.getpid(), signal.SIGILL)", False), ("print(0.0)", False)],
+)
+def test_amx_is_tried_because_some_machines_announce_it_and_then_refuse_it(told, monkeypatch, trial, expected):
+    told("avx512_bf16 amx_bf16 amx_tile")
+    monkeypatch.setattr(processor, "_TRIAL", trial)
+    assert processor.multiplies_bf16() is expected
+
+
+def test_the_trial_itself_runs(monkeypatch):
+    assert processor._trial_works()
+
+
+def test_a_machine_that_tells_nothing_has_none(monkeypatch, tmp_path):
+    monkeypatch.setattr(processor, "_CPU_INFO", tmp_path / "missing")
+    processor.multiplies_bf16.cache_clear()
+    assert not processor.multiplies_bf16()
+
+
+@pytest.mark.parametrize(("flags", "precision"), [("avx512_bf16", "bf16-mixed"), ("avx2", "32-true")])
+def test_precision_is_chosen_by_the_processor(told, flags, precision):
+    told(flags)
+    run = load_run_config(composed("output_dir=out", "device=cpu"))
+    assert (run.device.precision, run.trainer["precision"]) == (precision, precision)
+    run = load_run_config(composed("output_dir=out", "device=cpu", "trainer.precision=16-mixed"))
+    assert run.trainer["precision"] == "16-mixed"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [({}, "3000"), ({"GOMP_SPINCOUNT": "9"}, "9"), ({"OMP_WAIT_POLICY": "passive"}, None)],
+)
+def test_threads_wait_briefly_unless_the_user_says_otherwise(monkeypatch, given, expected):
+    environment = dict(given)
+    monkeypatch.setattr(os, "environ", environment)
+    processor.wait_briefly()
+    assert environment.get("GOMP_SPINCOUNT") == expected
+
+
+def test_the_training_program_says_so_before_pytorch_is_loaded(tmp_path):
+    """OpenMP reads the environment once, when PyTorch is imported, and can tell what it read."""
+    environment = {key: value for key, value in os.environ.items() if key not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    command = [sys.executable, "-m", "lai.train", "trainer.max_steps=0", f"hydra.run.dir={tmp_path}"]
+    done = subprocess.run(command, env=environment | {"OMP_DISPLAY_ENV": "verbose"}, capture_output=True, text=True)
+    assert "trainer.max_steps is 0" in done.stderr
+    found = re.search(r"GOMP_SPINCOUNT = '(\d+)'", done.stderr)
+    if found is None:
+        pytest.skip("this PyTorch does not use GNU's OpenMP")
+    assert found[1] == "3000"
+
+
+_FREES = """
+import sys
+from pathlib import Path
+import numpy as np
+from lai.host.cpu import keep_freed_memory
+
+def pages():
+    return int(Path("/proc/self/statm").read_text().split()[1])
+
+if sys.argv[1:]:
+    keep_freed_memory()
+blocks = [np.ones(3 << 20, dtype=np.uint8) for _ in range(10)]
+before = pages()
+del blocks
+print((before - pages()) / before)
+"""
+
+
+def _share_given_back(*arguments: str, **environment: str) -> float:
+    """Of the memory of a process of its own, when it frees the 30 MB that are most of it."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
+    command = [sys.executable, "-c", _FREES, *arguments]
+    done = subprocess.run(command, env=own | environment, capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only GNU's C library can be told")
+def test_freed_memory_is_kept_unless_the_user_says_otherwise():
+    assert _share_given_back("keep") < 0.05
+    assert _share_given_back() > 0.3
+    assert _share_given_back("keep", MALLOC_TRIM_THRESHOLD_="0") > 0.3
+
+
+def test_the_most_memory_so_far_is_that_of_the_process():
+    before = processor.peak_memory()
+    block = bytearray(b"x" * (64 << 20))
+    assert before + (40 << 20) < processor.peak_memory() < before + (400 << 20) + len(block)
+
+
+def test_windows_does_not_tell_it(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert processor.peak_memory() is None

@@ -1,0 +1,295 @@
+import hashlib
+import pickle
+import random
+import struct
+
+import numpy as np
+import pytest
+from naive_steps import NaiveEncoder, odd_texts, split_characters
+
+from lai import Vocab
+from lai.host.errors import UserError
+from lai.tokenizer import bpe
+from lai.tokenizer.chat import CHAT_TAGS
+
+PREFIXES = {tag[:length] for tag in CHAT_TAGS for length in range(2, len(tag))}
+MARKUP = {*CHAT_TAGS, *PREFIXES}
+WORDS = """
+the a cat cats dog dogs house houses small smaller smallest run running walk walking hello all ball call, fall.
+a az egy kutya kutyák macska macskák ház házak kicsi kisebb legkisebb szép szebb hogyan hogy árvíztűrő megy mennek,
+user assistant system users systems used sister assist <b> </b> and/or aaaaaa ... !!! „szép” – 1984 %s don't
+""".encode().split()
+
+
+def sample_texts(count=400, seed=1):
+    rng = random.Random(seed)
+    return [b" ".join(rng.choices(WORDS, k=rng.randrange(3, 12))) for _ in range(count)]
+
+
+@pytest.fixture(scope="module")
+def vocab():
+    return Vocab.train([*sample_texts(), "e\u0301 😀😀 日本 日本 <user> <use <us  \u2581".encode() * 3], 700)
+
+
+def byte_vocab(extra, scores):
+    """A vocabulary of control tokens, bytes and these tokens, as another program may have written it."""
+    tokens = [b"<pad>", b"<bos>", b"<eos>", b"<unk>", *(bytes([byte]) for byte in range(256)), *extra]
+    return Vocab(tokens, [-1e10] * 4 + [-100.0] * 256 + list(scores))
+
+
+def steps(vocab, without=()):
+    return NaiveEncoder(vocab.tokens, vocab.scores.tolist(), without)
+
+
+def test_generated_texts_encode_by_the_three_steps(vocab):
+    naive = steps(vocab)
+    for text in odd_texts(20_000, WORDS):
+        assert vocab.encode(text) == naive(text)
+
+
+def test_generated_texts_encode_as_a_persons_text_by_the_steps_without_markup(vocab):
+    naive = steps(vocab, without=MARKUP)
+    texts = odd_texts(20_000, WORDS, seed=2)
+    expected = [naive(text) for text in texts]
+    assert [vocab.encode_text(text) for text in texts] == expected
+    assert [ids.tolist() for ids in vocab.encode_batch(texts)] == expected
+
+
+@pytest.mark.parametrize("without", [frozenset(), frozenset(MARKUP)])
+def test_many_new_words_at_once_encode_by_the_three_steps(vocab, without):
+    texts = odd_texts(5000, WORDS, seed=3)
+    encoder = bpe.Encoder(vocab.tokens, vocab.scores.tolist(), without)
+    encoded = encoder.encode(texts)
+    assert encoder._library is not None
+    naive = steps(vocab, without)
+    for text, ids in zip(texts, encoded, strict=True):
+        assert ids.tolist() == naive(text)
+
+
+@pytest.mark.parametrize("name", ["mono.en.txt", "mono.hu.txt", "parallel.tsv", "stories.hu.txt"])
+def test_real_lines_encode_by_the_three_steps(name, shared_data):
+    with (shared_data / name).open("rb") as file:
+        lines = [file.readline().rstrip(b"\n") for _ in range(3000)]
+    vocab = Vocab.train(lines[:2000], 2000)
+    texts = [line[-120:] for line in lines]
+    naive, naive_text = steps(vocab), steps(vocab, without=MARKUP)
+    for text, ids in list(zip(texts, vocab.encode_batch(texts), strict=True))[::6]:
+        assert ids.tolist() == naive_text(text)
+        assert vocab.encode(text) == naive(text)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_foreign_vocabularies_encode_by_the_three_steps(seed):
+    rng = random.Random(seed)
+    strange = [b"a", "é".encode(), "▁".encode(), b"<", b"\xc3", b"\x80", b"\n"]
+    alphabet = rng.choice(([b"a", b"b"], [b"a", b"l", b" "], strange))
+    extra = [b"".join(rng.choices(alphabet, k=rng.randrange(1, 6))) for _ in range(rng.randrange(1, 40))]
+    extra += rng.sample([b"<u", b"<us", b" <", b"a<user>", b"", b"<eos>"], 3)
+    scores = [rng.choice((-1.0, -2.0, -3.0, 0.5, -1e10, -2e10, rng.uniform(-9, 9))) for _ in extra]
+    vocab = byte_vocab(extra, scores)
+    naive, naive_text = steps(vocab), steps(vocab, without=MARKUP)
+    texts = [b"".join(rng.choices(alphabet, k=rng.randrange(40))) for _ in range(150)] + odd_texts(100, WORDS, seed)
+    for text in texts:
+        assert vocab.encode(text) == naive(text)
+        assert vocab.encode_text(text) == naive_text(text)
+        assert vocab.decode(vocab.encode(text)) == text
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_foreign_vocabularies_within_words_encode_many_words_by_the_three_steps(seed):
+    rng = random.Random(seed)
+    letters = [b"a", b"b", b"l", "é".encode(), "▁".encode(), "😀".encode()]
+    extra = [rng.choice((b"", b" ")) + b"".join(rng.choices(letters, k=rng.randrange(1, 5))) for _ in range(300)]
+    vocab = byte_vocab(extra, [float(rng.randrange(-5, 0)) for _ in extra])
+    naive = steps(vocab)
+    texts = [b"".join(rng.choices([*letters, b" "], (5, 5, 5, 5, 1, 5, 4), k=300)) for _ in range(50)]
+    for text, ids in zip(texts, vocab.encode_batch(texts), strict=True):
+        assert ids.tolist() == naive(text)
+    assert vocab._text_encoder._library is not None
+
+
+def test_equal_scores_merge_from_the_left():
+    vocab = byte_vocab([b"aa", b"ab", b"ba"], [-1.0, -1.0, -1.0])
+    assert vocab.encode("aaa") == [260, 101]
+    assert vocab.encode("aab") == [260, 102]
+    assert vocab.encode("bab") == [262, 102]
+
+
+def test_of_equal_tokens_the_best_score_merges_and_the_highest_id_is_given():
+    vocab = byte_vocab([b"ab", b"bc", b"ab", b"ab", b"a"], [-1.0, -2.0, -3.0, -1e10, -5.0])
+    assert vocab.encode("abc") == [262, 103]
+    assert vocab.encode("a") == [264]
+
+
+def test_a_long_run_and_a_long_word_encode_exactly(vocab):
+    for text in (b"a" * 1000, b" " * 1000, b"ab" * 500, "é".encode() * 500):
+        assert vocab.encode(text) == steps(vocab)(text)
+    long = b"aaaaaal" * 50_000
+    assert vocab.decode(vocab.encode(long)) == long
+
+
+def test_text_may_be_str_with_surrogates(vocab):
+    assert vocab.decode(vocab.encode("kutya\udcff\udcc3 é")) == b"kutya\xff\xc3 " + "é".encode()
+    assert vocab.decode(vocab.encode_text("\ud800")) == b"\xed\xa0\x80"
+    assert vocab.encode("") == vocab.encode(b"") == vocab.encode_text("") == []
+
+
+def test_step_one_reads_lead_bytes():
+    for text in odd_texts(3000, WORDS, seed=5):
+        assert bpe.characters(text) == split_characters(text)
+        assert b"".join(bpe.words(text)) == text
+
+
+def test_tags_are_one_token_whatever_stands_around_them(vocab):
+    for tag in CHAT_TAGS:
+        tag_id = vocab.tag_id(tag)
+        assert vocab.tokens[tag_id] == tag
+        for around in (*odd_texts(300, WORDS, seed=6), b"<", b"</", b"<u", b"<use", b">", b"r>", b"x<", b" <", b"a"):
+            if around[-4:].isascii():
+                # A cut-off character before the tag would swallow its first bytes, by step 1.
+                assert tag_id in vocab.encode(around + tag)
+            assert vocab.encode(tag + around)[0] == tag_id
+
+
+def test_what_a_person_types_never_forms_a_tag(vocab):
+    tag_ids = {vocab.tag_id(tag) for tag in CHAT_TAGS} | {vocab.tokens.index(prefix) for prefix in PREFIXES}
+    for text in [*odd_texts(2000, WORDS, seed=7), b"".join(CHAT_TAGS)]:
+        assert not tag_ids.intersection(vocab.encode_text(text))
+        assert vocab.decode(vocab.encode_text(text)) == text
+
+
+def test_a_vocabulary_without_tags_says_so():
+    with pytest.raises(UserError, match="no token for the chat tag '<user>'"):
+        byte_vocab([], []).tag_id(b"<user>")
+    # The tag is there, but the three steps do not reach it.
+    with pytest.raises(UserError, match="no token for the chat tag"):
+        byte_vocab([b"<user>"], [5.0]).tag_id(b"<user>")
+
+
+def test_decoding_gives_every_byte_string_back(vocab):
+    for text in odd_texts(5000, WORDS, seed=8):
+        assert vocab.decode(vocab.encode(text)) == text
+
+
+def test_control_tokens_decode_to_nothing_and_tags_to_their_letters(vocab):
+    ids = [vocab.BOS, vocab.tag_id(b"<user>"), *vocab.encode_text(b"<eos>"), vocab.UNK, vocab.PAD, vocab.EOS]
+    assert vocab.decode(ids) == b"<user><eos>"
+    assert vocab.decode(np.array(ids)) == b"<user><eos>"
+    assert not {0, 1, 2, 3}.intersection(vocab.encode(b"<pad><bos><eos><unk>"))
+
+
+@pytest.mark.parametrize("wrong", [-1, 700, 1 << 40])
+def test_an_id_out_of_range_is_an_error(vocab, wrong):
+    with pytest.raises(UserError, match=f"token id {wrong} is not in this vocabulary"):
+        vocab.decode([5, wrong, 5])
+
+
+def test_byte_lengths_count_what_decoding_gives(vocab):
+    assert vocab.byte_lengths.dtype == np.int32
+    assert vocab.byte_lengths.tolist() == [len(vocab.decode([index])) for index in range(len(vocab))]
+    assert vocab.byte_lengths[:4].tolist() == [0, 0, 0, 0]
+
+
+def parse_by_hand(data):
+    magic, version, n = struct.unpack_from("<III", data)
+    assert (magic, version) == (0x4C414956, 1)
+    records, position = [], 12
+    for _ in range(n):
+        (length,) = struct.unpack_from("<I", data, position)
+        token, score = struct.unpack_from(f"<{length}sf", data, position + 4)
+        records.append((token, score))
+        position += 8 + length
+    assert position == len(data)
+    return records
+
+
+def test_the_file_is_as_the_format_says(vocab, tmp_path):
+    vocab.save(tmp_path / "vocab.bin")
+    data = (tmp_path / "vocab.bin").read_bytes()
+    records = parse_by_hand(data)
+    assert records == list(zip(vocab.tokens, vocab.scores.tolist(), strict=True))
+    assert records[:4] == [(b"<pad>", -1e10), (b"<bos>", -1e10), (b"<eos>", -1e10), (b"<unk>", -1e10)]
+    assert records[4:260] == [(bytes([byte]), -100.0) for byte in range(256)]
+    learned = [score for token, score in records[260:] if token not in MARKUP]
+    assert learned == sorted(set(learned), reverse=True)
+    markup = [(token, score) for token, score in records[260:] if token in MARKUP]
+    assert sorted(token for token, _ in markup) == sorted(MARKUP)
+    assert all(score == 1000 + len(token) for token, score in markup)
+    assert vocab.fingerprint == hashlib.sha256(data).hexdigest()
+
+
+def test_files_and_pickles_give_the_same_vocabulary_back(vocab, tmp_path):
+    vocab.save(tmp_path / "vocab.bin")
+    vocab.encode(b"warm the caches")
+    for copy in (Vocab.load(tmp_path / "vocab.bin"), pickle.loads(pickle.dumps(vocab))):
+        assert copy.tokens == vocab.tokens
+        assert copy.fingerprint == vocab.fingerprint
+        assert copy.encode(b"<user>a kutya</user>") == vocab.encode(b"<user>a kutya</user>")
+
+
+def model_file(record, offset=256):
+    header = bytearray(256)
+    header[:4] = b"LAi1"
+    struct.pack_into("<Q", header, 49, offset)
+    return bytes(header) + record + bytes(100)
+
+
+def test_a_model_files_vocabulary_loads(vocab, tmp_path):
+    (tmp_path / "model.bin").write_bytes(model_file(vocab.to_bytes()))
+    assert Vocab.load(tmp_path / "model.bin").fingerprint == vocab.fingerprint
+    assert Vocab.from_bytes(memoryview(vocab.to_bytes() + b"more")).fingerprint == vocab.fingerprint
+
+
+GOOD = byte_vocab([b"ab"], [-1.0]).to_bytes()
+RECORD_4 = 12 + 4 * 13  # where token 4's record starts, after the four control tokens
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "is empty"),
+        (b"VI", "ends before the vocabulary does"),
+        (b"PNG\0" + GOOD[4:], "is no vocabulary"),
+        (GOOD[:4] + struct.pack("<I", 2) + GOOD[8:], "has vocabulary version 2"),
+        (GOOD[:8] + struct.pack("<I", 0xFFFFFFFF) + GOOD[12:], "says it has 4294967295 tokens"),
+        (GOOD[:8] + struct.pack("<I", 259) + GOOD[12:], "bytes after its last token|at least 260"),
+        (GOOD[:8] + struct.pack("<I", 262) + GOOD[12:], "ends inside token 261 of 262"),
+        (GOOD[:-1], "ends inside token 260"),
+        (GOOD + b"\0", "has 1 bytes after its last token"),
+        (GOOD[:12] + struct.pack("<I", 0xFFFFFFFF) + GOOD[16:], "ends inside token 0"),
+        (GOOD[:-4] + struct.pack("<f", float("nan")), "token 260 has the score nan"),
+        (GOOD[:-4] + struct.pack("<f", float("inf")), "token 260 has the score inf"),
+        (GOOD[:21] + struct.pack("<f", 1.0) + GOOD[25:], "control tokens 0 to 3 must have the score"),
+        (GOOD[: RECORD_4 + 4] + b"x" + GOOD[RECORD_4 + 5 :], "tokens 4 to 259 are not the 256 bytes"),
+        (model_file(GOOD)[:52], "ends inside a model file's header"),
+        (model_file(GOOD, 1 << 62), "ends before the vocabulary does"),
+        (model_file(GOOD, 257), "is no vocabulary"),
+        (model_file(GOOD)[:300], "says it has 261 tokens"),
+    ],
+)
+def test_a_damaged_file_is_one_clear_line(tmp_path, data, message):
+    path = tmp_path / "vocab.bin"
+    path.write_bytes(data)
+    with pytest.raises(UserError, match=message) as error:
+        Vocab.load(path)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_any_cut_or_changed_byte_loads_or_is_a_user_error():
+    rng = random.Random(9)
+    for _ in range(300):
+        data = bytearray(GOOD)
+        data[rng.randrange(len(data))] = rng.randrange(256)
+        for damaged in (bytes(data), GOOD[: rng.randrange(len(GOOD))]):
+            try:
+                Vocab.from_bytes(damaged, "here")
+            except UserError as error:
+                assert str(error).startswith("here")
+
+
+def test_a_file_that_cannot_be_read_is_a_user_error(tmp_path):
+    with pytest.raises(UserError, match=r"cannot read the vocabulary .*missing\.bin"):
+        Vocab.load(tmp_path / "missing.bin")
+    with pytest.raises(UserError, match="cannot read the vocabulary"):
+        Vocab.load(tmp_path)
