@@ -1,9 +1,9 @@
 // Any bytes as a model file: refused with an Error, or good enough to run three tokens.
 
-#include "error.hpp"
-#include "model_file.hpp"
-#include "report.hpp"
-#include "transformer.hpp"
+#include "host/error.hpp"
+#include "model/model_file.hpp"
+#include "tools/report.hpp"
+#include "engine/transformer.hpp"
 
 #include <sys/mman.h>
 #include <unistd.h>

@@ -1,7 +1,7 @@
 // Any bytes as a vocabulary; and any tokens and text, encoded and compared with the steps of docs/format.md done slowly.
 
-#include "error.hpp"
-#include "vocabulary.hpp"
+#include "host/error.hpp"
+#include "text/vocabulary.hpp"
 
 #include <cstdlib>
 #include <cstring>

@@ -1,6 +1,6 @@
 """Generation in PyTorch: the reference that the C++ engine is held to.
 
-How a token is chosen, here and in cpp/sampler.hpp, to the last bit:
+How a token is chosen, here and in cpp/engine/sampler.hpp, to the last bit:
 
 1. Repetition: of the last 64 tokens of prompt and answer, each distinct one's logit is divided by `repeat_penalty` if
    it is positive and multiplied with it if not (Keskar et al. 2019), in float32.

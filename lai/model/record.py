@@ -41,7 +41,7 @@ class TrainingRecord:
         ]
 
     def note(self, vocab_size: int) -> str | None:
-        """A line for whoever talks to a model that is far from done; cpp/report.cpp says the same, word for word."""
+        """A line for whoever talks to a model that is far from done; cpp/tools/report.cpp says the same words."""
         if not self.val_loss:
             return None
         guessing = math.log(vocab_size)

@@ -17,7 +17,7 @@ ROLES: tuple[Role, ...] = ("system", "user", "assistant")
 CHAT_TAGS: tuple[bytes, ...] = tuple(f"<{slash}{role}>".encode() for role in ROLES for slash in ("", "/"))
 
 # How a translation is asked for. The generator, `.tsv` pairs, generation in Python and the C++ engine
-# (cpp/prompts.hpp) use the same words.
+# (cpp/text/prompts.hpp) use the same words.
 TO_HUNGARIAN = b"Translate to Hungarian: "
 TO_ENGLISH = b"Translate to English: "
 

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "error.hpp"
-#include "kernels.hpp"
+#include "host/error.hpp"
+#include "kernels/kernels.hpp"
 
 #include <cstdio>
 #include <cstdlib>

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "model_file.hpp"
-#include "packing.hpp"
+#include "model/model_file.hpp"
+#include "model/packing.hpp"
 
 #include <cstdio>
 #include <cstdlib>

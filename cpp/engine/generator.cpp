@@ -1,0 +1,106 @@
+#include "engine/generator.hpp"
+
+#include "host/error.hpp"
+
+#include <chrono>
+#include <string>
+
+namespace lai {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+}  // namespace
+
+const char* stop_name(Stop stop) {
+    switch (stop) {
+        case Stop::eos: return "eos";
+        case Stop::assistant_end: return "assistant";
+        case Stop::tokens: return "tokens";
+        case Stop::context: return "context";
+        case Stop::interrupted: return "interrupted";
+    }
+    return "";
+}
+
+void check_keep(const GenerationOptions& options, const ModelConfig& config) {
+    if (options.keep && *options.keep + 2 > config.max_seq_len) {
+        throw Error("--keep is " + std::to_string(*options.keep) + ", expected at least 2 fewer than the context's " +
+                    std::to_string(config.max_seq_len) + " tokens");
+    }
+}
+
+Generator::Generator(Transformer& transformer, const Vocabulary& vocabulary, Sampler& sampler)
+    : transformer_(transformer), vocabulary_(vocabulary), sampler_(sampler), cache_(transformer.empty_cache()) {}
+
+void Generator::check_fits(std::size_t tokens) const {
+    const std::size_t limit = transformer_.config().max_seq_len;
+    if (tokens > limit) {
+        throw Error("the prompt has " + std::to_string(tokens) + " tokens, the model's context holds " + std::to_string(limit) +
+                    "; shorten the prompt");
+    }
+}
+
+void Generator::append(const std::vector<TokenId>& tokens) {
+    check_fits(sequence_.size() + tokens.size());
+    sequence_.insert(sequence_.end(), tokens.begin(), tokens.end());
+}
+
+void Generator::reset() { restart({}); }
+
+void Generator::restart(const std::vector<TokenId>& tokens) {
+    sequence_ = tokens;
+    cache_.length = 0;
+}
+
+const float* Generator::read_pending(const std::atomic<bool>* interrupt) {
+    const std::size_t done = cache_.length;
+    return transformer_.read(sequence_.data() + done, sequence_.size() - done, cache_, interrupt);
+}
+
+// The first tokens stay where they are and are not read again.
+void Generator::slide(std::size_t keep) {
+    const std::size_t recent = (sequence_.size() - keep) / 2;
+    sequence_.erase(sequence_.begin() + static_cast<std::ptrdiff_t>(keep), sequence_.end() - static_cast<std::ptrdiff_t>(recent));
+    cache_.length = keep;
+}
+
+Generation Generator::generate(const GenerationOptions& options, const Emit& emit, const std::atomic<bool>* interrupt) {
+    const ModelConfig& config = transformer_.config();
+    Generation result;
+    if (options.max_tokens == 0) return result;
+    const Clock::time_point start = Clock::now();
+    result.prompt_tokens = sequence_.size() - cache_.length;
+    const float* logits = read_pending(interrupt);
+    result.prompt_seconds = seconds_since(start);
+    for (;;) {
+        if (logits == nullptr) {
+            result.stop = Stop::interrupted;
+            break;
+        }
+        const TokenId id = sampler_.next(logits, config.vocab_size, sequence_);
+        if (id == kEos || (options.stop_at_assistant_end && id == vocabulary_.tags().assistant_end)) {
+            result.stop = id == kEos ? Stop::eos : Stop::assistant_end;
+            break;
+        }
+        sequence_.push_back(id);
+        result.ids.push_back(id);
+        emit(id);
+        if (result.ids.size() == options.max_tokens) break;
+        if (sequence_.size() > config.max_seq_len) {
+            if (!options.keep) {
+                result.stop = Stop::context;
+                break;
+            }
+            slide(*options.keep);
+        }
+        logits = read_pending(interrupt);
+    }
+    result.answer_seconds = seconds_since(start) - result.prompt_seconds;
+    return result;
+}
+
+}  // namespace lai

@@ -1,0 +1,230 @@
+#include "host/thread_pool.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <system_error>
+
+#if defined(__linux__)
+#include <sched.h>
+#endif
+
+namespace lai {
+
+namespace {
+
+// How long a thread spins: longer than the pauses between a token's loops, shorter than a scheduler's time slice. The pauses in
+// between cannot be counted for it: they take a nanosecond on one processor and forty on another.
+constexpr std::chrono::microseconds kSpin{100};
+constexpr int kPausesUntilLook = 50;  // at the clock, and at which core the worker has
+// Longer than any wait for a worker that has its core; and how long to do without one that has not, at first and at most.
+constexpr std::chrono::microseconds kStall{300};
+constexpr std::chrono::milliseconds kAloneFirst{4};
+constexpr std::chrono::milliseconds kAloneLast{1000};
+
+void pause() {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+// Whether it is `done` before the time is over or, looked at now and then, `give_up`.
+template <class Done, class GiveUp>
+bool spin_until(const Done& done, const GiveUp& give_up) {
+    using Clock = std::chrono::steady_clock;
+    if (done()) return true;
+    const Clock::time_point end = Clock::now() + kSpin;
+    while (!give_up() && Clock::now() < end) {
+        for (int pauses = 0; pauses < kPausesUntilLook; ++pauses) {
+            pause();
+            if (done()) return true;
+        }
+    }
+    return false;
+}
+
+constexpr std::uint64_t kTicketMask = (std::uint64_t{1} << kTicketBits) - 1;
+
+// The core that the calling thread runs on, -1 where the system does not tell.
+int current_core() {
+#if defined(__linux__)
+    return sched_getcpu();
+#else
+    return -1;
+#endif
+}
+
+std::uint64_t make_ticket(std::uint16_t epoch, std::uint64_t next, std::uint64_t end) {
+    return std::uint64_t{epoch} << (2 * kTicketBits) | end << kTicketBits | next;
+}
+
+std::uint16_t epoch_of(std::uint64_t ticket) { return static_cast<std::uint16_t>(ticket >> (2 * kTicketBits)); }
+std::uint64_t end_of(std::uint64_t ticket) { return ticket >> kTicketBits & kTicketMask; }
+std::uint64_t next_of(std::uint64_t ticket) { return ticket & kTicketMask; }
+
+// The numbers that a file begins with, in its first line or two; none where it cannot be read. The standard library's streams
+// would double the program, and fscanf make it a tenth larger.
+std::vector<double> numbers_in(const std::string& path) {
+    std::vector<double> numbers;
+    std::FILE* file = std::fopen(path.c_str(), "r");
+    if (file == nullptr) return numbers;
+    char text[128] = {};
+    const std::size_t size = std::fread(text, 1, sizeof text - 1, file);
+    std::fclose(file);
+    char* end = text;
+    for (const char* at = text; at < text + size; at = end) {
+        const double number = std::strtod(at, &end);
+        if (end == at) break;
+        numbers.push_back(number);
+    }
+    return numbers;
+}
+
+}  // namespace
+
+ThreadPool::ThreadPool(std::size_t threads) : shares_(threads) {
+    // Signals are for the calling thread: workers inherit a mask that lets none through but that of a mapped file which
+    // cannot be read, as it comes to the thread that reads.
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    sigdelset(&all, SIGBUS);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    try {
+        for (std::size_t i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
+    } catch (const std::system_error&) {  // the system has no more for this process: the loops go on with those there are
+    }
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+ThreadPool::~ThreadPool() {
+    {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        stop_.store(true);
+    }
+    wake_.notify_all();
+    for (std::thread& worker : workers_) worker.join();
+}
+
+void ThreadPool::run(std::uint32_t count, Call call, const void* context) {
+    // Of the loop before nothing is left to take, so nobody reads these.
+    call_.store(call, std::memory_order_relaxed);
+    context_.store(context, std::memory_order_relaxed);
+    unfinished_.store(count, std::memory_order_relaxed);
+    callers_core_.store(current_core(), std::memory_order_relaxed);
+    ++epoch_;
+    const std::uint64_t threads = size();
+    for (std::uint64_t i = 0; i < threads; ++i) {
+        // Sequentially consistent, as is the counting of sleepers: either this sees a sleeper, or the sleeper sees this.
+        shares_[i].ticket.store(make_ticket(epoch_, count * i / threads, count * (i + 1) / threads));
+    }
+    if (sleepers_.load() > 0) {
+        { const std::lock_guard<std::mutex> lock(mutex_); }
+        wake_.notify_all();
+    }
+    const Clock::time_point start = Clock::now();
+    take_iterations(0);
+    wait_for_others(start, count);
+}
+
+void ThreadPool::wait_for_others(Clock::time_point start, std::uint32_t count) {
+    const auto done = [&] { return unfinished_.load(std::memory_order_acquire) == 0; };
+    if (spin_until(done, [] { return false; })) return;
+    // An iteration is in another thread's hands; where that thread has no core, it is to have this one.
+    const Clock::time_point waiting = Clock::now();
+    while (!done()) std::this_thread::yield();
+    const Clock::time_point end = Clock::now();
+    // An iteration may be long by itself: the others of this loop tell.
+    const auto usual = (waiting - start) * static_cast<int>(size()) / static_cast<int>(count);
+    if (end - waiting < kStall + 4 * usual) return;
+    go_on_alone(end);
+}
+
+void ThreadPool::go_on_alone(Clock::time_point now) {
+    const bool again = now - alone_until_ < 4 * alone_for_;
+    alone_for_ = again ? std::min<Clock::duration>(4 * alone_for_, kAloneLast) : kAloneFirst;
+    alone_until_ = now + alone_for_;
+    alone_ = true;
+}
+
+bool ThreadPool::is_alone() {
+    if (in_the_way_.load(std::memory_order_relaxed)) {
+        in_the_way_.store(false, std::memory_order_relaxed);
+        go_on_alone(Clock::now());
+    }
+    if (alone_ && Clock::now() >= alone_until_) alone_ = false;
+    return alone_;
+}
+
+// Whether this worker has the core that the calling thread needs to go on.
+bool ThreadPool::is_in_the_way() {
+    const int core = current_core();
+    if (core < 0 || core != callers_core_.load(std::memory_order_relaxed)) return false;
+    in_the_way_.store(true, std::memory_order_relaxed);
+    return true;
+}
+
+// A thread's own share, then what is left of the others'.
+void ThreadPool::take_iterations(std::size_t thread) {
+    for (std::size_t i = thread; i < size(); ++i) work_off(shares_[i], thread);
+    for (std::size_t i = 0; i < thread; ++i) work_off(shares_[i], thread);
+}
+
+void ThreadPool::work_off(Share& share, std::size_t thread) {
+    std::uint32_t done = 0;
+    std::uint64_t ticket = share.ticket.load(std::memory_order_acquire);
+    while (next_of(ticket) < end_of(ticket)) {
+        if (!share.ticket.compare_exchange_weak(ticket, ticket + 1, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
+        call_.load(std::memory_order_relaxed)(context_.load(std::memory_order_relaxed), next_of(ticket), thread);
+        ++done;
+        ticket = share.ticket.load(std::memory_order_acquire);
+    }
+    if (done > 0) unfinished_.fetch_sub(done, std::memory_order_acq_rel);
+}
+
+void ThreadPool::work(std::size_t thread) {
+    std::uint16_t epoch = 0;
+    while (wait_for_loop(shares_[thread], epoch)) take_iterations(thread);
+}
+
+// Waits for a loop newer than `epoch` and sets it; false when the pool is being taken down.
+bool ThreadPool::wait_for_loop(const Share& share, std::uint16_t& epoch) {
+    const auto called = [&] { return epoch_of(share.ticket.load()) != epoch || stop_.load(); };
+    if (!spin_until(called, [this] { return is_in_the_way(); })) {
+        std::unique_lock<std::mutex> lock(mutex_);
+        sleepers_.fetch_add(1);
+        wake_.wait(lock, called);
+        sleepers_.fetch_sub(1);
+    }
+    if (stop_.load()) return false;
+    epoch = epoch_of(share.ticket.load(std::memory_order_acquire));
+    return true;
+}
+
+std::size_t quota_cores(const std::string& root) {
+    // Microseconds in each period; "max" or -1 for no limit. Version 2 of the control groups has one file, version 1 two.
+    std::vector<double> numbers = numbers_in(root + "/cpu.max");
+    if (numbers.size() < 2) {
+        numbers = numbers_in(root + "/cpu/cpu.cfs_quota_us");
+        const std::vector<double> period = numbers_in(root + "/cpu/cpu.cfs_period_us");
+        numbers.insert(numbers.end(), period.begin(), period.end());
+    }
+    if (numbers.size() != 2 || numbers[0] <= 0 || numbers[1] <= 0) return 0;
+    return static_cast<std::size_t>(std::ceil(numbers[0] / numbers[1]));
+}
+
+std::size_t available_cores() {
+    std::size_t count = std::max(1U, std::thread::hardware_concurrency());
+#if defined(__linux__)
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0) count = static_cast<std::size_t>(CPU_COUNT(&set));
+    if (const std::size_t quota = quota_cores("/sys/fs/cgroup"); quota > 0) count = std::min(count, quota);
+#endif
+    return count;
+}
+
+}  // namespace lai

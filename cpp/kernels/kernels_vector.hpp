@@ -1,0 +1,110 @@
+#pragma once
+
+// Vectors of LAI_WIDTH floats, by the vector extension that g++ and clang++ share. Included once by each kernels_*.cpp,
+// which is compiled for one instruction set and defines LAI_WIDTH first.
+//
+// Everything is in an unnamed namespace and no inline function of the standard library is used: a function compiled for
+// AVX-512 must never be the copy that the linker keeps for machines without it.
+
+#include "kernels/kernels.hpp"
+#include "model/packing.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#define LAI_INLINE inline __attribute__((always_inline))
+#if defined(__clang__)
+#define LAI_UNROLL _Pragma("unroll")
+#else
+#define LAI_UNROLL _Pragma("GCC unroll 32")
+#endif
+#if defined(__clang__) || __GNUC__ >= 12
+#define LAI_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define LAI_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, IntQuad{__VA_ARGS__})
+#endif
+
+namespace lai {
+namespace {
+
+constexpr std::size_t kWidth = LAI_WIDTH;
+typedef float Vector __attribute__((vector_size(4 * LAI_WIDTH)));
+typedef std::int32_t IntVector __attribute__((vector_size(4 * LAI_WIDTH)));
+typedef std::int16_t Shorts __attribute__((vector_size(2 * LAI_WIDTH)));
+typedef float Quad __attribute__((vector_size(16)));
+typedef std::int32_t IntQuad __attribute__((vector_size(16)));
+
+LAI_INLINE Vector load(const float* data) {
+    Vector vector;
+    std::memcpy(&vector, data, sizeof vector);
+    return vector;
+}
+
+LAI_INLINE Vector load_numbers(const float* data) { return load(data); }
+
+// The same where only `count` values may be left; zeros follow them.
+LAI_INLINE Vector load_some(const float* data, std::size_t count) {
+    if (count >= kWidth) return load(data);
+    Vector vector = {};
+    std::memcpy(&vector, data, count * sizeof(float));
+    return vector;
+}
+
+LAI_INLINE void store(float* data, Vector vector) { std::memcpy(data, &vector, sizeof vector); }
+
+// Turns four by four floats: row i at from + i * from_stride becomes column i of what is at `to`.
+LAI_INLINE void transpose(const float* from, std::size_t from_stride, float* to, std::size_t to_stride) {
+    Quad rows[4];
+    LAI_UNROLL for (std::size_t i = 0; i < 4; ++i) std::memcpy(&rows[i], from + i * from_stride, sizeof rows[i]);
+    const Quad low01 = LAI_SHUFFLE(rows[0], rows[1], 0, 4, 1, 5);
+    const Quad low23 = LAI_SHUFFLE(rows[2], rows[3], 0, 4, 1, 5);
+    const Quad high01 = LAI_SHUFFLE(rows[0], rows[1], 2, 6, 3, 7);
+    const Quad high23 = LAI_SHUFFLE(rows[2], rows[3], 2, 6, 3, 7);
+    const Quad columns[4] = {LAI_SHUFFLE(low01, low23, 0, 1, 4, 5), LAI_SHUFFLE(low01, low23, 2, 3, 6, 7),
+                             LAI_SHUFFLE(high01, high23, 0, 1, 4, 5), LAI_SHUFFLE(high01, high23, 2, 3, 6, 7)};
+    LAI_UNROLL for (std::size_t i = 0; i < 4; ++i) std::memcpy(to + i * to_stride, &columns[i], sizeof columns[i]);
+}
+
+// Asks for memory that will be read 8 KB later: what the processor fetches by itself ends with each page. Memory that is read
+// once, then not for a long time, need not push anything else out of the caches.
+template <bool Once = false>
+LAI_INLINE void fetch_ahead(const void* data) {
+    __builtin_prefetch(static_cast<const char*>(data) + 8192, 0, Once ? 0 : 3);
+}
+
+// Asks for some cache lines, to be near when they are read.
+LAI_INLINE void fetch(const void* data, std::size_t bytes) {
+    for (std::size_t at = 0; at < bytes; at += 64) __builtin_prefetch(static_cast<const char*>(data) + at, 0, 2);
+}
+
+LAI_INLINE Vector broadcast(float value) { return value - Vector{}; }
+
+LAI_INLINE std::size_t smaller(std::size_t a, std::size_t b) { return a < b ? a : b; }
+
+// Cephes' expf: 2^n times a polynomial on [-ln 2 / 2, ln 2 / 2], within two units in the last place.
+// Arguments outside what a float's exponent can hold give the ends of that range.
+LAI_INLINE Vector exponential(Vector x) {
+    const Vector lowest = broadcast(-87.0F);
+    const Vector highest = broadcast(88.0F);
+    x = x < lowest ? lowest : x;
+    x = x > highest ? highest : x;
+    const Vector magic = broadcast(12582912.0F);  // 1.5 * 2^23: adding it rounds to a whole number
+    const Vector n = (x * 1.44269504F + magic) - magic;
+    Vector r = x - n * 0.693359375F;
+    r = r + n * 2.12194440e-4F;
+    Vector p = broadcast(1.9875691500e-4F);
+    p = p * r + 1.3981999507e-3F;
+    p = p * r + 8.3334519073e-3F;
+    p = p * r + 4.1665795894e-2F;
+    p = p * r + 1.6666665459e-1F;
+    p = p * r + 5.0000001201e-1F;
+    p = p * (r * r) + r + 1.0F;
+    const IntVector exponent = (__builtin_convertvector(n, IntVector) + 127) << 23;
+    Vector scale;
+    std::memcpy(&scale, &exponent, sizeof scale);
+    return p * scale;
+}
+
+}  // namespace
+}  // namespace lai

@@ -1,0 +1,92 @@
+#pragma once
+
+#include "host/mapped_file.hpp"
+#include "model/tensor.hpp"
+#include "host/thread_pool.hpp"
+#include "text/vocabulary.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace lai {
+
+struct ModelConfig {
+    std::size_t dim, hidden_dim, n_layers, n_heads, n_kv_heads, vocab_size, max_seq_len;
+    float rope_theta, norm_eps;
+    Activation activation;
+
+    std::size_t head_dim() const { return dim / n_heads; }
+    std::size_t kv_dim() const { return head_dim() * n_kv_heads; }
+};
+
+struct LayerWeights {
+    Matrix wq, wk, wv, wo;          // (dim, dim), (kv_dim, dim), (kv_dim, dim), (dim, dim)
+    Matrix w_gate, w_up, w_down;    // (hidden_dim, dim) twice, (dim, hidden_dim)
+    const float* attn_norm;         // (dim)
+    const float* ffn_norm;          // (dim)
+};
+
+struct Weights {
+    Matrix token_embed;             // (vocab_size, dim)
+    Matrix output;                  // (vocab_size, dim)
+    const float* final_norm;        // (dim)
+    std::vector<LayerWeights> layers;
+};
+
+// How far the weights were trained; 0 where the file does not tell, or tells what nobody can have measured.
+struct TrainingRecord {
+    std::uint64_t steps, tokens;
+    float val_loss, val_loss_floor;  // nats a token
+};
+
+enum class Checksum { correct, unknown, not_checked };
+
+// A model file (docs/format.md), versions 1 and 2: mapped, every field checked, the weights where they lie in the file.
+class ModelFile {
+public:
+    // `pool` is needed for the checksum only.
+    ModelFile(const std::string& path, bool verify, ThreadPool& pool);
+
+    const std::string& path() const { return path_; }
+    const ModelConfig& config() const { return config_; }
+    const Vocabulary& vocabulary() const { return *vocabulary_; }
+    const Weights& weights() const { return weights_; }
+    const MappedFile& file() const { return file_; }
+    std::uint32_t version() const { return version_; }
+    DType dtype() const { return dtype_; }
+    Checksum checksum() const { return checksum_; }
+    const TrainingRecord& training() const { return training_; }
+
+    // Whether output and embedding are one tensor, also where version 1 wrote it twice.
+    bool is_tied() const;
+    // Parameters, a tied tensor counted once.
+    std::size_t parameter_count() const;
+
+private:
+    void read_header();
+    void read_training();
+    void check_config() const;
+    void check_flags(std::uint32_t flags) const;
+    void check_size(std::uint64_t file_size) const;
+    void check_content(std::uint32_t stored, ThreadPool& pool);
+    void read_vocabulary(std::uint64_t vocab_offset, std::uint64_t weights_offset);
+    void locate_weights();
+    [[noreturn]] void fail(const std::string& what) const;
+
+    std::string path_;
+    MappedFile file_;
+    ModelConfig config_{};
+    std::uint32_t version_ = 0;
+    DType dtype_ = DType::f32;
+    bool tied_ = false;
+    Checksum checksum_ = Checksum::unknown;
+    TrainingRecord training_{};
+    std::size_t weights_offset_ = 0;
+    std::unique_ptr<Vocabulary> vocabulary_;
+    Weights weights_;
+};
+
+}  // namespace lai

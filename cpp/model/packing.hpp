@@ -1,0 +1,70 @@
+#pragma once
+
+#include "kernels/kernels.hpp"
+#include "model/tensor.hpp"
+
+#include <cstddef>
+#include <cstdint>
+
+namespace lai {
+
+// All weights but f32 are packed in groups of sixteen rows, so that a vector holds the same columns of sixteen rows and no
+// sum across a vector is needed. The last group is filled up with zero rows. A group of f16 is a column of each row after
+// the other, filled up to a multiple of 64 bytes:
+//
+//   u16 halves[cols][16]
+//
+// A group of blocks is pairs of blocks (the last may be a single one), so that memory is read from one end to the other:
+//
+//   u16 scales[2][16]                  the rows' scales in both blocks, float16
+//   u8  quants[2][words][16][4]        four bytes of each row, row after row
+//
+// q8_0 has eight words; word w holds columns 4w to 4w+3, each byte the quant + 128. q4_0 has four: the low nibbles are
+// columns 4w to 4w+3, the high ones columns 16+4w to 16+4w+3, as they stand in the file (the quant + 8). A word is one
+// cache line: vectors that straddle two take twice as long to load.
+//
+// f14 is described in kernels_f14.hpp, which alone makes and reads it.
+constexpr std::size_t kLine = 64;
+constexpr std::size_t kWordBytes = 4 * kLanes;
+constexpr std::size_t kHalvesBytes = 2 * kLanes;  // one half of each row
+constexpr std::size_t kUnitColumns = 16;          // of f14, whose columns come in these
+constexpr std::size_t kUnitBytes = 7 * kLine;
+
+// All static: a copy compiled for one instruction set must not be linked into what runs without it.
+static constexpr bool is_packed(DType dtype) { return dtype != DType::f32; }
+static constexpr std::size_t packed_words(DType dtype) { return dtype == DType::q8_0 ? 8 : 4; }
+static constexpr std::size_t packed_quant_bytes(DType dtype) { return packed_words(dtype) * kWordBytes; }
+
+// Where a block's scales lie in a group; its quants follow both blocks' scales.
+static constexpr std::size_t packed_scales_at(DType dtype, std::size_t block) {
+    return block / 2 * (2 * kHalvesBytes + 2 * packed_quant_bytes(dtype)) + block % 2 * kHalvesBytes;
+}
+static constexpr std::size_t packed_quants_at(DType dtype, std::size_t block) {
+    return packed_scales_at(dtype, block / 2 * 2) + 2 * kHalvesBytes + block % 2 * packed_quant_bytes(dtype);
+}
+static constexpr std::size_t packed_group_bytes(DType dtype, std::size_t cols) {
+    if (dtype == DType::f16) return (cols * 2 * kLanes + kLine - 1) / kLine * kLine;
+    if (dtype == DType::f14) return kLine + cols / kUnitColumns * kUnitBytes;
+    return packed_quants_at(dtype, cols / kBlock - 1) + packed_quant_bytes(dtype);
+}
+static inline std::size_t packed_groups(const Matrix& matrix) { return (matrix.rows + kLanes - 1) / kLanes; }
+static inline std::size_t packed_bytes(const Matrix& matrix) {
+    return packed_groups(matrix) * packed_group_bytes(matrix.dtype, matrix.cols);
+}
+
+// Packs one group of a matrix that lies as in the file; `out` has room for packed_group_bytes.
+void pack_group(const Matrix& matrix, std::size_t group, std::uint8_t* out);
+
+// Some columns of a group of f16, a column of sixteen halves after the other; rows after the matrix's last are zero.
+void pack_columns(const Matrix& matrix, std::size_t group, std::size_t first, std::size_t count, std::uint8_t* out);
+
+// One row of a matrix that lies as in the file, as floats.
+void unpack_row(const Matrix& matrix, std::size_t row, float* out);
+
+// The same of a packed matrix other than f14, whose data is all its groups.
+void unpack_packed_row(const Matrix& packed, std::size_t row, float* out);
+
+// The value of a float16.
+float half_to_float(std::uint16_t half);
+
+}  // namespace lai

@@ -1,0 +1,102 @@
+#include "text/prompts.hpp"
+
+#include "host/error.hpp"
+
+#include <array>
+#include <optional>
+
+namespace lai {
+
+namespace {
+
+constexpr std::array<std::string_view, 3> kRoles = {"system", "user", "assistant"};
+
+struct Turn {
+    std::size_t role;
+    std::string_view content;
+};
+
+std::string opening(std::size_t role) { return "<" + std::string(kRoles[role]) + ">"; }
+std::string closing(std::size_t role) { return "</" + std::string(kRoles[role]) + ">"; }
+
+bool starts_with(std::string_view text, std::string_view prefix) { return text.substr(0, prefix.size()) == prefix; }
+
+std::string_view without_leading_space(std::string_view text) {
+    const std::size_t first = text.find_first_not_of(" \t\n\r\f\v");
+    return first == std::string_view::npos ? std::string_view() : text.substr(first);
+}
+
+bool contains_tag(std::string_view text) {
+    for (std::size_t role = 0; role < kRoles.size(); ++role) {
+        if (text.find(opening(role)) != std::string_view::npos || text.find(closing(role)) != std::string_view::npos) return true;
+    }
+    return false;
+}
+
+// The turn at the front of the text, which is cut off behind it.
+std::optional<Turn> take_turn(std::string_view& text) {
+    for (std::size_t role = 0; role < kRoles.size(); ++role) {
+        if (!starts_with(text, opening(role))) continue;
+        const std::size_t begin = opening(role).size();
+        const std::size_t end = text.find(closing(role), begin);
+        if (end == std::string_view::npos) return std::nullopt;
+        const Turn turn = {role, text.substr(begin, end - begin)};
+        if (contains_tag(turn.content)) return std::nullopt;
+        text.remove_prefix(end + closing(role).size());
+        return turn;
+    }
+    return std::nullopt;
+}
+
+// Empty for plain text.
+std::vector<Turn> parse_turns(std::string_view line) {
+    std::vector<Turn> turns;
+    for (std::string_view rest = without_leading_space(line); !rest.empty(); rest = without_leading_space(rest)) {
+        const std::optional<Turn> turn = take_turn(rest);
+        if (!turn) return {};
+        turns.push_back(*turn);
+    }
+    return turns;
+}
+
+void append(std::vector<TokenId>& ids, const std::vector<TokenId>& more) { ids.insert(ids.end(), more.begin(), more.end()); }
+
+}  // namespace
+
+void check_chat_tags(const Vocabulary& vocabulary, const std::string& path) {
+    if (!vocabulary.has_chat_tags()) {
+        throw Error(path + " has no chat tags in its vocabulary, so it cannot chat; continue text with --raw");
+    }
+}
+
+std::vector<TokenId> chat_turn(const Vocabulary& vocabulary, std::string_view text, const std::string& path) {
+    check_chat_tags(vocabulary, path);
+    const ChatTags& tags = vocabulary.tags();
+    std::vector<TokenId> ids = {tags.user};
+    append(ids, vocabulary.encode(text, TextKind::typed));
+    append(ids, {tags.user_end, tags.assistant});
+    return ids;
+}
+
+Document read_document(const Vocabulary& vocabulary, std::string_view line) {
+    const ChatTags& tags = vocabulary.tags();
+    const std::array<TokenId, 3> open = {tags.system, tags.user, tags.assistant};
+    const std::array<TokenId, 3> close = {tags.system_end, tags.user_end, tags.assistant_end};
+    std::vector<Turn> turns;
+    if (vocabulary.has_chat_tags() && tags.system >= 0 && tags.system_end >= 0) turns = parse_turns(line);
+    Document document = {{kBos}, 0};
+    for (const Turn& turn : turns) {
+        document.ids.push_back(open[turn.role]);
+        append(document.ids, vocabulary.encode(turn.content, TextKind::typed));
+        document.ids.push_back(close[turn.role]);
+        document.bytes += opening(turn.role).size() + turn.content.size() + closing(turn.role).size();
+    }
+    if (turns.empty()) {
+        append(document.ids, vocabulary.encode(line, TextKind::typed));
+        document.bytes = line.size();
+    }
+    document.ids.push_back(kEos);
+    return document;
+}
+
+}  // namespace lai

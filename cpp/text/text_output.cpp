@@ -1,0 +1,91 @@
+#include "text/text_output.hpp"
+
+#include <array>
+#include <cstddef>
+#include <cstdio>
+
+namespace lai {
+
+namespace {
+
+constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
+
+struct Character {
+    std::size_t length;  // bytes of a whole character, or of the part that is none
+    enum { whole, broken, unfinished } state;
+};
+
+// The second byte's range shuts out overlong forms, surrogates and what lies above U+10FFFF (Unicode, table 3-7).
+Character read_character(std::string_view bytes) {
+    const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(bytes[i]); };
+    const unsigned lead = byte(0);
+    if (lead < 0x80) return {1, Character::whole};
+    if (lead < 0xC2 || lead > 0xF4) return {1, Character::broken};
+    const std::size_t length = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+    for (std::size_t i = 1; i < length; ++i) {
+        if (i == bytes.size()) return {i, Character::unfinished};
+        unsigned lowest = 0x80;
+        unsigned highest = 0xBF;
+        if (i == 1 && lead == 0xE0) lowest = 0xA0;
+        if (i == 1 && lead == 0xED) highest = 0x9F;
+        if (i == 1 && lead == 0xF0) lowest = 0x90;
+        if (i == 1 && lead == 0xF4) highest = 0x8F;
+        if (byte(i) < lowest || byte(i) > highest) return {i, Character::broken};
+    }
+    return {length, Character::whole};
+}
+
+}  // namespace
+
+std::string Utf8Stream::push(std::string_view bytes) {
+    pending_ += bytes;
+    std::string text;
+    std::string_view rest = pending_;
+    while (!rest.empty()) {
+        const Character character = read_character(rest);
+        if (character.state == Character::unfinished) break;
+        text += character.state == Character::whole ? rest.substr(0, character.length) : kReplacement;
+        rest.remove_prefix(character.length);
+    }
+    pending_ = std::string(rest);
+    return text;
+}
+
+std::string Utf8Stream::finish() {
+    std::string text(pending_.empty() ? "" : kReplacement);
+    pending_.clear();
+    return text;
+}
+
+std::string valid_utf8(std::string_view bytes) {
+    Utf8Stream stream;
+    const std::string text = stream.push(bytes);
+    return text + stream.finish();
+}
+
+void print(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }
+
+void print_now(std::string_view text) {
+    print(text);
+    std::fflush(stdout);
+}
+
+std::string json_string(std::string_view text) {
+    std::string quoted = "\"";
+    for (const char character : text) {
+        const auto code = static_cast<unsigned char>(character);
+        if (character == '"' || character == '\\') {
+            quoted += '\\';
+            quoted += character;
+        } else if (code < 0x20 || code == 0x7F) {
+            std::array<char, 8> escape{};
+            std::snprintf(escape.data(), escape.size(), "\\u%04x", code);
+            quoted += escape.data();
+        } else {
+            quoted += character;
+        }
+    }
+    return quoted + "\"";
+}
+
+}  // namespace lai

@@ -1,0 +1,287 @@
+#include "tools/chat.hpp"
+
+#include "host/error.hpp"
+#include "text/prompts.hpp"
+#include "tools/report.hpp"
+#include "text/text_output.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <deque>
+#include <optional>
+#include <string_view>
+#include <sys/select.h>
+#include <unistd.h>
+
+namespace lai {
+
+namespace {
+
+constexpr const char* kCommands = R"(/chat [TEXT]        talk, TEXT or every line from now on; the conversation so far is remembered
+/hu [TEXT]          translate English to Hungarian, TEXT or every line from now on
+/en [TEXT]          translate Hungarian to English
+/translate [TEXT]   translate in the direction of the last /hu or /en
+/temp NUMBER        the temperature, 0 for the likeliest token each time
+/tokens N           the longest answer
+/reset              forget the conversation
+/stats              speed and context of the last answer
+/info               what the model file holds
+/help               this list
+/quit               leave; so does Ctrl-D. Ctrl-C stops an answer.
+)";
+
+constexpr const char* kBlanks = " \t";
+
+// A terminal hands over no longer line; what is typed or pasted beyond it is lost.
+#if defined(__APPLE__)
+constexpr std::size_t kLongestLine = 1023;
+#else
+constexpr std::size_t kLongestLine = 4095;
+#endif
+
+std::atomic<bool> interrupted{false};
+
+extern "C" void on_interrupt(int) { interrupted.store(true); }
+
+// While the object lives, Ctrl-C sets a flag and ends nothing.
+class InterruptHandler {
+public:
+    InterruptHandler() {
+        struct sigaction action {};
+        action.sa_handler = on_interrupt;
+        action.sa_flags = SA_RESTART;  // a terminal that is stopped or slow still gets what was being written
+        sigemptyset(&action.sa_mask);
+        sigaction(SIGINT, &action, &previous_);
+    }
+    ~InterruptHandler() { sigaction(SIGINT, &previous_, nullptr); }
+    InterruptHandler(const InterruptHandler&) = delete;
+    InterruptHandler& operator=(const InterruptHandler&) = delete;
+
+private:
+    struct sigaction previous_ {};
+};
+
+// Lines from the terminal. The signal is let through only while waiting, so that none is lost just before.
+class LineReader {
+public:
+    // The next line without its end; nothing at the end of the input.
+    std::optional<std::string> next() {
+        sigset_t interrupt;
+        sigset_t before;
+        sigemptyset(&interrupt);
+        sigaddset(&interrupt, SIGINT);
+        pthread_sigmask(SIG_BLOCK, &interrupt, &before);
+        print_now("> ");
+        while (buffer_.find('\n') == std::string::npos && wait(before) && fill()) {
+        }
+        interrupted.store(false);
+        pthread_sigmask(SIG_SETMASK, &before, nullptr);
+        return take_line();
+    }
+
+private:
+    static bool wait(const sigset_t& mask) {
+        for (;;) {
+            fd_set readable;
+            FD_ZERO(&readable);
+            FD_SET(STDIN_FILENO, &readable);
+            if (::pselect(STDIN_FILENO + 1, &readable, nullptr, nullptr, nullptr, &mask) >= 0) return true;
+            if (errno != EINTR) return false;
+            print_now("\n(/quit or Ctrl-D leaves)\n> ");
+        }
+    }
+
+    bool fill() {
+        std::array<char, 4096> piece{};
+        const ssize_t length = ::read(STDIN_FILENO, piece.data(), piece.size());
+        if (length <= 0) return false;
+        buffer_.append(piece.data(), static_cast<std::size_t>(length));
+        return true;
+    }
+
+    std::optional<std::string> take_line() {
+        if (buffer_.empty()) return std::nullopt;
+        const std::size_t end = std::min(buffer_.find('\n'), buffer_.size());
+        std::string line = buffer_.substr(0, end);
+        buffer_.erase(0, end + 1);
+        if (!line.empty() && line.back() == '\r') line.pop_back();
+        return line;
+    }
+
+    std::string buffer_;
+};
+
+class Conversation {
+public:
+    Conversation(const ModelFile& file, Transformer& transformer, Sampler& sampler, const Options& options)
+        : file_(file),
+          transformer_(transformer),
+          sampler_(sampler),
+          limits_(options.generation),
+          generator_(transformer, file.vocabulary(), sampler) {}
+
+    void run() {
+        const InterruptHandler handler;
+        print(file_.path() + ", " + std::to_string(file_.parameter_count()) + " parameters. /help lists the commands.\n");
+        if (const std::string note = training_note(file_); !note.empty()) print(note + "\n");
+        LineReader lines;
+        while (const std::optional<std::string> line = lines.next()) {
+            const std::size_t last = line->find_last_not_of(kBlanks);
+            if (last == std::string::npos) continue;
+            if (line->size() >= kLongestLine) {
+                print("(the terminal cuts lines after " + std::to_string(kLongestLine) + " bytes; use lai -f FILE for such a text)\n");
+                continue;
+            }
+            try {
+                if (line->front() != '/') {
+                    answer(*line, mode_);
+                } else if (!command(line->substr(0, last + 1))) {
+                    return;
+                }
+            } catch (const Error& error) {
+                print(std::string(error.what()) + "\n");
+            }
+        }
+        print("\n");
+    }
+
+private:
+    // False to leave.
+    bool command(const std::string& line) {
+        const std::size_t space = line.find_first_of(kBlanks);
+        const std::string name = line.substr(0, space);
+        const std::string rest = space == std::string::npos ? "" : line.substr(line.find_first_not_of(kBlanks, space));
+        if (name == "/hu" || name == "/en" || name == "/translate") {
+            if (name != "/translate") direction_ = name == "/hu" ? Translate::to_hungarian : Translate::to_english;
+            answer_or_switch(rest, direction_);
+        } else if (name == "/chat") {
+            answer_or_switch(rest, Translate::no);
+        } else if (name == "/temp") {
+            sampler_.options().temperature = static_cast<float>(read_number(name, rest, 0, kHottest));
+        } else if (name == "/tokens") {
+            limits_.max_tokens = read_whole_number(name, rest, 0, kMostTokens);
+        } else {
+            return plain_command(name, rest);
+        }
+        return true;
+    }
+
+    // The commands that take nothing.
+    bool plain_command(const std::string& name, const std::string& rest) {
+        constexpr std::array<std::string_view, 6> kNames = {"/reset", "/stats", "/info", "/help", "/quit", "/exit"};
+        if (std::find(kNames.begin(), kNames.end(), name) == kNames.end()) {
+            throw Error("unknown command " + name + "; /help lists the commands");
+        }
+        if (!rest.empty()) throw Error(name + " is given '" + rest + "', expected nothing behind it");
+        if (name == "/reset") {
+            turns_.clear();
+            generator_.reset();
+        } else if (name == "/stats") {
+            print_stats();
+        } else if (name == "/info") {
+            print(describe_model(file_, transformer_));
+        } else if (name == "/help") {
+            print(kCommands);
+        }
+        return name != "/quit" && name != "/exit";
+    }
+
+    // A text is dealt with alone; without one, all lines from now on are.
+    void answer_or_switch(const std::string& text, Translate mode) {
+        if (text.empty()) {
+            mode_ = mode;
+        } else {
+            answer(text, mode);
+        }
+    }
+
+    // A translation stands alone; a turn of the chat stands behind the turns before it.
+    void answer(const std::string& text, Translate mode) {
+        if (mode == Translate::no) {
+            begin_chat_turn(chat_turn(file_.vocabulary(), text, file_.path()));
+        } else {
+            const std::string_view request = mode == Translate::to_hungarian ? kToHungarian : kToEnglish;
+            std::vector<TokenId> tokens = chat_turn(file_.vocabulary(), std::string(request) + text, file_.path());
+            tokens.insert(tokens.begin(), kBos);
+            generator_.reset();
+            generator_.append(tokens);
+        }
+        Utf8Stream stream;
+        last_ = generator_.generate(
+            limits_, [&](TokenId id) { print_now(stream.push(file_.vocabulary().decode({id}))); }, &interrupted);
+        print(stream.finish() + "\n");
+        if (last_.stop == Stop::context) print("(the context is full)\n");
+        if (mode == Translate::no) end_chat_turn();
+    }
+
+    // Forgets the oldest turns until at least a quarter of the context, or the longest answer, is free; those in which the
+    // tokens to keep stand only if it cannot be helped.
+    void begin_chat_turn(const std::vector<TokenId>& turn) {
+        const std::size_t context = transformer_.config().max_seq_len;
+        generator_.check_fits(1 + turn.size());  // before anything is forgotten for it
+        const std::size_t room = std::min(limits_.max_tokens, context / 4);
+        const auto total = [&] {
+            std::size_t sum = 1 + turn.size() + room;
+            for (const auto& earlier : turns_) sum += earlier.size();
+            return sum;
+        };
+        const std::size_t before = turns_.size();
+        const std::size_t kept = turns_of_first(limits_.keep.value_or(0));
+        while (turns_.size() > kept && total() > context) turns_.erase(turns_.begin() + static_cast<std::ptrdiff_t>(kept));
+        while (!turns_.empty() && total() > context) turns_.pop_front();
+        if (turns_.size() < before) print("(older turns are forgotten: the context is full)\n");
+        if (generator_.sequence() != flattened()) generator_.restart(flattened());
+        generator_.append(turn);
+        turns_.push_back(turn);
+    }
+
+    // How many turns the sequence's first tokens reach into.
+    std::size_t turns_of_first(std::size_t tokens) const {
+        std::size_t turns = 0;
+        for (std::size_t end = 1; turns < turns_.size() && end < tokens; ++turns) end += turns_[turns].size();
+        return turns;
+    }
+
+    void end_chat_turn() {
+        turns_.back().insert(turns_.back().end(), last_.ids.begin(), last_.ids.end());
+        turns_.back().push_back(file_.vocabulary().tags().assistant_end);
+        if (generator_.sequence().size() < transformer_.config().max_seq_len) {
+            generator_.append({file_.vocabulary().tags().assistant_end});
+        }
+    }
+
+    std::vector<TokenId> flattened() const {
+        std::vector<TokenId> all = {kBos};
+        for (const auto& turn : turns_) all.insert(all.end(), turn.begin(), turn.end());
+        return all;
+    }
+
+    void print_stats() const {
+        const std::size_t context = transformer_.config().max_seq_len;
+        std::printf("read %zu tokens, %.0f tokens/s; wrote %zu tokens, %.0f tokens/s; %zu of %zu tokens of context used\n",
+                    last_.prompt_tokens, last_.prompt_speed(), last_.ids.size(),
+                    last_.answer_speed(), std::min(generator_.sequence().size(), context), context);
+    }
+
+    const ModelFile& file_;
+    Transformer& transformer_;
+    Sampler& sampler_;
+    GenerationOptions limits_;
+    Generator generator_;
+    Translate mode_ = Translate::no;
+    Translate direction_ = Translate::to_hungarian;
+    std::deque<std::vector<TokenId>> turns_;  // each from <user> to </assistant>
+    Generation last_;
+};
+
+}  // namespace
+
+void chat(const ModelFile& file, Transformer& transformer, Sampler& sampler, const Options& options) {
+    check_chat_tags(file.vocabulary(), file.path());
+    Conversation(file, transformer, sampler, options).run();
+}
+
+}  // namespace lai

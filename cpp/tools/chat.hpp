@@ -1,0 +1,12 @@
+#pragma once
+
+#include "engine/generator.hpp"
+#include "model/model_file.hpp"
+#include "tools/options.hpp"
+
+namespace lai {
+
+// A conversation on the terminal, until /quit or the end of the input.
+void chat(const ModelFile& file, Transformer& transformer, Sampler& sampler, const Options& options);
+
+}  // namespace lai

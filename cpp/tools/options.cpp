@@ -1,0 +1,242 @@
+#include "tools/options.hpp"
+
+#include "host/error.hpp"
+
+#include <cstdlib>
+#include <string_view>
+
+namespace lai {
+
+const char* const kVersion = "0.1.0";
+
+const char* const kHelp = R"(lai: runs a LAi language model
+
+usage: lai [-m FILE] [options]           chat, or answer what comes on standard input
+       lai [-m FILE] -p TEXT [options]   answer one prompt
+
+prompt
+  -m, --model FILE        the model (models/lai-tiny.bin)
+  -p, --prompt TEXT       what the user says; the answer is streamed
+  -t, --translate TEXT    translate English to Hungarian
+      --to-en TEXT        translate Hungarian to English
+  -f, --file FILE         read the prompt from a file, - for standard input
+      --raw               continue the text as it is; chat tags in it are markup
+                          (a file's without the ends of its last lines)
+
+generation
+      --temp NUMBER       temperature, 0 for the likeliest token each time (0.7)
+      --top-k N           choose among the N likeliest tokens, 0 for all (40)
+      --top-p NUMBER      ... and among the likeliest that make up this share (0.9)
+      --repeat-penalty X  make the last 64 tokens less likely, 1 for no change (1.1)
+      --tokens N          the longest answer (256)
+      --seed N            the same seed gives the same text (random)
+      --keep N            when the context is full, keep its first N tokens, go on
+      --threads N         (the number of cores)
+
+tools
+      --info              what the model file holds
+      --bench             measure the speed of reading and writing
+      --perplexity FILE   the loss on a text file, one document a line
+      --tokenize TEXT     the ids of a text; chat tags in it are markup
+      --tokenize-lines F  the ids of each line of a file, - for standard input
+      --detokenize "IDS"  the bytes of the tokens
+      --logits FILE       write the logits of every prompt position as raw float32
+      --json              print one JSON object, with timing, in place of text
+      --no-verify         do not check the file's checksum
+      --version
+  -h, --help
+
+In the chat, /help lists the commands; Ctrl-C stops the answer, Ctrl-D leaves.
+)";
+
+namespace {
+
+std::string short_text(double bound) {
+    std::string digits = std::to_string(bound);
+    digits.erase(digits.find_last_not_of('0') + 1);
+    if (digits.back() == '.') digits.pop_back();
+    return digits;
+}
+
+[[noreturn]] void refuse(const std::string& name, const std::string& found, const std::string& what, const std::string& lowest,
+                         const std::string& highest) {
+    throw Error(name + " is '" + found + "', expected " + what + " from " + lowest + " to " + highest);
+}
+
+class Parser {
+public:
+    Parser(int count, char** arguments) : count_(count), arguments_(arguments) {}
+
+    Options parse() {
+        while (at_ < count_) {
+            name_ = arguments_[at_++];
+            if (!prompt_option() && !sampling_option() && !generation_option() && !tool_option()) {
+                throw Error("unknown option " + name_ + "; lai --help lists the options");
+            }
+        }
+        if (options_.prompt && options_.file) throw Error("a prompt and --file are given, expected one of them");
+        if (options_.raw && options_.translate != Translate::no) throw Error("--raw and a translation are given, expected one of them");
+        const bool answers = options_.mode == Mode::answer || options_.mode == Mode::help || options_.mode == Mode::version;
+        if (!answers && (options_.prompt || options_.file || options_.logits)) {
+            throw Error("a prompt or --logits is given together with " + tool_ + ", expected one of them");
+        }
+        options_.generation.stop_at_assistant_end = !options_.raw;
+        return options_;
+    }
+
+private:
+    bool is(std::string_view name) const { return name_ == name; }
+
+    std::string value() {
+        if (at_ == count_) throw Error("option " + name_ + " is given without its value");
+        return arguments_[at_++];
+    }
+
+    double number(double lowest, double highest) {
+        const std::string option = "option " + name_;
+        return read_number(option, value(), lowest, highest);
+    }
+
+    std::uint64_t whole_number(std::uint64_t lowest, std::uint64_t highest) {
+        const std::string option = "option " + name_;
+        return read_whole_number(option, value(), lowest, highest);
+    }
+
+    std::string file_name() {
+        std::string name = value();
+        if (name.empty()) throw Error("option " + name_ + " is '', expected the name of a file");
+        return name;
+    }
+
+    void set_prompt(Translate translate) {
+        if (options_.prompt) throw Error("two prompts are given, expected one of -p, -t and --to-en");
+        options_.prompt = value();
+        options_.translate = translate;
+    }
+
+    void set_mode(Mode mode) {
+        if (!tool_.empty()) throw Error("two tools are asked for, " + tool_ + " and " + name_);
+        options_.mode = mode;
+        tool_ = name_;
+    }
+
+    bool prompt_option() {
+        if (is("-m") || is("--model")) {
+            options_.model = file_name();
+        } else if (is("-p") || is("--prompt")) {
+            set_prompt(Translate::no);
+        } else if (is("-t") || is("--translate")) {
+            set_prompt(Translate::to_hungarian);
+        } else if (is("--to-en")) {
+            set_prompt(Translate::to_english);
+        } else if (is("-f") || is("--file")) {
+            if (options_.file) throw Error("two files are given for the prompt, expected one");
+            options_.file = file_name();
+        } else if (is("--raw")) {
+            options_.raw = true;
+        } else {
+            return false;
+        }
+        return true;
+    }
+
+    bool sampling_option() {
+        SamplerOptions& sampler = options_.sampler;
+        if (is("--temp")) {
+            sampler.temperature = static_cast<float>(number(0, kHottest));
+        } else if (is("--top-k")) {
+            sampler.top_k = whole_number(0, kMostTokens);
+        } else if (is("--top-p")) {
+            sampler.top_p = static_cast<float>(number(0, 1));
+        } else if (is("--repeat-penalty")) {
+            sampler.repeat_penalty = static_cast<float>(number(0.01, 100));
+        } else if (is("--seed")) {
+            options_.seed = whole_number(0, UINT64_MAX);
+        } else {
+            return false;
+        }
+        return true;
+    }
+
+    bool generation_option() {
+        if (is("--tokens")) {
+            options_.generation.max_tokens = whole_number(0, kMostTokens);
+        } else if (is("--keep")) {
+            options_.generation.keep = whole_number(0, kMostTokens);
+        } else if (is("--threads")) {
+            options_.threads = whole_number(1, 256);
+        } else if (is("--logits")) {
+            options_.logits = file_name();
+        } else if (is("--json")) {
+            options_.json = true;
+        } else if (is("--no-verify")) {
+            options_.verify = false;
+        } else {
+            return false;
+        }
+        return true;
+    }
+
+    bool tool_option() {
+        if (is("--info")) {
+            set_mode(Mode::info);
+        } else if (is("--bench")) {
+            set_mode(Mode::bench);
+        } else if (is("--perplexity")) {
+            set_mode(Mode::perplexity);
+            options_.argument = file_name();
+        } else if (is("--tokenize")) {
+            set_mode(Mode::tokenize);
+            options_.argument = value();
+        } else if (is("--tokenize-lines")) {
+            set_mode(Mode::tokenize_lines);
+            options_.argument = file_name();
+        } else if (is("--detokenize")) {
+            set_mode(Mode::detokenize);
+            options_.argument = value();
+        } else if (is("--version")) {
+            set_mode(Mode::version);
+        } else if (is("-h") || is("--help")) {
+            set_mode(Mode::help);
+        } else {
+            return false;
+        }
+        return true;
+    }
+
+    int count_;
+    char** arguments_;
+    int at_ = 1;
+    std::string name_;
+    std::string tool_;
+    Options options_;
+};
+
+}  // namespace
+
+double read_number(const std::string& name, const std::string& text, double lowest, double highest) {
+    char* end = nullptr;
+    const double number = std::strtod(text.c_str(), &end);
+    // Other than the library, no blanks in front, no hexadecimal digits, no words.
+    const bool valid = !text.empty() && *end == '\0' && text.find_first_not_of("+-.0123456789eE") == std::string::npos;
+    if (!valid || !(number >= lowest && number <= highest)) refuse(name, text, "a number", short_text(lowest), short_text(highest));
+    return number;
+}
+
+std::uint64_t read_whole_number(const std::string& name, const std::string& text, std::uint64_t lowest, std::uint64_t highest) {
+    std::uint64_t number = 0;
+    bool valid = !text.empty() && text.size() <= 20;
+    for (const char digit : text) {
+        const auto value = static_cast<std::uint64_t>(digit - '0');
+        if (digit < '0' || digit > '9' || number > (UINT64_MAX - value) / 10) valid = false;
+        number = number * 10 + value;
+    }
+    if (!valid || number < lowest || number > highest) {
+        refuse(name, text, "a whole number", std::to_string(lowest), std::to_string(highest));
+    }
+    return number;
+}
+
+Options parse_options(int count, char** arguments) { return Parser(count, arguments).parse(); }
+
+}  // namespace lai
