@@ -83,11 +83,12 @@ lowest: $(ENGINE)  ## run the quick tests with the versions of constraints-lowes
 	@$(call pip_install,$(LOWEST),constraints-lowest.txt,-e '.[dev]')
 	$(LOWEST) -m pytest -m 'not slow' -n auto --maxprocesses 8 --dist worksteal
 
-lint: $(INSTALLED)  ## check style and types
+lint: $(INSTALLED)  ## check style, types, and which module may import which
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 	$(RUN) -m mypy --platform win32
+	$(VENV)/bin/lint-imports --no-logo
 
 release: $(ENGINE)  ## build the engine, build/lai
 

@@ -32,7 +32,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bare import Batch, batches, loss_of, mixed, prepared, step, torch_device
-from lai.config.load import compose_run
+from lai.config.compose import compose_run
 from lai.config.schema import RunConfig
 from lai.data.prepare import Corpus
 from lai.data.tokens.batches import IGNORED, PackedDataset

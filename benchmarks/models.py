@@ -8,6 +8,7 @@ from hydra import compose, initialize_config_dir
 from lai.data.synthetic import SyntheticConfig, draw
 from lai.export.lai_file import write_model
 from lai.model.transformer import ModelConfig, Transformer
+from lai.tokenizer.train import learn_vocab
 from lai.tokenizer.vocab import Vocab
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
@@ -28,7 +29,7 @@ def vocabulary(folder: Path) -> Vocab:
     path = folder / "vocab.bin"
     if not path.exists():
         examples = draw(SyntheticConfig(), 60000, seed=0)
-        Vocab.train((turn.content for example in examples for turn in example.document), VOCAB_SIZE).save(path)
+        learn_vocab((turn.content for example in examples for turn in example.document), VOCAB_SIZE).save(path)
     return Vocab.load(path)
 
 

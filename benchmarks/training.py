@@ -36,7 +36,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from bare import batches, loss_of, prepared, step, torch_device
-from lai.config.load import compose_run
+from lai.config.compose import compose_run
 from lai.config.schema import RunConfig
 from lai.data.prepare import Corpus
 from lai.host.cpu import multiplies_bf16

@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 
 from lai.export.lai_file import read_model
-from lai.host.errors import UserError, run_program, whole_number
+from lai.host.cli import run_program, whole_number
+from lai.host.errors import UserError
 from lai.inference.sampling import (
     Sampling,
     chat_prompt,

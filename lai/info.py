@@ -6,7 +6,8 @@ from pathlib import Path
 
 from lai.export.checkpoint import read_checkpoint
 from lai.export.lai_file import is_model_file, read_model
-from lai.host.errors import UserError, run_program
+from lai.host.cli import run_program
+from lai.host.errors import UserError
 from lai.model.transformer import ModelConfig
 from lai.tokenizer.vocab import Vocab
 

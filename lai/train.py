@@ -15,10 +15,10 @@ from omegaconf import DictConfig
 from lai.config.hydra_errors import check_names, explain, flags_first
 from lai.config.load import CONF_DIR, load_run_config
 from lai.config.schema import RunConfig
-from lai.config.validate import check_files
+from lai.host.cli import leave
 from lai.host.console import discard_output, prepare_output
 from lai.host.cpu import keep_freed_memory, wait_briefly
-from lai.host.errors import Interrupted, UserError, leave, message_of
+from lai.host.errors import Interrupted, UserError, message_of
 from lai.host.files import with_home
 from lai.run.folders import check_outputs, claimed, moved, save_config, set_hydra_defaults
 from lai.run.launch import check_processes, folder_of_process, is_first_process, take_from_launcher
@@ -50,6 +50,7 @@ def train(run: RunConfig) -> float:
     from lai.run.estimate import Measure, lines
     from lai.run.loggers import closing
     from lai.run.memory import plan
+    from lai.run.preflight import check_files
 
     take_from_launcher(run)
     assembly.choose_device(run)

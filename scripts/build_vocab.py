@@ -11,7 +11,8 @@ from rich.table import Table
 
 from lai.data.prepare import contents
 from lai.data.sources.files import CorpusCounts, find_files
-from lai.host.errors import UserError, run_program
+from lai.host.cli import run_program
+from lai.host.errors import UserError
 from lai.host.files import target_of
 from lai.tokenizer.train import TrainingReport, train_vocab
 from lai.tokenizer.vocab import VOCAB_MAGIC

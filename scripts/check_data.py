@@ -10,7 +10,8 @@ from rich.table import Table
 
 from lai.data.quality.report import LONGEST_LINE, Finding, Quality, examine, shares
 from lai.data.sources.files import files_left_out, find_files
-from lai.host.errors import UserError, run_program, whole_number
+from lai.host.cli import run_program, whole_number
+from lai.host.errors import UserError
 from lai.host.files import atomic_write
 from lai.tokenizer.vocab import Vocab
 

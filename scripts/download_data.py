@@ -17,7 +17,7 @@ from lai.data.sources.catalog import KNOWN_SETS, SIZES, choose_sets
 from lai.data.sources.files import read_documents
 from lai.data.sources.hub import Fetched, HubSource, fetch
 from lai.data.sources.writing import lines, written_kind
-from lai.host.errors import run_program, whole_number
+from lai.host.cli import run_program, whole_number
 from lai.host.files import atomic_write, file_digest, target_of
 
 

@@ -14,10 +14,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from lai.config.load import compose_run
+from lai.config.compose import compose_run
 from lai.data.synthetic import Prompt, SyntheticConfig, draw, held_out_prompts
 from lai.export.lai_file import ModelFile, read_model
-from lai.host.errors import UserError, run_program, whole_number
+from lai.host.cli import run_program, whole_number
+from lai.host.errors import UserError
 from lai.host.files import target_of
 from lai.inference.evaluate import (
     TaskLoss,

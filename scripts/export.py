@@ -7,7 +7,7 @@ from lai.export.checkpoint import Checkpoint, read_checkpoint
 from lai.export.lai_file import is_model_file, model_target, read_model
 from lai.export.quantize import DTYPES
 from lai.export.verify import export_model
-from lai.host.errors import run_program
+from lai.host.cli import run_program
 
 
 def main() -> int:

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from lai.data.sources.writing import lines, written_kind
 from lai.data.synthetic import Example, SyntheticConfig, entropy, generate
-from lai.host.errors import run_program
+from lai.host.cli import run_program
 from lai.host.files import atomic_write, target_of
 from lai.tokenizer.chat import render
 

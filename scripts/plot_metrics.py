@@ -4,7 +4,8 @@ import argparse
 import csv
 from pathlib import Path
 
-from lai.host.errors import UserError, run_program
+from lai.host.cli import run_program
+from lai.host.errors import UserError
 from lai.host.files import atomic_write
 
 Curve = list[tuple[int, float]]

@@ -12,6 +12,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 import pytest
 from runs import TINY, composed, example_lines
 
+from lai.tokenizer.train import learn_vocab
 from lai.tokenizer.vocab import Vocab
 
 # What SLURM, torchrun or MPI tell the tests' own process is not meant for the runs that they start.
@@ -42,7 +43,7 @@ def text_file(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def small_vocab() -> Vocab:
-    return Vocab.train((line.encode() for line in example_lines(300)), vocab_size=400, min_freq=1)
+    return learn_vocab((line.encode() for line in example_lines(300)), vocab_size=400, min_freq=1)
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ def run(monkeypatch, capsys):
 
     def start(program, *arguments):
         monkeypatch.setattr(sys, "argv", [str(program), *map(str, arguments)])
-        # A program ends Python at once where an earlier test of this process has imported datasets (errors.leave).
+        # A program ends Python at once where an earlier test of this process has imported datasets (cli.leave).
         monkeypatch.setattr(os, "_exit", sys.exit)
         with pytest.raises(SystemExit) as ended:
             if str(program).endswith(".py"):

@@ -12,7 +12,6 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from hydra import compose, initialize_config_dir
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import (
@@ -80,24 +79,6 @@ def load_run_config(composed: DictConfig) -> RunConfig:
     run = _to_objects(config)
     check_values(run)
     return run
-
-
-def compose_run(overrides: Sequence[str]) -> RunConfig:
-    """The run that `lai-train` does with these overrides.
-
-    Raises:
-        UserError: as `load_run_config`, or an override that Hydra refuses.
-    """
-    from lai.config.hydra_errors import explain
-
-    try:
-        with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-            return load_run_config(compose("train", overrides=["output_dir=outputs", *overrides]))
-    except Exception as error:
-        mistake = explain(error, overrides)
-        if mistake is None:
-            raise
-        raise mistake from None
 
 
 def known_keys() -> list[str]:

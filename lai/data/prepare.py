@@ -16,6 +16,7 @@ from lai.host.errors import UserError
 from lai.host.files import atomic_write, file_digest, with_home
 from lai.host.progress import progress
 from lai.tokenizer.chat import render
+from lai.tokenizer.train import learn_vocab
 from lai.tokenizer.vocab import Vocab
 
 if TYPE_CHECKING:
@@ -216,7 +217,7 @@ def _trained_vocab(data: "DataSettings", files: list[Path], cache: Path) -> Path
 
     def build(target: Path) -> dict[str, Any]:
         log.info("building a vocabulary of up to %s tokens", f"{data.vocab_size:,}")
-        Vocab.train(contents(files, CorpusCounts()), data.vocab_size, data.min_freq).save(target)
+        learn_vocab(contents(files, CorpusCounts()), data.vocab_size, data.min_freq).save(target)
         return {}
 
     cached_file(path, build)

@@ -17,10 +17,10 @@ from torch.optim.lr_scheduler import LambdaLR
 from lai.data.tokens.batches import IGNORED
 from lai.host.errors import UserError
 from lai.model.optimizers import Decay, OptimizerName, build_optimizer, build_schedule, learning_rate_factor
+from lai.model.plain_state import leave_out_odd_state
 from lai.model.record import TrainingRecord
 from lai.model.seen import TokensSeen
 from lai.model.transformer import ModelConfig, Transformer, is_causal
-from lai.run.checkpoint_io import leave_out_odd_state
 
 log = logging.getLogger(__name__)
 

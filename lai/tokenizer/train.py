@@ -62,6 +62,11 @@ class TrainingReport:
         return self.sample_bytes / self.sample_tokens if self.sample_tokens else 0.0
 
 
+def learn_vocab(texts: Iterable[bytes], vocab_size: int, min_freq: int = 2) -> Vocab:
+    """The vocabulary alone of `train_vocab`."""
+    return train_vocab(texts, vocab_size, min_freq)[0]
+
+
 def train_vocab(texts: Iterable[bytes], vocab_size: int, min_freq: int = 2) -> tuple[Vocab, TrainingReport]:
     """Learn a vocabulary of at most `vocab_size` tokens from documents' contents (without tags), and say what was done.
 

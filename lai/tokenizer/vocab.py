@@ -75,19 +75,6 @@ class Vocab:
         return Vocab, (self.tokens, self.scores)
 
     @classmethod
-    def train(cls, texts: Iterable[bytes], vocab_size: int, min_freq: int = 2) -> "Vocab":
-        """Learn a vocabulary of at most `vocab_size` tokens from documents' contents, without tags.
-
-        `lai.tokenizer.train.train_vocab` does the same and reports what it did.
-
-        Raises:
-            UserError: `vocab_size` or `min_freq` is out of range.
-        """
-        from lai.tokenizer.train import train_vocab
-
-        return train_vocab(texts, vocab_size, min_freq)[0]
-
-    @classmethod
     def load(cls, path: Path | str) -> "Vocab":
         """Read a `vocab.bin`, or the vocabulary inside a model file.
 

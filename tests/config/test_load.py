@@ -6,9 +6,9 @@ from runs import composed
 
 from lai.config.hydra_errors import _FLAGS, check_names, explain, flags_first, flags_of, is_the_same_in_all_jobs
 from lai.config.load import CONF_DIR, flatten, load_run_config
-from lai.config.validate import check_files
 from lai.host.errors import UserError
 from lai.run import build as assembly
+from lai.run.preflight import check_files
 
 GROUPS = sorted(path for path in CONF_DIR.glob("*/*.yaml") if path.parent.name != "experiment" and path.stem != "base")
 EXPERIMENTS = sorted(path.stem for path in (CONF_DIR / "experiment").glob("*.yaml"))

@@ -10,6 +10,7 @@ from lai.export.lai_file import write_model
 from lai.model.transformer import ModelConfig
 from lai.tokenizer.bpe import NEVER
 from lai.tokenizer.chat import CHAT_TAGS
+from lai.tokenizer.train import learn_vocab
 from lai.tokenizer.vocab import TAG_PREFIXES, Vocab
 
 
@@ -73,7 +74,7 @@ def test_ids_equal_pythons_on_real_text(engine, tmp_path, shared_data):
     for name in ("mono.hu.txt", "stories.en.txt", "parallel.tsv"):
         with (shared_data / name).open("rb") as file:
             lines += [line.rstrip(b"\n") for line in itertools.islice(file, 1500)]
-    vocab = Vocab.train(lines[::3], 1000)
+    vocab = learn_vocab(lines[::3], 1000)
     found = encode_lines(engine, write_vocab(tmp_path / "m.bin", vocab), lines)
     assert found == [vocab.encode(line) for line in lines]
 

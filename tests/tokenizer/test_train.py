@@ -4,11 +4,10 @@ from collections import Counter
 import pytest
 from naive_steps import NaiveEncoder, odd_texts, split_characters
 
-from lai import Vocab
 from lai.host.errors import UserError
 from lai.tokenizer import train as vocab_training
 from lai.tokenizer.chat import CHAT_TAGS
-from lai.tokenizer.train import train_vocab
+from lai.tokenizer.train import learn_vocab, train_vocab
 
 PREFIXES = {tag[:length] for tag in CHAT_TAGS for length in range(2, len(tag))}
 MARKUP = {*CHAT_TAGS, *PREFIXES}
@@ -59,22 +58,22 @@ def test_the_report_counts_the_text():
 
 
 def test_a_higher_min_freq_removes_tokens():
-    sizes = [len(Vocab.train(texts_of_words(), 3000, min_freq)) for min_freq in (1, 3, 20)]
+    sizes = [len(learn_vocab(texts_of_words(), 3000, min_freq)) for min_freq in (1, 3, 20)]
     assert sizes[0] > sizes[1] > sizes[2]
 
 
 def test_the_same_texts_give_the_same_vocabulary_in_any_order():
     texts = texts_of_words() + odd_texts(300, [b"a", b"kutya"])
-    first = Vocab.train(texts, 700)
-    assert Vocab.train(iter(texts), 700).to_bytes() == first.to_bytes()
-    assert Vocab.train(texts[::-1], 700).to_bytes() == first.to_bytes()
+    first = learn_vocab(texts, 700)
+    assert learn_vocab(iter(texts), 700).to_bytes() == first.to_bytes()
+    assert learn_vocab(texts[::-1], 700).to_bytes() == first.to_bytes()
 
 
 def test_tokens_stay_within_words_and_are_at_most_20_characters():
     twenty = "abcdefghijklmnopqrső".encode()
     long = [b" incomprehensibilities " + twenty, twenty + b"t", b"z" * 300, "ő".encode() * 90, b" " * 70 + b"x"]
     texts = texts_of_words() + [b" in the house \n\n\tof the  king, 1984 1984." for _ in range(40)] + long * 30
-    vocab = Vocab.train(texts, 2000)
+    vocab = learn_vocab(texts, 2000)
     learned = learned_tokens(vocab)
     assert max(len(token.decode()) for token in learned) == 20
     assert twenty in learned
@@ -91,7 +90,7 @@ def test_odd_characters_lose_no_text_and_are_no_part_of_tokens():
     # Each line has something that the trainer skips lines for or gives another meaning.
     odd = [part.encode() for part in ("\0", "\t", "\r", "\n", "▁", "▅", "\ufffd")] + [b"\xff", b"\xc3", b"\xed\xa0\x80"]
     texts = [b"kutyaugat" + part + "macskanyávog".encode() for part in odd] * 5
-    vocab = Vocab.train(texts, 500)
+    vocab = learn_vocab(texts, 500)
     learned = learned_tokens(vocab)
     assert b"kutyaugat" in learned
     assert "macskanyávog".encode() in learned
@@ -101,14 +100,14 @@ def test_odd_characters_lose_no_text_and_are_no_part_of_tokens():
 
 def test_frequent_characters_beyond_ascii_are_tokens_and_rare_ones_bytes():
     texts = ["x日 x本 x日.語 ő- -ő 日-本".encode()] * 3 + ["😀".encode()]
-    tokens = Vocab.train(texts, 500, min_freq=2).tokens
+    tokens = learn_vocab(texts, 500, min_freq=2).tokens
     assert "語".encode() in tokens
     assert "😀".encode() not in tokens
 
 
 def test_markup_in_a_text_gives_no_token_that_holds_a_tag():
     texts = [b"he said <user> and </user> x<user>y <use <us <u </ <system>" for _ in range(50)]
-    vocab = Vocab.train(texts, 600)
+    vocab = learn_vocab(texts, 600)
     assert len(set(vocab.tokens[260:])) == len(vocab) - 260
     for token in learned_tokens(vocab):
         assert not any(tag in token for tag in CHAT_TAGS)
@@ -118,7 +117,7 @@ def test_markup_in_a_text_gives_no_token_that_holds_a_tag():
 
 
 def test_a_merge_learned_earlier_has_the_higher_score():
-    vocab = Vocab.train([b"aaab aaab aaab aab ab ab ab ab"], 400)
+    vocab = learn_vocab([b"aaab aaab aaab aab ab ab ab ab"], 400)
     learned = learned_tokens(vocab)
     assert learned == vocab_tokens_by_score(vocab)[len(MARKUP) : len(MARKUP) + len(learned)]
     # By hand: "ab" occurs 8 times, more than any other pair; "aa" only inside of "aaab".
@@ -139,12 +138,12 @@ def test_little_or_no_text_gives_the_tokens_that_every_vocabulary_has(texts):
 
 
 def test_impossible_sizes_are_one_clear_line():
-    assert len(Vocab.train(texts_of_words(), 305)) == 305
+    assert len(learn_vocab(texts_of_words(), 305)) == 305
     for size in (304, 0, -1, 1 << 30):
         with pytest.raises(UserError, match=f"vocab_size is {size}; it must be 305"):
-            Vocab.train([], size)
+            learn_vocab([], size)
     with pytest.raises(UserError, match="min_freq is 0"):
-        Vocab.train([], 500, min_freq=0)
+        learn_vocab([], 500, min_freq=0)
 
 
 def test_text_beyond_the_limit_is_sampled_evenly(monkeypatch):
@@ -156,12 +155,12 @@ def test_text_beyond_the_limit_is_sampled_evenly(monkeypatch):
     assert 5_000 < report.sample_bytes <= 20_000
     # The sample is every n-th text, so its tokens are used at least as often in all of the text.
     assert_used_or_stepping_stone(vocab, texts, 2)
-    assert Vocab.train(texts, 600).to_bytes() == vocab.to_bytes()
+    assert learn_vocab(texts, 600).to_bytes() == vocab.to_bytes()
 
 
 def test_a_text_of_many_blocks_counts_as_if_it_were_one(monkeypatch):
     text = b" ".join(texts_of_words(300, separator=b"  \n")) + b"x" * 500
-    whole = Vocab.train([text], 600)
+    whole = learn_vocab([text], 600)
     monkeypatch.setattr(vocab_training, "_BLOCK_BYTES", 100)
     vocab, report = train_vocab([text], 600)
     assert vocab.to_bytes() == whole.to_bytes()

@@ -11,6 +11,7 @@ from lai import Vocab
 from lai.host.errors import UserError
 from lai.tokenizer import bpe
 from lai.tokenizer.chat import CHAT_TAGS
+from lai.tokenizer.train import learn_vocab
 
 PREFIXES = {tag[:length] for tag in CHAT_TAGS for length in range(2, len(tag))}
 MARKUP = {*CHAT_TAGS, *PREFIXES}
@@ -28,7 +29,7 @@ def sample_texts(count=400, seed=1):
 
 @pytest.fixture(scope="module")
 def vocab():
-    return Vocab.train([*sample_texts(), "e\u0301 😀😀 日本 日本 <user> <use <us  \u2581".encode() * 3], 700)
+    return learn_vocab([*sample_texts(), "e\u0301 😀😀 日本 日本 <user> <use <us  \u2581".encode() * 3], 700)
 
 
 def byte_vocab(extra, scores):
@@ -70,7 +71,7 @@ def test_many_new_words_at_once_encode_by_the_three_steps(vocab, without):
 def test_real_lines_encode_by_the_three_steps(name, shared_data):
     with (shared_data / name).open("rb") as file:
         lines = [file.readline().rstrip(b"\n") for _ in range(3000)]
-    vocab = Vocab.train(lines[:2000], 2000)
+    vocab = learn_vocab(lines[:2000], 2000)
     texts = [line[-120:] for line in lines]
     naive, naive_text = steps(vocab), steps(vocab, without=MARKUP)
     for text, ids in list(zip(texts, vocab.encode_batch(texts), strict=True))[::6]:

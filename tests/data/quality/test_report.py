@@ -22,7 +22,7 @@ from lai.data.quality.report import Finding, Quality, examine, task_of
 from lai.data.sources.files import read_documents
 from lai.host.errors import UserError
 from lai.tokenizer.chat import Document, Turn, parse_line, plain
-from lai.tokenizer.vocab import Vocab
+from lai.tokenizer.train import learn_vocab
 
 GOOD = [
     "A ló fut a kertben.".encode(),
@@ -302,7 +302,7 @@ def test_an_empty_file_is_no_error_of_the_program(tmp_path: Path) -> None:
 
 
 def test_facts_about_tokens_are_those_of_the_vocabulary(tmp_path: Path) -> None:
-    vocab = Vocab.train([line for line in GOOD if b"<" not in line], vocab_size=330, min_freq=1)
+    vocab = learn_vocab([line for line in GOOD if b"<" not in line], vocab_size=330, min_freq=1)
     path = write(tmp_path / "a.txt", GOOD)
     report = examine([path], vocab)
     contents = [turn.content for document in read_documents(path) for turn in document]

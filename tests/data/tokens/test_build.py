@@ -15,6 +15,7 @@ from lai.data.tokens.build import Shards, prepare_shards
 from lai.data.tokens.token_file import TokenFile, encode_documents, token_dtype
 from lai.host.errors import UserError
 from lai.tokenizer.chat import CHAT_TAGS, Document, Turn, parse, plain, split_key
+from lai.tokenizer.train import learn_vocab
 from lai.tokenizer.vocab import Vocab
 
 WORDS = ["a", "ló", "fut", "the", "dog", "sees", "egy", "kis", "fa", "and", "one", "tree", "<user>", "szép"]
@@ -32,7 +33,7 @@ def lines(count: int, seed: int = 0) -> list[bytes]:
 
 @pytest.fixture(scope="module")
 def vocab() -> Vocab:
-    return Vocab.train(lines(300), vocab_size=330, min_freq=1)
+    return learn_vocab(lines(300), vocab_size=330, min_freq=1)
 
 
 @pytest.fixture
@@ -195,7 +196,7 @@ def test_token_files_are_reused_while_nothing_changes(text: Path, vocab: Vocab, 
 
 
 def test_a_changed_input_makes_new_token_files(text: Path, vocab: Vocab, builds: list[Path]) -> None:
-    other = Vocab.train(lines(300), vocab_size=320, min_freq=1)
+    other = learn_vocab(lines(300), vocab_size=320, min_freq=1)
     folders = [prepare(text, vocab).folder, prepare(text, other).folder]
     folders += [prepare(text, vocab, fraction=0.3).folder, prepare(text, vocab, seed=1).folder]
     text.write_bytes(text.read_bytes().replace(b"stray", b"spray"))

@@ -1,0 +1,46 @@
+"""What is checked of a run's files before anything is made: inputs exist, and outputs can be written."""
+
+import tempfile
+from pathlib import Path
+
+from lai.config.schema import RunConfig
+from lai.export.lai_file import model_target
+from lai.host.errors import UserError
+from lai.host.files import with_home
+
+
+def check_files(run: RunConfig, export_path: Path) -> None:
+    """Refuse a missing input and an output that could not be written, before anything is made with them.
+
+    Raises:
+        UserError: a file does not exist; the model file's path is a folder, another file or another
+            kind of file's, or cannot be written to.
+    """
+    for key, value in (("data.vocab_path", run.data.vocab_path), ("ckpt_path", run.ckpt_path)):
+        if value is not None and with_home(value).is_dir():
+            raise UserError(f"{key}={value} is a folder; {_file_in(key, value)}")
+        if value is not None and not with_home(value).is_file():
+            raise UserError(f"{key}={value}: there is no such file")
+    try:
+        model_target(export_path)
+    except UserError as error:
+        raise UserError(f"export.path={error}") from None
+    existing = next(folder for folder in export_path.absolute().parents if folder.exists())
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise UserError(f"export.path={export_path} cannot be written: {error.strerror}") from None
+
+
+def _file_in(key: str, folder: str) -> str:
+    """What to give instead of a folder."""
+    if key != "ckpt_path":
+        return "give it a file"
+    for place in ("checkpoints/last.ckpt", "last.ckpt"):
+        if (with_home(folder) / place).is_file():
+            return f"give the checkpoint in it: {key}={Path(folder) / place}"
+    newest = max(with_home(folder).glob("*.ckpt"), key=lambda path: path.stat().st_mtime, default=None)
+    if newest is not None:
+        return f"give a checkpoint in it: {key}={Path(folder) / newest.name}"
+    return "give it a checkpoint, such as checkpoints/last.ckpt in a run's folder"
