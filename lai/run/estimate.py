@@ -20,6 +20,7 @@ from lai.run.memory import Plan
 
 _WARM_UP = 3  # batches that are not timed: the first ones set things up, or compile
 _TIMED = 12
+_MOST_SECONDS = 20  # after which no further batch begins; large ones take long
 # For text that people wrote. A grammar's is learnt from far less: `tiny` comes within 3 % of its floor with 0.3 tokens
 # a parameter (docs/data.md).
 _TOKENS_PER_PARAMETER = 20  # Hoffmann et al. 2022
@@ -52,7 +53,8 @@ class Measure(Callback):
             torch.cuda.synchronize()
         self._times.append(time.perf_counter())
         self._tokens.append(int((batch["targets"] >= 0).sum()) * trainer.world_size)
-        trainer.should_stop = len(self._tokens) >= _WARM_UP + _TIMED
+        is_over = self._times[-1] - self._times[0] >= _MOST_SECONDS
+        trainer.should_stop = is_over or len(self._tokens) >= _WARM_UP + _TIMED
 
     @property
     def batches_measured(self) -> int:

@@ -81,6 +81,6 @@ def test_hungarian_text_is_printed_to_a_pipe_as_utf_8_whatever_the_locale(tmp_pa
 
 def test_an_error_with_hungarian_words_is_one_line_whatever_the_locale(tmp_path):
     done = python(
-        tmp_path, "-c", "from lai.host.errors import *\ndef f(): raise UserError('f\\u0151 \\u00fat')\nrun_program(f)"
+        tmp_path, "-c", "from lai.host.cli import *\ndef f(): raise UserError('f\\u0151 \\u00fat')\nrun_program(f)"
     )
     assert (done.returncode, done.stderr.decode("utf-8").split()) == (2, ["error:", "fő", "út"])

@@ -6,7 +6,8 @@ import tempfile
 import pytest
 import torch
 
-from lai.run.checkpoint_io import AtomicCheckpointIO, leave_out_odd_state
+from lai.model.plain_state import leave_out_odd_state
+from lai.run.checkpoint_io import AtomicCheckpointIO
 from lai.train import train
 
 

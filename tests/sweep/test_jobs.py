@@ -110,4 +110,5 @@ def test_a_signal_between_the_trainings_of_a_sweep_ends_it(tmp_path, text_file, 
 
 def _path():
     """For a program that is to find this module's callbacks."""
-    return os.pathsep.join(filter(None, (str(Path(__file__).parent), os.environ.get("PYTHONPATH"))))
+    tests = Path(__file__).parents[1]
+    return os.pathsep.join(filter(None, (str(tests.parent), str(tests), os.environ.get("PYTHONPATH"))))

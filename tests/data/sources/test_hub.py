@@ -32,7 +32,7 @@ def fetched(hub: LoopbackHub, target: Path, endpoint: str | None = None, **setti
         "import sys, json, time\n"
         "time.sleep = lambda seconds: None\n"  # the pauses between the hub client's attempts
         "from pathlib import Path\n"
-        "from lai.data import hub\n"
+        "from lai.data.sources import hub\n"
         "from lai.host.cli import run_program\n"
         "hub._SAVE_SECONDS = 0\n"
         "target, settings = sys.argv[1], json.loads(sys.argv[2])\n"

@@ -283,7 +283,7 @@ def test_a_text_that_changes_meanwhile_is_an_error(text: Path, vocab: Vocab, mon
 def test_processes_that_need_the_same_files_build_them_once(text: Path, vocab: Vocab, tmp_path: Path) -> None:
     vocab.save(tmp_path / "vocab.bin")
     program = (
-        "import sys; from lai.data import shards; from lai.tokenizer.vocab import Vocab\n"
+        "import sys; from lai.data.tokens import build as shards; from lai.tokenizer.vocab import Vocab\n"
         "build = shards._build\n"
         "def told(*args): print('built'); build(*args)\n"
         "shards._build = told\n"
