@@ -2,9 +2,12 @@
 
 import json
 import subprocess
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +20,12 @@ from lai.data.tokens.batches import IGNORED
 from lai.data.tokens.token_file import encode_documents
 from lai.host.errors import UserError
 from lai.host.files import atomic_write
-from lai.inference.sampling import Sampling, chat_prompt, generate, stop_ids, stream_text
+from lai.inference.sampling import chat_prompt, greedy_answers, stop_ids, stream_text
 from lai.model.transformer import Transformer
 from lai.tokenizer.vocab import Vocab
 
-GREEDY = Sampling(temperature=0, repeat_penalty=1)
 _BATCH = 32  # documents whose loss is computed at once
+_PROMPTS_AT_ONCE = 16  # answered together: half a minute at most until Ctrl-C has something to show
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +117,43 @@ def longest_answer(prompt: Prompt, tokens: int) -> int:
 def answers_of_pytorch(network: Transformer, vocab: Vocab, prompts: Iterable[Prompt], tokens: int) -> Iterator[bytes]:
     """The likeliest answer to each prompt, of at most so many tokens and no more than `longest_answer` says."""
     stop = stop_ids(vocab, raw=False)
-    for prompt in prompts:
-        most = longest_answer(prompt, tokens)
-        ids = generate(network, chat_prompt(vocab, prompt.prompt), stop=stop, tokens=most, sampling=GREEDY)
-        yield "".join(stream_text(vocab, ids)).encode()
+    threads = fastest_threads(network)
+    waiting = iter(prompts)
+    while batch := list(islice(waiting, _PROMPTS_AT_ONCE)):
+        asked = [chat_prompt(vocab, prompt.prompt) for prompt in batch]
+        most = [longest_answer(prompt, tokens) for prompt in batch]
+        with _torch_threads(threads):
+            answered = greedy_answers(network, asked, stop=stop, tokens=most)
+        for ids in answered:
+            yield "".join(stream_text(vocab, iter(ids))).encode()
+
+
+def fastest_threads(network: Transformer) -> int:
+    """One thread or all that PyTorch would use: what takes the shorter time for a step of many prompts.
+
+    Threads wait for each other in every product. Beside another busy program all of them are many times slower.
+    """
+    most = torch.get_num_threads()
+    tokens = torch.zeros((_PROMPTS_AT_ONCE, 1), dtype=torch.long, device=network.token_embed.weight.device)
+    times: dict[int, float] = {}
+    with torch.inference_mode():
+        for threads in (1, most):
+            with _torch_threads(threads):
+                network(tokens)  # the first one takes longer
+                begun = time.perf_counter()
+                network(tokens)
+                times[threads] = time.perf_counter() - begun
+    return min(times, key=lambda threads: times[threads])
+
+
+@contextmanager
+def _torch_threads(threads: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def answers_of_engine(engine: Path, model: Path, prompts: Iterable[Prompt], tokens: int) -> Iterator[bytes]:

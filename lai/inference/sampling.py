@@ -16,7 +16,7 @@ How a token is chosen, here and in cpp/engine/sampler.hpp, to the last bit:
 import codecs
 import secrets
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ from lai.tokenizer.chat import TO_ENGLISH, TO_HUNGARIAN
 from lai.tokenizer.vocab import Vocab
 
 REPEAT_WINDOW = 64
+_NEVER_CHOSEN = (Vocab.PAD, Vocab.BOS, Vocab.UNK)
 _UINT64 = (1 << 64) - 1
 
 
@@ -98,10 +99,7 @@ def generate(
         UserError: the prompt does not fit into the context.
     """
     config = network.config
-    if len(prompt) > config.max_seq_len:
-        raise UserError(
-            f"the prompt has {len(prompt)} tokens, the model's context holds {config.max_seq_len}; shorten the prompt"
-        )
+    _check_fits(prompt, config.max_seq_len)
     device = network.token_embed.weight.device
     sampler = Sampler(sampling or Sampling(), secrets.randbits(64) if seed is None else seed)
     cache = KVCache(config, device=device)
@@ -118,6 +116,53 @@ def generate(
             return
 
 
+@torch.inference_mode()
+def greedy_answers(
+    network: Transformer, prompts: Sequence[Sequence[int]], *, stop: set[int], tokens: Sequence[int]
+) -> list[list[int]]:
+    """What `generate` yields for each prompt at temperature 0 and no penalty, for all prompts at once.
+
+    Every prompt begins at position 0. Where a longer one is not yet over, its next id is read and not chosen.
+
+    Args:
+        prompts: the ids of each; they may be of different lengths.
+        tokens: the longest answer to each.
+
+    Raises:
+        UserError: a prompt does not fit into the context.
+    """
+    config = network.config
+    for prompt in prompts:
+        _check_fits(prompt, config.max_seq_len)
+    device = network.token_embed.weight.device
+    ends = [min(len(prompt) + most, config.max_seq_len + 1) for prompt, most in zip(prompts, tokens, strict=True)]
+    cache = KVCache(replace(config, max_seq_len=max(ends)), len(prompts), device)
+    rows = [list(prompt) for prompt in prompts]
+    going = {row for row, end in enumerate(ends) if len(rows[row]) < end}
+    done = min(len(prompt) for prompt in prompts)
+    fresh = [row[:done] for row in rows]
+    while going:
+        logits = network(torch.tensor(fresh, device=device), cache=cache)[:, -1].float().cpu().numpy()
+        logits[:, list(_NEVER_CHOSEN)] = -np.inf
+        for row, chosen in enumerate(logits.argmax(axis=1).tolist()):
+            if row not in going or len(rows[row]) > done:
+                continue
+            if chosen not in stop:
+                rows[row].append(chosen)
+            if chosen in stop or len(rows[row]) == ends[row]:
+                going.remove(row)
+        fresh = [
+            [ids[done] if done < len(ids) else Vocab.PAD] for ids in rows
+        ]  # what follows an answer's end is unread
+        done += 1
+    return [ids[len(prompt) :] for ids, prompt in zip(rows, prompts, strict=True)]
+
+
+def _check_fits(prompt: Sequence[int], context: int) -> None:
+    if len(prompt) > context:
+        raise UserError(f"the prompt has {len(prompt)} tokens, the model's context holds {context}; shorten the prompt")
+
+
 class Sampler:
     """Chooses tokens one after another; see the module's text."""
 
@@ -132,7 +177,7 @@ class Sampler:
         recent = np.unique(np.array(ids[-REPEAT_WINDOW:], dtype=np.int64))
         penalty = np.float32(settings.repeat_penalty)
         logits[recent] = np.where(logits[recent] > 0, logits[recent] / penalty, logits[recent] * penalty)
-        logits[[Vocab.PAD, Vocab.BOS, Vocab.UNK]] = -np.inf
+        logits[list(_NEVER_CHOSEN)] = -np.inf
         temperature = np.float32(settings.temperature)
         if temperature == 0:
             return int(logits.argmax())

@@ -196,3 +196,17 @@ def test_mistakes_are_one_line(make_model, tmp_path: Path, run) -> None:
     ):
         status, _, error = run(PROGRAM, *arguments)
         assert status == 2 and error.count("\n") == 1 and words in error, error
+
+
+def test_many_prompts_share_a_pass_through_the_network(make_model) -> None:
+    _, model = make_model()
+    network = model.build()
+    calls = 0
+
+    def count(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+
+    network.register_forward_hook(count)
+    assert len(list(answers_of_pytorch(network, model.vocab, LONG * 4, 10))) == 16
+    assert calls < 60  # one prompt after another takes 160

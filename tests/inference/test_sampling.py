@@ -12,6 +12,7 @@ from lai.inference.sampling import (
     Sampling,
     chat_prompt,
     generate,
+    greedy_answers,
     raw_prompt,
     stop_ids,
     stream_text,
@@ -151,3 +152,20 @@ def test_streamed_text_is_whole_characters(small_vocab):
     assert "�" not in "".join(pieces)
     assert "".join(stream_text(small_vocab, iter(byte_ids[:2]))) == "á"
     assert "".join(stream_text(small_vocab, iter(byte_ids[:1]))) == "�"
+
+
+@pytest.mark.parametrize("stop", [set(), set(range(20, 150))])
+def test_prompts_answered_together_get_the_answers_of_each_alone(network, stop):
+    drawn = torch.Generator().manual_seed(0)
+    prompts = [
+        torch.randint(4, 200, (length,), generator=drawn).tolist() for length in (3, 9, 1, 48, 9, 20, 2, 47, 5, 12)
+    ]
+    tokens = [10, 3, 100, 5, 0, 30, 1, 9, 12, 12]
+    alone = [
+        list(generate(network, prompt, stop=stop, tokens=most, sampling=GREEDY))
+        for prompt, most in zip(prompts, tokens, strict=True)
+    ]
+    assert greedy_answers(network, prompts, stop=stop, tokens=tokens) == alone
+    assert len({len(answer) for answer in alone}) > 3
+    with pytest.raises(UserError, match="the prompt has 49 tokens"):
+        greedy_answers(network, [[4], [4] * 49], stop=stop, tokens=[1, 1])
