@@ -1,6 +1,7 @@
 """Progress as plain lines: in the run's log file always, on the screen where there is no terminal for a bar."""
 
 import logging
+import math
 import sys
 import time
 from datetime import timedelta
@@ -43,7 +44,7 @@ class ProgressLog(Callback):
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         parts = [
             f"epoch {trainer.current_epoch + 1}",
-            f"step {trainer.global_step:,}/{pl_module.planned_steps:,}",
+            f"step {trainer.global_step:,}" + (f"/{steps:,}" if (steps := pl_module.planned_steps) < math.inf else ""),
             str(timedelta(seconds=int(self._last - self._begin))),
         ]
         for name, form in (("train/loss", ".3f"), ("val/loss", ".3f"), ("val/bpb", ".3f"), ("train/lr", ".1e")):

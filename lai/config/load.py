@@ -1,7 +1,6 @@
-"""How the composed YAML becomes the plain objects of settings.py.
+"""How the composed YAML becomes the plain objects of schema.py.
 
-This file, settings.py, automatic.py and train.py are the only ones that know OmegaConf; all behind them take plain
-values.
+Only config/, run/folders.py, run/build.py, sweep/ and train.py know Hydra or OmegaConf; all else takes plain values.
 """
 
 import inspect

@@ -1,4 +1,4 @@
-"""Documents to the lines of a text file, from which corpus.py reads the same documents."""
+"""Documents to the lines of a text file, from which files.py reads the same documents."""
 
 import json
 from collections.abc import Iterable, Iterator
