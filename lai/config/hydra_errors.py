@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 
 from lai.config.load import CONF_DIR, UnknownKey, decimal_keys, flatten, known_keys, options_with, target_keys
 from lai.config.names import nearest
-from lai.host.errors import UserError, message_of
+from lai.host.errors import UserError, first_line, message_of
 
 _LISTS = ("data.path", "data.val_path", "data.synthetic.templates")
 
@@ -81,7 +81,7 @@ def explain(error: Exception, arguments: Sequence[str]) -> UserError | None:
         if any(argument.startswith(f"+{match[1]}=") for argument in arguments):
             return UserError(f"{match[1]} is in this config already; leave out the plus sign: {match[1]}=…")
         return UserError(f"{match[1]} is given more than once; give it once")
-    return UserError(_first_line(error))
+    return UserError(first_line(error))
 
 
 def flags_first(arguments: Sequence[str]) -> list[str]:
@@ -167,10 +167,6 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0]
 
 
 @cache
@@ -298,7 +294,7 @@ def _unreadable(error: OverrideParseException, arguments: Sequence[str]) -> str:
         readable = False
     if readable:
         return f"{message}; such a value needs quotation marks, and those of the shell around them: '{quoted}'"
-    return f"{message}: {_first_line(error)}"
+    return f"{message}: {first_line(error)}"
 
 
 def _no_override(word: str, arguments: Sequence[str]) -> str:

@@ -26,7 +26,7 @@ from lai.config.auto import choose_values
 from lai.config.names import nearest
 from lai.config.schema import RunConfig
 from lai.config.validate import check_values
-from lai.host.errors import UserError
+from lai.host.errors import UserError, first_line
 
 logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # it logs what it raises, in several lines
 
@@ -67,7 +67,7 @@ def load_run_config(composed: DictConfig) -> RunConfig:
         OmegaConf.resolve(config)
     except (InterpolationKeyError, InterpolationResolutionError) as error:
         where = f"{error.full_key}: " if error.full_key else ""
-        raise UserError(f"{where}{_first_line(error)}") from None
+        raise UserError(f"{where}{first_line(error)}") from None
     for group in _OWN_GROUPS:
         config[group] = _typed(group, config[group])
     _check_target("trainer", config.trainer)
@@ -146,7 +146,7 @@ def _typed(group: str, node: DictConfig) -> DictConfig:
         raise UnknownKey(key, known_keys()) from None
     except ValidationError as error:
         key = f"{group}.{error.full_key}" if error.full_key else group
-        raise UserError(f"{key}: {_first_line(error)}") from None
+        raise UserError(f"{key}: {first_line(error)}") from None
     except ConfigTypeError:
         raise UserError(f"{group}: a list stands where {{name: value}} belongs, or the other way round") from None
     assert isinstance(merged, DictConfig)
@@ -161,7 +161,7 @@ def _to_objects(config: DictConfig) -> RunConfig:
             str(key): OmegaConf.to_object(node) if OmegaConf.is_config(node) else node for key, node in config.items()
         }
     except OmegaConfBaseException as error:
-        raise UserError(_first_line(error)) from None
+        raise UserError(first_line(error)) from None
     seed = values.get("seed")
     if not isinstance(seed, int) or isinstance(seed, bool):
         raise UserError(f"seed: {seed!r} is not a whole number")
@@ -183,7 +183,7 @@ def _check_target(key: str, node: Any) -> None:
     try:
         target = get_class(node["_target_"])
     except Exception as error:
-        reason = _first_line(error.__cause__ or error)
+        reason = first_line(error.__cause__ or error)
         raise UserError(f"{key}._target_: cannot import {node['_target_']}: {reason}") from None
     parameters = inspect.signature(target).parameters
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
@@ -228,11 +228,6 @@ def _load(path: Path) -> DictConfig:
     loaded = OmegaConf.load(path)
     assert isinstance(loaded, DictConfig)
     return loaded
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
 
 
 def flatten(values: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
