@@ -22,7 +22,7 @@ CMAKE := $(or $(SYSTEM_CMAKE),$(VENV)/bin/cmake)
 CMAKE_READY := $(if $(SYSTEM_CMAKE),,$(INSTALLED))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train answer test lowest lint release debug races arm fuzz analyse clean
+.PHONY: help setup train answer test lowest lint settings release debug races arm fuzz analyse clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,6 +89,10 @@ lint: $(INSTALLED)  ## check style, types, and which module may import which
 	$(RUN) -m mypy
 	$(RUN) -m mypy --platform win32
 	$(VENV)/bin/lint-imports --no-logo
+
+settings: $(INSTALLED)  ## write docs/configuration.md and conf/schema.json anew from the schema
+	$(RUN) -m lai.config.describe > docs/configuration.md
+	$(RUN) -m lai.train --schema > conf/schema.json
 
 release: $(ENGINE)  ## build the engine, build/lai
 

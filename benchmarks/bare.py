@@ -17,7 +17,7 @@ Batch = dict[str, Tensor]
 def prepared(run: RunConfig) -> tuple[Corpus, ModelConfig]:
     assembly.choose_device(run)
     corpus = prepare_corpus(run.data)
-    return corpus, assembly.model_config(run.model, len(corpus.vocab))
+    return corpus, ModelConfig.of(run.model, len(corpus.vocab))
 
 
 def torch_device(run: RunConfig) -> torch.device:

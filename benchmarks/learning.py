@@ -37,7 +37,7 @@ from lai.config.schema import RunConfig
 from lai.data.prepare import Corpus
 from lai.data.tokens.batches import IGNORED, PackedDataset
 from lai.model.module import LanguageModel
-from lai.model.optimizers import build_schedule
+from lai.model.optimizers import build_optimizer, build_schedule, learning_rate_factor
 from lai.run import build as assembly
 
 BATCHES = ("packed", "neighbours", "lines", "buckets")
@@ -92,10 +92,9 @@ def learn(options: argparse.Namespace) -> None:
     seed_everything(run.seed, verbose=False)
     module = assembly.build_module(run, config, corpus).to(torch_device(run))
     network = module.model
-    settings = module.training_settings
-    optimizer = settings.build_optimizer(network)
+    optimizer = build_optimizer(network, run.optimizer)
     progress = 0.0
-    rates = build_schedule(optimizer, lambda _: settings.learning_rate_factor(progress))
+    rates = build_schedule(optimizer, lambda _: learning_rate_factor(progress, run.schedule))
     source = SOURCES[kind](run, corpus)
 
     seconds, spent, tokens = 60 * options.minutes, 0.0, 0

@@ -3,25 +3,20 @@
 from pathlib import Path
 
 import torch
-from hydra import compose, initialize_config_dir
 
+from lai.config.compose import compose_run
 from lai.data.synthetic import SyntheticConfig, draw
 from lai.export.lai_file import write_model
 from lai.model.transformer import ModelConfig, Transformer
 from lai.tokenizer.train import learn_vocab
 from lai.tokenizer.vocab import Vocab
 
-CONF = Path(__file__).resolve().parents[1] / "conf"
 VOCAB_SIZE = 8000
 
 
 def preset(name: str, vocab_size: int) -> ModelConfig:
     """The shape of a preset of conf/model."""
-    with initialize_config_dir(str(CONF / "model"), version_base=None):
-        settings = dict(compose(config_name=name))
-    del settings["name"]
-    settings["n_kv_heads"] = settings["n_kv_heads"] or settings["n_heads"]
-    return ModelConfig(**settings, vocab_size=vocab_size)
+    return ModelConfig.of(compose_run([f"model={name}"]).model, vocab_size)
 
 
 def vocabulary(folder: Path) -> Vocab:

@@ -40,6 +40,7 @@ from lai.config.compose import compose_run
 from lai.config.schema import RunConfig
 from lai.data.prepare import Corpus
 from lai.host.cpu import multiplies_bf16
+from lai.model.optimizers import build_optimizer
 from lai.model.transformer import ModelConfig
 from lai.run import build as assembly
 from lai.run.compile import choose_compiling
@@ -147,7 +148,7 @@ def train_bare(
 ) -> dict[str, float]:
     """Tokens a second, and memory."""
     device = torch_device(run)
-    optimizer = assembly.training_settings(run).build_optimizer(network)
+    optimizer = build_optimizer(network, run.optimizer)
     source = batches(run, corpus)
     tokens: list[int] = []
 

@@ -12,6 +12,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from lai.config.describe import answer
 from lai.config.hydra_errors import check_names, explain, flags_first
 from lai.config.load import CONF_DIR, load_run_config
 from lai.config.schema import RunConfig
@@ -44,6 +45,7 @@ def train(run: RunConfig) -> float:
     from lai.callbacks.export import ExportModel
     from lai.data.prepare import prepare_corpus
     from lai.export.checkpoint import read_checkpoint
+    from lai.model.transformer import ModelConfig
     from lai.run import build as assembly
     from lai.run import summary as report
     from lai.run.compile import choose_compiling
@@ -61,7 +63,7 @@ def train(run: RunConfig) -> float:
     ckpt_path = None if run.ckpt_path is None else with_home(run.ckpt_path)
     if ckpt_path is not None:
         read_checkpoint(ckpt_path)
-    assembly.model_config(run.model, run.data.vocab_size)  # an impossible shape is told before any data is read
+    ModelConfig.of(run.model, run.data.vocab_size)  # an impossible shape is told before any data is read
     measure = Measure()
     if run.estimate:
         run.callbacks, run.logger = {}, {}
@@ -70,7 +72,7 @@ def train(run: RunConfig) -> float:
     check_processes(trainer)
     corpus = prepare_corpus(run.data)
     seed_everything(run.seed, verbose=False)
-    config = assembly.model_config(run.model, len(corpus.vocab))
+    config = ModelConfig.of(run.model, len(corpus.vocab))
     choose_compiling(run, config, corpus.shards.stats.train.tokens, trainer.world_size)
     memory = plan(run, config, corpus, trainer)
     memory.check(run.data.batch_size, sure=not run.estimate)
@@ -148,6 +150,9 @@ def _tell(error: UserError | OSError) -> int:
 def main() -> None:
     """The entry point of `python -m lai.train` and `lai-train`."""
     prepare_output()
+    if (text := answer(sys.argv[1:])) is not None:
+        print(text)
+        return
     wait_briefly()  # composing the config imports PyTorch, to see what devices there are
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come here instead of Hydra's own several lines
     try:

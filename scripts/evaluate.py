@@ -78,7 +78,7 @@ def generator(settings: Sequence[str], needed_for: str) -> SyntheticConfig:
     synthetic = compose_run(settings).data.synthetic
     if synthetic is None:
         raise UserError(f"only data=synthetic has {needed_for}")
-    return SyntheticConfig.from_settings(asdict(synthetic))
+    return SyntheticConfig(**asdict(synthetic))
 
 
 def held_out(settings: Sequence[str], limit: int) -> list[Prompt]:

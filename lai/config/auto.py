@@ -26,6 +26,7 @@ def choose_values(config: DictConfig, devices: Path) -> None:
     _choose_device(config, devices)
     _choose_precision(config)
     _choose_learning_rate(config)
+    _choose_seq_len(config)
 
 
 def _choose_device(config: DictConfig, devices: Path) -> None:
@@ -49,7 +50,7 @@ def _choose_device(config: DictConfig, devices: Path) -> None:
 
 
 def _choose_precision(config: DictConfig) -> None:
-    """Turn the device's `precision: auto` into what pays on this processor."""
+    """Turn the device's `precision: auto` into what pays on this CPU."""
     if config.device.get("precision") == "auto":
         from lai.host.cpu import multiplies_bf16
 
@@ -65,6 +66,12 @@ def _choose_learning_rate(config: DictConfig) -> None:
         dim = config.model.get("dim")
         of_width = _LR_OF_WIDTH.get(config.optimizer.get("name"), _LR_OF_WIDTH["adamw"])
         config.optimizer.lr = of_width(dim if isinstance(dim, int) and dim > 0 else 1)
+
+
+def _choose_seq_len(config: DictConfig) -> None:
+    """Turn `data.seq_len: null` into the model's context length."""
+    if config.data.get("seq_len") is None:
+        config.data.seq_len = config.model.get("max_seq_len")
 
 
 def _detect_accelerator() -> str:

@@ -22,7 +22,7 @@ _LISTS = ("data.path", "data.val_path", "data.synthetic.templates")
 
 # Hydra's own options, and how many values each takes: "?" is one of a few, or none.
 _FLAGS: dict[str, int | str] = {
-    **dict.fromkeys(("--help", "-h", "--hydra-help", "--version", "--resolve", "--run", "-r"), 0),
+    **dict.fromkeys(("--help", "-h", "--hydra-help", "--version", "--schema", "--resolve", "--run", "-r"), 0),
     **dict.fromkeys(("--multirun", "-m", "--shell-completion", "-sc"), 0),
     **dict.fromkeys(("--cfg", "-c", "--package", "-p", "--experimental-rerun"), 1),
     **dict.fromkeys(("--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"), 1),
@@ -349,6 +349,8 @@ def _meant_option(group: str, option: str, options: Sequence[str]) -> str | None
     """What an option that a group does not have is likely to stand for."""
     if group == "data" and _DATA_FILE.search(option):
         return shlex.join(["data=text", f"data.path={option}"])
+    if (group, option.lower()) == ("data", "parallel"):  # its name in earlier versions
+        return "data=text, which reads translation pairs, too"
     if (group, option.lower()) == ("device", "gpu"):
         return "device=auto, which takes the GPU that there is"
     if group == "logger" and option in _LOGGERS:

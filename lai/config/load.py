@@ -25,7 +25,8 @@ from omegaconf.errors import (
 from lai.config.auto import choose_values
 from lai.config.names import nearest
 from lai.config.schema import RunConfig
-from lai.config.validate import check_values
+from lai.config.setting import SettingError
+from lai.config.validate import check_rules, check_trainer
 from lai.host.errors import UserError, first_line
 
 logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # it logs what it raises, in several lines
@@ -71,12 +72,13 @@ def load_run_config(composed: DictConfig) -> RunConfig:
     for group in _OWN_GROUPS:
         config[group] = _typed(group, config[group])
     _check_target("trainer", config.trainer)
+    check_trainer(config.trainer)
     for group in _TARGET_GROUPS:
         for name, node in (config.get(group) or {}).items():
             if node is not None:
                 _check_target(f"{group}.{name}", node)
     run = _to_objects(config)
-    check_values(run)
+    check_rules(run)
     return run
 
 
@@ -158,7 +160,8 @@ def _to_objects(config: DictConfig) -> RunConfig:
         raise UserError(f"{missing[0]} is missing; give it a value: {missing[0]}=…")
     try:
         values: dict[str, Any] = {
-            str(key): OmegaConf.to_object(node) if OmegaConf.is_config(node) else node for key, node in config.items()
+            str(key): OmegaConf.to_container(node) if OmegaConf.is_config(node) else node
+            for key, node in config.items()
         }
     except OmegaConfBaseException as error:
         raise UserError(first_line(error)) from None
@@ -173,7 +176,22 @@ def _to_objects(config: DictConfig) -> RunConfig:
         raise UserError(f"ckpt_path: {values['ckpt_path']!r} is not a path")
     for group in _TARGET_GROUPS:
         values[group] = {name: node for name, node in (values.get(group) or {}).items() if node is not None}
-    return RunConfig(**values)
+    run = _to_object(RunConfig, values, "")
+    assert isinstance(run, RunConfig)
+    return run
+
+
+def _to_object(kind: type, values: Mapping[str, Any], prefix: str) -> Any:
+    """A dataclass of settings, and those inside it, made of plain values; each checks its ranges itself."""
+    arguments = dict(values)
+    for name, hint in get_type_hints(kind).items():
+        inner = next((part for part in (hint, *get_args(hint)) if is_dataclass(part)), None)
+        if inner is not None and arguments.get(name) is not None:
+            arguments[name] = _to_object(inner, arguments[name], f"{prefix}{name}.")  # type: ignore[arg-type]
+    try:
+        return kind(**arguments)
+    except SettingError as error:
+        raise UserError(f"{prefix}{error}") from None
 
 
 def _check_target(key: str, node: Any) -> None:

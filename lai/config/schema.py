@@ -1,146 +1,223 @@
-"""The schema of a run: every setting of LAi's own, its type and, where the YAML may leave it out, its default."""
+"""The schema of a run: each of LAi's own settings with its type, range and meaning, and the default that YAML may omit.
+
+Checks, `lai-train --help`, docs/configuration.md and conf/schema.json are made from it. The components take these
+objects as they are, or add to them: `ModelConfig`, `SyntheticConfig` and `HubSource` do.
+"""
 
 from dataclasses import dataclass, field
 from typing import Any
 
-from omegaconf import MISSING
+from lai.config.setting import check_ranges, setting
+
+_MAX_WIDTH = 1 << 24
+_MAX_THREADS = 1024  # with far more PyTorch crashes without a message
+_MAX_SEED = 2**32 - 1  # numpy's limit
+_FLOAT32 = {"least": 2.0**-126, "most": (2 - 2.0**-23) * 2.0**127}  # a model file has it in float32
+
+
+class Checked:
+    """A dataclass of settings that checks its ranges when it is made.
+
+    Raises:
+        SettingError: a value is out of its range.
+    """
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelShape(Checked):
+    """The shape of a network without its vocabulary."""
+
+    dim: int = setting("width of the residual stream", least=1, most=_MAX_WIDTH)
+    hidden_dim: int = setting("width inside the feed-forward layers", least=1, most=_MAX_WIDTH)
+    n_layers: int = setting("number of transformer blocks", least=1, most=1000)
+    n_heads: int = setting("query heads; they divide dim, each of an even width", least=1)
+    n_kv_heads: int | None = setting(
+        "key/value heads; null: n_heads; fewer: grouped-query attention; they divide n_heads", None, least=1
+    )
+    max_seq_len: int = setting("context length, tokens", least=1, most=_MAX_WIDTH)
+    rope_theta: float = setting("base of the rotary position embedding", 10000.0, **_FLOAT32)
+    norm_eps: float = setting("epsilon of RMSNorm", 1e-5, **_FLOAT32)
+    activation: str = setting("activation of the gated feed-forward layers", "silu", choices=("silu", "gelu"))
+    tie_embeddings: bool = setting("use the embedding matrix as the output matrix, too", True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSettings(ModelShape):
+    """`model`: the network's shape. The vocabulary that the run builds gives the vocab_size."""
+
+    name: str = setting("name of the model file: lai-NAME.bin")
+
+
+@dataclass(kw_only=True)
+class DeviceSettings(Checked):
+    """`device`: where the run computes. In auto.yaml, null means the value of the chosen device's file."""
+
+    name: str = setting("auto, cpu, cuda or mps")
+    accelerator: str = setting("what trainer.accelerator is if it is not given")
+    precision: Any = setting(
+        "32-true, bf16-mixed or 16-mixed; auto: bf16-mixed where the CPU multiplies bfloat16 in hardware, else 32-true",
+        None,
+    )
+    num_workers: int | None = setting("processes that load batches; 0: none", None, least=0, most=_MAX_THREADS)
+    pin_memory: bool | None = setting("page-locked memory, so that copies to the GPU overlap with computing", None)
+    compile: Any = setting(
+        "torch.compile: true, false or, on the CPU, auto: in runs of ten minutes and more, given a C++ compiler",
+        None,
+    )
+    tf32: bool | None = setting("multiply float32 matrices with 10 bits of mantissa on CUDA; false: with 23", None)
+    recompute_activations: bool | None = setting("activation checkpointing: less memory, a third more computing", None)
+    threads: int | None = setting("CPU threads; null: PyTorch's choice", None, least=1, most=_MAX_THREADS)
+    max_batch_tokens: int | None = setting("most tokens in a batch that the device computes correctly", None, least=1)
 
 
 @dataclass
-class ModelSettings:
-    """`model`: a shape; `vocab_size` is not here because it comes from the vocabulary that was built."""
+class SyntheticSettings(Checked):
+    """`data.synthetic`: how much text the generator writes, and of what."""
 
-    name: str = MISSING
-    dim: int = MISSING
-    hidden_dim: int = MISSING
-    n_layers: int = MISSING
-    n_heads: int = MISSING
-    n_kv_heads: int | None = None
-    max_seq_len: int = MISSING
-    rope_theta: float = MISSING
-    norm_eps: float = MISSING
-    activation: str = MISSING
-    tie_embeddings: bool = MISSING
-
-
-@dataclass
-class DeviceSettings:
-    """`device`: where the run computes. Null means "what the chosen device's file says" (only in auto.yaml)."""
-
-    name: str = MISSING
-    accelerator: str = MISSING
-    precision: Any = None
-    num_workers: int | None = None
-    pin_memory: bool | None = None
-    compile: Any = None  # true, false or "auto"
-    tf32: bool | None = None
-    recompute_activations: bool | None = None
-    threads: int | None = None
-    max_batch_tokens: int | None = None
+    sentences: int = setting("documents of one sentence, half of them in each language", 10000, least=0)
+    stories: int = setting("documents of one story, half of them in each language", 5000, least=0)
+    translations: int = setting("translation pairs, each a document in both directions", 3000, least=0)
+    instructions: int = setting("instructions in each language", 2000, least=0)
+    seed: int = setting("seed of the generator", 0, least=0)
+    lexicon: Any = setting("full, small (120 words, for nano) or a number of words, at least 40", "full")
+    templates: list[str] | None = setting("kinds of sentences; null: all, or four with the small lexicon", None)
+    instruction_mix: dict[str, int] | None = setting(
+        "weights of the kinds of instructions, a missing one is 0; null: the generator's own", None
+    )
+    detail: float = setting("how often a sentence has its optional parts: never 0, always 1", 1.0, least=0, most=1)
+    phrases: float = setting("share of translations that are phrases, not sentences", 0.2, least=0, most=1)
+    phrase_verbs: float = setting("share of those phrases that are a verb with a pronoun", 0.2, least=0, most=1)
+    repetitions: int = setting("how often each translation pair is written", 1, least=1)
+    held_out: float = setting("share of word combinations that are never written, for tests", 0.1, least=0, most=0.5)
 
 
 @dataclass
-class SyntheticSettings:
-    """`data.synthetic`: how much the generator writes, and of what (lai.data.synthetic.SyntheticConfig)."""
+class HubDataset(Checked):
+    """One data set of the Hugging Face hub, and how its rows become documents."""
 
-    sentences: int = MISSING
-    stories: int = MISSING
-    translations: int = MISSING
-    instructions: int = MISSING
-    seed: int = MISSING
-    lexicon: Any = "full"
-    templates: list[str] | None = None
-    instruction_mix: dict[str, int] | None = None
-    detail: float = 1.0
-    phrases: float = 0.2
-    phrase_verbs: float = 0.2
-    repetitions: int = 1
-    held_out: float = 0.1
-
-
-@dataclass
-class HubSettings:
-    """`data.hub`: the known data sets by size (lai.data.sources.catalog), or one of your own (HubSource)."""
-
-    size: str = MISSING
-    rows: dict[str, int] | None = None
-    name: str | None = None
-    config: str | None = None
-    split: str = MISSING
-    revision: str | None = None
-    columns: dict[str, str] | None = None
-    clean: str | None = None
-    template: str | None = None
-    limit: int | None = None
-    streaming: bool = True
+    name: str | None = setting("your own data set instead of the known three: its hub name, or a folder of files", None)
+    config: str | None = setting("its configuration, as the hub names it", None)
+    split: str = setting("its split", "train")
+    revision: str | None = setting("its commit or tag, for runs that can be repeated; null: the newest", None)
+    columns: dict[str, str] | None = setting("our column names and its own: {text: body} or {en: pair.en}", None)
+    clean: str | None = setting(
+        "how a document is cleaned; null: as the known data sets", None, choices=("article", "story", "pair")
+    )
+    template: str | None = setting(
+        "how a row becomes a document: <user>{question}</user><assistant>{answer}</assistant>", None
+    )
+    limit: int | None = setting("most rows that give a document; null: all", None, least=1)
+    streaming: bool = setting("fetch rows as they are read; false: download the whole split first", True)
 
 
-@dataclass
-class DataSettings:
+@dataclass(kw_only=True)
+class HubSettings(HubDataset):
+    """`data.hub`: how much of the known data sets (lai/data/sources/catalog.py), or one data set of your own."""
+
+    size: str = setting("rows of the known data sets", choices=("tiny", "small", "medium", "large"))
+    rows: dict[str, int] | None = setting("other numbers of rows: {hu_wiki: 1000, en_stories: 0}", None)
+
+
+@dataclass(kw_only=True)
+class DataSettings(Checked):
     """`data`: where documents come from, and how they become a vocabulary, token files and batches."""
 
-    source: str = MISSING
-    path: Any = None
-    val_path: Any = None
-    vocab_path: str | None = None
-    vocab_size: int = MISSING
-    min_freq: int = MISSING
-    val_fraction: float = MISSING
-    split_seed: int = MISSING
-    seq_len: int | None = None
-    batch_size: int = MISSING
-    cache_dir: str = MISSING
+    source: str = setting("where documents come from, without data.path", choices=("synthetic", "files", "hub"))
+    path: Any = setting("files, folders or globs to train on, one or a list: .txt .jsonl .tsv .parquet, also .gz", None)
+    val_path: Any = setting("files to validate with; null: val_fraction of the documents", None)
+    vocab_path: str | None = setting("a vocabulary file to use; null: the run builds one", None)
+    vocab_size: int = setting("most tokens of the vocabulary that the run builds", least=305, most=_MAX_WIDTH)
+    min_freq: int = setting("least occurrences in the text that keep a token in the vocabulary", least=1)
+    val_fraction: float = setting("share of documents to validate with, chosen by their content", above=0, below=1)
+    split_seed: int = setting("seed of that choice")
+    seq_len: int | None = setting("tokens in a row of a batch; null: model.max_seq_len", None)
+    batch_size: int = setting("rows in a batch", least=1)
+    cache_dir: str = setting("folder of generated text, vocabularies and token files, shared by all runs")
     synthetic: SyntheticSettings | None = None
     hub: HubSettings | None = None
 
 
-@dataclass
-class OptimizerSettings:
-    """`optimizer`: learning rates, moments and weight decay; `momentum` and `block_rows` are Muon's."""
+@dataclass(frozen=True, kw_only=True)
+class OptimizerSettings(Checked):
+    """`optimizer`: AdamW, or Muon for the matrices and AdamW for embedding and norms."""
 
-    name: str = MISSING
-    lr: float = MISSING
-    embedding_lr: float = MISSING
-    beta1: float = MISSING
-    beta2: float = MISSING
-    eps: float = MISSING
-    weight_decay: float = MISSING
-    momentum: float = 0.95
-    block_rows: int | None = None
-
-
-@dataclass
-class ScheduleSettings:
-    """`schedule`: how the learning rate rises and falls; fractions are of all steps and of `optimizer.lr`."""
-
-    name: str = MISSING
-    warmup_fraction: float = MISSING
-    final_fraction: float = 1.0
-    decay_fraction: float = 1.0
+    name: str = setting("the optimizer", choices=("adamw", "muon"))
+    lr: float = setting(
+        "peak learning rate of the matrices; null: 0.125 / dim with adamw, 0.02 / sqrt(dim) with muon", above=0
+    )
+    embedding_lr: float = setting("peak learning rate of embedding, output matrix and norms", above=0)
+    beta1: float = setting("AdamW's decay of the first moment", above=0, below=1)
+    beta2: float = setting("AdamW's decay of the second moment", above=0, below=1)
+    eps: float = setting("AdamW's epsilon", above=0)
+    weight_decay: float = setting("weight decay of the matrices; embedding and norms have none", least=0)
+    momentum: float = setting("Muon's momentum", 0.95, least=0, below=1)
+    block_rows: int | None = setting("rows that Muon makes orthogonal together; null: the whole matrix", None, least=1)
 
 
-@dataclass
-class ExportSettings:
-    """`export`: where the model file goes and in which weight dtype."""
+@dataclass(frozen=True, kw_only=True)
+class ScheduleSettings(Checked):
+    """`schedule`: the learning rate over the run: linear warm-up, the peak, then a decay of this name."""
 
-    path: str | None = None
-    dtype: str = MISSING
+    name: str = setting("shape of the decay; wsd decays linearly", choices=("linear", "cosine", "wsd", "constant"))
+    warmup_fraction: float = setting("share of all steps that warm up", least=0, most=1)
+    final_fraction: float = setting("learning rate at the end, as a share of the peak", 1.0, least=0, most=1)
+    decay_fraction: float = setting("share of all steps, the last ones, that decay", 1.0, least=0, most=1)
 
 
-@dataclass
+@dataclass(kw_only=True)
+class ExportSettings(Checked):
+    """`export`: the model file."""
+
+    path: str | None = setting("the model file; null: models/lai-NAME.bin, in a sweep in the job's own folder", None)
+    dtype: str = setting("dtype of its matrices (docs/format.md)", choices=("f32", "f16", "q8_0", "q4_0"))
+
+
+@dataclass(kw_only=True)
+class TrainerSettings:
+    """`trainer`: the arguments of Lightning's Trainer that the YAML sets; add others as +trainer.NAME=VALUE."""
+
+    accelerator: Any = setting("cpu, cuda, mps or auto; it chooses the device where device=auto")
+    precision: Any = setting("32-true, bf16-mixed or 16-mixed")
+    devices: Any = setting("number of devices, or a list of their indices")
+    strategy: Any = setting("auto, ddp or fsdp")
+    max_epochs: int | None = setting("passes over the training data; -1: no limit", least=-1)
+    max_steps: int = setting("optimizer steps; -1: no limit", least=-1)
+    max_time: Any = setting("training time, DD:HH:MM:SS; the learning rate then follows the time")
+    gradient_clip_val: float | None = setting("most that the norm of all gradients may be; null: no limit", least=0)
+    accumulate_grad_batches: int = setting(
+        "batches of an optimizer step; the end of an epoch ends a step, too", least=1
+    )
+    limit_train_batches: float | None = setting("batches of an epoch, a number or a share; null: all", above=0)
+    limit_val_batches: float | None = setting(
+        "batches of a validation, a number or a share; null: all, 0: none", least=0
+    )
+    val_check_interval: float | None = setting("batches between validations, or a share of an epoch", above=0)
+    check_val_every_n_epoch: int | None = setting("epochs between validations; null: val_check_interval alone", least=1)
+    log_every_n_steps: int = setting("optimizer steps between two logged points", least=0)
+    num_sanity_val_steps: int = setting("validation batches before training", least=-1)
+    enable_model_summary: bool = setting("Lightning's table of layers; lai-train prints its own lines")
+    use_distributed_sampler: bool = setting("leave it false: LAi's data module shares out the batches itself")
+
+
+@dataclass(kw_only=True)
 class RunConfig:
     """A whole run. `trainer`, `callbacks` and `logger` hold the plain keyword arguments of Lightning's own objects."""
 
-    model: ModelSettings = field(default_factory=ModelSettings)
-    device: DeviceSettings = field(default_factory=DeviceSettings)
-    data: DataSettings = field(default_factory=DataSettings)
-    optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
-    schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
-    export: ExportSettings = field(default_factory=ExportSettings)
+    model: ModelSettings
+    device: DeviceSettings
+    data: DataSettings
+    optimizer: OptimizerSettings
+    schedule: ScheduleSettings
+    export: ExportSettings
     trainer: dict[str, Any] = field(default_factory=dict)
     callbacks: dict[str, Any] = field(default_factory=dict)
     logger: dict[str, Any] = field(default_factory=dict)
-    output_dir: str = MISSING
-    seed: int = MISSING
-    ckpt_path: str | None = None
-    estimate: bool = False  # measure a few steps and tell what the run would take, instead of doing it
+    output_dir: str = setting("the run's folder; choose it with hydra.run.dir=FOLDER, in a sweep with hydra.sweep.dir")
+    seed: int = setting("seed of weights and data order", least=0, most=_MAX_SEED)
+    ckpt_path: str | None = setting(
+        "checkpoint to resume from; repeat the original run's model, data, optimizer and schedule settings", None
+    )
+    estimate: bool = setting("measure a few steps and report what the run would take, instead of training", False)

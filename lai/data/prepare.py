@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lai.config.setting import SettingError
 from lai.data.cache import cached_file, fingerprint
 from lai.data.quality.report import Quality, examine
 from lai.data.quality.text_batches import shown
@@ -110,7 +111,10 @@ def _text(data: "DataSettings", cache: Path) -> _Text:
         raise UserError(f"data.{data.source} is missing; data.source={data.source} needs its settings or a data.path")
     from lai.data.synthetic import SyntheticConfig
 
-    config = SyntheticConfig.from_settings(asdict(data.synthetic))
+    try:
+        config = SyntheticConfig(**asdict(data.synthetic))
+    except SettingError as error:
+        raise UserError(f"data.synthetic.{error}") from None
     files = [_synthetic_file(config, cache)]
     if val_files:
         return _Text(files, val_files)
@@ -190,7 +194,7 @@ def _hub_files(settings: Mapping[str, Any], cache: Path) -> list[Path]:
     size, rows = settings["size"], settings["rows"]
     own = {key: value for key, value in settings.items() if key not in ("size", "rows")}
     if own["name"] is None:
-        plain = asdict(HubSource(""))
+        plain = asdict(HubSource())
         if meant := [key for key, value in own.items() if key != "name" and value != plain[key]]:
             raise UserError(f"data.hub.{meant[0]} is for a data set of your own, but data.hub.name is missing")
         sources = choose_sets(size, rows or {})

@@ -15,7 +15,7 @@ from lai.export import quantize
 from lai.host.errors import UserError
 from lai.host.files import atomic_write, target_of
 from lai.model.record import UNKNOWN, TrainingRecord
-from lai.model.transformer import Activation, ModelConfig, Transformer
+from lai.model.transformer import ModelConfig, Transformer
 from lai.tokenizer.vocab import Vocab
 
 MAGIC = b"LAi1"
@@ -23,7 +23,7 @@ ENDING = ".bin"
 HEADER_SIZE = 256
 ALIGNMENT = 64
 FLAG_TIED = 1
-ACTIVATIONS: tuple[Activation, ...] = ("silu", "gelu")
+ACTIVATIONS = ("silu", "gelu")
 
 # magic, version, dim … max_seq_len, rope_theta, norm_eps, activation, dtype, vocab_offset, weights_offset, file_size,
 # CRC-32, flags, 7 bytes of nothing, steps, tokens, val_loss, val_loss_floor; "<" packs them without gaps.

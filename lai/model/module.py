@@ -3,7 +3,6 @@
 import logging
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import lightning
@@ -14,56 +13,16 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
+from lai.config.schema import OptimizerSettings, ScheduleSettings
 from lai.data.tokens.batches import IGNORED
 from lai.host.errors import UserError
-from lai.model.optimizers import Decay, OptimizerName, build_optimizer, build_schedule, learning_rate_factor
+from lai.model.optimizers import build_optimizer, build_schedule, learning_rate_factor
 from lai.model.plain_state import leave_out_odd_state
 from lai.model.record import TrainingRecord
 from lai.model.seen import TokensSeen
 from lai.model.transformer import ModelConfig, Transformer, is_causal
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """How the weights are learnt; the fields are those of the `optimizer` and `schedule` groups."""
-
-    optimizer: OptimizerName = "adamw"
-    lr: float = 1e-3
-    embedding_lr: float = 1e-2
-    beta1: float = 0.9
-    beta2: float = 0.95
-    eps: float = 1e-8
-    weight_decay: float = 0.1
-    momentum: float = 0.95
-    block_rows: int | None = None
-    decay: Decay = "linear"
-    warmup_fraction: float = 0.02
-    final_fraction: float = 0.0
-    decay_fraction: float = 1.0
-
-    def build_optimizer(self, network: nn.Module, *, fused: bool = True) -> torch.optim.Optimizer:
-        """The optimizer of a network's parameters."""
-        return build_optimizer(
-            network,
-            self.optimizer,
-            lr=self.lr,
-            embedding_lr=self.embedding_lr,
-            beta1=self.beta1,
-            beta2=self.beta2,
-            eps=self.eps,
-            weight_decay=self.weight_decay,
-            momentum=self.momentum,
-            block_rows=self.block_rows,
-            fused=fused,
-        )
-
-    def learning_rate_factor(self, progress: float) -> float:
-        """What the rates are multiplied with when `progress` (0 to 1) of the run is over."""
-        return learning_rate_factor(
-            progress, self.decay, self.warmup_fraction, self.final_fraction, self.decay_fraction
-        )
 
 
 class _Place(NamedTuple):
@@ -81,7 +40,7 @@ class LanguageModel(lightning.LightningModule):
         config: the shape of the network.
         vocab: the vocabulary file's bytes; every checkpoint carries them, so that it can be exported alone.
         byte_lengths: (vocab_size,) how many bytes of text each token stands for, for bits per byte.
-        training: optimizer and schedule.
+        optimizer, schedule: how the weights are learned.
         references: constants to be logged beside the validation metrics, such as `{"val/loss_floor": 0.9}`.
     """
 
@@ -90,13 +49,15 @@ class LanguageModel(lightning.LightningModule):
         config: ModelConfig,
         vocab: bytes,
         byte_lengths: Tensor,
-        training: TrainingSettings | None = None,
+        optimizer: OptimizerSettings,
+        schedule: ScheduleSettings,
         references: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__()
         self.config = config
         self.vocab = vocab
-        self.training_settings = training or TrainingSettings()
+        self.optimizer_settings = optimizer
+        self.schedule_settings = schedule
         self.references = dict(references or {})
         self.tokens_seen = TokensSeen()
         self._validated = (-1, 0.0)  # at which step, and the val/loss there
@@ -214,16 +175,16 @@ class LanguageModel(lightning.LightningModule):
         return total, (batch["targets"] != IGNORED).sum()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        settings = self.training_settings
-        if settings.optimizer == "muon" and isinstance(self.trainer.strategy, FSDPStrategy):
+        settings = self.optimizer_settings
+        if settings.name == "muon" and isinstance(self.trainer.strategy, FSDPStrategy):
             raise UserError("optimizer=muon needs whole matrices, and FSDP splits them; use optimizer=adamw with it")
         # With float16's scaled losses a fused step would unscale the gradients only after they were clipped.
-        optimizer = settings.build_optimizer(self.model, fused=self.trainer.precision != "16-mixed")
+        optimizer = build_optimizer(self.model, settings, fused=self.trainer.precision != "16-mixed")
         schedule = build_schedule(optimizer, self._learning_rate_factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _learning_rate_factor(self, step: int) -> float:
-        return self.training_settings.learning_rate_factor(self._progress(step))
+        return learning_rate_factor(self._progress(step), self.schedule_settings)
 
     def _progress(self, step: int) -> float:
         """The share of the run that is over when `step` begins: by steps or, where `max_time` may end it, by time."""
@@ -282,7 +243,7 @@ class LanguageModel(lightning.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["lai"] = {
             "config": self.config.to_dict(),
-            "optimizer": self.training_settings.optimizer,
+            "optimizer": self.optimizer_settings.name,
             "vocab": torch.frombuffer(bytearray(self.vocab), dtype=torch.uint8),
             "training": self.training_record(checkpoint["global_step"]).to_dict(),
         }
@@ -298,7 +259,7 @@ class LanguageModel(lightning.LightningModule):
             raise UserError(
                 f"the checkpoint's model has {found}, this run's has {expected}; give the run the same model"
             )
-        optimizer, wanted = saved.get("optimizer", "an earlier one"), self.training_settings.optimizer
+        optimizer, wanted = saved.get("optimizer", "an earlier one"), self.optimizer_settings.name
         if optimizer != wanted:
             raise UserError(
                 f"the checkpoint's optimizer is {optimizer}, this run's is {wanted}; go on with the one it began with"
@@ -325,9 +286,9 @@ class LanguageModel(lightning.LightningModule):
             "beta1": others["betas"][0],
             "beta2": others["betas"][1],
             "eps": others["eps"],
-            "momentum": matrices.get("momentum", self.training_settings.momentum),  # AdamW has none
+            "momentum": matrices.get("momentum", self.optimizer_settings.momentum),  # AdamW has none
         }
         for name, value in saved.items():
-            wanted = getattr(self.training_settings, name)
+            wanted = getattr(self.optimizer_settings, name)
             if value != wanted:
                 log.info("optimizer.%s stays %g, that of the checkpoint, instead of %g", name, value, wanted)

@@ -3,31 +3,16 @@
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from lai.config.schema import OptimizerSettings, ScheduleSettings
 from lai.host.cpu import multiplies_bf16
 
-OptimizerName = Literal["adamw", "muon"]
-Decay = Literal["linear", "cosine", "constant"]
 
-
-def build_optimizer(
-    model: nn.Module,
-    name: OptimizerName,
-    *,
-    lr: float,
-    embedding_lr: float,
-    beta1: float,
-    beta2: float,
-    eps: float,
-    weight_decay: float,
-    momentum: float,
-    block_rows: int | None = None,
-    fused: bool = True,
-) -> torch.optim.Optimizer:
+def build_optimizer(model: nn.Module, settings: OptimizerSettings, *, fused: bool = True) -> torch.optim.Optimizer:
     """AdamW (Loshchilov & Hutter 2019) for all parameters, or Muon for the matrices and AdamW for the others.
 
     Matrices decay. Vectors (norms) do not: they scale, they do not overfit. Nor do embeddings: the gradient that keeps
@@ -43,15 +28,18 @@ def build_optimizer(
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     matrices = {
         "params": [parameter for parameter in trained if parameter in linear],
-        "weight_decay": weight_decay,
+        "weight_decay": settings.weight_decay,
     }
     others = {
         "params": [parameter for parameter in trained if parameter not in linear],
         "weight_decay": 0.0,
-        "lr": embedding_lr,
+        "lr": settings.embedding_lr,
     }
-    adamw = partial(torch.optim.AdamW, lr=lr, betas=(beta1, beta2), eps=eps, fused=fused)
-    return adamw([matrices, others]) if name == "adamw" else Muon(matrices, adamw([others]), lr, momentum, block_rows)
+    betas = (settings.beta1, settings.beta2)
+    adamw = partial(torch.optim.AdamW, lr=settings.lr, betas=betas, eps=settings.eps, fused=fused)
+    if settings.name == "adamw":
+        return adamw([matrices, others])
+    return Muon(matrices, adamw([others]), settings)
 
 
 # Muon works on so many elements at a time. What it makes of them stays in a processor's cache; on a GPU, where starting
@@ -76,13 +64,11 @@ class Muon(torch.optim.Optimizer):
         self,
         matrices: dict[str, Any],
         rest: torch.optim.Optimizer,
-        lr: float,
-        momentum: float,
-        block_rows: int | None = None,
+        settings: OptimizerSettings,
     ) -> None:
         self._rest = rest
-        self._block_rows = block_rows
-        super().__init__([matrices | {"momentum": momentum}, *rest.param_groups], {"lr": lr})
+        self._block_rows = settings.block_rows
+        super().__init__([matrices | {"momentum": settings.momentum}, *rest.param_groups], {"lr": settings.lr})
         self._share()
 
     def _share(self) -> None:
@@ -179,22 +165,21 @@ def _factor(square: Tensor) -> Tensor:
     return factor
 
 
-def learning_rate_factor(
-    progress: float, decay: Decay, warmup_fraction: float, final_fraction: float, decay_fraction: float = 1.0
-) -> float:
+def learning_rate_factor(progress: float, schedule: ScheduleSettings) -> float:
     """What the peak learning rate is multiplied with when `progress` (0 to 1) of the run is over.
 
-    A straight rise over `warmup_fraction`, then 1, and over the last `decay_fraction` (or all that is left) `decay` to
+    A straight rise over `warmup_fraction`, then 1, and over the last `decay_fraction` (or all that is left) a decay to
     `final_fraction`.
     """
-    if progress < warmup_fraction:
-        return progress / warmup_fraction
-    start = max(warmup_fraction, 1.0 - decay_fraction)
-    rest = min(1.0, max(0.0, progress - start) / max(1e-12, 1.0 - start))
-    if decay == "constant":
+    warmup = schedule.warmup_fraction
+    if progress < warmup:
+        return progress / warmup
+    if schedule.name == "constant":
         return 1.0
-    shape = 1.0 - rest if decay == "linear" else 0.5 * (1.0 + math.cos(math.pi * rest))
-    return final_fraction + (1.0 - final_fraction) * shape
+    start = max(warmup, 1.0 - schedule.decay_fraction)
+    rest = min(1.0, max(0.0, progress - start) / max(1e-12, 1.0 - start))
+    shape = 0.5 * (1.0 + math.cos(math.pi * rest)) if schedule.name == "cosine" else 1.0 - rest
+    return schedule.final_fraction + (1.0 - schedule.final_fraction) * shape
 
 
 def build_schedule(

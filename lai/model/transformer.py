@@ -5,8 +5,8 @@ Shapes in the comments: B batch, T tokens, D dim, H query heads, K key/value hea
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -14,54 +14,49 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
+from lai.config.schema import ModelShape
+from lai.config.setting import SettingError, check_ranges
+from lai.host.errors import UserError
 from lai.model.document_attention import DocumentRows
 from lai.model.loss import linear_cross_entropy
 from lai.model.precision import converted, product_dtype
 from lai.model.rms_norm import RMSNorm
 
-Activation = Literal["silu", "gelu"]
 
-
-_LEAST_FLOAT, _MOST_FLOAT = 2.0**-126, (2 - 2.0**-23) * 2.0**127  # of float32, in which a model file has them
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """The shape of a model, with the names of the file header.
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig(ModelShape):
+    """The shape of a model, with the names of the file header; `n_kv_heads` may be given as None, for `n_heads`.
 
     Raises:
-        ValueError: a size is not positive, or sizes do not divide as attention needs.
+        UserError: a size is out of its range, or sizes do not divide as attention needs.
     """
 
-    dim: int
-    hidden_dim: int
-    n_layers: int
-    n_heads: int
-    n_kv_heads: int
     vocab_size: int
-    max_seq_len: int
-    rope_theta: float = 10000.0
-    norm_eps: float = 1e-5
-    activation: Activation = "silu"
-    tie_embeddings: bool = True
+    if TYPE_CHECKING:
+        n_kv_heads: int
 
     def __post_init__(self) -> None:
-        for name in ("dim", "hidden_dim", "n_layers", "n_heads", "n_kv_heads", "vocab_size", "max_seq_len"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"model.{name} is {getattr(self, name)}; it must be at least 1")
-        for name in ("rope_theta", "norm_eps"):
-            if not _LEAST_FLOAT <= getattr(self, name) <= _MOST_FLOAT:
-                raise ValueError(f"model.{name} is {getattr(self, name)}; it must be a positive number of float32")
-        if self.activation not in ("silu", "gelu"):
-            raise ValueError(f"model.activation is {self.activation!r}; it must be 'silu' or 'gelu'")
+        if self.n_kv_heads is None:
+            object.__setattr__(self, "n_kv_heads", self.n_heads)
+        try:
+            check_ranges(self)
+        except SettingError as error:
+            raise UserError(f"model.{error}") from None
+        if self.vocab_size < 1:
+            raise UserError(f"model.vocab_size is {self.vocab_size}; it must be at least 1")
         if self.dim % self.n_heads:
-            raise ValueError(f"model.dim {self.dim} is not divisible by model.n_heads {self.n_heads}")
+            raise UserError(f"model.dim {self.dim} is not divisible by model.n_heads {self.n_heads}")
         if self.head_dim % 2:
-            raise ValueError(
+            raise UserError(
                 f"model.dim / model.n_heads is {self.head_dim}; rotary embedding needs an even width of a head"
             )
         if self.n_heads % self.n_kv_heads:
-            raise ValueError(f"model.n_heads {self.n_heads} is not divisible by model.n_kv_heads {self.n_kv_heads}")
+            raise UserError(f"model.n_heads {self.n_heads} is not divisible by model.n_kv_heads {self.n_kv_heads}")
+
+    @classmethod
+    def of(cls, shape: ModelShape, vocab_size: int) -> "ModelConfig":
+        """The `model` group with the size of the vocabulary that was built."""
+        return cls(**{item.name: getattr(shape, item.name) for item in fields(ModelShape)}, vocab_size=vocab_size)
 
     @property
     def head_dim(self) -> int:

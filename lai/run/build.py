@@ -23,11 +23,11 @@ from lai.callbacks import foreign
 from lai.callbacks.last_checkpoint import LastCheckpoint
 from lai.callbacks.stop import StopBetweenBatches
 from lai.config.load import flatten
-from lai.config.schema import ModelSettings, RunConfig
+from lai.config.schema import RunConfig
 from lai.data.datamodule import CorpusDataModule
 from lai.data.prepare import Corpus
 from lai.host.errors import Interrupted, UserError, first_line
-from lai.model.module import LanguageModel, TrainingSettings
+from lai.model.module import LanguageModel
 from lai.model.transformer import ModelConfig
 from lai.run.checkpoint_io import AtomicCheckpointIO
 from lai.run.compile import check_compiling
@@ -59,49 +59,6 @@ def choose_device(run: RunConfig) -> None:
         torch.set_float32_matmul_precision("high" if run.device.tf32 else "highest")
 
 
-def model_config(settings: ModelSettings, vocab_size: int) -> ModelConfig:
-    """The network's shape: the `model` group, with the size of the vocabulary that was built.
-
-    Raises:
-        UserError: sizes that do not go together.
-    """
-    try:
-        return ModelConfig(
-            dim=settings.dim,
-            hidden_dim=settings.hidden_dim,
-            n_layers=settings.n_layers,
-            n_heads=settings.n_heads,
-            n_kv_heads=settings.n_heads if settings.n_kv_heads is None else settings.n_kv_heads,
-            vocab_size=vocab_size,
-            max_seq_len=settings.max_seq_len,
-            rope_theta=settings.rope_theta,
-            norm_eps=settings.norm_eps,
-            activation=settings.activation,  # type: ignore[arg-type]
-            tie_embeddings=settings.tie_embeddings,
-        )
-    except ValueError as error:
-        raise UserError(str(error)) from None
-
-
-def training_settings(run: RunConfig) -> TrainingSettings:
-    """The `optimizer` and `schedule` groups."""
-    return TrainingSettings(
-        optimizer=run.optimizer.name,  # type: ignore[arg-type]
-        lr=run.optimizer.lr,
-        embedding_lr=run.optimizer.embedding_lr,
-        beta1=run.optimizer.beta1,
-        beta2=run.optimizer.beta2,
-        eps=run.optimizer.eps,
-        weight_decay=run.optimizer.weight_decay,
-        momentum=run.optimizer.momentum,
-        block_rows=run.optimizer.block_rows,
-        decay=run.schedule.name,  # type: ignore[arg-type]
-        warmup_fraction=run.schedule.warmup_fraction,
-        final_fraction=run.schedule.final_fraction,
-        decay_fraction=run.schedule.decay_fraction,
-    )
-
-
 @contextmanager
 def within_memory() -> Iterator[None]:
     """For what takes memory in proportion to model and batch.
@@ -130,7 +87,7 @@ def build_module(run: RunConfig, config: ModelConfig, corpus: Corpus) -> Languag
     floor = corpus.floor if limit is None or (limit == 1 and isinstance(limit, float)) else None  # it is that of all
     references = {"val/loss_floor": floor.loss, "val/bpb_floor": floor.bpb} if floor else {}
     module = LanguageModel(
-        config, vocab.to_bytes(), torch.from_numpy(vocab.byte_lengths.copy()), training_settings(run), references
+        config, vocab.to_bytes(), torch.from_numpy(vocab.byte_lengths.copy()), run.optimizer, run.schedule, references
     )
     module.model.recomputes_activations = bool(run.device.recompute_activations)
     if run.device.compile is True:  # in place: the names in checkpoints stay as they are

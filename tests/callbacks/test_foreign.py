@@ -18,7 +18,7 @@ from lai.data.tokens.batches import IGNORED
 from lai.export.checkpoint import read_checkpoint
 from lai.export.lai_file import read_model
 from lai.host.errors import UserError
-from lai.model.transformer import Transformer
+from lai.model.transformer import ModelConfig, Transformer
 from lai.run import build as assembly
 from lai.train import train
 
@@ -34,7 +34,7 @@ def with_callback(run, name, **arguments):
 def measured(run, weights):
     """The validation loss of a network with these weights: nats a token, computed without Lightning."""
     corpus = prepare_corpus(run.data)
-    network = Transformer(assembly.model_config(run.model, len(corpus.vocab)))
+    network = Transformer(ModelConfig.of(run.model, len(corpus.vocab)))
     network.load_state_dict({name: torch.as_tensor(weight) for name, weight in weights.items()}, strict=False)
     nats = tokens = 0.0
     with torch.no_grad():

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from runs import TINY, lai_train, rows_of
 
+from lai.config.schema import OptimizerSettings
 from lai.data.tokens.batches import IGNORED
 from lai.export.lai_file import read_model
 from lai.model.loss import linear_cross_entropy
@@ -101,10 +102,12 @@ def test_loss_is_that_of_whole_logits(dtype):
 @pytest.mark.parametrize(("name", "block_rows"), [("adamw", None), ("muon", None), ("muon", 32)])
 def test_the_optimizer_steps_as_on_the_processor(networks, batch, name, block_rows):
     steps = []
+    settings = OptimizerSettings(
+        name=name, lr=0.01, embedding_lr=0.02, beta1=0.9, beta2=0.99, eps=1e-8, weight_decay=0.1, block_rows=block_rows
+    )
     for device, network in zip(("cpu", "cuda"), networks, strict=True):
         before = [parameter.detach().cpu().clone() for parameter in network.parameters()]
-        settings = {"lr": 0.01, "embedding_lr": 0.02, "beta1": 0.9, "beta2": 0.99, "eps": 1e-8, "weight_decay": 0.1}
-        optimizer = build_optimizer(network, name, **settings, momentum=0.95, block_rows=block_rows)
+        optimizer = build_optimizer(network, settings)
         loss_and_gradients(network, batch, device)
         for parameter, of_processor in zip(network.parameters(), networks[0].parameters(), strict=True):
             parameter.grad = of_processor.grad.to(device)  # AdamW's first step is a sign: rounding could turn it

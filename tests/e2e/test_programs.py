@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from lai import info
+from lai.config.compose import compose_run
 from lai.data.tokens.build import prepare_shards
 from lai.export.checkpoint import read_checkpoint
 from lai.export.lai_file import read_model, write_model
@@ -39,7 +40,9 @@ def checkpoint(tmp_path, config, small_vocab):
     """A checkpoint as Lightning writes it, and the module it is of."""
     import lightning
 
-    module = LanguageModel(config, small_vocab.to_bytes(), torch.from_numpy(small_vocab.byte_lengths.copy()))
+    run = compose_run(["model=nano"])
+    lengths = torch.from_numpy(small_vocab.byte_lengths.copy())
+    module = LanguageModel(config, small_vocab.to_bytes(), lengths, run.optimizer, run.schedule)
     trainer = lightning.Trainer(accelerator="cpu", logger=False, max_steps=0, enable_progress_bar=False)
     trainer.strategy.connect(module)
     trainer.save_checkpoint(tmp_path / "x.ckpt", weights_only=True)

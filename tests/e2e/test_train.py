@@ -19,6 +19,7 @@ from lai.callbacks.stop import StopBetweenBatches
 from lai.export.checkpoint import read_checkpoint
 from lai.export.lai_file import read_model
 from lai.host.errors import UserError
+from lai.model.transformer import ModelConfig
 from lai.run import build as assembly
 from lai.run import summary as report
 from lai.tokenizer.chat import render
@@ -77,7 +78,7 @@ def test_validation_is_the_mean_over_tokens_and_bytes_of_whole_documents(tmp_pat
     trainer = assembly.build_trainer(run, export)
     evaluated = Evaluated(corpus.shards)
     trainer.callbacks.append(evaluated)
-    module = assembly.build_module(run, assembly.model_config(run.model, len(corpus.vocab)), corpus)
+    module = assembly.build_module(run, ModelConfig.of(run.model, len(corpus.vocab)), corpus)
     assembly.fit(trainer, module, assembly.build_datamodule(run, corpus), None)
     assert export.metrics["val/loss"] == pytest.approx(evaluated.loss, rel=1e-4)
     assert export.metrics["val/bpb"] == pytest.approx(evaluated.bpb, rel=1e-4)
@@ -92,7 +93,7 @@ def test_generated_text_is_validated_beside_its_floor(tmp_path, compose_run):
     run = compose_run(*(f"data.synthetic.{key}={value}" for key, value in small.items()), "trainer.max_steps=3")
     train(run)
     corpus = prepare_corpus(run.data)
-    examples = list(draw(SyntheticConfig.from_settings(small), 40, seed=0))
+    examples = list(draw(SyntheticConfig(**small), 40, seed=0))
     assert len(corpus.shards.val) == 40
     nats = -math.fsum(example.log_prob for example in examples)
     tokens = sum(len(corpus.shards.val.document(index)) - 1 for index in range(40))
@@ -103,7 +104,7 @@ def test_generated_text_is_validated_beside_its_floor(tmp_path, compose_run):
     logged = (tmp_path / "run" / "metrics.csv").read_text()
     assert "val/loss_floor" in logged and str(corpus.floor.loss)[:6] in logged
     run.trainer["limit_val_batches"] = 1  # other documents than those of the floor
-    module = assembly.build_module(run, assembly.model_config(run.model, len(corpus.vocab)), corpus)
+    module = assembly.build_module(run, ModelConfig.of(run.model, len(corpus.vocab)), corpus)
     assert module.references == {}
 
 
@@ -140,7 +141,7 @@ def test_gradients_do_not_outlive_the_step_that_they_are_for(compose_run, text_f
     corpus = prepare_corpus(run.data)
     gradients = Gradients()
     trainer = assembly.build_trainer(run, gradients)
-    module = assembly.build_module(run, assembly.model_config(run.model, len(corpus.vocab)), corpus)
+    module = assembly.build_module(run, ModelConfig.of(run.model, len(corpus.vocab)), corpus)
     assembly.fit(trainer, module, assembly.build_datamodule(run, corpus), None)
     assert gradients.held == [True, False, True, False]
 
@@ -155,7 +156,7 @@ def test_a_file_to_validate_with_is_not_trained_on(tmp_path, compose_run):
     run = compose_run(f"data.path={tmp_path / 'text'}", f"data.val_path={val}")
     corpus = prepare_corpus(run.data)
     assert (len(corpus.shards.train), len(corpus.shards.val), corpus.floor) == (50, 10, None)
-    module = assembly.build_module(run, assembly.model_config(run.model, len(corpus.vocab)), corpus)
+    module = assembly.build_module(run, ModelConfig.of(run.model, len(corpus.vocab)), corpus)
     first = next(report.start(run, corpus, module, assembly.build_trainer(run, StopBetweenBatches())))
     assert "train.txt: 50 documents" in first
     with pytest.raises(UserError, match="nothing is left to train on"):

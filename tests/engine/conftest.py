@@ -32,7 +32,12 @@ def make_model(tmp_path_factory: pytest.TempPathFactory, vocab: Vocab) -> MakeMo
     folder = tmp_path_factory.mktemp("models")
 
     def make(dtype: str = "f32", seed: int = 0, **changes) -> tuple[Path, ModelFile]:
-        config = replace(ModelConfig(64, 160, 2, 4, 4, len(vocab), 256), **changes)
+        config = replace(
+            ModelConfig(
+                dim=64, hidden_dim=160, n_layers=2, n_heads=4, n_kv_heads=4, vocab_size=len(vocab), max_seq_len=256
+            ),
+            **changes,
+        )
         path = folder / f"{dtype}-{seed}-{'-'.join(f'{name}={value}' for name, value in changes.items())}.bin"
         if not path.exists():
             write_model(path, config, random_network(config, seed).state_dict(), vocab, dtype)

@@ -38,7 +38,9 @@ RECORD = {"steps": (88, "Q"), "tokens_seen": (96, "Q"), "val_loss": (104, "f"), 
 @pytest.fixture(scope="module", params=["f32", "q8_0"])
 def model_bytes(request, tmp_path_factory, vocab):
     path = tmp_path_factory.mktemp("files") / "model.bin"
-    config = ModelConfig(32, 64, 2, 2, 1, len(vocab), 16)
+    config = ModelConfig(
+        dim=32, hidden_dim=64, n_layers=2, n_heads=2, n_kv_heads=1, vocab_size=len(vocab), max_seq_len=16
+    )
     write_model(path, config, random_network(config).state_dict(), vocab, request.param)
     return path.read_bytes()
 
@@ -203,16 +205,22 @@ def test_what_is_no_file_of_ours(engine, tmp_path):
 
 def test_a_context_of_millions_takes_no_memory_until_it_is_used(engine, tmp_path, vocab):
     path = tmp_path / "long.bin"
-    config = ModelConfig(16, 16, 1, 1, 1, len(vocab), 1 << 24)
+    config = ModelConfig(
+        dim=16, hidden_dim=16, n_layers=1, n_heads=1, n_kv_heads=1, vocab_size=len(vocab), max_seq_len=1 << 24
+    )
     # The network's rotary tables would be large in Python; its weights do not depend on the context.
-    weights = random_network(ModelConfig(16, 16, 1, 1, 1, len(vocab), 16)).state_dict()
+    weights = random_network(
+        ModelConfig(dim=16, hidden_dim=16, n_layers=1, n_heads=1, n_kv_heads=1, vocab_size=len(vocab), max_seq_len=16)
+    ).state_dict()
     write_model(path, config, weights, vocab)
     assert engine.json("-m", path, "--raw", "-p", "hello", "--tokens", "3", "--temp", "0")["ids"]
 
 
 def test_weights_that_are_not_numbers_end_in_a_message(engine, tmp_path, vocab):
     path = tmp_path / "nan.bin"
-    config = ModelConfig(32, 64, 1, 2, 2, len(vocab), 16)
+    config = ModelConfig(
+        dim=32, hidden_dim=64, n_layers=1, n_heads=2, n_kv_heads=2, vocab_size=len(vocab), max_seq_len=16
+    )
     weights = random_network(config).state_dict()
     write_model(path, config, weights, vocab)
     data = bytearray(path.read_bytes())

@@ -76,7 +76,9 @@ def test_widths_that_no_vector_divides(engine, make_model, tmp_path, kernels, dt
 def test_float16_weights_of_all_magnitudes(engine, vocab, tmp_path, kernels):
     # Some kernels keep float16 in fourteen bits where these will do: for rows that differ, not for a weight of 200.
     require(engine, kernels)
-    config = ModelConfig(64, 160, 2, 4, 4, len(vocab), 256)
+    config = ModelConfig(
+        dim=64, hidden_dim=160, n_layers=2, n_heads=4, n_kv_heads=4, vocab_size=len(vocab), max_seq_len=256
+    )
     network = random_network(config)
     with torch.no_grad():
         layers = network.layers

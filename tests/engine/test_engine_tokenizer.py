@@ -15,7 +15,9 @@ from lai.tokenizer.vocab import TAG_PREFIXES, Vocab
 
 
 def write_vocab(path, vocab):
-    config = ModelConfig(4, 4, 1, 1, 1, len(vocab), 64)
+    config = ModelConfig(
+        dim=4, hidden_dim=4, n_layers=1, n_heads=1, n_kv_heads=1, vocab_size=len(vocab), max_seq_len=64
+    )
     write_model(path, config, random_network(config).state_dict(), vocab)
     return path
 

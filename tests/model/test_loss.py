@@ -65,7 +65,9 @@ def test_only_the_gradients_that_are_wanted_are_made():
 @pytest.mark.parametrize("tied", [True, False])
 def test_network_gives_the_loss_of_its_logits(tied):
     torch.manual_seed(0)
-    config = ModelConfig(32, 64, 2, 4, 2, vocab_size=61, max_seq_len=16, tie_embeddings=tied)
+    config = ModelConfig(
+        dim=32, hidden_dim=64, n_layers=2, n_heads=4, n_kv_heads=2, vocab_size=61, max_seq_len=16, tie_embeddings=tied
+    )
     network = Transformer(config)
     tokens, targets = torch.randint(61, (2, 3, 16))
     targets[0, 4] = IGNORED

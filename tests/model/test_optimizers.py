@@ -1,20 +1,23 @@
 """The optimizer's groups and the learning rate against values computed by hand."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from lai.config.schema import OptimizerSettings, ScheduleSettings
 from lai.model.optimizers import build_optimizer, learning_rate_factor, orthogonalize
 from lai.model.transformer import ModelConfig, Transformer
 
-SETTINGS = {
-    "lr": 0.1,
-    "embedding_lr": 0.3,
-    "beta1": 0.9,
-    "beta2": 0.95,
-    "eps": 1e-8,
-    "weight_decay": 0.0,
-    "momentum": 0.9,
-}
+ADAMW = OptimizerSettings(
+    name="adamw", lr=0.1, embedding_lr=0.3, beta1=0.9, beta2=0.95, eps=1e-8, weight_decay=0.0, momentum=0.9
+)
+MUON = replace(ADAMW, name="muon")
+
+
+def factor_at(progress, name="linear", warmup=0.1, final=0.2, decay=1.0):
+    schedule = ScheduleSettings(name=name, warmup_fraction=warmup, final_fraction=final, decay_fraction=decay)
+    return learning_rate_factor(progress, schedule)
 
 
 @pytest.mark.parametrize(
@@ -33,25 +36,24 @@ SETTINGS = {
     ],
 )
 def test_learning_rate(progress, decay, expected):
-    factor = learning_rate_factor(progress, decay, warmup_fraction=0.1, final_fraction=0.2)
-    assert factor == pytest.approx(expected)
+    assert factor_at(progress, decay) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
     ("progress", "expected"), [(0.05, 0.5), (0.1, 1.0), (0.6, 1.0), (0.7, 1.0), (0.85, 0.6), (1.0, 0.2)]
 )
-def test_learning_rate_is_stable_before_it_decays(progress, expected):
-    factor = learning_rate_factor(progress, "linear", warmup_fraction=0.1, final_fraction=0.2, decay_fraction=0.3)
-    assert factor == pytest.approx(expected)
+@pytest.mark.parametrize("name", ["linear", "wsd"])
+def test_learning_rate_is_stable_before_it_decays(progress, expected, name):
+    assert factor_at(progress, name, decay=0.3) == pytest.approx(expected)
 
 
 def test_decay_does_not_begin_before_warm_up_ends():
-    assert learning_rate_factor(0.5, "linear", 0.5, 0.0, 0.9) == 1.0
-    assert learning_rate_factor(0.75, "linear", 0.5, 0.0, 0.9) == pytest.approx(0.5)
+    assert factor_at(0.5, warmup=0.5, final=0.0, decay=0.9) == 1.0
+    assert factor_at(0.75, warmup=0.5, final=0.0, decay=0.9) == pytest.approx(0.5)
 
 
 def test_without_warm_up_it_starts_at_the_peak():
-    assert learning_rate_factor(0.0, "linear", warmup_fraction=0.0, final_fraction=0.0) == 1.0
+    assert factor_at(0.0, warmup=0.0, final=0.0) == 1.0
 
 
 def test_matrices_decay_norms_and_the_embedding_do_not():
@@ -59,7 +61,7 @@ def test_matrices_decay_norms_and_the_embedding_do_not():
         ModelConfig(dim=32, hidden_dim=64, n_layers=2, n_heads=2, n_kv_heads=1, vocab_size=50, max_seq_len=8)
     )
     before = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
-    optimizer = build_optimizer(network, "adamw", **SETTINGS | {"weight_decay": 0.5})
+    optimizer = build_optimizer(network, replace(ADAMW, weight_decay=0.5))
     for parameter in network.parameters():
         parameter.grad = torch.zeros_like(parameter)
     optimizer.step()
@@ -74,7 +76,7 @@ def test_the_embedding_and_the_norms_have_a_rate_of_their_own_and_an_untied_outp
         dim=32, hidden_dim=64, n_layers=1, n_heads=2, n_kv_heads=1, vocab_size=50, max_seq_len=8, tie_embeddings=False
     )
     network = Transformer(config)
-    optimizer = build_optimizer(network, name, **SETTINGS)
+    optimizer = build_optimizer(network, replace(ADAMW, name=name))
     rates = {id(parameter): group["lr"] for group in optimizer.param_groups for parameter in group["params"]}
     found = {name: rates.pop(id(parameter)) for name, parameter in network.named_parameters()}
     assert not rates
@@ -87,7 +89,7 @@ def test_fsdp_which_makes_every_parameter_a_vector_changes_no_group():
     for module in flat.modules():
         if hasattr(module, "weight"):
             module.weight = torch.nn.Parameter(module.weight.detach().flatten())
-    groups, flat_groups = (build_optimizer(of, "adamw", **SETTINGS).param_groups for of in (network, flat))
+    groups, flat_groups = (build_optimizer(of, ADAMW).param_groups for of in (network, flat))
     assert [len(group["params"]) for group in flat_groups] == [len(group["params"]) for group in groups]
     assert [group["lr"] for group in flat_groups] == [0.1, 0.3]
 
@@ -136,8 +138,8 @@ def set_gradients(network: Transformer, seed: int) -> None:
 def test_muon_steps_as_torch_does_and_adamw_takes_the_rest(monkeypatch):
     monkeypatch.setattr("lai.model.optimizers.multiplies_bf16", lambda: True)  # as torch.optim.Muon always does
     ours, theirs = small_network(0), small_network(0)
-    settings = SETTINGS | {"lr": 0.02, "embedding_lr": 0.05, "weight_decay": 0.3}
-    optimizer = build_optimizer(ours, "muon", **settings)
+    settings = replace(MUON, lr=0.02, embedding_lr=0.05, weight_decay=0.3)
+    optimizer = build_optimizer(ours, settings)
     named = dict(theirs.named_parameters())
     matrices = [named[name] for name in named if "norm" not in name and name != "token_embed.weight"]
     muon = torch.optim.Muon(matrices, lr=0.02, weight_decay=0.3, momentum=0.9, adjust_lr_fn="match_rms_adamw")
@@ -156,7 +158,7 @@ def test_muon_steps_as_torch_does_and_adamw_takes_the_rest(monkeypatch):
 def test_muon_in_blocks_steps_as_torch_does_with_a_matrix_for_each_block(monkeypatch):
     monkeypatch.setattr("lai.model.optimizers.multiplies_bf16", lambda: True)
     network = small_network(0)
-    optimizer = build_optimizer(network, "muon", **SETTINGS | {"lr": 0.02, "weight_decay": 0.3}, block_rows=16)
+    optimizer = build_optimizer(network, replace(MUON, lr=0.02, weight_decay=0.3, block_rows=16))
     named = {name: value for name, value in network.named_parameters() if "norm" not in name and "embed" not in name}
     blocks = {name: [torch.nn.Parameter(b.clone()) for b in value.split(16)] for name, value in named.items()}
     assert {len(parts) for parts in blocks.values()} == {1, 2, 4}
@@ -179,20 +181,20 @@ def test_a_matrix_that_blocks_do_not_divide_stays_whole():
     whole, blocks = small_network(0), small_network(0)
     for network, block_rows in ((whole, None), (blocks, 48)):
         set_gradients(network, 0)
-        build_optimizer(network, "muon", **SETTINGS, block_rows=block_rows).step()
+        build_optimizer(network, replace(MUON, block_rows=block_rows)).step()
     for one, other in zip(whole.parameters(), blocks.parameters(), strict=True):
         torch.testing.assert_close(one, other, atol=0, rtol=0)
 
 
 def test_a_muon_run_goes_on_from_its_saved_state():
     whole, broken = small_network(1), small_network(1)
-    settings = SETTINGS | {"lr": 0.01}
-    optimizer, before = build_optimizer(whole, "muon", **settings), build_optimizer(broken, "muon", **settings)
+    settings = replace(MUON, lr=0.01)
+    optimizer, before = build_optimizer(whole, settings), build_optimizer(broken, settings)
     for step in range(2):
         for network, stepped in ((whole, optimizer), (broken, before)):
             set_gradients(network, step)
             stepped.step()
-    after = build_optimizer(broken, "muon", **settings)
+    after = build_optimizer(broken, settings)
     after.load_state_dict(before.state_dict())
     for network, stepped in ((whole, optimizer), (broken, after)):
         for group in stepped.param_groups:

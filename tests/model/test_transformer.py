@@ -133,7 +133,17 @@ def test_no_token_sees_a_later_one():
 def test_first_loss_is_that_of_guessing(name, vocab_size):
     dim, hidden_dim, n_layers, n_heads, max_seq_len = PRESETS[name]
     torch.manual_seed(1)
-    network = Transformer(ModelConfig(dim, hidden_dim, n_layers, n_heads, n_heads, vocab_size, max_seq_len))
+    network = Transformer(
+        ModelConfig(
+            dim=dim,
+            hidden_dim=hidden_dim,
+            n_layers=n_layers,
+            n_heads=n_heads,
+            n_kv_heads=n_heads,
+            vocab_size=vocab_size,
+            max_seq_len=max_seq_len,
+        )
+    )
     tokens = torch.randint(vocab_size, (2, 129))
     with torch.no_grad():
         logits = network(tokens[:, :-1])

@@ -8,7 +8,6 @@ import torch
 from lai.host.errors import UserError
 from lai.model.transformer import ModelConfig, Transformer
 from lai.run import compile as compiling
-from lai.run.build import model_config
 from lai.run.compile import choose_compiling
 
 MANY = 10**15  # tokens
@@ -22,7 +21,7 @@ def chosen(compose_run, monkeypatch):
     def choose(*overrides: str, tokens: int = MANY, processes: int = 1, obstacle: str | None = None):
         monkeypatch.setattr(compiling, "_obstacle", lambda: obstacle)
         run = compose_run("device.compile=auto", *overrides)
-        choose_compiling(run, model_config(run.model, 400), tokens, processes)
+        choose_compiling(run, ModelConfig.of(run.model, 400), tokens, processes)
         return run.device.compile
 
     return choose
@@ -30,7 +29,7 @@ def chosen(compose_run, monkeypatch):
 
 def test_a_run_is_compiled_that_computes_for_some_ten_minutes(chosen, compose_run):
     run = compose_run()
-    parameters, _ = model_config(run.model, 400).parameter_counts()
+    parameters, _ = ModelConfig.of(run.model, 400).parameter_counts()
     enough = 1e14 * torch.get_num_threads() / (6 * parameters)
     assert chosen("trainer.max_epochs=5", tokens=int(enough / 5 * 1.01)) is True
     assert chosen("trainer.max_epochs=5", tokens=int(enough / 5 * 0.99)) is False

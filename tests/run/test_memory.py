@@ -14,7 +14,7 @@ from lai.run.build import within_memory
 from lai.run.memory import Plan, TrainingShape, largest_batch, needed, places
 from lai.train import train
 
-CONFIG = ModelConfig(64, 192, 3, 4, 4, 300, 256)
+CONFIG = ModelConfig(dim=64, hidden_dim=192, n_layers=3, n_heads=4, n_kv_heads=4, vocab_size=300, max_seq_len=256)
 
 
 def kept_by_pytorch(network: Transformer, tokens: torch.Tensor, documents: torch.Tensor, half: bool) -> int:

@@ -12,8 +12,9 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from lai.config.schema import HubDataset
 from lai.data.cache import fingerprint
 from lai.data.sources.rows import row_reader
 from lai.data.sources.writing import json_line
@@ -27,27 +28,16 @@ _SAVE_SECONDS = 2.0
 _VERSION = 3  # of reading and cleaning rows
 
 
-@dataclass(frozen=True)
-class HubSource:
-    """Rows of a data set, and how one becomes documents.
+@dataclass
+class HubSource(HubDataset):
+    """A data set to fetch: the settings `data.hub` with a `name`, and what they mean.
 
-    Args:
-        name: the data set, such as `roneneldan/TinyStories`, or a local folder of data files.
-        config, split, revision: as the hub names them; a revision is a commit or a tag, None the newest.
-        columns, clean, template: see `lai.data.sources.rows.row_reader`.
-        limit: so many rows that give a document; None takes all.
-        streaming: read what is needed over the network; if not, the whole split is downloaded into the hub's cache.
+    Raises:
+        SettingError: a value is out of its range.
     """
 
-    name: str
-    config: str | None = None
-    split: str = "train"
-    revision: str | None = None
-    columns: Mapping[str, str] | None = None
-    clean: str | None = None
-    template: str | None = None
-    limit: int | None = None
-    streaming: bool = True
+    if TYPE_CHECKING:
+        name: str = ""
 
     def identity(self) -> dict[str, Any]:
         """All that decides which documents there are: the settings, our reading of rows, and a local folder's files."""

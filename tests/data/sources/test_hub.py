@@ -216,7 +216,7 @@ def test_columns_are_renamed_and_cleaned(folder: Path) -> None:
         ({"template": "<user>{text}</user><assistant>x"}, "expected whole turns"),
         ({"clean": "pair"}, "row 1: found columns 'text'; this cleaning expects en"),
         ({"clean": "scrub"}, "article, story, pair"),
-        ({"limit": 0}, "gave no document"),
+        ({"limit": 0}, "limit is 0; it must be at least 1"),
     ],
 )
 def test_wrong_settings_are_named_and_leave_nothing(folder: Path, settings: dict[str, Any], message: str) -> None:

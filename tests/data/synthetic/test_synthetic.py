@@ -269,7 +269,7 @@ def test_held_out_prompts_are_not_in_the_training_text(lexicon: str) -> None:
 def test_the_makefile_asks_for_combinations_that_are_held_out(compose_run: Callable[..., RunConfig]) -> None:
     makefile = (Path(__file__).parents[3] / "Makefile").read_text(encoding="utf-8")
     run = compose_run("experiment=quickstart", "data.seq_len=64")
-    phrases = Grammar(SyntheticConfig.from_settings(asdict(run.data.synthetic))).phrases
+    phrases = Grammar(SyntheticConfig(**asdict(run.data.synthetic))).phrases
     words = {word.english: word for word in (*phrases.lexicon.nouns, *phrases.lexicon.places)}
     for sentence, verb, partner in (
         ("The cook played in the forest.", "play", "forest"),
@@ -327,7 +327,7 @@ def test_greetings_are_frequent_and_have_one_answer(documents: list[Example]) ->
 def test_instruction_counts_add_up() -> None:
     for instructions in (0, 1, 7, 2000, 2001):
         config = SyntheticConfig(instructions=instructions)
-        assert sum(config.instruction_count(name) for name in config.instruction_mix) == instructions
+        assert sum(config.instruction_count(name) for name in config.mix) == instructions
 
 
 @pytest.mark.parametrize(
