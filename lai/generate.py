@@ -1,4 +1,4 @@
-"""`python -m lai.generate -m FILE -p TEXT`: run an exported model in PyTorch, with the engine's options."""
+"""Answer a prompt with a model file in PyTorch; the options are the engine's."""
 
 import argparse
 import codecs
@@ -19,32 +19,58 @@ from lai.inference.sampling import (
     stream_text,
     translation_prompt,
 )
+from lai.programs.arguments import argument_parser
+from lai.tokenizer.vocab import Vocab
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m lai.generate", description=__doc__)
+def main() -> None:
+    """The entry point of `lai-generate`."""
+    run_program(_generate)
+
+
+def _parse_arguments() -> argparse.Namespace:
+    parser = argument_parser(__doc__)
     parser.add_argument("-m", "--model", default="models/lai-tiny.bin", help="the model file (default: %(default)s)")
     prompt = parser.add_mutually_exclusive_group()
     prompt.add_argument("-p", "--prompt", metavar="TEXT", help="a chat turn: TEXT as the user")
     prompt.add_argument("-t", "--translate", metavar="TEXT", help="translate TEXT from English to Hungarian")
     prompt.add_argument("--to-en", metavar="TEXT", help="translate TEXT from Hungarian to English")
     prompt.add_argument("-f", "--file", metavar="FILE", help="read the prompt from FILE (-: standard input)")
-    parser.add_argument("--raw", action="store_true", help="continue the text as it is; tags in it are markup")
-    parser.add_argument("--temp", type=float, default=0.7, help="temperature; 0: greedy (default: %(default)s)")
-    parser.add_argument("--top-k", type=whole_number(0), default=40, help="0: all tokens (default: %(default)s)")
-    parser.add_argument("--top-p", type=float, default=0.9, help="(default: %(default)s)")
-    parser.add_argument("--repeat-penalty", type=float, default=1.1, help="1: none (default: %(default)s)")
-    parser.add_argument("--tokens", type=whole_number(0), default=256, help="at most so many (default: %(default)s)")
+    parser.add_argument(
+        "--raw", action="store_true", help="continue the text as it is; chat tags in it are special tokens"
+    )
+    parser.add_argument("--temp", type=float, default=0.7, help="temperature; 0 is greedy (default: %(default)s)")
+    parser.add_argument(
+        "--top-k",
+        type=whole_number(0),
+        default=40,
+        help="sample from the K likeliest tokens; 0 is all (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--top-p",
+        type=float,
+        default=0.9,
+        help="sample from the likeliest tokens with this probability in all (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--repeat-penalty",
+        type=float,
+        default=1.1,
+        help="make recent tokens less likely; 1 is off (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--tokens", type=whole_number(0), default=256, help="tokens of the answer at most (default: %(default)s)"
+    )
     parser.add_argument("--seed", type=whole_number(0), help="the same seed gives the same text")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps (default: %(default)s)")
-    return parser
+    return parser.parse_args()
 
 
 def _prompt_text(options: argparse.Namespace) -> bytes:
-    """What is to be answered, translated or continued, as bytes.
+    """The text to answer, translate or continue, as bytes.
 
     Raises:
-        UserError: there is none, or a blank one; `--raw -p ''` alone has a meaning: a text from its beginning.
+        UserError: there is none, or it is blank. Only `--raw -p ''` may be empty: it starts a text from nothing.
     """
     given = next((text for text in (options.prompt, options.translate, options.to_en) if text is not None), None)
     text = _text_of(options.file) if given is None else given.encode("utf-8", "surrogateescape")
@@ -56,9 +82,17 @@ def _prompt_text(options: argparse.Namespace) -> bytes:
     return text
 
 
+def _prompt_ids(vocab: Vocab, options: argparse.Namespace) -> list[int]:
+    """The ids of the prompt: a translation, a raw text or a chat turn."""
+    text = _prompt_text(options)
+    if options.translate is not None or options.to_en is not None:
+        return translation_prompt(vocab, text, to_english=options.to_en is not None)
+    return raw_prompt(vocab, text) if options.raw else chat_prompt(vocab, text)
+
+
 def _text_of(source: str | None) -> bytes:
     if source is None and sys.stdin.isatty():
-        raise UserError("there is nothing to answer: give a prompt with -p, -t, --to-en, -f or on standard input")
+        raise UserError("there is no prompt; give one with -p, -t, --to-en, -f or on standard input")
     if source in (None, "-"):
         text = sys.stdin.buffer.read()
     else:
@@ -66,12 +100,12 @@ def _text_of(source: str | None) -> bytes:
             text = Path(source).read_bytes()
         except OSError as error:
             raise UserError(f"cannot read the prompt file {source}: {error.strerror}") from None
-    # Editors put a byte order mark in front and ends of lines behind.
+    # Editors add a byte order mark at the start and line breaks at the end.
     return text.removeprefix(codecs.BOM_UTF8).rstrip(b"\r\n")
 
 
-def main() -> int:
-    options = _parser().parse_args()
+def _generate() -> int:
+    options = _parse_arguments()
     sampling = Sampling(options.temp, options.top_k, options.top_p, options.repeat_penalty)
     model = read_model(options.model)
     vocab = model.vocab
@@ -80,14 +114,8 @@ def main() -> int:
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"--device {options.device}: {str(error).splitlines()[0]}") from None
     if options.raw and (options.translate is not None or options.to_en is not None):
-        raise UserError("--raw continues a text as it is; it does not go with -t or --to-en")
-    text = _prompt_text(options)
-    if options.translate is not None or options.to_en is not None:
-        prompt = translation_prompt(vocab, text, to_english=options.to_en is not None)
-    elif options.raw:
-        prompt = raw_prompt(vocab, text)
-    else:
-        prompt = chat_prompt(vocab, text)
+        raise UserError("--raw continues a text as it is; leave it out with -t and --to-en")
+    prompt = _prompt_ids(vocab, options)
     note = model.training.note(len(vocab))
     if note is not None and sys.stderr is not None and sys.stderr.isatty():
         print(note, file=sys.stderr)
@@ -100,4 +128,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    run_program(main)
+    main()

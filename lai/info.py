@@ -1,6 +1,5 @@
-"""`python -m lai.info FILE`: what one of LAi's files holds: model, vocabulary, checkpoint or token files."""
+"""Show what one of LAi's files holds: a model, a vocabulary, a checkpoint or token files."""
 
-import argparse
 import json
 from pathlib import Path
 
@@ -9,16 +8,32 @@ from lai.export.lai_file import is_model_file, read_model
 from lai.host.cli import run_program
 from lai.host.errors import UserError
 from lai.model.transformer import ModelConfig
+from lai.programs.arguments import argument_parser
 from lai.tokenizer.vocab import Vocab
 
 Rows = list[tuple[str, object]]
+
+
+def main() -> None:
+    """The entry point of `lai-info`."""
+    run_program(_info)
+
+
+def _info() -> int:
+    parser = argument_parser(__doc__)
+    parser.add_argument("file", type=Path, help="the file, or a folder of token files")
+    rows = describe(parser.parse_args().file)
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        print(f"{name:<{width}}  {value}")
+    return 0
 
 
 def describe(path: Path) -> Rows:
     """The facts about a file, as (name, value) rows.
 
     Raises:
-        UserError: the file is missing, damaged or not one of ours.
+        UserError: the file is missing, damaged or not a file of LAi.
     """
     if path.is_dir():
         return _token_files(path)
@@ -36,8 +51,8 @@ def describe(path: Path) -> Rows:
     if start == b"VIAL":
         return [("kind", "vocabulary"), *_vocab_rows(Vocab.load(path))]
     raise UserError(
-        f"{path} is none of LAi's files: expected a model (.bin), a vocabulary (vocab.bin), a checkpoint (.ckpt) or a "
-        f"folder of token files, found a file that starts with {start!r}"
+        f"{path} is not a file of LAi: expected a model (.bin), a vocabulary (vocab.bin), a checkpoint (.ckpt) or a "
+        f"folder of token files, found one that starts with {start!r}"
     )
 
 
@@ -88,19 +103,9 @@ def _token_files(folder: Path) -> Rows:
     try:
         meta = json.loads((folder / "meta.json").read_bytes())
     except (OSError, ValueError):
-        raise UserError(f"{folder} is no folder of token files: it has no readable meta.json") from None
+        raise UserError(f"{folder} is not a folder of token files: it has no readable meta.json") from None
     return [("kind", "token files"), *((key, json.dumps(value, ensure_ascii=False)) for key, value in meta.items())]
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m lai.info", description=__doc__)
-    parser.add_argument("file", type=Path)
-    rows = describe(parser.parse_args().file)
-    width = max(len(name) for name, _ in rows)
-    for name, value in rows:
-        print(f"{name:<{width}}  {value}")
-    return 0
-
-
 if __name__ == "__main__":
-    run_program(main)
+    main()

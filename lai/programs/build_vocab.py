@@ -1,4 +1,4 @@
-"""`python scripts/build_vocab.py --data FILE [FILE ...]`: learn a vocabulary from documents and write `vocab.bin`."""
+"""Learn a vocabulary from documents and write it to a file."""
 
 import argparse
 import re
@@ -14,19 +14,31 @@ from lai.data.sources.files import CorpusCounts, find_files
 from lai.host.cli import run_program
 from lai.host.errors import UserError
 from lai.host.files import target_of
+from lai.programs.arguments import argument_parser
 from lai.tokenizer.train import TrainingReport, train_vocab
 from lai.tokenizer.vocab import VOCAB_MAGIC
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+def main() -> None:
+    """The entry point of `lai-build-vocab`."""
+    run_program(_build_vocab)
+
+
+def _parse_arguments() -> argparse.Namespace:
+    parser = argument_parser(__doc__)
     parser.add_argument("--data", nargs="+", action="extend", required=True, help="text files, folders or patterns")
-    parser.add_argument("--vocab_size", type=int, default=8000, help="tokens at most (default: %(default)s)")
-    parser.add_argument("--min_freq", type=int, default=2, help="uses that keep a token (default: %(default)s)")
+    parser.add_argument("--vocab_size", type=int, default=8000, help="number of tokens at most (default: %(default)s)")
+    parser.add_argument(
+        "--min_freq", type=int, default=2, help="a token must occur this often in the text (default: %(default)s)"
+    )
     parser.add_argument("--output", type=Path, default="data/vocab.bin", help="file to write (default: %(default)s)")
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def _build_vocab() -> int:
+    options = _parse_arguments()
     started = time.perf_counter()
-    target_of(options.output, VOCAB_MAGIC)  # told before the work
+    target_of(options.output, VOCAB_MAGIC)  # A wrong name is refused before the work.
     files = find_files(options.data)
     counts = CorpusCounts()
     vocab, report = train_vocab(contents(files, counts), options.vocab_size, options.min_freq)
@@ -41,7 +53,7 @@ def main() -> int:
 
 
 def training_command(data: list[str], vocab_path: Path) -> str:
-    """What trains on the same text with the vocabulary, for a shell."""
+    """The shell command that trains on the same text with this vocabulary."""
     paths = ", ".join(f"'{path}'" for path in data)
     overrides = [f"data.path={paths if len(data) == 1 else f'[{paths}]'}", f"data.vocab_path='{vocab_path}'"]
     plain = re.compile(r"'([\w./-]+)'")  # needs no quotes
@@ -49,18 +61,18 @@ def training_command(data: list[str], vocab_path: Path) -> str:
 
 
 def summary(counts: CorpusCounts, report: TrainingReport, n_tokens: int, min_freq: int, seconds: float) -> Table:
-    """What was read and learned, a line each."""
+    """What was read and what was learned, one fact a line."""
     rows = [
         ("documents", f"{counts.documents:,}"),
         ("text", f"{report.text_bytes:,} bytes"),
         ("tokens", f"{n_tokens:,}, of these {report.learned:,} learned"),
-        ("stepping stones", f"{report.stepping_stones:,} tokens, kept because others are merged by way of them"),
-        ("removed", f"{report.removed:,} candidates that the text uses less than {min_freq} times"),
+        ("stepping stones", f"{report.stepping_stones:,} tokens, kept because longer tokens are merged from them"),
+        ("removed", f"{report.removed:,} candidates that occur less than {min_freq} times"),
         ("bytes per token", f"{report.bytes_per_token:.2f} on this text"),
         ("time", f"{seconds:.1f} s"),
     ]
     if report.sample_bytes < report.text_bytes:
-        rows.insert(2, ("learned from", f"{report.sample_bytes:,} bytes of it, taken evenly"))
+        rows.insert(2, ("learned from", f"{report.sample_bytes:,} bytes of it, sampled evenly"))
     if report.unfilled:
         rows.append(("not filled", f"{report.unfilled:,} tokens: the text has no more that occur {min_freq} times"))
     table = Table(box=None, show_header=False)
@@ -70,4 +82,4 @@ def summary(counts: CorpusCounts, report: TrainingReport, n_tokens: int, min_fre
 
 
 if __name__ == "__main__":
-    run_program(main)
+    main()

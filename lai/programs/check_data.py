@@ -1,4 +1,4 @@
-"""`python scripts/check_data.py data/train.txt [--vocab data/vocab.bin]`: whether a text is fit to train on."""
+"""Report what is in a text, what is wrong with it for training, and where."""
 
 import argparse
 from pathlib import Path
@@ -8,32 +8,59 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from lai.data.quality.histogram import draw_histogram
 from lai.data.quality.report import LONGEST_LINE, Finding, Quality, examine, shares
 from lai.data.sources.files import files_left_out, find_files
 from lai.host.cli import run_program, whole_number
 from lai.host.errors import UserError
-from lai.host.files import atomic_write
+from lai.programs.arguments import argument_parser
 from lai.tokenizer.vocab import Vocab
 
 _SIGNS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "error": "[red]error[/]"}
 
 
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog="Exit code 0: no error (there may be warnings), 1: an error, 2: it cannot be read."
+def main() -> None:
+    """The entry point of `lai-check-data`."""
+    run_program(_check_data)
+
+
+def _parse_arguments() -> argparse.Namespace:
+    parser = argument_parser(
+        __doc__, "Exit code 0: no error, perhaps warnings; 1: at least one error; 2: the text cannot be read."
     )
     parser.add_argument("data", nargs="+", help="text files, folders or patterns")
-    parser.add_argument("--vocab", type=Path, help="a vocabulary or a model file, for what depends on tokens")
+    parser.add_argument("--vocab", type=Path, help="a vocabulary or a model file; adds the checks that need tokens")
     parser.add_argument(
-        "--longest", type=whole_number(1), default=LONGEST_LINE, help="bytes of a document (default: %(default)s)"
+        "--longest",
+        type=whole_number(1),
+        default=LONGEST_LINE,
+        help="bytes that a document may have (default: %(default)s)",
     )
     parser.add_argument("--histogram", type=Path, metavar="PNG", help="draw the lengths of the documents")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
     return parser.parse_intermixed_args()
 
 
+def _check_data() -> int:
+    options = _parse_arguments()
+    if options.histogram and options.histogram.suffix.lower() != ".png":
+        raise UserError(f"--histogram {options.histogram} is not a PNG file; give it the ending .png")
+    vocab = Vocab.load(options.vocab) if options.vocab else None
+    files = find_files(options.data)
+    quality = examine(files, vocab, options.longest, files_left_out(options.data))
+    if options.histogram:
+        draw_histogram(quality.lengths, options.histogram)
+    if options.json:
+        print(quality.to_json().decode())
+    else:
+        print_tables(quality)
+        if options.histogram:
+            print(f"{options.histogram} written")
+    return 0 if quality.good else 1
+
+
 def described(facts: dict[str, Any]) -> list[tuple[str, str]]:
-    """The facts as a person reads them."""
+    """The facts as (name, value) rows in words."""
     sampled = "" if facts["sampled"] == 1 else f" (of one document in {1 / facts['sampled']:.0f})"
     empty = f"{facts['empty']:,} empty lines" + (f", {facts['skipped']:,} rows skipped" if facts["skipped"] else "")
     lengths = ", ".join(f"{share} % {length:,}" for share, length in facts["percentiles"].items())
@@ -56,7 +83,7 @@ def described(facts: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def print_tables(quality: Quality) -> None:
-    """The facts, then each finding with its verdict and the first places."""
+    """Print the facts, then each finding with its verdict and the first places."""
     console = Console(highlight=False, soft_wrap=True)
     facts = Table(box=None, show_header=False)
     for name, value in described(quality.facts):
@@ -75,47 +102,9 @@ def print_tables(quality: Quality) -> None:
 
 
 def heading(finding: Finding) -> str:
+    """What the places of a finding are."""
     return "first duplicates" if finding.check == "unique" else f"first {finding.check}"
 
 
-def draw_histogram(lengths: list[int], path: Path) -> None:
-    """The documents' lengths on a logarithmic axis."""
-    try:
-        import matplotlib
-    except ImportError:
-        raise UserError("--histogram needs matplotlib: pip install matplotlib") from None
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-    import numpy as np
-
-    values = np.arange(len(lengths))
-    shortest = next((value for value, count in enumerate(lengths) if value and count), 1)
-    edges = np.unique(np.geomspace(shortest, max(shortest + 1, len(lengths)), 60).astype(int))
-    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
-    axes.hist(values, bins=[*edges.tolist(), edges[-1] + 1], weights=lengths)
-    axes.set(xscale="log", xlabel="characters a document", ylabel="documents")
-    axes.grid(alpha=0.3)
-    with atomic_write(path) as file:
-        figure.savefig(file, format="png", dpi=120)
-
-
-def main() -> int:
-    options = parse_arguments()
-    if options.histogram and options.histogram.suffix.lower() != ".png":
-        raise UserError(f"--histogram {options.histogram} is no name of a picture; give it the ending .png")
-    vocab = Vocab.load(options.vocab) if options.vocab else None
-    files = find_files(options.data)
-    quality = examine(files, vocab, options.longest, files_left_out(options.data))
-    if options.histogram:
-        draw_histogram(quality.lengths, options.histogram)
-    if options.json:
-        print(quality.to_json().decode())
-    else:
-        print_tables(quality)
-        if options.histogram:
-            print(f"{options.histogram} written")
-    return 0 if quality.good else 1
-
-
 if __name__ == "__main__":
-    run_program(main)
+    main()

@@ -1,4 +1,4 @@
-"""`python scripts/evaluate.py -m MODEL [SETTING …]`: how many held-out prompts a model answers exactly right."""
+"""Count how many held-out prompts a model answers exactly right, in PyTorch and in the engine."""
 
 import argparse
 import json
@@ -29,6 +29,7 @@ from lai.inference.evaluate import (
     task_losses,
     write_prompts,
 )
+from lai.programs.arguments import argument_parser
 
 Answers = dict[str, list[bytes]]
 """The answers to all prompts, by the program that gave them."""
@@ -36,41 +37,102 @@ Answers = dict[str, list[bytes]]
 _SECONDS_BETWEEN_LINES = 10
 
 
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog="SETTINGs are those that the model was trained with, as for lai.train: experiment=quickstart, or "
-        "data.synthetic.lexicon=small. They say which combinations of words the training text never had. Ctrl-C ends "
-        "with the scores of what is answered. Exit code 0: done, 1: the two programs differ, 130: Ctrl-C.",
+def main() -> None:
+    """The entry point of `lai-evaluate`."""
+    run_program(_evaluate)
+
+
+def _parse_arguments() -> argparse.Namespace:
+    parser = argument_parser(
+        __doc__,
+        "SETTINGs are those that the model was trained with, as for lai-train: experiment=quickstart, or "
+        "data.synthetic.lexicon=small. They determine which combinations of words are held out of the training text. "
+        "After Ctrl-C the scores of the prompts answered so far are shown. "
+        "Exit code 0: done; 1: PyTorch and the engine differ; 130: Ctrl-C.",
     )
-    parser.add_argument("settings", nargs="*", metavar="SETTING", help="settings of lai.train")
-    parser.add_argument("-m", "--model", type=Path, default="models/lai-tiny.bin", help="(default: %(default)s)")
+    parser.add_argument("settings", nargs="*", metavar="SETTING", help="settings of lai-train")
     parser.add_argument(
-        "--limit", type=whole_number(1), help="prompts at most (default: 400, or all of a test set of your own)"
+        "-m", "--model", type=Path, default="models/lai-tiny.bin", help="the model file (default: %(default)s)"
     )
     parser.add_argument(
-        "--prompts", type=Path, metavar="FILE", help="a test set of your own, .jsonl: prompt and answer"
+        "--limit", type=whole_number(1), help="prompts at most (default: 400, or all of your own test set)"
     )
+    parser.add_argument("--prompts", type=Path, metavar="FILE", help="your own test set, .jsonl: prompt and answer")
     parser.add_argument("--write", type=Path, metavar="FILE", help="write the prompts and their right answers, .jsonl")
     parser.add_argument("--engine", type=Path, default="build/lai", help="the C++ engine (default: %(default)s)")
-    parser.add_argument("--only", choices=("pytorch", "engine"), help="answer with one of the two programs")
+    parser.add_argument("--only", choices=("pytorch", "engine"), help="answer with one of the two")
     parser.add_argument(
         "--tokens",
         type=whole_number(1),
         default=128,
-        help="the longest answer; none is waited for beyond the right one's length (default: %(default)s)",
+        help="tokens of an answer at most; an answer longer than the right one is cut off (default: %(default)s)",
     )
     parser.add_argument(
-        "--wrong", type=whole_number(0), default=5, help="show so many wrong answers (default: %(default)s)"
+        "--wrong", type=whole_number(0), default=5, help="show this many wrong answers (default: %(default)s)"
     )
     parser.add_argument(
         "--losses",
         type=whole_number(1),
         metavar="N",
-        help="also tell what N newly generated documents cost above the generator's floor, by task",
+        help="also show the loss on N newly generated documents above the generator's own, by task",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
     return parser.parse_intermixed_args()
+
+
+def _evaluate() -> int:
+    options = _parse_arguments()
+    prompts = _prompts(options)
+    model = read_model(options.model)
+    losses = _losses(options, model)
+    answers = answer(options, model, prompts)
+    total, prompts = len(prompts), prompts[: len(next(iter(answers.values())))]
+    interrupted = len(prompts) < total
+    if interrupted:
+        print(f"interrupted: scores of the first {len(prompts):,} of {total:,} prompts", file=sys.stderr)
+    different = disagreements(prompts, answers)
+    if options.json:
+        report = {
+            "model": str(options.model),
+            "scores": {name: [asdict(score) for score in scores(prompts, given)] for name, given in answers.items()},
+            "disagreements": len(different),
+            "prompts": total,
+            "answered": len(prompts),
+            "losses": [asdict(row) for row in losses],
+        }
+        print(json.dumps(report))
+    else:
+        print_tables(prompts, answers, options.wrong)
+        if losses:
+            print_losses(losses)
+    if different:
+        first = different[0].prompt.decode()
+        count = len(different)
+        print(f"error: PyTorch and the engine answer {count} prompts differently, first: {first}", file=sys.stderr)
+    if interrupted:
+        return 130
+    return 1 if different else 0
+
+
+def _prompts(options: argparse.Namespace) -> list[Prompt]:
+    """The test set of the command line, also written where that is asked for."""
+    if options.prompts:
+        prompts = read_prompts(options.prompts)[: options.limit]
+    else:
+        prompts = held_out(options.settings, options.limit or 400)
+    if options.write:
+        target_of(options.write, b"{")  # Other prompts may be replaced, a model may not.
+        write_prompts(options.write, prompts)
+    return prompts
+
+
+def _losses(options: argparse.Namespace, model: ModelFile) -> list[TaskLoss]:
+    """The losses by task; none without `--losses`."""
+    if not options.losses:
+        return []
+    config = generator(options.settings, "a floor: leave out --losses")
+    seed = config.seed + 1  # The documents of `config.seed` are what training validates with, and chose the weights by.
+    return task_losses(model.build(), model.vocab, list(draw(config, options.losses, seed)))
 
 
 def generator(settings: Sequence[str], needed_for: str) -> SyntheticConfig:
@@ -91,10 +153,10 @@ def held_out(settings: Sequence[str], limit: int) -> list[Prompt]:
 
 
 def answer(options: argparse.Namespace, model: ModelFile, prompts: list[Prompt]) -> Answers:
-    """The answers of the programs that were asked for, to all prompts, or to the first ones where Ctrl-C ended it.
+    """The answers to all prompts, by each program that was asked for; after Ctrl-C those to the first prompts.
 
     Raises:
-        KeyboardInterrupt: no prompt was answered before Ctrl-C.
+        KeyboardInterrupt: Ctrl-C came before the first answer.
     """
     programs: dict[str, Iterator[bytes]] = {}
     if options.only != "engine":
@@ -119,7 +181,7 @@ def answer(options: argparse.Namespace, model: ModelFile, prompts: list[Prompt])
 
 @contextmanager
 def progress(total: int) -> Iterator[Callable[[int], None]]:
-    """A function that shows how many prompts are answered: a bar in a terminal, elsewhere a line now and then."""
+    """A function that shows how many prompts are answered: a bar on a terminal, a line every ten seconds elsewhere."""
     console = Console(stderr=True)
     if console.is_terminal:
         columns = (
@@ -145,12 +207,12 @@ def progress(total: int) -> Iterator[Callable[[int], None]]:
 
 
 def disagreements(prompts: list[Prompt], answers: Answers) -> list[Prompt]:
-    """The prompts that the programs answered in different ways."""
+    """The prompts that the programs answered differently."""
     return [prompt for prompt, *given in zip(prompts, *answers.values(), strict=True) if len(set(given)) > 1]
 
 
 def print_tables(prompts: list[Prompt], answers: Answers, wrong: int) -> None:
-    """Exact matches by task and direction, and some wrong answers."""
+    """Print the share of exact answers by task and direction, and some wrong answers."""
     console = Console(highlight=False, soft_wrap=True)
     table = Table("task", "direction", "prompts", *answers)
     by_program = [scores(prompts, given) for given in answers.values()]
@@ -168,7 +230,7 @@ def print_tables(prompts: list[Prompt], answers: Answers, wrong: int) -> None:
 
 
 def print_losses(losses: list[TaskLoss]) -> None:
-    """What each task costs above the floor, and its part of what all of them cost above it."""
+    """Print the loss of each task, the generator's, and the difference as a share of the generator's total."""
     floor = sum(row.documents * row.floor for row in losses)
     table = Table("task", "documents", "nats each", "the generator's", "above", title="what is left to learn")
     for row in losses:
@@ -182,47 +244,5 @@ def print_losses(losses: list[TaskLoss]) -> None:
     Console(highlight=False).print(table)
 
 
-def main() -> int:
-    """Answer, score, and fail where PyTorch and the engine disagree."""
-    options = parse_arguments()
-    if options.prompts:
-        prompts = read_prompts(options.prompts)[: options.limit]
-    else:
-        prompts = held_out(options.settings, options.limit or 400)
-    if options.write:
-        target_of(options.write, b"{")  # other prompts may be replaced, a model not
-        write_prompts(options.write, prompts)
-    model = read_model(options.model)
-    losses: list[TaskLoss] = []
-    if options.losses:
-        config = generator(options.settings, "a floor: leave out --losses")
-        seed = config.seed + 1  # not the documents that lai.train validates with, by which it chose the weights
-        losses = task_losses(model.build(), model.vocab, list(draw(config, options.losses, seed)))
-    answers = answer(options, model, prompts)
-    total, prompts = len(prompts), prompts[: len(next(iter(answers.values())))]
-    interrupted = len(prompts) < total
-    if interrupted:
-        print(f"interrupted: scores of the first {len(prompts):,} of {total:,} prompts", file=sys.stderr)
-    different = disagreements(prompts, answers)
-    if options.json:
-        found = {program: [asdict(score) for score in scores(prompts, given)] for program, given in answers.items()}
-        report = {"model": str(options.model), "scores": found, "disagreements": len(different)}
-        report |= {"prompts": total, "answered": len(prompts)}
-        print(json.dumps(report | {"losses": [asdict(row) for row in losses]}))
-    else:
-        print_tables(prompts, answers, options.wrong)
-        if losses:
-            print_losses(losses)
-    if different:
-        first = different[0].prompt.decode()
-        print(
-            f"error: PyTorch and the engine answer {len(different)} prompts differently, first: {first}",
-            file=sys.stderr,
-        )
-    if interrupted:
-        return 130
-    return 1 if different else 0
-
-
 if __name__ == "__main__":
-    run_program(main)
+    main()

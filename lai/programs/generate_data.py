@@ -1,4 +1,4 @@
-"""Write a text of synthetic Hungarian and English documents, one a line."""
+"""Write generated Hungarian and English documents to a file, one a line."""
 
 import argparse
 import time
@@ -13,47 +13,47 @@ from lai.data.sources.writing import lines, written_kind
 from lai.data.synthetic import Example, SyntheticConfig, entropy, generate
 from lai.host.cli import run_program
 from lai.host.files import atomic_write, target_of
+from lai.programs.arguments import argument_parser
 from lai.tokenizer.chat import render
 
 
-def parse_arguments() -> argparse.Namespace:
-    """The command line; the numbers' defaults are those of `SyntheticConfig`."""
+def main() -> None:
+    """The entry point of `lai-generate-data`."""
+    run_program(_generate_data)
+
+
+def _parse_arguments() -> argparse.Namespace:
+    """The command line; its defaults are those of `SyntheticConfig`."""
     default = SyntheticConfig()
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(__doc__)
     parser.add_argument("--output", type=Path, required=True, help="the file to write, .txt or .jsonl")
-    parser.add_argument("--sentences", type=int, default=default.sentences, help="documents of one sentence")
-    parser.add_argument("--stories", type=int, default=default.stories, help="documents of one story")
-    parser.add_argument("--translations", type=int, default=default.translations, help="pairs, two documents each")
-    parser.add_argument("--instructions", type=int, default=default.instructions, help="questions in each language")
-    parser.add_argument("--seed", type=int, default=default.seed)
-    parser.add_argument("--lexicon", default=default.lexicon, help="full, small, or a number of content words")
-    parser.add_argument("--report", action="store_true", help="print the entropy: the floor of any model's loss")
+    for name, meaning in (
+        ("sentences", "documents of one sentence"),
+        ("stories", "documents of one story"),
+        ("translations", "translated pairs, two documents each"),
+        ("instructions", "questions in each language"),
+        ("seed", "the same seed gives the same text"),
+    ):
+        number = getattr(default, name)
+        parser.add_argument(f"--{name}", type=int, default=number, help=f"{meaning} (default: %(default)s)")
+    parser.add_argument(
+        "--lexicon", default=default.lexicon, help="full, small, or a number of content words (default: %(default)s)"
+    )
+    parser.add_argument("--report", action="store_true", help="print the entropy: no model's loss can be lower")
     return parser.parse_args()
 
 
-def print_summary(console: Console, examples: list[Example], size: int) -> None:
-    """Counts by task, how many documents are unique, and five documents."""
-    table = Table("task", "documents", "unique")
-    counts = Counter(example.task for example in examples)
-    unique = Counter(task for task, _ in {(example.task, example.document) for example in examples})
-    for task, count in counts.most_common():
-        table.add_row(task, f"{count:,}", f"{unique[task] / count:.1%}")
-    share = sum(unique.values()) / len(examples)
-    table.add_row("all", f"{len(examples):,}", f"{share:.1%}", style="bold")
-    console.print(table)
-    console.print(f"{size:,} bytes; for example:")
-    for example in examples[:5]:
-        console.print("  " + escape(render(example.document).decode()), highlight=False)
-
-
-def main() -> int:
-    """Generate, write, and say what was written."""
-    options = parse_arguments()
-    lexicon = int(options.lexicon) if options.lexicon.isdecimal() else options.lexicon
+def _generate_data() -> int:
+    options = _parse_arguments()
     config = SyntheticConfig(
-        options.sentences, options.stories, options.translations, options.instructions, options.seed, lexicon
+        sentences=options.sentences,
+        stories=options.stories,
+        translations=options.translations,
+        instructions=options.instructions,
+        seed=options.seed,
+        lexicon=int(options.lexicon) if options.lexicon.isdecimal() else options.lexicon,
     )
-    target_of(options.output)  # told before the work, both
+    target_of(options.output)  # A wrong name is refused before the work, and so is a wrong ending.
     kind = written_kind(options.output)
     console = Console(soft_wrap=True)
     started = time.perf_counter()
@@ -73,5 +73,20 @@ def main() -> int:
     return 0
 
 
+def print_summary(console: Console, examples: list[Example], size: int) -> None:
+    """Print the number of documents by task, the share of unique ones, and five documents."""
+    table = Table("task", "documents", "unique")
+    counts = Counter(example.task for example in examples)
+    unique = Counter(task for task, _ in {(example.task, example.document) for example in examples})
+    for task, count in counts.most_common():
+        table.add_row(task, f"{count:,}", f"{unique[task] / count:.1%}")
+    share = sum(unique.values()) / len(examples)
+    table.add_row("all", f"{len(examples):,}", f"{share:.1%}", style="bold")
+    console.print(table)
+    console.print(f"{size:,} bytes; for example:")
+    for example in examples[:5]:
+        console.print("  " + escape(render(example.document).decode()), highlight=False)
+
+
 if __name__ == "__main__":
-    run_program(main)
+    main()

@@ -1,0 +1,6 @@
+"""`lai-export` from a checkout."""
+
+from lai.programs.export import main
+
+if __name__ == "__main__":
+    main()
