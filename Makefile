@@ -13,8 +13,8 @@ LOWEST := .venv-lowest/bin/python
 INSTALLED := $(VENV)/.installed
 MODEL := models/lai-quickstart.bin
 ENGINE := build/lai
-SOURCES := $(shell find lai conf -name '*.py' -o -name '*.yaml' -o -name '*.txt')
-ENGINE_SOURCES := $(shell find cpp -name '*.cpp' -o -name '*.hpp' -o -name CMakeLists.txt)
+SOURCES := $(filter-out lai/programs/%,$(shell find lai conf -name '*.py' -o -name '*.yaml' -o -name '*.txt'))
+ENGINE_SOURCES := $(shell find cpp -name '*.cpp' -o -name '*.hpp' -o -name CMakeLists.txt) lai/__init__.py
 
 # A CMake of the system is used where there is one, so that the engine can be built without Python packages.
 SYSTEM_CMAKE := $(shell command -v cmake 2>/dev/null)
@@ -29,7 +29,7 @@ help:  ## list the targets
 
 setup: $(INSTALLED)  ## make .venv and install LAi into it
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml constraints.txt lai/__init__.py
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else "error: LAi needs Python 3.11 to 3.13, %s is %d.%d; name another: make PYTHON=python3.12 ..." % (sys.executable, *v))'
 	@test -x $(RUN) || { echo 'setup: making $(VENV)'; $(PYTHON) -m venv $(VENV); }
 	@echo 'setup: 1 of 2, PyTorch: 200 MB, with CUDA several GB'

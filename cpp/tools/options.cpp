@@ -7,7 +7,7 @@
 
 namespace lai {
 
-const char* const kVersion = "0.1.0";
+const char* const kVersion = LAI_VERSION;
 
 const char* const kHelp = R"(lai: runs a LAi language model
 
