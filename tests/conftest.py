@@ -47,6 +47,46 @@ def small_vocab() -> Vocab:
 
 
 @pytest.fixture
+def model_file(tmp_path: Path, small_vocab: Vocab) -> Path:
+    """A model file of a toy network that is not trained."""
+    import torch
+
+    from lai.export.lai_file import write_model
+    from lai.model.transformer import Transformer
+
+    torch.manual_seed(0)
+    config = _toy_config(small_vocab)
+    write_model(tmp_path / "m.bin", config, Transformer(config).state_dict(), small_vocab)
+    return tmp_path / "m.bin"
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path, small_vocab: Vocab):
+    """A checkpoint as Lightning writes it, and the module that it is of."""
+    import lightning
+    import torch
+
+    from lai.config.compose import compose_run
+    from lai.model.module import LanguageModel
+
+    run = compose_run(["model=nano"])
+    byte_lengths = torch.from_numpy(small_vocab.byte_lengths.copy())
+    module = LanguageModel(_toy_config(small_vocab), small_vocab.to_bytes(), byte_lengths, run.optimizer, run.schedule)
+    trainer = lightning.Trainer(accelerator="cpu", logger=False, max_steps=0, enable_progress_bar=False)
+    trainer.strategy.connect(module)
+    trainer.save_checkpoint(tmp_path / "x.ckpt", weights_only=True)
+    return tmp_path / "x.ckpt", module
+
+
+def _toy_config(vocab: Vocab):
+    from lai.model.transformer import ModelConfig
+
+    return ModelConfig(
+        dim=32, hidden_dim=64, n_layers=1, n_heads=2, n_kv_heads=2, vocab_size=len(vocab), max_seq_len=64
+    )
+
+
+@pytest.fixture
 def compose_run(tmp_path: Path):
     """A run built as `lai-train` builds it: from the YAML files and overrides, its files under `tmp_path`."""
     from lai.config.load import load_run_config

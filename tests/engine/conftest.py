@@ -1,46 +1,9 @@
 import sys
-from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
 
-import pytest
-from engine_program import LEARNED, ROOT, Engine, build_engine, make_vocab, random_network
+from engine_fixtures import engine, make_model, vocab
+from engine_program import ROOT
 
-from lai.export.lai_file import ModelFile, read_model, write_model
-from lai.model.transformer import ModelConfig
-from lai.tokenizer.vocab import Vocab
+__all__ = ["engine", "make_model", "vocab"]
 
 # The encoding steps word for word stand beside the tests of lai/tokenizer/vocab.py.
 sys.path.append(str(ROOT / "tests" / "data"))
-
-MakeModel = Callable[..., tuple[Path, ModelFile]]
-
-
-@pytest.fixture(scope="session")
-def engine() -> Engine:
-    return Engine(build_engine())
-
-
-@pytest.fixture(scope="session")
-def vocab() -> Vocab:
-    return make_vocab(LEARNED)
-
-
-@pytest.fixture(scope="session")
-def make_model(tmp_path_factory: pytest.TempPathFactory, vocab: Vocab) -> MakeModel:
-    """Write a random model file; give its path and what Python reads from it."""
-    folder = tmp_path_factory.mktemp("models")
-
-    def make(dtype: str = "f32", seed: int = 0, **changes) -> tuple[Path, ModelFile]:
-        config = replace(
-            ModelConfig(
-                dim=64, hidden_dim=160, n_layers=2, n_heads=4, n_kv_heads=4, vocab_size=len(vocab), max_seq_len=256
-            ),
-            **changes,
-        )
-        path = folder / f"{dtype}-{seed}-{'-'.join(f'{name}={value}' for name, value in changes.items())}.bin"
-        if not path.exists():
-            write_model(path, config, random_network(config, seed).state_dict(), vocab, dtype)
-        return path, read_model(path)
-
-    return make

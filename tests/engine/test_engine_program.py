@@ -19,7 +19,7 @@ GREEDY = ("--temp", "0", "--repeat-penalty", "1")
 
 
 def test_help_and_version_need_no_model(engine):
-    assert engine.output("--version") == b"lai 0.1.0\n"
+    assert engine.output("--version").startswith(b"lai ")
     for option in ("-h", "--help"):
         text = engine.output(option).decode()
         for name in ("--model", "--translate", "--to-en", "--repeat-penalty", "--perplexity", "--tokenize", "--keep"):

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def build_vocab(*arguments):
-    command = [sys.executable, str(ROOT / "scripts" / "build_vocab.py"), *map(str, arguments)]
+    command = [sys.executable, "-m", "lai.programs.build_vocab", *map(str, arguments)]
     environment = {**os.environ, "COLUMNS": "120", "PYTHONPATH": str(ROOT)}
     return subprocess.run(command, capture_output=True, text=True, env=environment)
 
@@ -28,7 +28,7 @@ def data(tmp_path):
     return path
 
 
-def test_the_program_writes_a_vocabulary_and_says_what_it_did(data, tmp_path):
+def test_a_vocabulary_is_written_and_summarized(data, tmp_path):
     output = tmp_path / "new" / "vocab.bin"
     result = build_vocab("--data", data, "--vocab_size", 500, "--output", output)
     assert result.returncode == 0, result.stderr
@@ -75,7 +75,7 @@ def test_a_mistake_is_one_line_and_writes_nothing(data, tmp_path, arguments, mes
     assert not output.exists()
 
 
-def test_the_text_is_not_overwritten(data):
+def test_the_vocabulary_does_not_replace_the_text(data):
     before = data.read_bytes()
     result = build_vocab("--data", data, "--output", data)
     assert result.returncode == 2

@@ -1,4 +1,4 @@
-"""scripts/check_data.py as a user runs it."""
+"""lai.programs.check_data as a user runs it."""
 
 import json
 import os
@@ -8,15 +8,13 @@ from pathlib import Path
 
 from lai.tokenizer.vocab import Vocab
 
-ROOT = Path(__file__).parents[2]
-
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, ROOT / "scripts" / "check_data.py", *arguments]
+    command = [sys.executable, "-m", "lai.programs.check_data", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_a_good_text_ends_with_0_and_draws_its_lengths(tmp_path: Path, small_vocab: Vocab) -> None:
+def test_a_good_text_exits_with_0_and_its_lengths_are_drawn(tmp_path: Path, small_vocab: Vocab) -> None:
     text, vocab, picture = tmp_path / "a.txt", tmp_path / "vocab.bin", tmp_path / "new" / "lengths.png"
     text.write_text("".join(f"The dog number {number} is in the garden.\n" for number in range(20000)))
     small_vocab.save(vocab)
@@ -27,7 +25,7 @@ def test_a_good_text_ends_with_0_and_draws_its_lengths(tmp_path: Path, small_voc
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_bad_text_ends_with_1_and_says_where(tmp_path: Path) -> None:
+def test_a_bad_text_exits_with_1_and_names_the_lines(tmp_path: Path) -> None:
     text = tmp_path / "a.txt"
     text.write_bytes(b"good\n<user>open\n\xff\n")
     done = run(text)
@@ -40,7 +38,7 @@ def test_a_bad_text_ends_with_1_and_says_where(tmp_path: Path) -> None:
     assert {finding["check"]: finding["verdict"] for finding in report["findings"]}["malformed markup"] == "error"
 
 
-def test_findings_about_turns_and_other_files_are_printed_with_what_to_do(tmp_path: Path) -> None:
+def test_findings_are_printed_with_a_remedy(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("<user>Q</user>\n<assistant>A</assistant>\n")
     for name in ("b.md", "c.md", "d.csv"):
         (tmp_path / name).write_text("x\n")
@@ -53,7 +51,7 @@ def test_findings_about_turns_and_other_files_are_printed_with_what_to_do(tmp_pa
     assert found["turns on several lines"]["remedy"].startswith("put a conversation on one line")
 
 
-def test_mistakes_end_with_2_before_anything_is_read(tmp_path: Path) -> None:
+def test_wrong_arguments_exit_with_2_before_anything_is_read(tmp_path: Path) -> None:
     text = tmp_path / "a.txt"
     text.write_text("x\n")
     for arguments, words in (
@@ -64,7 +62,7 @@ def test_mistakes_end_with_2_before_anything_is_read(tmp_path: Path) -> None:
         assert done.returncode == 2 and words in done.stderr and not done.stdout
 
 
-def test_a_name_that_is_no_utf_8_is_printed(tmp_path: Path) -> None:
+def test_a_file_name_that_is_not_utf_8_is_printed(tmp_path: Path) -> None:
     name = os.fsdecode(bytes(tmp_path) + b"/k\xf6nyv.txt")
     Path(name).write_text("same\nsame\n")
     for arguments in ((), ("--json",)):
@@ -72,7 +70,7 @@ def test_a_name_that_is_no_utf_8_is_printed(tmp_path: Path) -> None:
         assert done.returncode == 1 and "nyv.txt:2" in done.stdout, done.stderr
 
 
-def test_a_missing_file_ends_with_2(tmp_path: Path) -> None:
+def test_a_missing_file_exits_with_2(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("x\n")
     for arguments in ((), (tmp_path / "a.txt", "--json")):
         done = run(*arguments, tmp_path / "missing.txt")

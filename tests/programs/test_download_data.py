@@ -1,4 +1,4 @@
-"""scripts/download_data.py as a user runs it, against a hub on this machine that has the three data sets in small."""
+"""lai.programs.download_data as a user runs it, against a hub on this machine that has the three data sets in small."""
 
 import json
 import subprocess
@@ -8,13 +8,10 @@ from pathlib import Path
 
 import pytest
 from loopback_hub import LoopbackHub, known_repositories, serving
-from runs import TINY
 
 from lai.data.sources.catalog import KNOWN_SETS
 from lai.data.sources.files import read_documents
 from lai.tokenizer.chat import render
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -25,7 +22,7 @@ def hub() -> Iterator[LoopbackHub]:
 
 
 def run(hub: LoopbackHub, output: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "scripts" / "download_data.py"), "--output", str(output), *arguments]
+    command = [sys.executable, "-m", "lai.programs.download_data", "--output", str(output), *arguments]
     environment = hub.environment(output.parent / "hub-home")
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
 
@@ -85,7 +82,7 @@ def test_an_output_of_another_kind_is_refused(hub: LoopbackHub, tmp_path: Path) 
     assert "give it the ending .txt or .jsonl" in run(hub, tmp_path / "x.parquet").stderr
 
 
-def test_a_missing_data_set_keeps_what_is_fetched(hub: LoopbackHub, tmp_path: Path) -> None:
+def test_a_missing_data_set_keeps_what_was_fetched(hub: LoopbackHub, tmp_path: Path) -> None:
     opus = hub.repositories.pop("Helsinki-NLP/opus-100")
     asked = ("--hu_wiki", "5", "--en_stories", "5", "--translations", "5")
     failed = run(hub, tmp_path / "x.txt", *asked)
@@ -97,33 +94,3 @@ def test_a_missing_data_set_keeps_what_is_fetched(hub: LoopbackHub, tmp_path: Pa
     hub.asked.clear()
     assert run(hub, tmp_path / "x.txt", *asked).returncode == 0
     assert not any("wikipedia" in path for path in hub.asked)
-
-
-@pytest.mark.slow
-def test_training_fetches_the_data_sets_and_says_what_is_in_them(hub: LoopbackHub, tmp_path: Path) -> None:
-    rows = "{hu_wiki: 20, en_stories: 30, translations: 40}"
-    overrides = [
-        *TINY,
-        "data=hub",
-        f"data.hub.rows={rows}",
-        f"data.cache_dir={tmp_path / 'cache'}",
-        "trainer.max_steps=2",
-    ]
-    command = [sys.executable, "-m", "lai.train", *overrides]
-
-    def train(run: str) -> subprocess.CompletedProcess[str]:
-        environment = hub.environment(tmp_path / "hub-home")
-        done = subprocess.run(
-            [*command, f"hydra.run.dir={tmp_path / run}", f"export.path={tmp_path / 'model.bin'}"],
-            env=environment, capture_output=True, text=True, cwd=ROOT, timeout=300,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return done
-
-    done = train("first")
-    assert "130 documents" in done.stdout and (tmp_path / "model.bin").exists()
-    assert "tasks: translation 61.5%, plain 38.5%; languages: " in done.stdout
-    assert "check documents: 130, expected at least 20,000" in done.stdout
-    hub.asked.clear()
-    train("second")
-    assert not hub.asked

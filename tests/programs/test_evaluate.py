@@ -1,4 +1,4 @@
-"""scripts/evaluate.py: scores, test sets, and PyTorch and the engine giving the same answers."""
+"""lai.programs.evaluate as a user runs it: PyTorch and the engine give the same answers."""
 
 import itertools
 import json
@@ -8,20 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from engine_program import ROOT, Engine
+from engine_program import Engine
 
-from lai.data.synthetic import Prompt, SyntheticConfig, draw
-from lai.host.errors import UserError
-from lai.inference.evaluate import (
-    Score,
-    answers_of_pytorch,
-    longest_answer,
-    read_prompts,
-    scores,
-    task_losses,
-    write_prompts,
-)
-from lai.tokenizer.chat import to_line
+from lai.data.synthetic import Prompt
+from lai.inference.evaluate import answers_of_pytorch, longest_answer, read_prompts, write_prompts
 
 PROMPTS = [
     Prompt("translation", "en-hu", b"Translate to Hungarian: the dog", b"a kutya"),
@@ -29,35 +19,11 @@ PROMPTS = [
     Prompt("translation", "en-hu", b"Translate to Hungarian: the cat", b"a macska"),
     Prompt("question", "hu", b"Ki fut?", "A ló.".encode()),
 ]
-
-
-def test_scores_count_exact_answers_by_task_and_direction() -> None:
-    assert scores(PROMPTS, [b"a kutya", b"the horse ", b"a macska", b""]) == [
-        Score("translation", "en-hu", 2, 2), Score("translation", "hu-en", 1, 0), Score("question", "hu", 1, 0),
-    ]  # fmt: skip
-
-
-def test_a_test_set_survives_its_file(tmp_path: Path) -> None:
-    write_prompts(tmp_path / "test.jsonl", PROMPTS)
-    assert read_prompts(tmp_path / "test.jsonl") == PROMPTS
-    (tmp_path / "own.jsonl").write_text('{"prompt": "a", "answer": "b"}\n\n')
-    assert read_prompts(tmp_path / "own.jsonl") == [Prompt("", "", b"a", b"b")]
-
-
-@pytest.mark.parametrize(
-    "text", ["", "{", "[]", '{"prompt": "a"}', '{"prompt": 1, "answer": "b"}', '{"prompt": "", "answer": "b"}']
-)
-def test_a_wrong_test_set_is_one_line(tmp_path: Path, text: str) -> None:
-    (tmp_path / "test.jsonl").write_text(text)
-    with pytest.raises(UserError, match=r"test\.jsonl.*expected an object"):
-        read_prompts(tmp_path / "test.jsonl")
-
-
 LONG = [Prompt(prompt.task, prompt.direction, prompt.prompt, b"x" * 99) for prompt in PROMPTS]
-PROGRAM = ROOT / "scripts" / "evaluate.py"
+PROGRAM = "lai.programs.evaluate"
 
 
-def test_both_programs_answer_alike_and_right_answers_are_counted(
+def test_pytorch_and_the_engine_give_the_same_answers_and_exact_ones_are_counted(
     engine: Engine, make_model, tmp_path: Path, run
 ) -> None:
     """A random model answers nonsense; given its own answers as the right ones, it answers all of them right."""
@@ -92,16 +58,16 @@ def test_both_programs_answer_alike_and_right_answers_are_counted(
     _, output, _ = run(PROGRAM, *arguments, "--prompts", own)
     report = json.loads(output)
     assert sum(score["exact"] for score in report["scores"]["engine"]) == len(rows) == 8
-    rows[0]["task"] = "[/a]"  # the letters of a table's markup
+    rows[0]["task"] = "[/a]"  # rich reads it as markup
     own.write_text("".join(json.dumps(row) + "\n" for row in rows))
     status, output, _ = run(PROGRAM, *arguments[:-1], "--prompts", own, "--limit", "3", "--only", "engine")
     assert status == 0 and "[/a]" in output and output.count("│ 1 ") == 3
 
 
-def test_an_answer_that_goes_on_is_cut_off_and_wrong_in_both_programs(
+def test_an_answer_longer_than_the_right_one_is_wrong_in_pytorch_and_the_engine(
     engine: Engine, make_model, tmp_path: Path, run
 ) -> None:
-    """A random model never stops: it says the right answer, and more."""
+    """A random model never stops: its answer is the right one and more."""
     path, model = make_model()
     prompts = [
         Prompt("a", "b", prompt.prompt, answer)
@@ -120,7 +86,9 @@ def test_an_answer_that_goes_on_is_cut_off_and_wrong_in_both_programs(
     assert longest_answer(PROMPTS[3], 128) == len("A ló.".encode()) + 1 and longest_answer(PROMPTS[3], 4) == 4
 
 
-def test_ctrl_c_gives_the_scores_of_what_is_answered(make_model, run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_shows_the_scores_of_the_prompts_answered_so_far(
+    make_model, run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path, _ = make_model()
     answered = 3
 
@@ -140,7 +108,9 @@ def test_ctrl_c_gives_the_scores_of_what_is_answered(make_model, run, monkeypatc
     assert (status, output, error) == (130, "", "interrupted\n")
 
 
-def test_progress_is_told_now_and_then_without_a_terminal(make_model, run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_a_line_every_ten_seconds_without_a_terminal(
+    make_model, run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path, _ = make_model()
     seconds = itertools.count(step=6)
     monkeypatch.setattr("time.monotonic", lambda: next(seconds))
@@ -150,22 +120,7 @@ def test_progress_is_told_now_and_then_without_a_terminal(make_model, run, monke
     assert re.findall(r"answered (\d) of 6 prompts after \d+ s", error) == ["2", "4", "6"]
 
 
-def test_losses_by_task_are_the_engines(engine: Engine, make_model, tmp_path: Path) -> None:
-    path, model = make_model(max_seq_len=1024)
-    examples = list(draw(SyntheticConfig(), 80, seed=0))
-    losses = task_losses(model.build(), model.vocab, examples)
-    assert len(losses) > 4 and sum(row.documents for row in losses) == 80
-    for row in losses:
-        of_task = [example for example in examples if example.task == row.task]
-        file = tmp_path / "task.txt"
-        file.write_bytes(b"".join(to_line(example.document) + b"\n" for example in of_task))
-        engines = engine.json("-m", path, "--perplexity", file)
-        assert row.documents == engines["documents"] == len(of_task)
-        assert row.loss == pytest.approx(engines["nats_per_token"] * engines["tokens"] / len(of_task), rel=1e-5)
-        assert row.floor == pytest.approx(-sum(example.log_prob for example in of_task) / len(of_task))
-
-
-def test_losses_are_told_by_the_program(make_model, run) -> None:
+def test_losses_are_shown_against_the_generators(make_model, run) -> None:
     path, _ = make_model(max_seq_len=1024)
     arguments = (PROGRAM, "-m", path, "--only", "pytorch", "--limit", "1", "--tokens", "1", "--losses", "60")
     status, output, error = run(*arguments, "--json")
@@ -196,17 +151,3 @@ def test_mistakes_are_one_line(make_model, tmp_path: Path, run) -> None:
     ):
         status, _, error = run(PROGRAM, *arguments)
         assert status == 2 and error.count("\n") == 1 and words in error, error
-
-
-def test_many_prompts_share_a_pass_through_the_network(make_model) -> None:
-    _, model = make_model()
-    network = model.build()
-    calls = 0
-
-    def count(*_: object) -> None:
-        nonlocal calls
-        calls += 1
-
-    network.register_forward_hook(count)
-    assert len(list(answers_of_pytorch(network, model.vocab, LONG * 4, 10))) == 16
-    assert calls < 60  # one prompt after another takes 160

@@ -1,4 +1,4 @@
-"""scripts/generate_data.py as a user runs it."""
+"""lai.programs.generate_data as a user runs it."""
 
 import subprocess
 import sys
@@ -6,15 +6,13 @@ from pathlib import Path
 
 from lai.data.sources.files import read_documents
 
-ROOT = Path(__file__).parents[2]
-
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, ROOT / "scripts" / "generate_data.py", *arguments]
+    command = [sys.executable, "-m", "lai.programs.generate_data", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_writes_one_document_a_line(tmp_path: Path) -> None:
+def test_the_same_seed_writes_the_same_documents_one_a_line(tmp_path: Path) -> None:
     output = tmp_path / "new folder" / "train.txt"
     numbers = ("--sentences", "30", "--stories", "20", "--translations", "10", "--instructions", "15")
     done = run("--output", output, *numbers, "--lexicon", "small", "--report")

@@ -1,0 +1,3 @@
+from engine_fixtures import engine, make_model, vocab
+
+__all__ = ["engine", "make_model", "vocab"]

@@ -1,0 +1,58 @@
+"""lai.generate as a user runs it."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+
+def test_the_same_seed_gives_the_same_answer(run, model_file):
+    arguments = ("-m", model_file, "-p", "dog", "--tokens", 12, "--seed", 5)
+    status, first, _ = run("lai.generate", *arguments)
+    assert (status, first) == (0, run("lai.generate", *arguments)[1])
+    assert first.strip()
+    status, greedy, _ = run("lai.generate", "-m", model_file, "--raw", "-p", "The", "--temp", 0, "--tokens", 5)
+    assert status == 0
+    assert greedy
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("-m", "no/such.bin", "-p", "x"), "no/such.bin"),
+        (("-p", "x", "--temp", -1), "--temp is -1"),
+        (("-p", "dog " * 200), "context holds 64"),
+        (("-f", "no/such.txt"), "no/such.txt"),
+        (("-f", os.devnull), "the prompt is empty"),
+        (("-p", ""), "the prompt is empty"),
+        (("-p", " \t\n\v"), "the prompt is empty"),
+        (("-t", ""), "the prompt is empty"),
+        (("--to-en", "  "), "the prompt is empty"),
+        (("-p", "x", "--temp", "inf"), "--temp is inf"),
+        (("-p", "x", "--device", "cuda"), "--device cuda"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(run, model_file, arguments, words):
+    if words == "--device cuda" and torch.cuda.is_available():
+        pytest.skip("this machine has a CUDA device")
+    if "-m" not in arguments:
+        arguments = ("-m", model_file, *arguments)
+    status, _, error = run("lai.generate", *arguments)
+    assert status == 2
+    assert error.startswith("error: ")
+    assert words in error
+    assert error.count("\n") == 1
+
+
+def test_raw_mode_accepts_an_empty_prompt(run, model_file):
+    status, output, _ = run("lai.generate", "-m", model_file, "--raw", "-p", "", "--tokens", 5, "--seed", 1)
+    assert status == 0 and output.strip()
+
+
+def test_closed_stdout_prints_no_error(model_file):
+    for shell in ("exec %s >&-", "exec %s | true"):
+        command = shell % f"'{sys.executable}' -m lai.generate -m '{model_file}' -p dog --tokens 3"
+        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+        assert done.stderr == ""

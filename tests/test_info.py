@@ -1,0 +1,30 @@
+"""lai.info, on every kind of file that LAi writes and on others."""
+
+import pytest
+
+from lai import info
+from lai.data.tokens.build import prepare_shards
+from lai.host.errors import UserError
+
+
+def test_info_describes_every_kind_of_file(run, tmp_path, model_file, checkpoint, small_vocab, text_file):
+    small_vocab.save(tmp_path / "vocab.bin")
+    shards = prepare_shards(text_file, small_vocab, tmp_path / "cache", val_fraction=0.1, split_seed=0)
+    parameters = sum(value.numel() for value in checkpoint[1].model.parameters())
+    for path, words in (
+        (model_file, f"{parameters:,} ("),
+        (checkpoint[0], f"{parameters:,} ("),
+        (tmp_path / "vocab.bin", f"{len(small_vocab):,} tokens"),
+        (shards.folder, small_vocab.fingerprint),
+    ):
+        status, output, _ = run("lai.info", path)
+        assert status == 0
+        assert words in output, path
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"LAi1", b"VIAL", b"hello"])
+def test_info_refuses_any_other_file(tmp_path, content):
+    (tmp_path / "f").write_bytes(content)
+    with pytest.raises(UserError, match="f") as raised:
+        info.describe(tmp_path / "f")
+    assert "\n" not in str(raised.value)
