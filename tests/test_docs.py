@@ -29,7 +29,7 @@ NOT_RUN = {
     r"kill ": "ends a program that a person has started",
     r"(nvidia-smi|torchrun|srun|sbatch) ?": "needs GPUs or a cluster",
     r"\S*python benchmarks/": "measures for minutes",
-    r"\S*python scripts/download_data\.py|lai-download-data": "fetches data sets from the network",
+    r"\S*python scripts/download_data\.py|\S*lai-download-data": "fetches data sets from the network",
 }
 """Commands that no test runs, and why; matched at the beginning."""
 
@@ -178,15 +178,15 @@ class Checkout:
 
 
 def python_program(words: list[str]) -> tuple[str, list[str]] | None:
-    """The short name and the arguments of Python for `python …` and for LAi's console scripts."""
+    """The short name and the arguments of Python for `python …` and for LAi's console scripts.
+
+    `lai-check-data …` and `python scripts/check_data.py …` are both `check_data`.
+    """
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
-    if words[0] in scripts:
-        module, function = scripts[words[0]].split(":")
-        return words[0].removeprefix("lai-").replace("-", "_"), [
-            "-c",
-            f"import sys; from {module} import {function}; sys.exit({function}())",
-            *words[1:],
-        ]
+    if (name := Path(words[0]).name) in scripts:
+        module, function = scripts[name].split(":")
+        code = f"import sys; sys.argv[0] = '{name}'; from {module} import {function}; sys.exit({function}())"
+        return name.removeprefix("lai-").replace("-", "_"), ["-c", code, *words[1:]]
     if Path(words[0]).name != "python":
         return None
     if words[1] == "-m":
@@ -202,7 +202,7 @@ def shortened_training(words: list[str], number: int) -> list[str]:
         overrides.append("data.path=toy/text.txt")
     if "data.vocab_path" not in given:
         overrides.append("data.vocab_path=toy/vocab.bin")
-    if "-m" in words[3:]:
+    if {"-m", "--multirun"} & set(words[1:] if Path(words[0]).name == "lai-train" else words[3:]):
         return [*overrides, f"hydra.sweep.dir=outputs/sweep{number}"]
     return [*overrides, f"hydra.run.dir=outputs/run{number}", f"export.path=models/run{number}.bin"]
 
@@ -219,7 +219,7 @@ def is_run(command: Command) -> bool:
 
 
 def is_training(command: Command) -> bool:
-    return "lai.train " in command.text or command.text.startswith("lai-train ")
+    return re.search(r"\blai\.train |\blai-train ", command.text) is not None
 
 
 @pytest.mark.slow
@@ -245,8 +245,23 @@ def test_python_examples_work(page, checkout):
         assert status == 0, f"{block}\n{output}"
 
 
+@pytest.mark.parametrize("name", ["generate_data", "build_vocab", "check_data", "evaluate", "export"])
+def test_a_program_has_two_names(name):
+    console = python_program([f"lai-{name.replace('_', '-')}", "--help"])
+    script = python_program(["python", f"scripts/{name}.py", "--help"])
+    assert console is not None and script is not None
+    assert console[0] == script[0] == name and console[1][-1] == script[1][-1] == "--help"
+
+
 def test_an_unknown_command_is_reported(checkout, tmp_path):
-    for text in ("frobnicate --all", "python tools/new.py", "python -m lai.nothing", "make nothing", "cat nothing"):
+    for text in (
+        "frobnicate --all",
+        "lai-nothing",
+        "python tools/new.py",
+        "python -m lai.nothing",
+        "make nothing",
+        "cat nothing",
+    ):
         assert checkout.run(Command(ROOT / "README.md", 1, text)), text
 
 
