@@ -113,7 +113,7 @@ class ExportModel(Callback):
         if not self.trained:
             raise UserError(
                 f"{trainer.ckpt_path or 'this run'} has nothing left to train up to {_limits(trainer)}; raise the "
-                "limit, or hand over what it holds with scripts/export.py"
+                "limit, or hand over what it holds with lai-export"
             )
         if not self._has_changed:
             raise UserError(
@@ -129,7 +129,7 @@ class ExportModel(Callback):
         except OSError as error:
             last = (callback.path for callback in trainer.checkpoint_callbacks if isinstance(callback, LastCheckpoint))
             kept = best or next(last, None)
-            hint = f"; the weights are kept: scripts/export.py {kept} --output FILE" if kept else ""
+            hint = f"; the weights are kept: lai-export {kept} --output FILE" if kept else ""
             raise UserError(f"{self.path} cannot be written: {error.strerror}{hint}") from error
         log.debug("exported %s", self.report)
 
@@ -146,7 +146,7 @@ class ExportModel(Callback):
             if lowest < found:
                 log.info(
                     "a callback put other weights in place at the end, with val/loss %.4f: they are exported; the "
-                    "lowest val/loss, %.4f, is that of %s, for scripts/export.py",
+                    "lowest val/loss, %.4f, is that of %s, for lai-export",
                     found,
                     lowest,
                     best,
@@ -227,7 +227,7 @@ class ExportModel(Callback):
             if isinstance(callback, ModelCheckpoint):
                 callback.save_on_exception = False
                 kept = kept or (callback.best_model_path if callback.monitor else "")
-        hint = f", or hand over the best weights before: scripts/export.py {kept}" if kept else ""
+        hint = f", or hand over the best weights before: lai-export {kept}" if kept else ""
         raise UserError(
             f"val/loss is {loss} at step {trainer.global_step}: training diverged; begin again with a lower "
             f"optimizer.lr{hint}"

@@ -189,7 +189,7 @@ def test_a_model_that_cannot_be_written_is_still_in_a_checkpoint(tmp_path, compo
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("lai.callbacks.export.export_model", full)
-    with pytest.raises(UserError, match=r"No space left on device.*scripts/export\.py \S+/step3\.ckpt"):
+    with pytest.raises(UserError, match=r"No space left on device.*lai-export \S+/step3\.ckpt"):
         train(compose_run(f"data.path={text_file}", "trainer.max_steps=3"))
 
 
