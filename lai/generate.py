@@ -39,29 +39,38 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--raw", action="store_true", help="continue the text as it is; chat tags in it are special tokens"
     )
-    parser.add_argument("--temp", type=float, default=0.7, help="temperature; 0 is greedy (default: %(default)s)")
+    parser.add_argument(
+        "--temp", metavar="T", type=float, default=0.7, help="temperature; 0 is greedy (default: %(default)s)"
+    )
     parser.add_argument(
         "--top-k",
+        metavar="K",
         type=whole_number(0),
         default=40,
         help="sample from the K likeliest tokens; 0 is all (default: %(default)s)",
     )
     parser.add_argument(
         "--top-p",
+        metavar="P",
         type=float,
         default=0.9,
-        help="sample from the likeliest tokens with this probability in all (default: %(default)s)",
+        help="sample from the likeliest tokens that make up this probability (default: %(default)s)",
     )
     parser.add_argument(
         "--repeat-penalty",
+        metavar="X",
         type=float,
         default=1.1,
         help="make recent tokens less likely; 1 is off (default: %(default)s)",
     )
     parser.add_argument(
-        "--tokens", type=whole_number(0), default=256, help="tokens of the answer at most (default: %(default)s)"
+        "--tokens",
+        metavar="N",
+        type=whole_number(0),
+        default=256,
+        help="tokens of the answer at most (default: %(default)s)",
     )
-    parser.add_argument("--seed", type=whole_number(0), help="the same seed gives the same text")
+    parser.add_argument("--seed", metavar="N", type=whole_number(0), help="the same seed gives the same text")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps (default: %(default)s)")
     return parser.parse_args()
 

@@ -33,8 +33,9 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--longest",
         type=whole_number(1),
+        metavar="BYTES",
         default=LONGEST_LINE,
-        help="bytes that a document may have (default: %(default)s)",
+        help="report documents that are longer (default: %(default)s)",
     )
     parser.add_argument("--histogram", type=Path, metavar="PNG", help="draw the lengths of the documents")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")

@@ -23,10 +23,14 @@ def _parse_arguments() -> argparse.Namespace:
         "which every program of LAi reads as a line break; .jsonl keeps it as it is.",
     )
     parser.add_argument("--output", type=Path, required=True, help="the file to write, .txt or .jsonl")
-    parser.add_argument("--size", choices=SIZES, default="small", help="(default: %(default)s)")
+    parser.add_argument(
+        "--size", choices=SIZES, default="small", help="how many rows of each data set (default: %(default)s)"
+    )
     for name, known in KNOWN_SETS.items():
         sizes = ", ".join(f"{size} {rows:,}" for size, rows in known.rows.items())
-        parser.add_argument(f"--{name}", type=whole_number(0), metavar="ROWS", help=f"of {known.source.name}: {sizes}")
+        parser.add_argument(
+            f"--{name}", type=whole_number(0), metavar="ROWS", help=f"rows of {known.source.name}; by size: {sizes}"
+        )
     return parser.parse_args()
 
 
