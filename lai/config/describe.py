@@ -8,12 +8,12 @@ import shutil
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
-from importlib.metadata import version
 from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 
+from lai import __version__
 from lai.config.load import CONF_DIR, flatten
 from lai.config.schema import RunConfig, TrainerSettings
 from lai.config.setting import Limits, limits_of
@@ -78,7 +78,7 @@ def answer(arguments: Sequence[str]) -> str | None:
         return help_text(shutil.get_terminal_size((110, 24)).columns)
     if "--schema" in arguments:
         return json_schema()
-    return f"lai {version('lai')}" if "--version" in arguments else None
+    return f"lai {__version__}" if "--version" in arguments else None
 
 
 def options_of(group: str) -> list[str]:

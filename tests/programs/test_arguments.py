@@ -34,11 +34,10 @@ def start(python, name, *arguments):
 def test_every_console_script_answers_help(python, name):
     status, output = start(python, name, "--help")
     assert status == 0, output
-    if name != "lai-train":  # whose page is Hydra's
-        assert output.startswith(f"usage: {name} [-h] [--version]"), output
+    assert output.startswith(f"usage: {name} ") and "--version" in output, output
 
 
-@pytest.mark.parametrize("name", [name for name in PROGRAMS if name != "lai-train"])
+@pytest.mark.parametrize("name", PROGRAMS)
 def test_every_console_script_answers_version(python, name):
     assert start(python, name, "--version") == (0, f"lai {lai.__version__}\n")
 
