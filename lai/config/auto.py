@@ -1,4 +1,4 @@
-"""What a run chooses for itself: its device, the precision that pays there, the learning rate for the model's width."""
+"""What a run chooses for itself: device, precision, learning rate for the model's width, row length."""
 
 import math
 from collections.abc import Callable
@@ -8,8 +8,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from lai.host.errors import UserError
 
-# The matrices' rate, with which a step's largest singular value is the same for all widths: it grows with the width in
-# AdamW, where all elements may pull one way, and with sqrt(width) in Muon, whose directions are all of one size
+# The matrices' learning rate. It keeps the largest singular value of a step equal for all widths. That value grows with
+# the width in AdamW, whose elements may all point one way, and with sqrt(width) in Muon, whose directions have one size
 # (Yang et al. 2022, 2023; benchmarks/recipes.md).
 _LR_OF_WIDTH: dict[str, Callable[[int], float]] = {
     "adamw": lambda dim: 0.125 / dim,
@@ -18,7 +18,7 @@ _LR_OF_WIDTH: dict[str, Callable[[int], float]] = {
 
 
 def choose_values(config: DictConfig, devices: Path) -> None:
-    """Fill in what `config` leaves to the machine and the model; `devices` is the folder of the devices' YAML files.
+    """Fill in what `config` leaves to the machine and the model; `devices` is the folder of device YAML files.
 
     Raises:
         UserError: `trainer.accelerator` is not one of those devices.
@@ -30,7 +30,7 @@ def choose_values(config: DictConfig, devices: Path) -> None:
 
 
 def _choose_device(config: DictConfig, devices: Path) -> None:
-    """Turn `device=auto` into the device of this machine, or of `trainer.accelerator` where the user gave one."""
+    """Replace `device=auto` by this machine's device, or by `trainer.accelerator` if that is given."""
     device = config.device
     if device.get("name") != "auto":
         return
@@ -38,7 +38,7 @@ def _choose_device(config: DictConfig, devices: Path) -> None:
     if asked in (None, "auto", "gpu"):
         name = _detect_accelerator()
         if (asked, name) == ("gpu", "cpu"):
-            name = "cuda"  # which is refused later, by its name
+            name = "cuda"  # refused later, by its name
     file = devices / f"{name}.yaml"
     if not file.is_file():
         raise UserError(f"trainer.accelerator={asked} is not one of auto, cpu, mps, cuda")
@@ -50,7 +50,7 @@ def _choose_device(config: DictConfig, devices: Path) -> None:
 
 
 def _choose_precision(config: DictConfig) -> None:
-    """Turn the device's `precision: auto` into what pays on this CPU."""
+    """Replace the device's `precision: auto` by the faster one on this CPU."""
     if config.device.get("precision") == "auto":
         from lai.host.cpu import multiplies_bf16
 
@@ -58,9 +58,9 @@ def _choose_precision(config: DictConfig) -> None:
 
 
 def _choose_learning_rate(config: DictConfig) -> None:
-    """Turn `optimizer.lr: null` into the optimizer's rate for the model's width.
+    """Replace `optimizer.lr: null` by the optimizer's learning rate for the model's width.
 
-    An unknown optimizer or an impossible width gets some rate too: the checks tell of it, and not of the rate.
+    An unknown optimizer or an impossible width gets a rate, too: later checks report the optimizer or the width.
     """
     if "lr" in config.optimizer and config.optimizer.lr is None:
         dim = config.model.get("dim")
@@ -69,7 +69,7 @@ def _choose_learning_rate(config: DictConfig) -> None:
 
 
 def _choose_seq_len(config: DictConfig) -> None:
-    """Turn `data.seq_len: null` into the model's context length."""
+    """Replace `data.seq_len: null` by the model's context length."""
     if config.data.get("seq_len") is None:
         config.data.seq_len = config.model.get("max_seq_len")
 

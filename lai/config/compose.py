@@ -1,4 +1,4 @@
-"""From overrides, as on the command line, to the settings of a run; for programs and notebooks."""
+"""Overrides, as on the command line, to the settings of a run; for programs and notebooks."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from lai.config.schema import RunConfig
 
 
 def compose_run(overrides: Sequence[str]) -> RunConfig:
-    """The run that `lai-train` does with these overrides.
+    """The run that `lai-train` makes of these overrides: `compose_run(["model=nano", "optimizer.lr=1e-3"])`.
 
     Raises:
         UserError: as `load_run_config`, or an override that Hydra refuses.

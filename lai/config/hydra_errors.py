@@ -1,4 +1,4 @@
-"""Hydra's complaints about the command line, each turned into one line that names the key and the nearest valid one."""
+"""Hydra's errors about the command line, each as one line that names the key and the nearest valid one."""
 
 import difflib
 import re
@@ -51,7 +51,7 @@ _HELP = "see `lai-train --help` for the keys there are"
 
 
 def explain(error: Exception, arguments: Sequence[str]) -> UserError | None:
-    """The user's mistake behind an exception of Hydra while it composed `arguments`; None where it is not one."""
+    """The user's mistake behind an exception of Hydra while it composed `arguments`; None if it is no such mistake."""
     if isinstance(error, OSError) and not isinstance(error, HydraException):
         return UserError(message_of(error))
     for cause in _causes(error):
@@ -85,10 +85,10 @@ def explain(error: Exception, arguments: Sequence[str]) -> UserError | None:
 
 
 def flags_first(arguments: Sequence[str]) -> list[str]:
-    """The arguments with Hydra's options in front: its parser takes overrides on one side of them only.
+    """The arguments with Hydra's options first: its parser takes overrides on one side of them only.
 
     Raises:
-        UserError: an option is none of Hydra's; the line says how the settings that they stand for are written.
+        UserError: an option is not one of Hydra's; the line says how to write the settings that it stands for.
     """
     flags: list[str] = []
     overrides: list[str] = []
@@ -115,7 +115,7 @@ def flags_first(arguments: Sequence[str]) -> list[str]:
 
 
 def check_names(arguments: Sequence[str]) -> None:
-    """Refuse `model.name=mini`, which is meant to choose a shape and would name the one that is chosen already.
+    """Refuse `model.name=mini`: it is meant to choose a shape, and would only rename the chosen one.
 
     Raises:
         UserError: a group's name is set to that of another of its options.
@@ -129,7 +129,7 @@ def check_names(arguments: Sequence[str]) -> None:
         chosen = given.get(group)
         value = None if override is None else override.value()
         if value in _options(group) and (chosen is None or chosen.value() != value):
-            raise UserError(f"{group}.name={value} gives a name only; what it names is chosen by {group}={value}")
+            raise UserError(f"{group}.name={value} only sets a name; {group}={value} chooses the option")
 
 
 def flags_of(arguments: Sequence[str]) -> list[str]:
@@ -214,7 +214,7 @@ def _meant(key: str, value: str | None, arguments: Sequence[str]) -> str | None:
     for overrides in candidates:
         if value is None or _composes(overrides, arguments):
             return shlex.join(overrides)
-    # Its value is another mistake, which is told when the key is right.
+    # Its value is another mistake, reported once the key is right.
     return near[0] if near and near[0] not in _groups() else None
 
 

@@ -1,6 +1,6 @@
-"""How the composed YAML becomes the plain objects of schema.py.
+"""The composed YAML becomes the plain objects of schema.py.
 
-Only config/, run/folders.py, run/build.py, sweep/ and train.py know Hydra or OmegaConf; all else takes plain values.
+Only config/, run/, sweep/ and train.py import Hydra or OmegaConf; all else takes plain values.
 """
 
 import inspect
@@ -29,7 +29,7 @@ from lai.config.setting import SettingError
 from lai.config.validate import check_rules, check_trainer
 from lai.host.errors import UserError, first_line
 
-logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # it logs what it raises, in several lines
+logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # it logs its own errors, in several lines
 
 _PACKAGED = Path(__file__).parents[1] / "conf"
 CONF_DIR = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "conf"
@@ -83,12 +83,12 @@ def load_run_config(composed: DictConfig) -> RunConfig:
 
 
 def known_keys() -> list[str]:
-    """Every key of the schema, dotted, for suggestions."""
+    """Every key of the schema, dotted."""
     return list(_types())
 
 
 def decimal_keys() -> set[str]:
-    """The keys that take a number which need not be whole."""
+    """The keys that take a decimal number."""
     types = _types()
     trainer = get_class(_load(CONF_DIR / "trainer" / "default.yaml")["_target_"])
     types |= {
@@ -211,13 +211,13 @@ def _check_target(key: str, node: Any) -> None:
             raise UnknownKey(f"{key}.{name}", [f"{key}.{valid}" for valid in parameters])
     try:
         hints = get_type_hints(inspect.getattr_static(target, "__init__"))
-    except (NameError, AttributeError):  # they name what is imported for type checkers only
+    except (NameError, AttributeError):  # the hints name what only type checkers import
         return
     _check_plain_types(key, node, hints)
 
 
 def _check_plain_types(key: str, node: DictConfig, hints: Mapping[str, Any]) -> None:
-    """Check the arguments that must be numbers, texts or booleans; other types are left to the target itself."""
+    """Check arguments whose type is number, text or boolean; the target itself checks others."""
     for name, value in node.items():
         hint = hints.get(str(name))
         allowed = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class _Place(NamedTuple):
-    """A place in a run: the optimizer steps and epochs before it, and the batches of its own epoch."""
+    """A place in a run: the optimizer steps and epochs before it, and the batches before it in its own epoch."""
 
     step: int
     epoch: int
@@ -41,7 +41,7 @@ class LanguageModel(lightning.LightningModule):
         vocab: the vocabulary file's bytes; every checkpoint carries them, so that it can be exported alone.
         byte_lengths: (vocab_size,) how many bytes of text each token stands for, for bits per byte.
         optimizer, schedule: how the weights are learned.
-        references: constants to be logged beside the validation metrics, such as `{"val/loss_floor": 0.9}`.
+        references: constants that are logged with the validation metrics, such as `{"val/loss_floor": 0.9}`.
     """
 
     def __init__(
@@ -60,22 +60,22 @@ class LanguageModel(lightning.LightningModule):
         self.schedule_settings = schedule
         self.references = dict(references or {})
         self.tokens_seen = TokensSeen()
-        self._validated = (-1, 0.0)  # at which step, and the val/loss there
+        self._validated = (-1, 0.0)  # the step of the last validation, and its val/loss
         self.model = Transformer(config)
-        self.byte_lengths = byte_lengths.long()  # no buffer: a callback that averages a model's would change it
+        self.byte_lengths = byte_lengths.long()  # no buffer: a callback that averages the model would change it
         self._place = _Place(0, 0, 0)
-        self._told: set[str] = set()  # whose odd state checkpoints leave out
-        self._losses: list[Tensor] = []  # of this step's batches so far: the gradients weigh each the same
+        self._told: set[str] = set()  # callbacks whose unusual state checkpoints leave out; each is reported once
+        self._losses: list[Tensor] = []  # of this step's batches so far; each has the same weight in the gradient
 
     def forward(self, tokens: Tensor, documents: Tensor | None = None, targets: Tensor | None = None) -> Tensor:
         return self.model(tokens, documents, targets=targets)  # type: ignore[no-any-return]
 
     def on_fit_start(self) -> None:
-        # Attention on Apple's GPUs has read tokens that were still to come in some versions of PyTorch and macOS.
+        # In some versions of PyTorch and macOS, attention on Apple GPUs reads future tokens.
         if self.device.type == "mps" and not is_causal(self.model):
             raise UserError(
-                f"attention on {self.device} reads tokens that are still to come (PyTorch {torch.__version__}), so the "
-                "model would learn nothing; use another version of PyTorch, or device=cpu"
+                f"attention on {self.device} reads future tokens (PyTorch {torch.__version__}), so the model would "
+                "learn nothing; use another version of PyTorch, or device=cpu"
             )
 
     def on_train_start(self) -> None:
@@ -83,8 +83,8 @@ class LanguageModel(lightning.LightningModule):
         batches, every = int(trainer.num_training_batches), trainer.accumulate_grad_batches
         if every > batches:
             raise UserError(
-                f"trainer.accumulate_grad_batches is {every}, but an epoch has {batches} batches and its end ends a "
-                f"step; make it {batches} or less, or make data.batch_size smaller"
+                f"trainer.accumulate_grad_batches is {every}, but an epoch has {batches} batches, and a step "
+                f"ends with its epoch; make it {batches} or less, or lower data.batch_size"
             )
         if batches % every:
             log.info("the last step of each epoch has %s batches instead of %s", batches % every, every)
@@ -97,7 +97,7 @@ class LanguageModel(lightning.LightningModule):
             self._resume()
 
     def _resume(self) -> None:
-        """Take this run's rates from the first step on: those in the checkpoint are the shorter run's."""
+        """Use this run's learning rates from the first step on: those in the checkpoint belong to a shorter run."""
         step, steps = self.trainer.global_step, self.planned_steps
         factor = self._learning_rate_factor(step)
         log.info("resuming at step %s%s", f"{step:,}", f" of {steps:,}" if steps < math.inf else "")
@@ -107,7 +107,7 @@ class LanguageModel(lightning.LightningModule):
                 "or set schedule=constant"
             )
         for config in self.trainer.lr_scheduler_configs:
-            if isinstance(config.scheduler, LambdaLR):  # and not one that a callback puts in its place
+            if isinstance(config.scheduler, LambdaLR):  # not one that a callback has put in its place
                 rates = config.scheduler.base_lrs
                 for group, rate in zip(config.scheduler.optimizer.param_groups, rates, strict=True):
                     group["lr"] = rate * factor
@@ -123,16 +123,16 @@ class LanguageModel(lightning.LightningModule):
         self._step_loss = torch.stack(self._losses).mean()
         if self.trainer.world_size == 1:
             self.log("train/loss", self._step_loss, batch_size=1)
-        # A tensor: Lightning would copy a number to the device, and wait until that is done, in every step.
+        # A tensor: Lightning would copy a number to the device in every step, and wait for the copy.
         lr = torch.tensor(self.trainer.optimizers[0].param_groups[0]["lr"])
         self.log("train/lr", lr, batch_size=1)
         return loss
 
     def on_train_batch_end(self, *_: Any) -> None:
-        """Log the loss of all processes, where Lightning writes it: to hear it, a process waits for its GPU."""
+        """Log the mean loss of all processes, only at logged steps: reducing it waits for the GPU."""
         trainer = self.trainer
         every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if trainer.world_size == 1 or self._losses or not every:  # losses: the step goes on with the next batch
+        if trainer.world_size == 1 or self._losses or not every:  # losses: the step continues with the next batch
             return
         if trainer.global_step % every == 0 or trainer.should_stop:
             loss = trainer.strategy.reduce(self._step_loss.clone(), reduce_op="mean")
@@ -164,7 +164,7 @@ class LanguageModel(lightning.LightningModule):
         self.tokens_seen.meet(self.trainer)
 
     def training_record(self, steps: int) -> TrainingRecord:
-        """How far the weights have been trained after so many steps; `val/loss` is known where they were validated."""
+        """The record of the weights after `steps` steps; `val/loss` is known if this step was validated."""
         validated, loss = self._validated
         floor = self.references.get("val/loss_floor", 0.0)
         return TrainingRecord.read(steps, self.tokens_seen.total(), loss if steps == validated else 0.0, floor)
@@ -178,7 +178,7 @@ class LanguageModel(lightning.LightningModule):
         settings = self.optimizer_settings
         if settings.name == "muon" and isinstance(self.trainer.strategy, FSDPStrategy):
             raise UserError("optimizer=muon needs whole matrices, and FSDP splits them; use optimizer=adamw with it")
-        # With float16's scaled losses a fused step would unscale the gradients only after they were clipped.
+        # With float16's scaled losses, a fused step unscales the gradients after clipping, which is too late.
         optimizer = build_optimizer(self.model, settings, fused=self.trainer.precision != "16-mixed")
         schedule = build_schedule(optimizer, self._learning_rate_factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -187,27 +187,27 @@ class LanguageModel(lightning.LightningModule):
         return learning_rate_factor(self._progress(step), self.schedule_settings)
 
     def _progress(self, step: int) -> float:
-        """The share of the run that is over when `step` begins: by steps or, where `max_time` may end it, by time."""
+        """The share of the run that is over when `step` begins: by steps, or by time if `max_time` is nearer."""
         steps = self.planned_steps
         progress = (step + 1) / (steps + 1)
         for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, Timer) and callback._duration:
-                # All processes must use the same rate, and their clocks differ.
+                # All processes need the same rate, and their clocks differ.
                 elapsed = self.trainer.strategy.broadcast(callback.time_elapsed())
                 progress = max(progress, elapsed / callback._duration)
         return min(1.0, progress)
 
     @property
     def planned_steps(self) -> float:
-        """The optimizer steps of the whole run, those before a checkpoint among them; infinite where only time ends it.
+        """The optimizer steps of the whole run, including those before a checkpoint; infinite where only time ends it.
 
-        Lightning's estimate is that of a run that has read these data, and accumulated as now, from its first step on.
+        Lightning's estimate assumes that the run has had these data and this accumulation from its first step.
         """
         trainer = self.trainer
         limit = math.inf if trainer.max_steps == -1 else trainer.max_steps
         if trainer.max_epochs in (None, -1):
             return limit
-        if trainer.train_dataloader is None:  # and the number of batches not known yet
+        if trainer.train_dataloader is None:  # the number of batches is not known yet
             trainer.fit_loop.setup_data()
         batches, every = trainer.num_training_batches, trainer.accumulate_grad_batches
         step, epoch, batch = self._place
@@ -218,7 +218,7 @@ class LanguageModel(lightning.LightningModule):
         return min(limit, step + coming)
 
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
-        """Drop the gradients with the step that they were for; Lightning keeps them through the next forward pass."""
+        """Free the gradients after the step; Lightning keeps them through the next forward pass."""
         super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
         optimizer.zero_grad()
         self._losses.clear()
@@ -229,13 +229,13 @@ class LanguageModel(lightning.LightningModule):
         gradient_clip_val: int | float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip by the global norm and log the norm before clipping.
+        """Clip by the global norm, and log the norm before clipping.
 
-        Lightning's own clipping refuses every fused optimizer under mixed precision because of loss scaling; bf16 has
-        none, and with float16 the optimizer is not fused.
+        Under mixed precision, Lightning's own clipping refuses every fused optimizer because of loss scaling. bf16 has
+        no loss scaling, and with float16 the optimizer is not fused.
         """
         limit = gradient_clip_val or math.inf
-        # FSDP's own method takes the norm over the shards of all processes.
+        # FSDP's own method computes the norm over the shards of all processes.
         clip = getattr(self.trainer.strategy.model, "clip_grad_norm_", None)
         norm = clip(limit) if clip else nn.utils.clip_grad_norm_(self.parameters(), limit)
         self.log("train/grad_norm", norm, batch_size=1)
@@ -252,32 +252,32 @@ class LanguageModel(lightning.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         saved = checkpoint.get("lai")
         if saved is None:
-            raise UserError("the checkpoint is not one of lai.train: it carries no config and vocabulary")
+            raise UserError("the checkpoint was not written by lai-train: it has no config and no vocabulary")
         ours, theirs = self.config.to_dict(), saved["config"]
         if different := [name for name in ours if ours[name] != theirs[name]]:
             found, expected = (", ".join(f"{name} {of[name]}" for name in different) for of in (theirs, ours))
             raise UserError(
-                f"the checkpoint's model has {found}, this run's has {expected}; give the run the same model"
+                f"the checkpoint's model has {found}, this run's has {expected}; use the same model settings"
             )
         optimizer, wanted = saved.get("optimizer", "an earlier one"), self.optimizer_settings.name
         if optimizer != wanted:
             raise UserError(
-                f"the checkpoint's optimizer is {optimizer}, this run's is {wanted}; go on with the one it began with"
+                f"the checkpoint's optimizer is {optimizer}, this run's is {wanted}; resume with optimizer={optimizer}"
             )
         if "optimizer_states" not in checkpoint:
-            raise UserError("the checkpoint holds weights alone (save_weights_only), so no run can go on from it")
-        self._tell_what_is_kept(checkpoint["optimizer_states"][0]["param_groups"])
+            raise UserError("the checkpoint has weights only (save_weights_only), so no run can resume from it")
+        self._log_kept_settings(checkpoint["optimizer_states"][0]["param_groups"])
         self.tokens_seen.go_on_from(saved.get("training", {}).get("tokens", 0))
         if saved["vocab"].numpy().tobytes() != self.vocab:
-            raise UserError("the checkpoint was trained with another vocabulary; give the run the same data settings")
+            raise UserError("the checkpoint was trained with another vocabulary; use the same data settings")
         batches = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
         epoch, batch = checkpoint["epoch"], batches["current"]["processed"]
         self._place = _Place(
             checkpoint["global_step"], *((epoch + 1, 0) if batches["is_last_batch"] else (epoch, batch))
         )
 
-    def _tell_what_is_kept(self, groups: list[dict[str, Any]]) -> None:
-        """A line for each setting of the optimizer that differs: a resumed run goes on with what it began with."""
+    def _log_kept_settings(self, groups: list[dict[str, Any]]) -> None:
+        """Log each optimizer setting that differs: a resumed run keeps the one of its checkpoint."""
         matrices, others = groups[0], groups[-1]
         saved = {
             "lr": matrices["initial_lr"],
@@ -291,4 +291,4 @@ class LanguageModel(lightning.LightningModule):
         for name, value in saved.items():
             wanted = getattr(self.optimizer_settings, name)
             if value != wanted:
-                log.info("optimizer.%s stays %g, that of the checkpoint, instead of %g", name, value, wanted)
+                log.info("optimizer.%s stays %g, as in the checkpoint; %g is ignored", name, value, wanted)

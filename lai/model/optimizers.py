@@ -15,13 +15,12 @@ from lai.host.cpu import multiplies_bf16
 def build_optimizer(model: nn.Module, settings: OptimizerSettings, *, fused: bool = True) -> torch.optim.Optimizer:
     """AdamW (Loshchilov & Hutter 2019) for all parameters, or Muon for the matrices and AdamW for the others.
 
-    Matrices decay. Vectors (norms) do not: they scale, they do not overfit. Nor do embeddings: the gradient that keeps
-    a token improbable where it is impossible is tiny, and decay pulls against it all the time. A row of an embedding
-    gets a gradient only from the few places where its token stands, so embeddings bear and want a higher rate than the
-    matrices that every token goes through; `embedding_lr` is theirs, and that of norms: the rate of neither falls with
-    the width (Yang et al. 2022; all measured in benchmarks/recipes.md).
+    Matrices decay. Norms do not: they scale, they do not overfit. Embeddings do not: the gradient that keeps an
+    impossible token improbable is tiny, and decay works against it. A row of an embedding gets a gradient only where
+    its token occurs, so embeddings need a higher rate than the matrices: `embedding_lr`, which norms use, too. Neither
+    rate falls with the width (Yang et al. 2022; all measured in benchmarks/recipes.md).
 
-    The fused step makes one pass over the parameters and is several times faster; it exists for CPU, CUDA and MPS.
+    The fused step makes one pass over the parameters and is several times faster; CPU, CUDA and MPS have it.
     """
     # By their modules: under FSDP every parameter is a vector.
     linear = {module.weight for module in model.modules() if isinstance(module, nn.Linear)}
@@ -42,8 +41,8 @@ def build_optimizer(model: nn.Module, settings: OptimizerSettings, *, fused: boo
     return Muon(matrices, adamw([others]), settings)
 
 
-# Muon works on so many elements at a time. What it makes of them stays in a processor's cache; on a GPU, where starting
-# a small operation takes longer than the operation, they are as many as some hundred megabytes allow.
+# The elements that Muon processes at a time. On the CPU, the intermediate results of a piece fit into the cache. On a
+# GPU, where launching a small kernel takes longer than running it, a piece takes some hundred megabytes.
 _PIECE = 2**19
 _PIECE_OF_GPU = 2**25
 
@@ -51,13 +50,13 @@ _PIECE_OF_GPU = 2**25
 class Muon(torch.optim.Optimizer):
     """Muon (Jordan et al. 2024) for a group of matrices, another optimizer for the rest, as one object.
 
-    A step of Muon has the momentum's directions, all with the same size: rare ones are learnt as fast as common ones.
-    Its size is 0.2 · sqrt(the longer side), with which an element moves about as far as under AdamW, so that rates
-    carry over (Liu et al. 2025). `torch.optim.Muon` computes in bfloat16 on every processor, also where that is
-    emulated, and matrix by matrix; here matrices of one shape go together, in the dtype that is fast.
+    A step of Muon has the momentum's directions, all with the same size: the model learns rare ones as fast as common
+    ones. The size is 0.2 · sqrt(longer side), so an element moves about as far as under AdamW, and learning rates carry
+    over (Liu et al. 2025). `torch.optim.Muon` computes in bfloat16 on every CPU, even where that is emulated, and one
+    matrix at a time. This one batches matrices of one shape, in the fast dtype.
 
-    The iteration takes time with the square of the shorter side. With `block_rows` each so many rows of a matrix are
-    one by themselves, as if on devices of their own (Khaled et al. 2025); a matrix that they do not divide stays whole.
+    The iteration's time grows with the square of the shorter side. With `block_rows`, each block of that many rows is a
+    matrix of its own, as if on separate devices (Khaled et al. 2025). A matrix that is no multiple stays whole.
     """
 
     def __init__(
@@ -72,7 +71,7 @@ class Muon(torch.optim.Optimizer):
         self._share()
 
     def _share(self) -> None:
-        """Let the other optimizer work on the groups and the state of this one, which schedules and checkpoints see."""
+        """Let the other optimizer use this one's groups and state, which schedules and checkpoints see."""
         self._rest.param_groups = self.param_groups[1:]
         self._rest.state = self.state
 
@@ -144,11 +143,10 @@ def _iterate(x: Tensor) -> Tensor:
 
 
 def _iterate_on_squares(x: Tensor) -> Tensor:
-    """The same with two products as long as x instead of ten.
+    """The same, with two products of x's length instead of ten.
 
-    All steps multiply x from the left with polynomials of its xxᵀ: these are multiplied with each other first. That
-    pays where x is at least twice as long as high. bfloat16 is too coarse for it: xxᵀ then has negative eigenvalues,
-    and they grow.
+    Every step multiplies x from the left by a polynomial of xxᵀ; this multiplies the polynomials first. It pays where x
+    is at least twice as long as high. bfloat16 is too coarse: xxᵀ gets negative eigenvalues, and they grow.
     """
     square = x @ x.mT
     factor = product = _factor(square)
@@ -168,8 +166,8 @@ def _factor(square: Tensor) -> Tensor:
 def learning_rate_factor(progress: float, schedule: ScheduleSettings) -> float:
     """What the peak learning rate is multiplied with when `progress` (0 to 1) of the run is over.
 
-    A straight rise over `warmup_fraction`, then 1, and over the last `decay_fraction` (or all that is left) a decay to
-    `final_fraction`.
+    It rises linearly over `warmup_fraction`, stays 1, and decays to `final_fraction` over the last `decay_fraction` of
+    the run, or over what is left of it.
     """
     warmup = schedule.warmup_fraction
     if progress < warmup:

@@ -80,7 +80,7 @@ class ModelConfig(ModelShape):
 def rotary_tables(config: ModelConfig) -> tuple[Tensor, Tensor]:
     """The cosines and sines of pos · theta^(-2i / head_dim), each (max_seq_len, head_dim), float32.
 
-    They stand twice in a row, once for each half of a head, the first half's sines with a minus.
+    Each row holds them twice, once for each half of a head; the sines of the first half are negated.
     """
     exponents = torch.arange(0, config.head_dim, 2, dtype=torch.float32) / config.head_dim
     angles = torch.outer(torch.arange(config.max_seq_len, dtype=torch.float32), config.rope_theta**-exponents)
@@ -88,18 +88,18 @@ def rotary_tables(config: ModelConfig) -> tuple[Tensor, Tensor]:
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turn the pairs (i, i + E/2) of every head, the two halves and not neighbours (Su et al. 2021).
+    """Rotate the pairs (i, i + E/2) of every head: the two halves, not neighbours (Su et al. 2021).
 
     Args:
         x: (B, T, heads, E).
-        cos: (T, 1, E), as are the sines, as `rotary_tables` has them.
+        cos, sin: (T, 1, E), rows of `rotary_tables`.
     """
     result: Tensor = _Rotation.apply(x, cos, sin)  # type: ignore[no-untyped-call]
     return result
 
 
 class _Rotation(torch.autograd.Function):
-    """The gradient is turned back, which takes fewer operations than the gradient of each of these."""
+    """The gradient is the opposite rotation, which takes fewer operations than differentiating each step."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -116,7 +116,7 @@ class _Rotation(torch.autograd.Function):
 
 
 class KVCache:
-    """Keys and values of the tokens already seen, so that generation reads each token once."""
+    """Keys and values of earlier tokens, so that decoding processes each token once."""
 
     def __init__(self, config: ModelConfig, batch: int = 1, device: torch.device | str = "cpu") -> None:
         shape = (config.n_layers, 2, batch, config.n_kv_heads, config.max_seq_len, config.head_dim)
@@ -137,7 +137,7 @@ Mask = DocumentRows | Tensor | None  # None: each token sees all before it
 class Attention(nn.Module):
     """Causal self-attention with rotary positions; query head h reads key/value head h / (H / K).
 
-    In three parts, which a `Block` puts together: `project`, `mix` and `wo`. On a processor `mix` is never compiled.
+    Three parts, which a `Block` combines: `project`, `mix` and `wo`. On the CPU, `mix` is never compiled.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -149,15 +149,15 @@ class Attention(nn.Module):
         self.wo = nn.Linear(config.dim, config.dim, bias=False)
 
     def project(self, x: Tensor, rotary: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries (B, T, H, E) and keys (B, T, K, E), turned to their positions, and values (B, T, K, E)."""
+        """Queries (B, T, H, E) and keys (B, T, K, E), rotated to their positions, and values (B, T, K, E)."""
         heads = (*x.shape[:2], -1, self.config.head_dim)
-        # Turned before the axes are exchanged: then attention's result lies as wo reads it, and is not kept twice.
+        # Rotated before the transpose: attention's result then has the layout that wo reads, and is stored once.
         return rotate(self.wq(x).view(heads), *rotary), rotate(self.wk(x).view(heads), *rotary), self.wv(x).view(heads)
 
     def mix(
         self, queries: Tensor, keys: Tensor, values: Tensor, mask: Mask, cache: KVCache | None, layer: int
     ) -> Tensor:
-        """For each token the values of those that it may see, weighted: (B, T, D), what wo reads."""
+        """The attention-weighted values of each token, (B, T, D), the input of wo."""
         if isinstance(mask, DocumentRows):
             return mask.attend(queries, keys, values)
         queries, keys, values = (tensor.transpose(1, 2) for tensor in (queries, keys, values))
@@ -201,21 +201,21 @@ class Block(nn.Module):
         return self.after_attention(x, self.attn.mix(queries, keys, values, mask, cache, layer))
 
     def before_attention(self, x: Tensor, rotary: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, T, D) to what `Attention.mix` takes."""
+        """Queries, keys and values of the layer's input (B, T, D)."""
         return self.attn.project(self.attn_norm(x), rotary)
 
     def after_attention(self, x: Tensor, mixed: Tensor) -> Tensor:
-        """The layer's result (B, T, D), of its input and what came out of `Attention.mix`, both (B, T, D)."""
+        """The layer's result (B, T, D), from its input and the result of `Attention.mix`, both (B, T, D)."""
         x = x + self.attn.wo(mixed)
         return x + self.ffn(self.ffn_norm(x))  # type: ignore[no-any-return]
 
 
 def document_mask(documents: Tensor, dtype: torch.dtype) -> Tensor:
-    """Who may see whom in packed windows: earlier tokens of the same document.
+    """The attention mask of packed windows: a token sees earlier tokens of its own document.
 
     Args:
-        documents: (B, T), the number of the document each token belongs to.
-        dtype: of the queries; a mask of truth values would be turned into such numbers in each layer, and kept by each.
+        documents: (B, T), the number of each token's document.
+        dtype: of the queries; a boolean mask would be converted in each layer, and stored by each.
 
     Returns:
         (B, 1, T, T), 0 where row may read column, minus infinity elsewhere.
@@ -229,11 +229,11 @@ def document_mask(documents: Tensor, dtype: torch.dtype) -> Tensor:
 class Transformer(nn.Module):
     """Token ids to the logits of the next token.
 
-    Rotary positions only enter attention as differences, so a document inside a packed window (`documents`) is read
-    exactly as if it stood alone at position 0.
+    Rotary positions enter attention only as differences, so a document inside a packed window (`documents`) gives
+    the same result as alone at position 0.
 
-    With `recomputes_activations` a layer keeps only its input for the backward pass and computes the rest again then:
-    less memory, a third more computing (Chen et al. 2016).
+    With `recomputes_activations` a layer keeps only its input for the backward pass and recomputes the rest: less
+    memory, a third more computing (Chen et al. 2016).
     """
 
     cos: Tensor
@@ -278,8 +278,8 @@ class Transformer(nn.Module):
 
         Args:
             tokens: token ids.
-            documents: (B, T), the document each token belongs to; attention stays inside a document, whose tokens stand
-                side by side.
+            documents: (B, T), the document each token belongs to; attention stays inside a document, whose tokens
+                are contiguous.
             cache: the tokens before these; it grows by T.
             targets: (B, T), the ids to predict or `IGNORED`; what comes back is their summed negative log-likelihood
                 in nats, for which the logits are never all in memory.
@@ -295,7 +295,7 @@ class Transformer(nn.Module):
         x = self.token_embed(tokens)  # (B, T, D)
         mask: Mask = None
         if documents is not None:
-            # Rows have other shapes in each batch: a compiled network would be compiled anew, a GPU be waited for.
+            # Rows differ in shape from batch to batch: a compiled network would recompile, a GPU would have to wait.
             if documents.device.type == "cpu" and not torch.compiler.is_compiling():
                 mask = DocumentRows(documents, self.config.n_heads, self.config.n_kv_heads)
             else:
@@ -316,15 +316,14 @@ class Transformer(nn.Module):
         return F.linear(self.final_norm(x), self.output_weight())
 
     def loss(self, x: Tensor, targets: Tensor) -> Tensor:
-        """The summed negative log-likelihood of `targets` (B, T), for what the layers made of the tokens (B, T, D)."""
+        """The summed negative log-likelihood of `targets` (B, T), given the last layer's result `x` (B, T, D)."""
         return linear_cross_entropy(self.final_norm(x).flatten(0, 1), self.output_weight(), targets.flatten())
 
     def compile_around_attention(self, rows: int, **options: Any) -> None:
         """Compile what lies before and after the attention of each layer, and the loss, in place.
 
-        For a processor: rows of documents (`DocumentRows`) have other shapes in each batch, for which a network that is
-        compiled as a whole would be compiled anew. What is not training with batches of this size (validation, an
-        epoch's last batch) is computed as without, instead of being compiled for each.
+        For the CPU: rows of documents (`DocumentRows`) differ in shape from batch to batch, so a network compiled as a
+        whole would recompile each time. Batches of another size and validation run uncompiled.
 
         Args:
             rows: of a batch, B.
@@ -337,12 +336,12 @@ class Transformer(nn.Module):
         self.loss = _compiled(self.loss, rows, options)  # type: ignore[method-assign]
 
     def output_weight(self) -> Tensor:
-        """The matrix (vocab_size, dim) that makes logits: the embedding itself where it is tied."""
+        """The output matrix (vocab_size, dim): the embedding itself where it is tied."""
         return self.token_embed.weight if self.output is None else self.output.weight
 
 
 def _compiled(function: Callable[..., Any], rows: int, options: dict[str, Any]) -> Callable[..., Any]:
-    """`function`, compiled for a first argument of so many rows and with gradients, as it is for all else."""
+    """`function`, compiled for calls with gradients whose first argument has `rows` rows; uncompiled otherwise."""
     compiled = torch.compile(function, **options)
 
     def either(x: Tensor, *others: Any) -> Any:
@@ -352,7 +351,7 @@ def _compiled(function: Callable[..., Any], rows: int, options: dict[str, Any]) 
 
 
 def is_causal(network: Transformer) -> bool:
-    """Whether what a position predicts is the same whatever comes after it, tried on the device of the network."""
+    """Whether predictions do not depend on later tokens, tested on the network's device."""
     device = network.token_embed.weight.device
     half = min(32, network.config.max_seq_len // 2)
     generator = torch.Generator().manual_seed(0)

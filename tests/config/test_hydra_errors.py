@@ -228,7 +228,7 @@ def test_an_added_callback_does_not_hide_another_mistake(override):
 
 
 def test_setting_a_groups_name_does_not_choose_an_option():
-    with pytest.raises(UserError, match=r"is chosen by model=mini$"):
+    with pytest.raises(UserError, match=r"model=mini chooses the option$"):
         check_names(["model.name=mini"])
     for fine in (["model=mini", "model.name=mini"], ["model.name=mine"], ["optimizer.name=muon"]):
         check_names(fine)

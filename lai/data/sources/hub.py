@@ -1,7 +1,7 @@
 """Data sets of the Hugging Face hub (or a folder of Parquet files) to documents in a file, fetched row by row.
 
-Fetching can be broken off at any moment and goes on where it was: the rows that are done stand in `.NAME.part`, and
-`.NAME.state` says how many bytes of it count and how the data set is gone on with. Only a finished file has the name.
+A download can be interrupted at any moment and resumes: `.NAME.part` holds the rows done so far, `.NAME.state` the
+number of its valid bytes and the place in the data set. Only a finished file has the name.
 """
 
 import json
@@ -58,7 +58,7 @@ class HubSource(HubDataset):
 
 @dataclass
 class Fetched:
-    """How far a file is: rows that gave a document, rows that gave none, documents, and bytes of the file."""
+    """Counts of a file: rows with documents, rows without, documents, bytes."""
 
     rows: int = 0
     dropped: int = 0
@@ -67,13 +67,13 @@ class Fetched:
 
 
 def fetch(source: HubSource, path: Path) -> Fetched:
-    """Write the documents of a data set to `path` as `.jsonl`, going on where an earlier call was broken off.
+    """Write the documents of a data set to `path` as `.jsonl`; an interrupted download resumes.
 
-    One process at a time: callers hold a lock.
+    Only one process may call it at a time: callers hold a lock.
 
     Raises:
-        UserError: the data set cannot be reached or read, a row lacks a column, or there is no document. What was
-            fetched stays for the next call.
+        UserError: the data set cannot be reached or read, a row lacks a column, or there is no document. The rows
+            so far stay for the next call.
     """
     to_documents = row_reader(source.columns, source.clean, source.template)
     part = _Part(path, source)
@@ -101,7 +101,7 @@ def fetch(source: HubSource, path: Path) -> Fetched:
 
 
 class _Rows:
-    """The rows of a data set behind those that are done; iterating raises one UserError for whatever goes wrong."""
+    """The rows of a data set that are left to do; iterating raises one UserError for any failure."""
 
     def __init__(self, source: HubSource, part: "_Part") -> None:
         self._source = source
@@ -109,11 +109,11 @@ class _Rows:
         self._data: Any = None
 
     def position(self) -> dict[str, Any]:
-        """What goes on behind the row that was given last."""
+        """Where to resume, after the row that was returned last."""
         return self._data.state_dict()  # type: ignore[no-any-return]
 
     def _commit(self) -> str | None:
-        """The commit to read: a position means nothing in another one, so the one of the first call stays."""
+        """The commit to read: that of the first call, as a position has no meaning in another one."""
         source, part = self._source, self._part
         if source.folder is None and part.commit is None:
             from huggingface_hub import HfApi
@@ -135,7 +135,7 @@ class _Rows:
             builder.download_and_prepare()
             return builder.as_dataset(split=source.split).to_iterable_dataset()
         if hasattr(builder.config, "fragment_scan_options"):
-            # Arrow would fetch much of a file ahead that nobody may ask for, before it gives the first row.
+            # Arrow would prefetch much of a file before it gives the first row.
             builder.config.fragment_scan_options = ParquetFragmentScanOptions(pre_buffer=False)
         return builder.as_streaming_dataset(split=source.split)
 
@@ -147,9 +147,9 @@ class _Rows:
         import datasets
 
         source = self._source
-        datasets.config.STREAMING_READ_MAX_RETRIES = 5  # with 5 seconds between them; the next call goes on anyway
+        datasets.config.STREAMING_READ_MAX_RETRIES = 5  # with 5 seconds between them; the next call resumes anyway
         datasets.disable_progress_bars()
-        # Every attempt that fails is a line of theirs; we say it once, when they have given up.
+        # They log each failed attempt; we report once, after the last.
         for library in ("datasets", "huggingface_hub"):
             logging.getLogger(library).setLevel(logging.CRITICAL)
         try:
@@ -166,13 +166,13 @@ class _Rows:
             kept = self._part.saved_rows
             raise UserError(
                 f"{source} cannot be read from {datasets.config.HF_ENDPOINT}: {_reason(error)}; "
-                + (f"{kept:,} rows are kept, the same command goes on behind them; " if kept else "")
+                + (f"{kept:,} rows are kept, and the same command resumes after them; " if kept else "")
                 + "or use data=synthetic or a local copy: data=text data.path=…"
             ) from error
 
 
 def _reason(error: Exception) -> str:
-    """What went wrong, and what to do about it."""
+    """What failed, and what to do."""
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
     log_in = "log in with `hf auth login` or set HF_TOKEN"
@@ -211,11 +211,11 @@ class _Part:
     def __enter__(self) -> "_Part":
         self._part.touch()
         self._file = self._part.open("r+b")
-        self._file.truncate(self.done.size)  # what was written behind the last saved state comes again
+        self._file.truncate(self.done.size)  # what follows the last saved state is fetched again
         self._file.seek(self.done.size)
         self._due = time.monotonic() + _SAVE_SECONDS
         if self.saved_rows:
-            log.info("going on behind %s rows of %s", f"{self.saved_rows:,}", self._path.name)
+            log.info("resuming after %s rows of %s", f"{self.saved_rows:,}", self._path.name)
         return self
 
     def __exit__(self, *error: Any) -> None:
@@ -240,7 +240,7 @@ class _Part:
         return time.monotonic() >= self._due
 
     def save(self, position: Mapping[str, Any]) -> None:
-        """Make everything so far survive a crash; `position` is that of the row that was added last."""
+        """Save all rows so far, so that they survive a crash; `position` is that of the row added last."""
         self._sync()
         state = {"source": self._source, "done": asdict(self.done), "commit": self.commit, "position": position}
         with atomic_write(self._state) as file:
@@ -261,6 +261,6 @@ class _Part:
         sync_directory(self._path.parent)
 
     def remove(self) -> None:
-        """Leave nothing behind."""
+        """Delete both files."""
         self._part.unlink(missing_ok=True)
         self._state.unlink(missing_ok=True)

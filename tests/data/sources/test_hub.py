@@ -106,7 +106,7 @@ def test_a_broken_off_fetch_goes_on_and_writes_nothing_twice(hub: LoopbackHub, t
     target = tmp_path / "out.jsonl"
     broken = fetched(hub, target, name="org/long")
     assert broken.returncode == 2 and not target.exists()
-    kept = int(re.search(r"([\d,]+) rows are kept, the same command goes on", broken.stderr)[1].replace(",", ""))  # type: ignore[index]
+    kept = int(re.search(r"([\d,]+) rows are kept, and the same command resumes", broken.stderr)[1].replace(",", ""))  # type: ignore[index]
     assert kept == 800
     # What a killed process wrote behind its last saved state must not stay either.
     with (tmp_path / ".out.jsonl.part").open("ab") as part:
