@@ -19,7 +19,7 @@ from lai.host.errors import UserError
 from lai.model.optimizers import build_optimizer, build_schedule, learning_rate_factor
 from lai.model.plain_state import leave_out_odd_state
 from lai.model.record import TrainingRecord
-from lai.model.seen import TokensSeen
+from lai.model.tokens_seen import TokensSeen
 from lai.model.transformer import ModelConfig, Transformer, is_causal
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from lai.data.sources.writing import lines, written_kind
+from lai.data.sources.serialize import lines, written_kind
 from lai.data.synthetic import Example, SyntheticConfig, entropy, generate
 from lai.host.cli import run_program
 from lai.host.files import atomic_write, target_of

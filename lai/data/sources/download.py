@@ -19,7 +19,7 @@ from lai.data.cache import fingerprint
 from lai.data.sources.catalog import KNOWN_SETS
 from lai.data.sources.files import read_documents
 from lai.data.sources.hub import Fetched, HubSource, fetch
-from lai.data.sources.writing import lines, written_kind
+from lai.data.sources.serialize import lines, written_kind
 from lai.host.files import atomic_write, file_digest, target_of
 
 Tell = Callable[[str], None]

@@ -1,4 +1,4 @@
-"""What a sentence says, apart from any language; `in_english` and `in_hungarian` put it into words.
+"""What a sentence says, apart from any language; `realize_en` and `realize_hu` put it into words.
 
 Each clause has exactly one sentence in either language, and the sentence tells the clause: nothing is said that only
 one of the languages expresses (no he or she without a name, no continuous tenses).
@@ -7,7 +7,7 @@ one of the languages expresses (no he or she without a name, no continuous tense
 from dataclasses import dataclass
 from typing import Literal
 
-from lai.data.synthetic.hungarian import Person, Tense
+from lai.data.synthetic.inflect_hu import Person, Tense
 from lai.data.synthetic.lexicon import Adjective, Frequency, Name, Noun, Number, Place, Time, Verb
 
 Language = Literal["en", "hu"]

@@ -10,8 +10,8 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Literal
 
-from lai.data.synthetic import english
-from lai.data.synthetic.hungarian import Conjugation, Nominal
+from lai.data.synthetic import inflect_en
+from lai.data.synthetic.inflect_hu import Conjugation, Nominal
 
 _WORDS = Path(__file__).parent / "words"
 
@@ -83,8 +83,8 @@ class EnglishVerb:
         words = entry.split()
         particle = f" {words.pop()}" if words[-1] == "for" else ""
         base = words[0]
-        past = english.regular_past(base) if len(words) == 1 else base if words[1] == "=" else words[1]
-        return cls(base + particle, english.third_person(base) + particle, past + particle)
+        past = inflect_en.regular_past(base) if len(words) == 1 else base if words[1] == "=" else words[1]
+        return cls(base + particle, inflect_en.third_person(base) + particle, past + particle)
 
     @property
     def tells_tense(self) -> bool:
@@ -194,7 +194,7 @@ def _noun(kind: str, names: str, hungarian: str, possessive: str = "") -> Noun:
     if names.endswith("–"):
         singular, plural = names.removesuffix("–").strip(), ""
     else:
-        singular, plural = words[0], words[1] if len(words) > 1 else english.plural(words[0])
+        singular, plural = words[0], words[1] if len(words) > 1 else inflect_en.plural(words[0])
     return Noun(kind, singular, plural, _nominal(hungarian, possessive))
 
 

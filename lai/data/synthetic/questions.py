@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from lai.data.synthetic import english, hungarian, in_english, in_hungarian
+from lai.data.synthetic import inflect_en, inflect_hu, realize_en, realize_hu
 from lai.data.synthetic.clauses import Action, Language, NounPhrase
+from lai.data.synthetic.constituents import Phrases
 from lai.data.synthetic.grammar import Choice, Distribution, joint
 from lai.data.synthetic.lexicon import Name, Verb
-from lai.data.synthetic.phrases import Phrases
 from lai.data.synthetic.sentences import Parts, Sentences
 
 Asked = Literal["who", "what", "where"]
@@ -23,7 +23,7 @@ class Question:
 
     def prompt(self, language: Language) -> str:
         """The facts and the question."""
-        sentence = in_english.sentence if language == "en" else in_hungarian.sentence
+        sentence = realize_en.sentence if language == "en" else realize_hu.sentence
         ask = _ask_in_english if language == "en" else _ask_in_hungarian
         return " ".join((*map(sentence, self.facts), ask(self.facts[self.about], self.asked)))
 
@@ -31,8 +31,8 @@ class Question:
         """The part of the fact that was asked for, as a short sentence."""
         fact = self.facts[self.about]
         if language == "en":
-            return english.finish(_part_in_english(fact, self.asked)) + "."
-        return hungarian.finish(_part_in_hungarian(fact, self.asked)) + "."
+            return inflect_en.finish(_part_in_english(fact, self.asked)) + "."
+        return inflect_hu.finish(_part_in_hungarian(fact, self.asked)) + "."
 
 
 def questions(phrases: Phrases, sentences: Sentences, held: bool = False) -> Distribution[Question]:
@@ -85,45 +85,45 @@ def _part_in_english(fact: Action, asked: Asked) -> str:
     if asked == "where":
         place = fact.destination or fact.place
         assert place
-        return in_english.place_phrase(place, motion=fact.destination is not None)
+        return realize_en.place_phrase(place, motion=fact.destination is not None)
     said = fact.object if asked == "what" else fact.subject
     assert said
-    return in_english.phrase(said)
+    return realize_en.phrase(said)
 
 
 def _part_in_hungarian(fact: Action, asked: Asked) -> str:
     if asked == "where":
         place = fact.destination or fact.place
         assert place
-        return in_hungarian.place_phrase(place, motion=fact.destination is not None)
+        return realize_hu.place_phrase(place, motion=fact.destination is not None)
     if asked == "who":
-        return in_hungarian.phrase(fact.subject)
+        return realize_hu.phrase(fact.subject)
     assert fact.object
-    return in_hungarian.phrase(fact.object, "accusative")
+    return realize_hu.phrase(fact.object, "accusative")
 
 
 def _ask_in_english(fact: Action, asked: Asked) -> str:
     verb = fact.verb.english
     if asked == "who":
-        rest = in_english.complements(fact, without="place")
-        return english.finish(" ".join(["who", verb.past, *rest])) + "?"
+        rest = realize_en.complements(fact, without="place")
+        return inflect_en.finish(" ".join(["who", verb.past, *rest])) + "?"
     if asked == "what":
-        return f"What did {in_english.phrase(fact.subject)} {verb.base}?"
-    rest = ["to"] if fact.destination else in_english.complements(fact, without="place")
-    return english.finish(" ".join(["where did", in_english.phrase(fact.subject), verb.base, *rest])) + "?"
+        return f"What did {realize_en.phrase(fact.subject)} {verb.base}?"
+    rest = ["to"] if fact.destination else realize_en.complements(fact, without="place")
+    return inflect_en.finish(" ".join(["where did", realize_en.phrase(fact.subject), verb.base, *rest])) + "?"
 
 
 def _ask_in_hungarian(fact: Action, asked: Asked) -> str:
     """The question word stands right before the verb and sends the prefix behind it: Ki olvasta el a könyvet?"""
-    prefix, verb = in_hungarian.verb_parts(fact)
-    subject = in_hungarian.phrase(fact.subject)
-    thing = in_hungarian.phrase(fact.object, "accusative") if fact.object else ""
+    prefix, verb = realize_hu.verb_parts(fact)
+    subject = realize_hu.phrase(fact.subject)
+    thing = realize_hu.phrase(fact.object, "accusative") if fact.object else ""
     if asked == "what":
         # A question about the object conjugates as if it were indefinite: Mit olvasott el Anna?
         order = ["mit", fact.verb.hungarian.form(fact.tense, "3sg", definite=False), prefix, subject]
     elif asked == "who":
-        goal = in_hungarian.place_phrase(fact.destination, motion=True) if fact.destination else ""
+        goal = realize_hu.place_phrase(fact.destination, motion=True) if fact.destination else ""
         order = ["ki", verb, prefix, thing, goal]
     else:
         order = ["hova" if fact.destination else "hol", verb, prefix, subject, thing]
-    return hungarian.finish(" ".join(word for word in order if word)) + "?"
+    return inflect_hu.finish(" ".join(word for word in order if word)) + "?"

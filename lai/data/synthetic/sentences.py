@@ -13,9 +13,9 @@ from lai.data.synthetic.clauses import (
     Possession,
     Reason,
 )
+from lai.data.synthetic.constituents import Head, Phrases, When
 from lai.data.synthetic.grammar import Choice, Distribution, joint, maybe, mixture
 from lai.data.synthetic.lexicon import Adjective, Name, Noun, Verb
-from lai.data.synthetic.phrases import Head, Phrases, When
 
 TEMPLATES: dict[str, int] = {
     "transitive": 40,

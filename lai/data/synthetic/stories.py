@@ -6,11 +6,11 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from lai.data.synthetic import english, hungarian, in_english, in_hungarian
+from lai.data.synthetic import inflect_en, inflect_hu, realize_en, realize_hu
 from lai.data.synthetic.clauses import Language
+from lai.data.synthetic.constituents import Phrases
 from lai.data.synthetic.grammar import Choice, Distribution, always, joint, mixture
 from lai.data.synthetic.lexicon import Adjective, Name, Noun, Number, Place, Time
-from lai.data.synthetic.phrases import Phrases
 
 _STORIES = Path(__file__).parent / "texts" / "stories.txt"
 
@@ -47,8 +47,8 @@ class Story:
     def say(self, wording: Wording, language: Language) -> str:
         """One sentence with the slots filled."""
         if language == "en":
-            return english.finish(wording[0].format_map(self._english))
-        return hungarian.finish(wording[1].format_map(self._hungarian))
+            return inflect_en.finish(wording[0].format_map(self._english))
+        return inflect_hu.finish(wording[1].format_map(self._hungarian))
 
     @cached_property
     def _english(self) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def _in_english(value: Any) -> _Word:
         case Noun():
             return _Word(value.english, plural=value.english_plural)
         case Place():
-            at, to = in_english.place_phrase(value), in_english.place_phrase(value, motion=True)
+            at, to = realize_en.place_phrase(value), realize_en.place_phrase(value, motion=True)
             return _Word(value.english, name=value.english, at=at, to=to)
     return _Word(value.english)
 
@@ -88,7 +88,7 @@ def _in_hungarian(value: Any) -> Any:
         case Name() | Noun():
             return value.hungarian
         case Place():
-            at, to = in_hungarian.place_phrase(value), in_hungarian.place_phrase(value, motion=True)
+            at, to = realize_hu.place_phrase(value), realize_hu.place_phrase(value, motion=True)
             return _Word(value.hungarian.lemma, at=at, to=to)
         case Adjective():
             return value.attributive

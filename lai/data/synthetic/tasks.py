@@ -6,13 +6,13 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from lai.data.synthetic import in_english, in_hungarian
+from lai.data.synthetic import realize_en, realize_hu
 from lai.data.synthetic.clauses import LANGUAGES, Clause, Language
 from lai.data.synthetic.config import SyntheticConfig
+from lai.data.synthetic.constituents import Phrases
 from lai.data.synthetic.grammar import Choice, Distribution, joint, mixture
 from lai.data.synthetic.lexicon import load_lexicon
-from lai.data.synthetic.parts import parts, say_part
-from lai.data.synthetic.phrases import Phrases
+from lai.data.synthetic.phrases import parts, say_part
 from lai.data.synthetic.questions import Question, questions
 from lai.data.synthetic.sentences import Sentences
 from lai.data.synthetic.stories import Story, asked_stories, stories
@@ -64,7 +64,7 @@ def turns(user: str, assistant: str) -> Document:
 
 def say(clause: Clause, language: Language) -> str:
     """A clause as a sentence of a language."""
-    return in_english.sentence(clause) if language == "en" else in_hungarian.sentence(clause)
+    return realize_en.sentence(clause) if language == "en" else realize_hu.sentence(clause)
 
 
 class Grammar:

@@ -11,7 +11,7 @@ import pytest
 from pyarrow import parquet
 
 from lai.data.sources.files import CorpusCounts, files_left_out, find_files, read_documents, row_documents
-from lai.data.sources.writing import document_row
+from lai.data.sources.serialize import document_row
 from lai.host.errors import UserError
 from lai.tokenizer.chat import Document, Turn, plain, translation_examples
 

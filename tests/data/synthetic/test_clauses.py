@@ -2,7 +2,7 @@
 
 import pytest
 
-from lai.data.synthetic import in_english, in_hungarian
+from lai.data.synthetic import realize_en, realize_hu
 from lai.data.synthetic.clauses import (
     PRONOUNS,
     Action,
@@ -169,5 +169,5 @@ def act(verb: str, subject: Subject, tense: str = "past", **parts: object) -> Ac
     ],
 )  # fmt: skip
 def test_clauses(clause: Clause, english: str, hungarian: str) -> None:
-    assert in_english.sentence(clause) == english
-    assert in_hungarian.sentence(clause) == hungarian
+    assert realize_en.sentence(clause) == english
+    assert realize_hu.sentence(clause) == hungarian

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lai.data.synthetic import english, hungarian
+from lai.data.synthetic import inflect_en, inflect_hu
 from lai.data.synthetic.lexicon import Lexicon, Verb, load_lexicon
 
 # lemma: accusative, plural, plural accusative, dative, instrumental
@@ -186,18 +186,18 @@ def test_possessives(lexicon: Lexicon) -> None:
 
 @pytest.mark.parametrize("word", ["alma", "Éva", "őr", "utca", "íróasztal", "ökör", "üveg", "egyetem", "úszó"])
 def test_az_stands_before_vowels(word: str) -> None:
-    assert hungarian.finish(f"a(z) {word}") == f"Az {word}"
+    assert inflect_hu.finish(f"a(z) {word}") == f"Az {word}"
 
 
 @pytest.mark.parametrize("word", ["kutya", "hét", "nyolc", "gyerek", "szék", "zsemle", "jó", "Zoltán"])
 def test_a_stands_before_consonants(word: str) -> None:
-    assert hungarian.finish(f"látja a(z) {word}") == f"Látja a {word}"
+    assert inflect_hu.finish(f"látja a(z) {word}") == f"Látja a {word}"
 
 
 def test_a_and_an_go_by_the_sound() -> None:
     expected = ["an hour", "a university", "an honest man", "a useful map", "an umbrella", "an egg", "a yellow egg"]
-    assert [english.finish(f"a(n) {phrase.partition(' ')[2]}").lower() for phrase in expected] == expected
-    assert [english.indefinite_article(word) for word in ("one", "European", "uncle", "uniform", "heir")] == [
+    assert [inflect_en.finish(f"a(n) {phrase.partition(' ')[2]}").lower() for phrase in expected] == expected
+    assert [inflect_en.indefinite_article(word) for word in ("one", "European", "uncle", "uniform", "heir")] == [
         "a", "a", "an", "a", "an",
     ]  # fmt: skip
 

@@ -10,7 +10,7 @@ import pytest
 
 from lai.data.synthetic import SyntheticConfig, generate
 from lai.data.synthetic.clauses import LANGUAGES, Action
-from lai.data.synthetic.parts import parts, say_part
+from lai.data.synthetic.phrases import parts, say_part
 from lai.data.synthetic.tasks import Grammar
 from lai.tokenizer.chat import TO_HUNGARIAN
 

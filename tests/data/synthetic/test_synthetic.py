@@ -15,7 +15,7 @@ import pytest
 
 from lai.config.schema import RunConfig
 from lai.data.synthetic import TEMPLATES, Example, SyntheticConfig, draw, entropy, generate, held_out_prompts
-from lai.data.synthetic.phrases import split_combinations
+from lai.data.synthetic.constituents import split_combinations
 from lai.data.synthetic.tasks import Grammar, say, tasks
 from lai.host.errors import UserError
 from lai.tokenizer.chat import TO_ENGLISH, TO_HUNGARIAN, Document, parse, render, split_key, translation_examples

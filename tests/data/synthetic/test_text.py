@@ -11,7 +11,7 @@ import pytest
 from lai.data.synthetic import SyntheticConfig, generate
 from lai.data.synthetic.clauses import LANGUAGES, Action, Clause, Language, NounPhrase
 from lai.data.synthetic.lexicon import Name, Noun, load_lexicon
-from lai.data.synthetic.parts import parts, say_part
+from lai.data.synthetic.phrases import parts, say_part
 from lai.data.synthetic.stories import load_plots, stories
 from lai.data.synthetic.tasks import Grammar, say
 

@@ -5,7 +5,7 @@ place (vizet iszik, a kertben játszik, vonattal utazik), all else follows. A ne
 everything behind the verb, and a negation the verb's prefix too (nem olvasta el).
 """
 
-from lai.data.synthetic import hungarian
+from lai.data.synthetic import inflect_hu
 from lai.data.synthetic.clauses import (
     Action,
     Clause,
@@ -18,7 +18,7 @@ from lai.data.synthetic.clauses import (
     Subject,
     person_of,
 )
-from lai.data.synthetic.hungarian import Conjugation, Nominal, Tense
+from lai.data.synthetic.inflect_hu import Conjugation, Nominal, Tense
 from lai.data.synthetic.lexicon import Adjective, Name, Place, Verb
 
 _BE = {
@@ -34,7 +34,7 @@ _MODALS = {
 
 def sentence(clause: Clause) -> str:
     """The clause as a sentence, with a capital and a full stop."""
-    return hungarian.finish(words(clause)) + "."
+    return inflect_hu.finish(words(clause)) + "."
 
 
 def phrase(what: Subject, case: str = "nominative") -> str:

@@ -1,6 +1,6 @@
 """Clauses in English."""
 
-from lai.data.synthetic import english
+from lai.data.synthetic import inflect_en
 from lai.data.synthetic.clauses import (
     Action,
     Clause,
@@ -14,7 +14,7 @@ from lai.data.synthetic.clauses import (
     Subject,
     person_of,
 )
-from lai.data.synthetic.hungarian import Tense
+from lai.data.synthetic.inflect_hu import Tense
 from lai.data.synthetic.lexicon import Adjective, EnglishVerb, Name, Place
 
 _BE = {
@@ -29,7 +29,7 @@ _MODALS = {
 
 def sentence(clause: Clause) -> str:
     """The clause as a sentence, with a capital and a full stop."""
-    return english.finish(words(clause)) + "."
+    return inflect_en.finish(words(clause)) + "."
 
 
 def phrase(what: Subject) -> str:
@@ -43,7 +43,7 @@ def phrase(what: Subject) -> str:
     if what.adjective:
         noun = f"{what.adjective.english} {noun}"
     if what.owner:
-        return f"{english.possessive(what.owner.english)} {noun}"
+        return f"{inflect_en.possessive(what.owner.english)} {noun}"
     if what.number:
         return f"{what.number.english} {noun}"
     if what.definite:
