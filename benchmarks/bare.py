@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from lai.config.schema import RunConfig
 from lai.data.prepare import Corpus, prepare_corpus
-from lai.data.tokens.batches import IGNORED
+from lai.data.tokens.batches import IGNORE_INDEX
 from lai.model.transformer import ModelConfig
 from lai.run import build as assembly
 
@@ -44,7 +44,7 @@ def mixed(run: RunConfig) -> torch.autocast:
 def loss_of(network: nn.Module, batch: Batch) -> Tensor:
     """Our network's mean loss, nats a token."""
     total: Tensor = network(batch["tokens"], batch["documents"], targets=batch["targets"])
-    return total / (batch["targets"] != IGNORED).sum()
+    return total / (batch["targets"] != IGNORE_INDEX).sum()
 
 
 def step(

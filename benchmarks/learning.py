@@ -35,7 +35,7 @@ from bare import Batch, batches, loss_of, mixed, prepared, step, torch_device
 from lai.config.compose import compose_run
 from lai.config.schema import RunConfig
 from lai.data.prepare import Corpus
-from lai.data.tokens.batches import IGNORED, PackedDataset
+from lai.data.tokens.batches import IGNORE_INDEX, PackedDataset
 from lai.model.module import LanguageModel
 from lai.model.optimizers import build_optimizer, build_schedule, learning_rate_factor
 from lai.run import build as assembly
@@ -104,7 +104,7 @@ def learn(options: argparse.Namespace) -> None:
             batch = next(source)
             step(run, network, optimizer, partial(loss_of, network), batch)
             spent += time.perf_counter() - begin
-            tokens += int((batch["targets"] != IGNORED).sum())
+            tokens += int((batch["targets"] != IGNORE_INDEX).sum())
             progress = min(1.0, spent / seconds)
             rates.step()
         figures = {"minutes": spent / 60, "tokens": tokens} | validate(common, module, corpus, options.val_batches)
@@ -122,8 +122,8 @@ def validate(run: RunConfig, module: LanguageModel, corpus: Corpus, most: int) -
             batch = {name: tensor.to(torch_device(run)) for name, tensor in batch.items()}
             targets = batch["targets"]
             nats += float(module.model(batch["tokens"], batch["documents"], targets=targets))
-            tokens += int((targets != IGNORED).sum())
-            size += int(module.byte_lengths[targets[targets != IGNORED]].sum())
+            tokens += int((targets != IGNORE_INDEX).sum())
+            size += int(module.byte_lengths[targets[targets != IGNORE_INDEX]].sum())
     return {"loss": nats / tokens, "bpb": nats / math.log(2) / size}
 
 
@@ -168,12 +168,12 @@ def buckets(run: RunConfig, corpus: Corpus) -> Iterator[Batch]:
 def row_lengths(run: RunConfig, corpus: Corpus) -> Any:
     """Each document's predictions, at most a row's."""
     assert run.data.seq_len is not None
-    return np.minimum(np.diff(corpus.shards.train.offsets.astype(np.int64)) - 1, run.data.seq_len)
+    return np.minimum(np.diff(corpus.token_files.train.offsets.astype(np.int64)) - 1, run.data.seq_len)
 
 
 def rows(run: RunConfig, corpus: Corpus, lengths: Any, documents: Any) -> Batch:
     plan = [np.array([[document, 0, lengths[document]]]) for document in documents]
-    batch = PackedDataset(corpus.shards.train, int(lengths[documents].max()))[plan]
+    batch = PackedDataset(corpus.token_files.train, int(lengths[documents].max()))[plan]
     return {name: tensor.to(torch_device(run)) for name, tensor in batch.items()}
 
 

@@ -67,7 +67,7 @@ def main() -> None:
         return
     run = compose_run(overrides)
     corpus, config = prepared(run)  # once, not in the first worker
-    choose_compiling(run, config, corpus.shards.stats.train.tokens, processes=1)
+    choose_compiling(run, config, corpus.token_files.stats.train.tokens, processes=1)
     compiled = f"device.compile={str(bool(run.device.compile)).lower()}"
     kinds = options.kinds or (KINDS if run.device.compile else KINDS[:-1])
     figures: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}

@@ -73,7 +73,7 @@ def train(run: RunConfig) -> float:
     corpus = prepare_corpus(run.data)
     seed_everything(run.seed, verbose=False)
     config = ModelConfig.of(run.model, len(corpus.vocab))
-    choose_compiling(run, config, corpus.shards.stats.train.tokens, trainer.world_size)
+    choose_compiling(run, config, corpus.token_files.stats.train.tokens, trainer.world_size)
     memory = plan(run, config, corpus, trainer)
     memory.check(run.data.batch_size, sure=not run.estimate)
     with assembly.within_memory():

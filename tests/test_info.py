@@ -3,13 +3,13 @@
 import pytest
 
 from lai import info
-from lai.data.tokens.build import prepare_shards
+from lai.data.tokens.build import prepare_token_files
 from lai.host.errors import UserError
 
 
 def test_info_describes_every_kind_of_file(run, tmp_path, model_file, checkpoint, small_vocab, text_file):
     small_vocab.save(tmp_path / "vocab.bin")
-    shards = prepare_shards(text_file, small_vocab, tmp_path / "cache", val_fraction=0.1, split_seed=0)
+    shards = prepare_token_files(text_file, small_vocab, tmp_path / "cache", val_fraction=0.1, split_seed=0)
     parameters = sum(value.numel() for value in checkpoint[1].model.parameters())
     for path, words in (
         (model_file, f"{parameters:,} ("),

@@ -29,7 +29,7 @@ class CorpusDataModule(lightning.LightningDataModule):
     the same in every epoch. A validation batch may hold no target at all where several processes share few rows.
 
     Args:
-        train, val: token files as `prepare_shards` makes them.
+        train, val: token files as `prepare_token_files` makes them.
         seq_len: predictions a row.
         batch_size: rows a batch in each process; the last batch of an epoch may have fewer.
         seed: of the order of training.

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from lai.config.setting import SettingError
 from lai.data.cache import cached_file, fingerprint
 from lai.data.quality.report import Quality, examine
-from lai.data.quality.text_batches import shown
+from lai.data.quality.text_batches import printable
 from lai.data.sources.files import CorpusCounts, files_left_out, find_files, read_documents
-from lai.data.tokens.build import Shards, SplitStats, prepare_shards
+from lai.data.tokens.build import SplitStats, TokenFiles, prepare_token_files
 from lai.host.errors import UserError
 from lai.host.files import atomic_write, file_digest, with_home
 from lai.host.progress import progress
@@ -38,13 +38,13 @@ class Corpus:
     val_files: list[Path]
     vocab: Vocab
     vocab_path: Path
-    shards: Shards
+    token_files: TokenFiles
     quality: Quality
-    floor: "Floor | None" = None
+    floor: "ValidationFloor | None" = None
 
 
 @dataclass(frozen=True)
-class Floor:
+class ValidationFloor:
     """The generator's own loss on the documents to validate with, of which it knows each one's probability.
 
     A model that has learnt all there is to learn has it on average; the difference is what is left to gain.
@@ -68,7 +68,7 @@ def prepare_corpus(data: "DataSettings") -> Corpus:
     text = _text(data, cache)
     vocab_path = with_home(data.vocab_path) if data.vocab_path else _trained_vocab(data, text.files, cache)
     vocab = Vocab.load(vocab_path)
-    shards = prepare_shards(
+    token_files = prepare_token_files(
         text.files,
         vocab,
         cache,
@@ -76,9 +76,9 @@ def prepare_corpus(data: "DataSettings") -> Corpus:
         split_seed=data.split_seed,
         val_paths=text.val_files or None,
     )
-    quality = _quality(text, vocab, shards, cache)
-    floor = None if text.val_nats is None else _floor(text.val_nats, shards.stats.val)
-    return Corpus(text.files, text.val_files, vocab, vocab_path, shards, quality, floor)
+    quality = _quality(text, vocab, token_files, cache)
+    floor = None if text.val_nats is None else _floor(text.val_nats, token_files.stats.val)
+    return Corpus(text.files, text.val_files, vocab, vocab_path, token_files, quality, floor)
 
 
 @dataclass(frozen=True)
@@ -122,11 +122,11 @@ def _text(data: "DataSettings", cache: Path) -> _Text:
     return _Text(files, [drawn], nats)
 
 
-def _quality(text: _Text, vocab: Vocab, shards: Shards, cache: Path) -> Quality:
+def _quality(text: _Text, vocab: Vocab, token_files: TokenFiles, cache: Path) -> Quality:
     """The report on the text that is trained on; it depends on what the token files do, and names the files."""
     settings = {
-        "shards": shards.folder.name,
-        "files": list(map(shown, text.files)),
+        "shards": token_files.folder.name,
+        "files": list(map(printable, text.files)),
         "left out": text.left_out,
         "version": _QUALITY_VERSION,
     }
@@ -142,8 +142,9 @@ def _quality(text: _Text, vocab: Vocab, shards: Shards, cache: Path) -> Quality:
     return Quality.from_json(path.read_bytes())
 
 
-def _floor(nats: float, val: SplitStats) -> Floor:
-    return Floor(nats / (val.tokens - val.documents), nats / math.log(2) / val.bytes)  # a document's BOS is given
+def _floor(nats: float, val: SplitStats) -> ValidationFloor:
+    predictions = val.tokens - val.documents  # a document's BOS is given
+    return ValidationFloor(nats / predictions, nats / math.log(2) / val.bytes)
 
 
 def _synthetic_file(config: "SyntheticConfig", cache: Path) -> Path:

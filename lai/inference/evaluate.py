@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from lai.data.synthetic import Example, Prompt
-from lai.data.tokens.batches import IGNORED
+from lai.data.tokens.batches import IGNORE_INDEX
 from lai.data.tokens.token_file import encode_documents
 from lai.host.errors import UserError
 from lai.host.files import atomic_write
@@ -83,9 +83,9 @@ def _document_losses(network: Transformer, vocab: Vocab, examples: Sequence[Exam
         batch = [torch.from_numpy(document) for document in documents[first : first + _BATCH]]
         # Attention is causal: what fills the shorter ones up stands behind them.
         inputs = pad_sequence([document[:-1] for document in batch], batch_first=True, padding_value=Vocab.PAD)
-        targets = pad_sequence([document[1:] for document in batch], batch_first=True, padding_value=IGNORED)
+        targets = pad_sequence([document[1:] for document in batch], batch_first=True, padding_value=IGNORE_INDEX)
         logits = network(inputs).float().transpose(1, 2)  # (B, vocab_size, T)
-        losses += F.cross_entropy(logits, targets, ignore_index=IGNORED, reduction="none").sum(1).tolist()
+        losses += F.cross_entropy(logits, targets, ignore_index=IGNORE_INDEX, reduction="none").sum(1).tolist()
     return losses
 
 

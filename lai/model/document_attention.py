@@ -14,11 +14,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-LEAST_WIDTH = 32  # with rows of 16, too, fewer pairs are computed and nothing is gained
+MIN_WIDTH = 32  # with rows of 16, too, fewer pairs are computed and nothing is gained
 # The rows of a width fill a multiple of an eighth of the batch, with empty ones: of tensors in few different sizes, new
 # ones fit where old ones were. Without it the memory in use grows for hundreds of steps.
 _SHARES = 8
-MOST_SCORES = 128  # rows wider than this never have all their scores in memory
+MAX_SCORES = 128  # rows wider than this never have all their scores in memory
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class DocumentRows:
         begins[:, 1:] = documents[:, 1:] != documents[:, :-1]
         starts = begins.flatten().nonzero().flatten()
         sizes = torch.diff(starts, append=starts.new_tensor([total]))
-        doubled = [LEAST_WIDTH << times for times in range(window.bit_length())]
+        doubled = [MIN_WIDTH << times for times in range(window.bit_length())]
         widths = torch.tensor([width for width in doubled if width < window] + [window])
 
         groups = torch.bucketize(sizes, widths)  # which of the widths each document has
@@ -109,7 +109,7 @@ class DocumentRows:
 def _attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     """Causal attention in rows of one width: (rows, heads, width, E) to (rows · H · width, E)."""
     _, n_heads, width, head_dim = queries.shape
-    if width > MOST_SCORES:
+    if width > MAX_SCORES:
         mixed = F.scaled_dot_product_attention(queries, keys, values, is_causal=True, enable_gqa=True)
         return mixed.reshape(-1, head_dim)
     shared = n_heads // keys.shape[1]

@@ -6,11 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lai.data.tokens.batches import IGNORED
+from lai.data.tokens.batches import IGNORE_INDEX
 from lai.model.precision import product_dtype
 
-LEAST_ROWS = 1024  # smaller products do not fill a processor
-MOST_CHUNKS = 8
+MIN_CHUNK_ROWS = 1024  # smaller products do not fill a processor
+MAX_CHUNKS = 8
 _CACHED_ELEMENTS = 1 << 19  # of logits: a megabyte for each of two threads stays in the cache between passes
 
 
@@ -25,12 +25,12 @@ def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor) -> Ten
     Args:
         hidden: (N, dim).
         weight: (vocab_size, dim).
-        targets: (N,) token ids, or `IGNORED`.
+        targets: (N,) token ids, or `IGNORE_INDEX`.
     """
     dtype = product_dtype(hidden)
     if dtype == torch.float16:
         # Gradients made in the forward pass are not yet scaled, and too small for float16.
-        return F.cross_entropy(F.linear(hidden, weight).float(), targets, ignore_index=IGNORED, reduction="sum")
+        return F.cross_entropy(F.linear(hidden, weight).float(), targets, ignore_index=IGNORE_INDEX, reduction="sum")
     total: Tensor = _LinearCrossEntropy.apply(hidden, weight, targets, dtype, torch.is_grad_enabled())  # type: ignore[no-untyped-call]
     return total
 
@@ -40,7 +40,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
     def forward(
         ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, dtype: torch.dtype, with_gradients: bool
     ) -> Tensor:
-        rows = max(LEAST_ROWS, -(-len(hidden) // MOST_CHUNKS))
+        rows = max(MIN_CHUNK_ROWS, -(-len(hidden) // MAX_CHUNKS))
         weight_gradient = None
         hidden_gradients = []
         total = torch.zeros((), device=hidden.device)
@@ -51,7 +51,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 # A new total: PyTorch 2.11 compiles a forward that changes what it returns with gradients of zero.
                 total = total + _softmax_in_place(logits, wanted, with_gradients)
                 if with_gradients:
-                    counts = (wanted != IGNORED).unsqueeze(1)
+                    counts = (wanted != IGNORE_INDEX).unsqueeze(1)
                     hidden_gradients.append(logits @ matrix * counts)
                     change = (logits.T @ (part * counts)).type_as(weight)
                     weight_gradient = change if weight_gradient is None else weight_gradient.add_(change)
@@ -68,14 +68,14 @@ class _LinearCrossEntropy(torch.autograd.Function):
 def _softmax_in_place(logits: Tensor, targets: Tensor, with_gradients: bool) -> Tensor:
     """The summed negative log-likelihood of `targets`; with gradients, `logits` become what it changes by with them.
 
-    Rows whose target is `IGNORED` add nothing to the sum, but what they become means nothing.
+    Rows whose target is `IGNORE_INDEX` add nothing to the sum, but what they become means nothing.
     """
     rows = len(logits)
     if logits.device.type == "cpu" and not torch.compiler.is_compiling():
         rows = max(1, _CACHED_ELEMENTS // logits.shape[1])
     total = torch.zeros((), device=logits.device)
     for part, wanted in zip(torch.split(logits, rows), torch.split(targets, rows), strict=True):
-        counts = (wanted != IGNORED).unsqueeze(1)
+        counts = (wanted != IGNORE_INDEX).unsqueeze(1)
         columns = wanted.clamp(min=0).unsqueeze(1)
         probs = torch.softmax(part, 1, dtype=torch.float32)
         # log(sum(exp(logits))), of the likeliest token: its probability is never too small for a logarithm.

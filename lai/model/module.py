@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from lai.config.schema import OptimizerSettings, ScheduleSettings
-from lai.data.tokens.batches import IGNORED
+from lai.data.tokens.batches import IGNORE_INDEX
 from lai.host.errors import UserError
 from lai.model.optimizers import build_optimizer, build_schedule, learning_rate_factor
-from lai.model.plain_state import leave_out_odd_state
+from lai.model.plain_state import drop_non_plain_state
 from lai.model.record import TrainingRecord
 from lai.model.tokens_seen import TokensSeen
 from lai.model.transformer import ModelConfig, Transformer, is_causal
@@ -145,7 +145,7 @@ class LanguageModel(lightning.LightningModule):
     def validation_step(self, batch: dict[str, Tensor], batch_index: int) -> None:
         total, count = self._loss(batch)
         targets = batch["targets"]
-        size = self.byte_lengths[targets.clamp(min=0)].masked_fill(targets == IGNORED, 0).sum()
+        size = self.byte_lengths[targets.clamp(min=0)].masked_fill(targets == IGNORE_INDEX, 0).sum()
         self._sums += torch.stack([total.float(), count.float(), size.float()]).cpu()
 
     def on_validation_epoch_end(self) -> None:
@@ -153,7 +153,7 @@ class LanguageModel(lightning.LightningModule):
         if self.trainer.world_size > 1:
             sums = self.trainer.strategy.reduce(sums.to(self.device), reduce_op="sum")
         nats, tokens, text_bytes = sums.tolist()
-        self.tokens_seen.meet(self.trainer)
+        self.tokens_seen.sync(self.trainer)
         if not self.trainer.sanity_checking:
             self._validated = (self.trainer.global_step, nats / max(1, tokens))
         self.log("val/loss", nats / max(1, tokens), sync_dist=True)
@@ -161,7 +161,7 @@ class LanguageModel(lightning.LightningModule):
         self.log_dict(self.references, sync_dist=True)
 
     def on_train_epoch_end(self) -> None:
-        self.tokens_seen.meet(self.trainer)
+        self.tokens_seen.sync(self.trainer)
 
     def training_record(self, steps: int) -> TrainingRecord:
         """The record of the weights after `steps` steps; `val/loss` is known if this step was validated."""
@@ -172,7 +172,7 @@ class LanguageModel(lightning.LightningModule):
     def _loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """The summed negative log-likelihood in nats, and the number of predicted tokens."""
         total = self(batch["tokens"], batch["documents"], batch["targets"])
-        return total, (batch["targets"] != IGNORED).sum()
+        return total, (batch["targets"] != IGNORE_INDEX).sum()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         settings = self.optimizer_settings
@@ -247,7 +247,7 @@ class LanguageModel(lightning.LightningModule):
             "vocab": torch.frombuffer(bytearray(self.vocab), dtype=torch.uint8),
             "training": self.training_record(checkpoint["global_step"]).to_dict(),
         }
-        leave_out_odd_state(checkpoint, self._told)
+        drop_non_plain_state(checkpoint, self._told)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         saved = checkpoint.get("lai")
@@ -267,7 +267,7 @@ class LanguageModel(lightning.LightningModule):
         if "optimizer_states" not in checkpoint:
             raise UserError("the checkpoint has weights only (save_weights_only), so no run can resume from it")
         self._log_kept_settings(checkpoint["optimizer_states"][0]["param_groups"])
-        self.tokens_seen.go_on_from(saved.get("training", {}).get("tokens", 0))
+        self.tokens_seen.resume_from(saved.get("training", {}).get("tokens", 0))
         if saved["vocab"].numpy().tobytes() != self.vocab:
             raise UserError("the checkpoint was trained with another vocabulary; use the same data settings")
         batches = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]

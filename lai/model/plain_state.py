@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 _OWN_ENTRIES = {"state_dict", "optimizer_states", "lr_schedulers", "loops", "callbacks", "lai"}
 
 
-def leave_out_odd_state(checkpoint: dict[str, Any], told: set[str]) -> None:
+def drop_non_plain_state(checkpoint: dict[str, Any], told: set[str]) -> None:
     """Take out of a checkpoint what no reader loads without running code: one callback's odd state would cost it all.
 
     Args:

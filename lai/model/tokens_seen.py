@@ -21,7 +21,7 @@ class TokensSeen:
         self._own = count if self._own is None else self._own + count
         self._processes = processes
 
-    def meet(self, trainer: lightning.Trainer) -> None:
+    def sync(self, trainer: lightning.Trainer) -> None:
         """Add the counts of all processes; each of them has to call this."""
         own = torch.zeros((), dtype=torch.int64, device=trainer.strategy.root_device)
         if self._own is not None:
@@ -38,6 +38,6 @@ class TokensSeen:
             return 0
         return self._total + (0 if self._own is None else int(self._own) * self._processes)
 
-    def go_on_from(self, total: int) -> None:
+    def resume_from(self, total: int) -> None:
         """Begin at the count of a checkpoint, 0 where that does not tell."""
         self._total, self._own = total or None, None

@@ -281,7 +281,7 @@ class Transformer(nn.Module):
             documents: (B, T), the document each token belongs to; attention stays inside a document, whose tokens
                 are contiguous.
             cache: the tokens before these; it grows by T.
-            targets: (B, T), the ids to predict or `IGNORED`; what comes back is their summed negative log-likelihood
+            targets: (B, T), the ids to predict or `IGNORE_INDEX`; returned is their summed negative log-likelihood
                 in nats, for which the logits are never all in memory.
 
         Raises:

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lai.data.quality.histogram import draw_histogram
-from lai.data.quality.report import LONGEST_LINE, Finding, Quality, examine, shares
+from lai.data.quality.report import MAX_LINE_BYTES, Finding, Quality, examine, shares
 from lai.data.sources.files import files_left_out, find_files
 from lai.host.cli import run_program, whole_number
 from lai.host.errors import UserError
@@ -34,7 +34,7 @@ def _parse_arguments() -> argparse.Namespace:
         "--longest",
         type=whole_number(1),
         metavar="BYTES",
-        default=LONGEST_LINE,
+        default=MAX_LINE_BYTES,
         help="report documents that are longer (default: %(default)s)",
     )
     parser.add_argument("--histogram", type=Path, metavar="PNG", help="draw the lengths of the documents")

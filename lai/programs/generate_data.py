@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from lai.data.sources.serialize import lines, written_kind
+from lai.data.sources.serialize import lines, output_kind
 from lai.data.synthetic import Example, SyntheticConfig, entropy, generate
 from lai.host.cli import run_program
 from lai.host.files import atomic_write, target_of
@@ -54,7 +54,7 @@ def _generate_data() -> int:
         lexicon=int(options.lexicon) if options.lexicon.isdecimal() else options.lexicon,
     )
     target_of(options.output)  # A wrong name is refused before the work, and so is a wrong ending.
-    kind = written_kind(options.output)
+    kind = output_kind(options.output)
     console = Console(soft_wrap=True)
     started = time.perf_counter()
     examples = list(generate(config))

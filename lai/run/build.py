@@ -103,8 +103,8 @@ def build_datamodule(run: RunConfig, corpus: Corpus) -> CorpusDataModule:
     """The batches of a prepared corpus."""
     assert run.data.seq_len is not None
     return CorpusDataModule(
-        corpus.shards.train,
-        corpus.shards.val,
+        corpus.token_files.train,
+        corpus.token_files.val,
         seq_len=run.data.seq_len,
         batch_size=run.data.batch_size,
         seed=run.seed,

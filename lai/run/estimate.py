@@ -91,7 +91,7 @@ def lines(
         )
     tokens = seconds * rate
     yield f"            {_duration(seconds)} without validation, for {tokens:,.0f} tokens"
-    train = corpus.shards.stats.train
+    train = corpus.token_files.stats.train
     passes = tokens / max(1, train.tokens - train.documents)  # a document's first token is not predicted
     if run.ckpt_path is not None:  # how much the model has read before is not known
         yield f"            the text is read {passes:.1f} times more"

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from lai.config.schema import RunConfig
 from lai.data.prepare import Corpus
 from lai.host.errors import UserError
-from lai.model.document_attention import LEAST_WIDTH, MOST_SCORES
-from lai.model.loss import LEAST_ROWS, MOST_CHUNKS
+from lai.model.document_attention import MAX_SCORES, MIN_WIDTH
+from lai.model.loss import MAX_CHUNKS, MIN_CHUNK_ROWS
 from lai.model.transformer import ModelConfig
 
 _MAPPED = 32 << 20  # bytes from which on a tensor has pages of its own
@@ -107,7 +107,7 @@ def _logits(shape: TrainingShape) -> float:
     tokens, item = shape.rows * shape.seq_len, 2 if shape.half else 4
     if shape.scaled:
         return float(tokens * shape.config.vocab_size * (item + 4 + 4))
-    rows = min(tokens, max(LEAST_ROWS, -(-tokens // MOST_CHUNKS)))
+    rows = min(tokens, max(MIN_CHUNK_ROWS, -(-tokens // MAX_CHUNKS)))
     parts = min(2, -(-tokens // rows))  # the next part is there before the last one goes
     # On a CPU the softmax is made of a few rows at a time.
     softmax = 0 if shape.device == "cpu" else 4
@@ -175,10 +175,10 @@ def plan(run: RunConfig, config: ModelConfig, corpus: Corpus, trainer: lightning
     """The plan of a run on the trainer's device, before its model is built."""
     assert run.data.seq_len is not None
     device = trainer.strategy.root_device
-    train = corpus.shards.train
+    train = corpus.token_files.train
     predictions = np.diff(train.offsets[: _SAMPLED + 1]).astype(np.int64) - 1
     padding, scores, wide = places(predictions, run.data.seq_len) if device.type == "cpu" else (1.0, 0.0, 1.0)
-    in_all = corpus.shards.stats.train.tokens - corpus.shards.stats.train.documents
+    in_all = corpus.token_files.stats.train.tokens - corpus.token_files.stats.train.documents
     shape = TrainingShape(
         config,
         min(run.data.batch_size, -(-in_all // run.data.seq_len)),  # a short text fills no more rows
@@ -201,10 +201,10 @@ def places(predictions: NDArray[np.int64], seq_len: int) -> tuple[float, float, 
     """For `TrainingShape`: padding, scores and wide of documents of so many predictions, in rows of like length."""
     sizes = np.minimum(predictions, seq_len).astype(np.float64)
     total = max(1.0, sizes.sum())
-    widths = np.minimum(seq_len, LEAST_WIDTH * 2 ** np.ceil(np.log2(np.maximum(1, sizes / LEAST_WIDTH))))
+    widths = np.minimum(seq_len, MIN_WIDTH * 2 ** np.ceil(np.log2(np.maximum(1, sizes / MIN_WIDTH))))
     # The rows of each width fill a multiple of an eighth of the batch: on average half of one is empty.
     empty = len(np.unique(widths)) / 16
-    scored = widths[widths <= MOST_SCORES]
+    scored = widths[widths <= MAX_SCORES]
     share = (scored.sum() / widths.sum()) if len(widths) else 0.0
     width = (scored**2).sum() / max(1.0, scored.sum())
     padding = widths.sum() / total + empty

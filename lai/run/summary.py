@@ -20,8 +20,10 @@ _LEARNED = 0.1
 
 def start(run: RunConfig, corpus: Corpus, module: LanguageModel, trainer: lightning.Trainer) -> Iterator[str]:
     """What is about to be trained on what, where."""
-    train, val = corpus.shards.stats.train, corpus.shards.stats.val
-    facts = corpus.quality.facts  # of the files to train on; the shards' statistics count those to validate with, too
+    train, val = corpus.token_files.stats.train, corpus.token_files.stats.val
+    facts = (
+        corpus.quality.facts
+    )  # of the files to train on; token files count those to validate with, too
     yield _row("data", f"{_names(corpus.files)}: {facts['documents']:,} documents, {facts['bytes']:,} bytes")
     yield _row(
         "", f"{facts['duplicates']:,} exact duplicates; {facts['skipped']:,} lines skipped, {facts['empty']:,} empty"

@@ -35,10 +35,10 @@ _LETTERS = rb"(?:[A-Za-z<>/\x80-\xbf\xf8-\xff]++|" + _MULTIBYTE + rb")++"
 _WORD = re.compile(rb" *+(?:" + _LETTERS + rb"|[!-.:;=?@[-`{-\x7f]++|[0-9])| ++|[\x00-\x1f]", re.DOTALL)
 
 # What is remembered has limits, so that memory does not grow with the corpus. Longer words are rarely seen again.
-_REMEMBERED_BYTES = 48
-_REMEMBERED_WORDS = 1 << 18
+_MAX_CACHED_BYTES = 48
+_MAX_CACHED_WORDS = 1 << 18
 # Fewer new words than this are not worth building the library's model for.
-_MANY_WORDS = 512
+_MIN_BATCH_WORDS = 512
 
 
 def characters(text: bytes) -> list[bytes]:
@@ -70,7 +70,7 @@ class Encoder:
                 self._scores[token] = max(score, self._scores.get(token, NEVER))
         self._n_tokens = len(tokens)
         self._by_word = all(is_word(token) for token in self._ids if len(token) > 1)
-        self._remembered = _Remembered(self)
+        self._word_cache = _WordCache(self)
         self._library: Any = None
 
     def encode(self, texts: Sequence[bytes]) -> list[NDArray[np.uint32]]:
@@ -79,7 +79,7 @@ class Encoder:
             return [np.frombuffer(self.packed_ids(text), np.uint32) for text in texts]
         texts_words = [_WORD.findall(text) for text in texts]
         self._prepare(texts_words)
-        ids_of = self._remembered.__getitem__
+        ids_of = self._word_cache.__getitem__
         return [np.frombuffer(b"".join(map(ids_of, found)), np.uint32) for found in texts_words]
 
     def packed_ids(self, text: bytes) -> bytes:
@@ -131,21 +131,21 @@ class Encoder:
 
     def _prepare(self, texts_words: list[list[bytes]]) -> None:
         """Remember the ids of all new words at once, if they are many."""
-        if len(self._remembered) > _REMEMBERED_WORDS:
-            self._remembered.clear()
-        if sum(map(len, texts_words)) < _MANY_WORDS:
+        if len(self._word_cache) > _MAX_CACHED_WORDS:
+            self._word_cache.clear()
+        if sum(map(len, texts_words)) < _MIN_BATCH_WORDS:
             return
         seen = set[bytes]().union(*texts_words)
-        valid = {word: text for word in seen if word not in self._remembered and (text := _library_text(word))}
-        if len(valid) < _MANY_WORDS:
+        valid = {word: text for word in seen if word not in self._word_cache and (text := _library_text(word))}
+        if len(valid) < _MIN_BATCH_WORDS:
             return
         if self._library is None:
             self._library = _library(self._n_tokens, self._ids, self._scores)
         for word, ids in zip(valid, self._library.encode(list(valid.values()), num_threads=1), strict=True):
-            self._remembered[word] = array("I", ids).tobytes()
+            self._word_cache[word] = array("I", ids).tobytes()
 
 
-class _Remembered(dict[bytes, bytes]):
+class _WordCache(dict[bytes, bytes]):
     """The packed ids of words; what is missing is encoded when it is asked for."""
 
     def __init__(self, encoder: Encoder) -> None:
@@ -154,14 +154,14 @@ class _Remembered(dict[bytes, bytes]):
 
     def __missing__(self, word: bytes) -> bytes:
         ids = self._encoder.packed_ids(word)
-        if len(word) <= _REMEMBERED_BYTES:
+        if len(word) <= _MAX_CACHED_BYTES:
             self[word] = ids
         return ids
 
 
 def _library_text(word: bytes) -> str | None:
     """`word` as SentencePiece may be given it: it replaces what is not UTF-8 and takes U+2581 for a space."""
-    if len(word) > _REMEMBERED_BYTES or word[0] < 0x20:
+    if len(word) > _MAX_CACHED_BYTES or word[0] < 0x20:
         return None
     try:
         text = word.decode()

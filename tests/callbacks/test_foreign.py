@@ -14,7 +14,7 @@ from runs import TINY, lai_train, rows_of
 
 from lai.callbacks import foreign
 from lai.data.prepare import prepare_corpus
-from lai.data.tokens.batches import IGNORED
+from lai.data.tokens.batches import IGNORE_INDEX
 from lai.export.checkpoint import read_checkpoint
 from lai.export.lai_file import read_model
 from lai.host.errors import UserError
@@ -40,7 +40,7 @@ def measured(run, weights):
     with torch.no_grad():
         for batch in assembly.build_datamodule(run, corpus).val_dataloader():
             nats += float(network(batch["tokens"], batch["documents"], targets=batch["targets"]))
-            tokens += int((batch["targets"] != IGNORED).sum())
+            tokens += int((batch["targets"] != IGNORE_INDEX).sum())
     return nats / tokens
 
 

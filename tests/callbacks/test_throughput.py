@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lai.callbacks.throughput import Throughput
-from lai.data.tokens.batches import IGNORED
+from lai.data.tokens.batches import IGNORE_INDEX
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def done(logged, monkeypatch):
 
 
 def test_what_is_predicted_counts_over_the_time_without_validation(done, logged):
-    targets = torch.tensor([[5, 7, IGNORED], [1, IGNORED, IGNORED]])  # three of six
+    targets = torch.tensor([[5, 7, IGNORE_INDEX], [1, IGNORE_INDEX, IGNORE_INDEX]])  # three of six
     done(targets, 10.0, 11.0)
     done(targets, 11.5, 12.0)  # half a second to load it
     done.throughput.on_validation_start()

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from runs import TINY, lai_train, rows_of
 
 from lai.config.schema import OptimizerSettings
-from lai.data.tokens.batches import IGNORED
+from lai.data.tokens.batches import IGNORE_INDEX
 from lai.export.lai_file import read_model
 from lai.model.loss import linear_cross_entropy
 from lai.model.optimizers import build_optimizer
@@ -38,7 +38,7 @@ def batch():
     tokens = torch.randint(500, (2, 64), generator=torch.Generator().manual_seed(1))
     documents = (torch.arange(64) // 24).expand(2, -1).contiguous()
     targets = tokens.roll(-1, 1)
-    targets[:, [23, 47, 63]] = IGNORED
+    targets[:, [23, 47, 63]] = IGNORE_INDEX
     return {"tokens": tokens, "documents": documents, "targets": targets}
 
 
@@ -91,9 +91,9 @@ def test_loss_is_that_of_whole_logits(dtype):
     hidden = torch.randn(3000, 64, device="cuda", generator=generator).to(dtype)
     weight = (torch.randn(700, 64, device="cuda", generator=generator) / 8).to(dtype)
     targets = torch.randint(700, (3000,), device="cuda", generator=generator)
-    targets[::7] = IGNORED
+    targets[::7] = IGNORE_INDEX
     expected = F.cross_entropy(
-        F.linear(hidden.double(), weight.double()), targets, ignore_index=IGNORED, reduction="sum"
+        F.linear(hidden.double(), weight.double()), targets, ignore_index=IGNORE_INDEX, reduction="sum"
     )
     found = linear_cross_entropy(hidden, weight, targets)
     assert found.item() == pytest.approx(expected.item(), rel=1e-6 if dtype == torch.float32 else 1e-3)

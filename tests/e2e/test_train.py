@@ -76,7 +76,7 @@ def test_validation_is_the_mean_over_tokens_and_bytes_of_whole_documents(tmp_pat
     corpus = prepare_corpus(run.data)
     export = ExportModel(tmp_path / "model.bin")
     trainer = assembly.build_trainer(run, export)
-    evaluated = Evaluated(corpus.shards)
+    evaluated = Evaluated(corpus.token_files)
     trainer.callbacks.append(evaluated)
     module = assembly.build_module(run, ModelConfig.of(run.model, len(corpus.vocab)), corpus)
     assembly.fit(trainer, module, assembly.build_datamodule(run, corpus), None)
@@ -94,9 +94,9 @@ def test_generated_text_is_validated_beside_its_floor(tmp_path, compose_run):
     train(run)
     corpus = prepare_corpus(run.data)
     examples = list(draw(SyntheticConfig(**small), 40, seed=0))
-    assert len(corpus.shards.val) == 40
+    assert len(corpus.token_files.val) == 40
     nats = -math.fsum(example.log_prob for example in examples)
-    tokens = sum(len(corpus.shards.val.document(index)) - 1 for index in range(40))
+    tokens = sum(len(corpus.token_files.val.document(index)) - 1 for index in range(40))
     assert corpus.floor.loss == pytest.approx(nats / tokens)
     assert corpus.floor.bpb == pytest.approx(
         nats / math.log(2) / sum(len(render(example.document)) for example in examples)
@@ -155,7 +155,7 @@ def test_a_file_to_validate_with_is_not_trained_on(tmp_path, compose_run):
     val = tmp_path / "text" / "val.txt"
     run = compose_run(f"data.path={tmp_path / 'text'}", f"data.val_path={val}")
     corpus = prepare_corpus(run.data)
-    assert (len(corpus.shards.train), len(corpus.shards.val), corpus.floor) == (50, 10, None)
+    assert (len(corpus.token_files.train), len(corpus.token_files.val), corpus.floor) == (50, 10, None)
     module = assembly.build_module(run, ModelConfig.of(run.model, len(corpus.vocab)), corpus)
     first = next(report.start(run, corpus, module, assembly.build_trainer(run, StopBetweenBatches())))
     assert "train.txt: 50 documents" in first

@@ -19,7 +19,7 @@ def predictions(run):
     """How many tokens an epoch predicts: all of every training document but its first."""
     from lai.data.prepare import prepare_corpus
 
-    file = prepare_corpus(run.data).shards.train
+    file = prepare_corpus(run.data).token_files.train
     return sum(len(file.document(index)) - 1 for index in range(len(file)))
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lai.data.tokens.batches import IGNORED
+from lai.data.tokens.batches import IGNORE_INDEX
 from lai.model.loss import linear_cross_entropy
 from lai.model.transformer import ModelConfig, Transformer
 
@@ -13,12 +13,12 @@ def drawn(rows, ignored=0.2):
     torch.manual_seed(0)
     hidden = torch.randn(rows, 24, requires_grad=True)
     weight = torch.randn(50, 24, requires_grad=True)
-    targets = torch.randint(50, (rows,)).masked_fill(torch.rand(rows) < ignored, IGNORED)
+    targets = torch.randint(50, (rows,)).masked_fill(torch.rand(rows) < ignored, IGNORE_INDEX)
     return hidden, weight, targets
 
 
 def whole(hidden, weight, targets):
-    return F.cross_entropy(F.linear(hidden, weight).float(), targets, ignore_index=IGNORED, reduction="sum")
+    return F.cross_entropy(F.linear(hidden, weight).float(), targets, ignore_index=IGNORE_INDEX, reduction="sum")
 
 
 @pytest.mark.parametrize("rows", [1, 1023, 1025, 3000])
@@ -48,7 +48,7 @@ def test_targets_whose_probability_is_0_in_float32():
 
 def test_ignored_rows_have_no_gradient_and_no_loss():
     hidden, weight, _ = drawn(40)
-    loss = linear_cross_entropy(hidden, weight, torch.full((40,), IGNORED))
+    loss = linear_cross_entropy(hidden, weight, torch.full((40,), IGNORE_INDEX))
     loss.backward()
     assert loss == 0
     assert not hidden.grad.any() and not weight.grad.any()
@@ -70,7 +70,7 @@ def test_network_gives_the_loss_of_its_logits(tied):
     )
     network = Transformer(config)
     tokens, targets = torch.randint(61, (2, 3, 16))
-    targets[0, 4] = IGNORED
+    targets[0, 4] = IGNORE_INDEX
     expected = F.cross_entropy(network(tokens).flatten(0, 1), targets.flatten(), reduction="sum")
     found = network(tokens, targets=targets)
     torch.testing.assert_close(found, expected)

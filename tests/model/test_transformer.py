@@ -209,7 +209,7 @@ def test_recomputed_activations_give_the_same_loss_and_gradients():
 @pytest.mark.parametrize("compile_", [Transformer.compile, partial(Transformer.compile_around_attention, rows=2)])
 @pytest.mark.parametrize("activation", ["silu", "gelu"])
 def test_a_compiled_network_has_the_same_loss_and_gradients(monkeypatch, activation, compile_):
-    monkeypatch.setattr("lai.model.loss.LEAST_ROWS", 16)  # several parts
+    monkeypatch.setattr("lai.model.loss.MIN_CHUNK_ROWS", 16)  # several parts
     network = random_network(replace(GROUPED, activation=activation))
     tokens, targets = torch.randint(97, (2, 2, 20))
     results = []

@@ -6,7 +6,7 @@ import tempfile
 import pytest
 import torch
 
-from lai.model.plain_state import leave_out_odd_state
+from lai.model.plain_state import drop_non_plain_state
 from lai.run.checkpoint_io import AtomicCheckpointIO
 from lai.train import train
 
@@ -61,6 +61,6 @@ def test_state_that_holds_itself_or_is_too_deep_is_left_out(caplog):
         deep = [deep]
     states = {"Itself": itself, "Deep": {"deep": deep}, "Plain": {"count": 1}}
     checkpoint = {"callbacks": states}
-    leave_out_odd_state(checkpoint, set())
+    drop_non_plain_state(checkpoint, set())
     assert checkpoint["callbacks"] == {"Plain": {"count": 1}}
     assert "the state of Itself" in caplog.text and "the state of Deep" in caplog.text

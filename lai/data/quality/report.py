@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from lai.data.quality.duplicates import DuplicateFinder
 from lai.data.quality.language import identify
-from lai.data.quality.text_batches import TextBatch, place, shown, text_batches
+from lai.data.quality.text_batches import TextBatch, location, printable, text_batches
 from lai.data.quality.wrapping import Wrapping
 from lai.data.sources.files import CorpusCounts, kind_of, listed
 from lai.host.errors import UserError
@@ -34,10 +34,10 @@ from lai.tokenizer.vocab import N_BASE, TAG_PREFIXES, Vocab
 
 Verdict = Literal["ok", "warning", "error"]
 
-LEAST_DOCUMENTS = 20_000
-LEAST_UNIQUE = 0.60
+MIN_DOCUMENTS = 20_000
+MIN_UNIQUE = 0.60
 VOCABULARY_SIZES = (8_000, 32_000)
-LONGEST_LINE = 100_000
+MAX_LINE_BYTES = 100_000
 SAMPLE_BYTES = 16 << 20
 OFFENDERS = 5
 """How many places a finding names."""
@@ -129,7 +129,7 @@ class Quality:
 def examine(
     files: Sequence[Path],
     vocab: Vocab | None = None,
-    longest_line: int = LONGEST_LINE,
+    longest_line: int = MAX_LINE_BYTES,
     left_out: Mapping[str, int] | None = None,
 ) -> Quality:
     """Read a text once and report on it, in memory that does not grow with it.
@@ -275,7 +275,7 @@ class _Counting:
         """Count texts with a fault, one of `_FAULTS`, and keep the places of the first ones."""
         self._totals[check] += len(indices)
         for index in indices:
-            if not self._note_place(check, place(batch.file, int(batch.numbers[index]))):
+            if not self._note_place(check, location(batch.file, int(batch.numbers[index]))):
                 break
 
     def _note_place(self, check: str, where: str) -> bool:
@@ -334,7 +334,7 @@ class _Counting:
         if incomplete:
             numbers = self._totals["documents"] + np.cumsum(kept)
             for index, document in incomplete:
-                where = place(batch.file, int(batch.numbers[index]))
+                where = location(batch.file, int(batch.numbers[index]))
                 self._add_incomplete(_Incomplete(batch.file, int(numbers[index]), where, document))
 
     def _add_incomplete(self, found: _Incomplete | None) -> None:
@@ -360,7 +360,7 @@ class _Counting:
     def _place(self, number: int) -> str:
         """Where a text is, by the number of its line or row among those of all files."""
         before, file = next(entry for entry in reversed(self._files) if entry[0] < number)
-        return place(file, number - before)
+        return location(file, number - before)
 
     def report(self, files: Sequence[Path], vocab: Vocab | None, left_out: Mapping[str, int]) -> Quality:
         """The facts and findings."""
@@ -371,7 +371,7 @@ class _Counting:
         documents = self._totals["documents"]
         unique = 1 - duplicates / max(1, documents)
         facts: dict[str, Any] = {
-            "files": list(map(shown, files)),
+            "files": list(map(printable, files)),
             "lines": self._totals["lines"],
             "empty": self._totals["empty"] + self.counts.empty,
             "skipped": self.counts.skipped,
@@ -399,14 +399,12 @@ class _Counting:
         return [int(np.searchsorted(below, share / 100 * below[-1])) for share in _PERCENTILES]
 
     def _findings(self, facts: dict[str, Any], vocab: Vocab | None, left_out: Mapping[str, int]) -> list[Finding]:
-        enough = facts["documents"] >= LEAST_DOCUMENTS
-        different = facts["unique"] >= LEAST_UNIQUE
+        enough = facts["documents"] >= MIN_DOCUMENTS
+        different = facts["unique"] >= MIN_UNIQUE
         again = self._places["duplicates"]
         found = [
-            Finding("documents", _error_unless(enough), f"{facts['documents']:,}", f"at least {LEAST_DOCUMENTS:,}"),
-            Finding(
-                "unique", _error_unless(different), f"{facts['unique']:.1%}", f"at least {LEAST_UNIQUE:.0%}", again
-            ),
+            Finding("documents", _error_unless(enough), f"{facts['documents']:,}", f"at least {MIN_DOCUMENTS:,}"),
+            Finding("unique", _error_unless(different), f"{facts['unique']:.1%}", f"at least {MIN_UNIQUE:.0%}", again),
             *map(self._finding, _FAULTS),
             self._wrapped_lines(),
         ]
@@ -448,7 +446,7 @@ class _Counting:
         )
         file, width, wrapping = self._wrapped[0]
         remedy = f"join the lines of a paragraph: {_joining_command(file, width, wrapping)}"
-        return Finding(check, "error", found, expected, [shown(file) for file, _, _ in self._wrapped], remedy)
+        return Finding(check, "error", found, expected, [printable(file) for file, _, _ in self._wrapped], remedy)
 
 
 def _joining_command(file: Path, width: int, wrapping: Wrapping) -> str:
@@ -459,7 +457,7 @@ def _joining_command(file: Path, width: int, wrapping: Wrapping) -> str:
         least = width - _SHORT
         join = f'tr -d \'\\r\' | awk \'{{printf "%s%s", $0, length($0) < {least} ? "\\n" : " "}}\''
     read = "gzip -dc" if file.suffix.lower() == ".gz" else "cat"
-    return f"{read} {shlex.quote(shown(file))} | {join} > NEW.txt"
+    return f"{read} {shlex.quote(printable(file))} | {join} > NEW.txt"
 
 
 def _error_unless(right: bool) -> Verdict:

@@ -65,11 +65,11 @@ def _document_batches(file: Path, counts: CorpusCounts) -> Iterator[TextBatch]:
         numbers.clear()
 
 
-def place(file: Path, number: int) -> str:
+def location(file: Path, number: int) -> str:
     """Where the text of a line or row is, as a person finds it."""
-    return f"{shown(file)}:{' row ' if kind_of(file) == '.parquet' else ''}{number}"
+    return f"{printable(file)}:{' row ' if kind_of(file) == '.parquet' else ''}{number}"
 
 
-def shown(file: Path) -> str:
+def printable(file: Path) -> str:
     """A file's name as it can be printed and written, also where it is no UTF-8."""
     return os.fsencode(file).decode("utf-8", "backslashreplace")

@@ -4,14 +4,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 _WIDTHS = (40, 140)  # characters: narrower ones are lists and verse, wider ones paragraphs
-_LEAST_LENGTH = 30  # of a line that is looked at: a shorter one ends no wrapped line
-_LEAST_BREAKS = 10
+_MIN_LENGTH = 30  # of a line that is looked at: a shorter one ends no wrapped line
+_MIN_BREAKS = 10
 _SLACK = 3  # editors and hands wrap a little early
 # Measured: of text with one paragraph a line, translations of menus and dictionaries at most 0.38 of 0.08 of the lines
 # break at one width; of wrapped text at least 0.8 of a quarter of the lines, by a program all.
-_LEAST_FULL = 0.7
-_LEAST_SHARE = 0.1
-_MOST_ALIKE = 0.6  # records of one length break off nowhere
+_MIN_FULL = 0.7
+_MIN_SHARE = 0.1
+_MAX_ALIKE = 0.6  # records of one length break off nowhere
 _ENDS = frozenset(".!?:;…\"'”’»)]}>|")
 
 
@@ -38,7 +38,7 @@ class Wrapping:
         self.lines += filled
         self.blank += len(lines) - filled
         before = np.concatenate(([len(self._last)], lengths[:-1]))
-        fitting = (before >= _LEAST_LENGTH) & (before <= _WIDTHS[1]) & (lengths > 0)
+        fitting = (before >= _MIN_LENGTH) & (before <= _WIDTHS[1]) & (lengths > 0)
         breaks: list[tuple[int, int]] = []
         for index in np.flatnonzero(fitting).tolist():
             line, following = lines[index - 1] if index else self._last, lines[index]
@@ -60,9 +60,9 @@ class Wrapping:
         width = int(full.argmax())
         most = int(full[width])
         wrapped = (
-            breaks >= _LEAST_BREAKS
-            and most >= _LEAST_FULL * breaks
-            and most >= _LEAST_SHARE * self.lines
-            and int(self._lengths.max()) <= _MOST_ALIKE * most
+            breaks >= _MIN_BREAKS
+            and most >= _MIN_FULL * breaks
+            and most >= _MIN_SHARE * self.lines
+            and int(self._lengths.max()) <= _MAX_ALIKE * most
         )
         return width if wrapped else None

@@ -11,10 +11,10 @@ Row = Mapping[str, Any]
 Cleaner = Callable[[Row], Row | None]
 """Gives the cleaned row, or None where it is not worth reading; raises UserError where the row lacks its column."""
 
-_LEAST_ARTICLE = 200  # characters; shorter articles are stubs
-_LEAST_STORY = 50
-_LONGEST_SIDE = 1000  # of a pair
-_LARGEST_RATIO = 3.0  # of the lengths of a pair's sides, where one is longer than a few words
+_MIN_ARTICLE = 200  # characters; shorter articles are stubs
+_MIN_STORY = 50
+_MAX_SIDE_CHARACTERS = 1000  # of a pair
+_MAX_LENGTH_RATIO = 3.0  # of the lengths of a pair's sides, where one is longer than a few words
 _FEW_WORDS = 20  # characters
 
 # Headings behind which a Wikipedia article has no running text any more.
@@ -44,13 +44,13 @@ def clean_article(row: Row) -> Row | None:
             lines.append(line)
     text = _TEMPLATE.sub("", "\n".join(lines))
     text = tidy(_EMPTY_BRACKETS.sub("", _REFERENCE.sub("", text)))
-    return None if len(text) < _LEAST_ARTICLE else {**row, "title": tidy(_text(row, "title")), "text": text}
+    return None if len(text) < _MIN_ARTICLE else {**row, "title": tidy(_text(row, "title")), "text": text}
 
 
 def clean_story(row: Row) -> Row | None:
     """A row with `text`: quotation marks that were decoded wrongly are mended, white space is tidied."""
     text = tidy(_mend(_text(row, "text")))
-    return None if len(text) < _LEAST_STORY else {**row, "text": text}
+    return None if len(text) < _MIN_STORY else {**row, "text": text}
 
 
 def clean_pair(row: Row) -> Row | None:
@@ -68,8 +68,8 @@ def clean_pair(row: Row) -> Row | None:
         _LETTER.search(english)
         and _LETTER.search(hungarian)
         and english.lower() != hungarian.lower()
-        and longer <= _LONGEST_SIDE
-        and (longer <= _FEW_WORDS or longer <= _LARGEST_RATIO * shorter)
+        and longer <= _MAX_SIDE_CHARACTERS
+        and (longer <= _FEW_WORDS or longer <= _MAX_LENGTH_RATIO * shorter)
     )
     if not wanted:
         return None

@@ -19,7 +19,7 @@ from lai.data.cache import fingerprint
 from lai.data.sources.catalog import KNOWN_SETS
 from lai.data.sources.files import read_documents
 from lai.data.sources.hub import Fetched, HubSource, fetch
-from lai.data.sources.serialize import lines, written_kind
+from lai.data.sources.serialize import lines, output_kind
 from lai.host.files import atomic_write, file_digest, target_of
 
 Tell = Callable[[str], None]
@@ -37,7 +37,7 @@ def download(output: Path, sources: Mapping[str, HubSource], tell: Tell) -> None
         UserError: `output` cannot be written, or a data set cannot be fetched; what was fetched is kept.
     """
     target_of(output)  # A wrong name is refused before the work, and so is a wrong ending.
-    written_kind(output)
+    output_kind(output)
     output.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(output.with_name(f".{output.name}.lock")):  # Another process may be writing the same file.
         _download(output, sources, tell)
@@ -104,7 +104,7 @@ def _join(output: Path, parts: list[Path], record: Path, entries: list[dict[str,
     """
     written = left_out = 0
     with atomic_write(output) as file:
-        for line in lines(chain.from_iterable(map(read_documents, parts)), written_kind(output)):
+        for line in lines(chain.from_iterable(map(read_documents, parts)), output_kind(output)):
             if line is None:
                 left_out += 1
             else:

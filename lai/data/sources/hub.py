@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from lai.config.schema import HubDataset
 from lai.data.cache import fingerprint
-from lai.data.sources.rows import row_reader
+from lai.data.sources.rows import row_mapper
 from lai.data.sources.serialize import json_line
 from lai.host.errors import UserError
 from lai.host.files import atomic_write, sync_directory, with_home
@@ -75,7 +75,7 @@ def fetch(source: HubSource, path: Path) -> Fetched:
         UserError: the data set cannot be reached or read, a row lacks a column, or there is no document. The rows
             so far stay for the next call.
     """
-    to_documents = row_reader(source.columns, source.clean, source.template)
+    to_documents = row_mapper(source.columns, source.clean, source.template)
     part = _Part(path, source)
     rows = _Rows(source, part)
     path.parent.mkdir(parents=True, exist_ok=True)

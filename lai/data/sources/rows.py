@@ -12,7 +12,7 @@ from lai.tokenizer.chat import Document, Turn, has_stray_tags, parse
 ToDocuments = Callable[[Row], Sequence[Document]]
 
 
-def row_reader(columns: Mapping[str, str] | None, clean: str | None, template: str | None) -> ToDocuments:
+def row_mapper(columns: Mapping[str, str] | None, clean: str | None, template: str | None) -> ToDocuments:
     """The function from a row to its documents; none where cleaning drops the row or a turn stays blank.
 
     Args:

@@ -20,7 +20,7 @@ def lines(documents: Iterable[Document], kind: str) -> Iterator[bytes | None]:
             yield line + b"\n" if parse_line(line) == document else None
 
 
-def written_kind(path: Path) -> str:
+def output_kind(path: Path) -> str:
     """The kind of a text file to write, by its name.
 
     Raises:

@@ -24,8 +24,8 @@ from lai.tokenizer.chat import Document, render
 __all__ = [
     "INSTRUCTION_MIX",
     "TEMPLATES",
+    "EntropyFloor",
     "Example",
-    "Floor",
     "Prompt",
     "SyntheticConfig",
     "draw",
@@ -45,7 +45,7 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Floor:
+class EntropyFloor:
     """The least loss any model can have on the generator's text in the long run.
 
     Args:
@@ -76,10 +76,10 @@ class Prompt:
 def generate(config: SyntheticConfig) -> Iterator[Example]:
     """Generate exactly the documents that `config` counts, in random order; a seed gives the same ones everywhere."""
     source = random.Random(config.seed).random
-    parts = tasks(config)
-    total = sum(task.total for task in parts)
+    all_tasks = tasks(config)
+    total = sum(task.total for task in all_tasks)
     examples: list[Example] = []
-    for task in parts:
+    for task in all_tasks:
         share = math.log(task.total / total) - math.log(task.documents)
         for _ in range(task.count):
             documents, log_prob = task.draws.sample(source)
@@ -96,8 +96,8 @@ def draw(config: SyntheticConfig, count: int, seed: int) -> Iterator[Example]:
     average, a smaller loss on these documents.
     """
     source = random.Random(f"draw {seed}").random
-    parts = tasks(config)
-    kinds = Choice(parts, [task.total for task in parts])
+    all_tasks = tasks(config)
+    kinds = Choice(all_tasks, [task.total for task in all_tasks])
     for _ in range(count):
         task, share = kinds.sample(source)
         documents, log_prob = task.draws.sample(source)
@@ -105,19 +105,19 @@ def draw(config: SyntheticConfig, count: int, seed: int) -> Iterator[Example]:
         yield Example(document, task.name, share - math.log(len(documents)) + log_prob)
 
 
-def entropy(config: SyntheticConfig, sample: int = 20000) -> Floor:
+def entropy(config: SyntheticConfig, sample: int = 20000) -> EntropyFloor:
     """The floor: entropy as an exact sum, mean length from `sample` documents or so, in the shares of the tasks."""
     source = random.Random(config.seed).random
-    parts = tasks(config)
-    total = sum(task.total for task in parts)
+    all_tasks = tasks(config)
+    total = sum(task.total for task in all_tasks)
     nats = mean = variance = 0.0
-    for task in parts:
+    for task in all_tasks:
         share = task.total / total
         nats += share * (task.draws.entropy + math.log(task.documents) - math.log(share))
         task_mean, task_variance = _length(task, source, max(100, math.ceil(share * sample)))
         mean += share * task_mean
         variance += share * share * task_variance
-    return Floor(nats, mean, math.sqrt(variance))
+    return EntropyFloor(nats, mean, math.sqrt(variance))
 
 
 def _length(task: Task, source: Random, draws: int) -> tuple[float, float]:

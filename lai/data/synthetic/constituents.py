@@ -34,7 +34,7 @@ def split_combinations(row: int, options: Sequence[T], held_out: float, held: bo
     return tuple(option for column, option in enumerate(options) if is_held_out(column) == held)
 
 
-class Phrases:
+class Constituents:
     """Distributions over the parts of clauses, for a lexicon; each is built once.
 
     Args:
@@ -46,11 +46,11 @@ class Phrases:
         self.lexicon = lexicon
         self._held_out = held_out
         self._detail = detail
-        entries = (*lexicon.nouns, *lexicon.names), (*lexicon.verbs, *lexicon.actions)
+        entries = (*lexicon.nouns, *lexicon.names), (*lexicon.verbs, *lexicon.intransitive_verbs)
         self._rows: dict[Hashable, int] = {entry: row for group in entries for row, entry in enumerate(group)}
         self._made: dict[Hashable, Any] = {}
 
-    def once(self, key: Hashable, make: Callable[[], Distribution[T]]) -> Distribution[T]:
+    def cached(self, key: Hashable, make: Callable[[], Distribution[T]]) -> Distribution[T]:
         """The distribution under `key`, made at the first call."""
         if key not in self._made:
             self._made[key] = make()
@@ -84,14 +84,14 @@ class Phrases:
     def _places_of(self, kinds: Sequence[str]) -> tuple[Place, ...]:
         return tuple(place for place in self.lexicon.places if place.kind in kinds)
 
-    def around(self, verb: Verb, percent: int) -> Distribution[Place | None]:
+    def optional_place(self, verb: Verb, percent: int) -> Distribution[Place | None]:
         """A place where somebody may do the verb to an object, or none; no combination is held out here."""
         places = self._places_of(verb.places)
         return maybe(Choice(places), percent) if places else always(None)
 
     def is_held_out(self, partner: Noun | Place, verbs: Sequence[str]) -> bool:
         """Whether the noun or place is held out from any of the verbs, given by the first word of their base."""
-        for verb in (*self.lexicon.verbs, *self.lexicon.actions):
+        for verb in (*self.lexicon.verbs, *self.lexicon.intransitive_verbs):
             if verb.english.base.split()[0] in verbs and (
                 partner in (self.objects(verb, held=True) if verb.objects else self.places(verb, held=True))
             ):
@@ -105,7 +105,7 @@ class Phrases:
 
     def heads(self, kinds: Sequence[str], tells_tense: bool = True) -> Distribution[Head]:
         """Who may be a subject: names, nouns of the kinds, and pronouns where the verb's form tells the tense."""
-        return self.once(("heads", tuple(kinds), tells_tense), lambda: self._heads(kinds, tells_tense))
+        return self.cached(("heads", tuple(kinds), tells_tense), lambda: self._heads(kinds, tells_tense))
 
     def _heads(self, kinds: Sequence[str], tells_tense: bool) -> Distribution[Head]:
         parts: list[tuple[Distribution[Head], int]] = []
@@ -117,13 +117,13 @@ class Phrases:
         parts += [(Choice[Head](self.lexicon.by_kind[kind]), weights.get(kind, 30)) for kind in kinds]
         return mixture(parts)
 
-    def names_but(self, head: Head | None) -> Distribution[Name]:
+    def other_names(self, head: Head | None) -> Distribution[Name]:
         """Any name but one."""
-        return self.once(("names", head), lambda: Choice([name for name in self.lexicon.names if name is not head]))
+        return self.cached(("names", head), lambda: Choice([name for name in self.lexicon.names if name is not head]))
 
     def subject(self, head: Head, singular: bool = False) -> Distribution[Subject]:
         """A subject around its head."""
-        return self.once(("subject", head, singular), lambda: self._subject(head, singular))
+        return self.cached(("subject", head, singular), lambda: self._subject(head, singular))
 
     def _subject(self, head: Head, singular: bool) -> Distribution[Subject]:
         if isinstance(head, Pronoun):
@@ -149,7 +149,7 @@ class Phrases:
     def object(self, noun: Noun, determination: Determination, evenly: bool = False) -> Distribution[NounPhrase]:
         """An object around its noun; `evenly`, with several of it three times as often as usual."""
         key = ("object", noun, determination, evenly)
-        return self.once(key, lambda: self._object(noun, determination, evenly))
+        return self.cached(key, lambda: self._object(noun, determination, evenly))
 
     def _object(self, noun: Noun, determination: Determination, evenly: bool) -> Distribution[NounPhrase]:
         plain = NounPhrase(noun)
@@ -179,7 +179,7 @@ class Phrases:
         counted = Choice([NounPhrase(noun, definite=False, number=number) for number in self.lexicon.numbers])
         several = self.percent(25)
         shapes = mixture([(always(one), 100 - several), (counted, several)])
-        return self.once(
+        return self.cached(
             ("countable", noun), lambda: joint(shapes, self.attribute(noun, 35)).map(lambda drawn: _described(*drawn))
         )
 
@@ -199,7 +199,7 @@ class Phrases:
 
     def when(self, often: bool = True) -> Distribution[When]:
         """Tense, and perhaps a time, or a frequency if `often` allows it, that goes with it."""
-        return self.once(("when", often), lambda: self._when(self.percent(6) * often))
+        return self.cached(("when", often), lambda: self._when(self.percent(6) * often))
 
     def _when(self, often: int) -> Distribution[When]:
         present = [time for time in self.lexicon.times if not time.past_only]
@@ -210,7 +210,7 @@ class Phrases:
 
     def tense(self) -> Distribution[Tense]:
         """Past or present."""
-        return self.once("tense", lambda: Choice[Tense](["past", "present"]))
+        return self.cached("tense", lambda: Choice[Tense](["past", "present"]))
 
 
 def _suits(what: NounPhrase, determination: Determination) -> bool:

@@ -154,7 +154,7 @@ class Lexicon:
     adjectives: tuple[Adjective, ...]
     places: tuple[Place, ...]
     verbs: tuple[Verb, ...]
-    actions: tuple[Verb, ...]
+    intransitive_verbs: tuple[Verb, ...]
     times: tuple[Time, ...]
     numbers: tuple[Number, ...]
     frequencies: tuple[Frequency, ...]
@@ -239,7 +239,7 @@ def _verb(
     )
 
 
-def _action(kind: str, names: str, prefix: str, forms: str, subjects: str, options: str = "") -> Verb:
+def _intransitive_verb(kind: str, names: str, prefix: str, forms: str, subjects: str, options: str = "") -> Verb:
     present, past, past_stem = forms.split()
     chosen = _options(options.split())
     irregular = {person: chosen[person] for person in ("1sg", "1pl", "3pl") if person in chosen}
@@ -289,7 +289,7 @@ def load_lexicon(size: int | None = None) -> Lexicon:
         adjectives=tuple(_adjective(*row) for row in _first(_rows("adjectives"), share)),
         places=tuple(_place(*row) for row in _first(_rows("places"), share, grouped=True)),
         verbs=tuple(verb for verb in verbs if len(verb.objects) > 1),
-        actions=tuple(_action(*row) for row in _first(_rows("actions"), share, grouped=True)),
+        intransitive_verbs=tuple(_intransitive_verb(*row) for row in _first(_rows("actions"), share, grouped=True)),
         times=tuple(Time(e, h, when == "past") for e, h, when in _first(_rows("times"), share)),
         numbers=tuple(Number(*row) for row in _first(_rows("numbers"), share)),
         frequencies=tuple(Frequency(e, h, next_ == "verb") for e, h, next_ in _first(_rows("frequencies"), share)),

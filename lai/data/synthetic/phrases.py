@@ -1,5 +1,4 @@
-"""Parts of sentences, to be translated by themselves: the dog, two red apples, to the garden, three weeks ago, we saw a
-horse.
+"""Phrases that are translated by themselves: the dog, two red apples, to the garden, three weeks ago, we saw a horse.
 
 A model that has only read sentences has never seen these. Every noun, place and time by itself is there alike often,
 and verbs always have a pronoun: plurals and these persons, which sentences say seldom, are practised here.
@@ -11,77 +10,85 @@ from dataclasses import dataclass
 
 from lai.data.synthetic import inflect_en, inflect_hu, realize_en, realize_hu
 from lai.data.synthetic.clauses import PRONOUNS, Action, Language, NounPhrase
-from lai.data.synthetic.constituents import Phrases
+from lai.data.synthetic.constituents import Constituents
 from lai.data.synthetic.grammar import Choice, Distribution, always, joint, mixture
 from lai.data.synthetic.lexicon import ON_LAND, Name, Noun, Place, Time, Verb
-from lai.data.synthetic.sentences import Parts, Sentences
+from lai.data.synthetic.sentences import ActionFields, Sentences
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
+class PlacePhrase:
     """A place by itself; with `motion`, where to."""
 
     place: Place
     motion: bool
 
 
-Part = NounPhrase | Where | Time | Action
+Phrase = NounPhrase | PlacePhrase | Time | Action
 
 
-def parts(phrases: Phrases, sentences: Sentences, percent_of_verbs: int) -> Distribution[Part]:
+def phrases(constituents: Constituents, sentences: Sentences, percent_of_verbs: int) -> Distribution[Phrase]:
     """Every part; verbs are those of sentences."""
-    lexicon = phrases.lexicon
+    lexicon = constituents.lexicon
 
-    def things(noun: Noun) -> Distribution[Part]:
-        return phrases.object(noun, "any", evenly=True).map(lambda what: what)
+    def things(noun: Noun) -> Distribution[Phrase]:
+        return constituents.object(noun, "any", evenly=True).map(lambda what: what)
 
     goals = [place for place in lexicon.places if place.kind in ON_LAND]  # to the lake, but not into it
-    places = [Where(place, False) for place in lexicon.places] + [Where(place, True) for place in goals]
-    shares: list[tuple[Distribution[Part], int]] = [
+    places = [PlacePhrase(place, False) for place in lexicon.places] + [PlacePhrase(place, True) for place in goals]
+    shares: list[tuple[Distribution[Phrase], int]] = [
         (Choice(lexicon.nouns).then(things), 60),
-        (Choice[Part](places), 30),
-        (Choice[Part](lexicon.times), 10),
+        (Choice[Phrase](places), 30),
+        (Choice[Phrase](lexicon.times), 10),
     ]
     verbs = sentences.personal_verbs()
     if not verbs:
         return mixture(shares)
-    conjugated = _pairs(phrases, verbs).then(lambda pair: _conjugated(phrases, *pair))
+    conjugated = _pairs(constituents, verbs).then(lambda pair: _conjugated(constituents, *pair))
     return mixture([(mixture(shares), 100 - percent_of_verbs), (conjugated, percent_of_verbs)])
 
 
-def _pairs(phrases: Phrases, verbs: Sequence[Verb]) -> Distribution[tuple[Verb, Noun | Place]]:
+def _pairs(constituents: Constituents, verbs: Sequence[Verb]) -> Distribution[tuple[Verb, Noun | Place]]:
     """Verbs and what goes with them: half of them have any verb alike often, half any object or place."""
-    partners = {verb: phrases.objects(verb, False) or phrases.places(verb) for verb in verbs}
+    partners = {verb: constituents.objects(verb, False) or constituents.places(verb) for verb in verbs}
     pairs = [(verb, partner) for verb in verbs for partner in partners[verb]]
     times = Counter(partner for _, partner in pairs)
     shares = [1 / len(partners[verb]) / len(partners) + 1 / times[partner] / len(times) for verb, partner in pairs]
     return Choice(pairs, [round(1e6 * share) for share in shares])
 
 
-def _conjugated(phrases: Phrases, verb: Verb, partner: Noun | Place) -> Distribution[Part]:
+def _conjugated(constituents: Constituents, verb: Verb, partner: Noun | Place) -> Distribution[Phrase]:
     """A pronoun, the verb, and what it is never without."""
 
     def name(needed: bool) -> Distribution[Name | None]:
-        return Choice[Name | None](phrases.lexicon.names if needed else [None])
+        return Choice[Name | None](constituents.lexicon.names if needed else [None])
 
-    def predicate(negated: bool) -> Distribution[Parts]:
-        said: Distribution[Parts] = always({"destination" if verb.kind == "go" else "place": partner})
+    def predicate(negated: bool) -> Distribution[ActionFields]:
+        said: Distribution[ActionFields] = always({"destination" if verb.kind == "go" else "place": partner})
         if isinstance(partner, Noun):
-            determination = "definite" if negated else phrases.determination(verb)
-            said = phrases.object(partner, determination, evenly=True).map(lambda what: {"object": what})
+            determination = "definite" if negated else constituents.determination(verb)
+            said = constituents.object(partner, determination, evenly=True).map(lambda what: {"object": what})
         return joint(always({"negated": negated}), said).map(lambda drawn: drawn[0] | drawn[1])
 
-    denied = phrases.percent(20)  # twice as often as in sentences: many verbs then put their prefix behind
+    denied = constituents.percent(20)  # twice as often as in sentences: many verbs then put their prefix behind
     predicates = mixture([(predicate(False), 100 - denied), (predicate(True), denied)])
-    drawn = joint(Choice(PRONOUNS), phrases.tense(), predicates, name(verb.needs_recipient), name(verb.needs_companion))
+    drawn = joint(
+        Choice(PRONOUNS), constituents.tense(), predicates, name(verb.needs_recipient), name(verb.needs_companion)
+    )
     return drawn.map(lambda d: Action(verb, d[0], d[1], recipient=d[3], companion=d[4], **d[2]))
 
 
-def say_part(part: Part, language: Language) -> str:
+def realize_phrase(part: Phrase, language: Language) -> str:
     """A part in a language, without a capital or a full stop."""
     if isinstance(part, Time):
         return part.english if language == "en" else part.hungarian
-    put, finish = (realize_en, inflect_en.with_articles) if language == "en" else (realize_hu, inflect_hu.with_articles)
+    realization, with_articles = (
+        (realize_en, inflect_en.with_articles) if language == "en" else (realize_hu, inflect_hu.with_articles)
+    )
     if isinstance(part, Action):
-        return finish(put.words(part))
-    return finish(put.place_phrase(part.place, part.motion) if isinstance(part, Where) else put.phrase(part))
+        return with_articles(realization.clause_text(part))
+    return with_articles(
+        realization.place_phrase(part.place, part.motion)
+        if isinstance(part, PlacePhrase)
+        else realization.noun_phrase(part)
+    )

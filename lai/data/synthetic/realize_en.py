@@ -29,10 +29,10 @@ _MODALS = {
 
 def sentence(clause: Clause) -> str:
     """The clause as a sentence, with a capital and a full stop."""
-    return inflect_en.finish(words(clause)) + "."
+    return inflect_en.finish(clause_text(clause)) + "."
 
 
-def phrase(what: Subject) -> str:
+def noun_phrase(what: Subject) -> str:
     """A subject or object; a(n) stands where the article still depends on the next word."""
     if isinstance(what, Pronoun):
         return what.english
@@ -69,21 +69,21 @@ def finite(verb: EnglishVerb, subject: Subject, tense: Tense) -> str:
     return verb.third if person_of(subject) == "3sg" else verb.base
 
 
-def words(clause: Clause) -> str:
-    """What the clause says, as it stands inside a sentence; articles may be open as in `phrase`."""
+def clause_text(clause: Clause) -> str:
+    """What the clause says, as it stands inside a sentence; articles may be open as in `noun_phrase`."""
     match clause:
         case Action():
             return _action(clause)
         case Description(subject, what, tense, negated):
             is_not = be(subject, tense) + (" not" if negated else "")
             said = what.english if isinstance(what, Adjective) else f"a(n) {what.english}"
-            return f"{phrase(subject)} {is_not} {said}"
+            return f"{noun_phrase(subject)} {is_not} {said}"
         case Existence(what, place, tense):
             plural = NounPhrase(what.head, plural=what.number is not None)
-            return f"there {be(plural, tense)} {phrase(what)} {place_phrase(place)}"
+            return f"there {be(plural, tense)} {noun_phrase(what)} {place_phrase(place)}"
         case Possession(owner, what, tense):
             has = "had" if tense == "past" else "have" if person_of(owner) == "3pl" else "has"
-            return f"{phrase(owner)} {has} {phrase(what)}"
+            return f"{noun_phrase(owner)} {has} {noun_phrase(what)}"
         case Contrast(first, second):
             return f"{_action(first)}, and {_action(second)}"
         case Reason(action, why):
@@ -96,7 +96,7 @@ def _action(action: Action) -> str:
     parts: list[str] = []
     if action.time:
         parts.append(action.time.english)
-    parts.append(phrase(action.subject))
+    parts.append(noun_phrase(action.subject))
     if action.frequency:
         parts.append(action.frequency.english)
     parts.append(_verb(action))
@@ -126,7 +126,7 @@ def complements(action: Action, without: str = "") -> list[str]:
     """What follows the verb, in order, but for the part named `without`."""
     parts: list[str] = []
     if action.object and without != "object":
-        parts.append(phrase(action.object))
+        parts.append(noun_phrase(action.object))
     if action.recipient and without != "recipient":
         parts.append(f"{action.verb.recipient} {action.recipient.english}")
     if action.companion:

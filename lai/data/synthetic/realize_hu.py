@@ -34,10 +34,10 @@ _MODALS = {
 
 def sentence(clause: Clause) -> str:
     """The clause as a sentence, with a capital and a full stop."""
-    return inflect_hu.finish(words(clause)) + "."
+    return inflect_hu.finish(clause_text(clause)) + "."
 
 
-def phrase(what: Subject, case: str = "nominative") -> str:
+def noun_phrase(what: Subject, case: str = "nominative") -> str:
     """A subject or object in a case (an attribute of Nominal); a(z) stands where the article is still open."""
     if isinstance(what, Pronoun):
         return ""
@@ -90,8 +90,8 @@ def verb_parts(action: Action) -> tuple[str, str]:
     return prefix, action.verb.hungarian.form(action.tense, person_of(action.subject), definite)
 
 
-def words(clause: Clause) -> str:
-    """What the clause says, as it stands inside a sentence; articles may be open as in `phrase`."""
+def clause_text(clause: Clause) -> str:
+    """What the clause says, as it stands inside a sentence; articles may be open as in `noun_phrase`."""
     match clause:
         case Action():
             return _action(clause)
@@ -99,14 +99,14 @@ def words(clause: Clause) -> str:
             return _description(clause)
         case Existence(what, place, tense):
             is_there = _BE[tense]["3sg"]
-            order = [phrase(what), is_there] if what.number else [is_there, phrase(what)]
+            order = [noun_phrase(what), is_there] if what.number else [is_there, noun_phrase(what)]
             return " ".join([place_phrase(place), *order])
         case Possession(owner, what, tense):
             is_there = _BE[tense]["3sg"]
             adjective = f"{what.adjective.attributive} " if what.adjective else ""
             counted = what.number.hungarian if what.number else "egy"
             had = f"{counted} {adjective}{what.head.hungarian.possessive}"
-            return f"{phrase(owner, 'dative')} " + (f"{had} {is_there}" if what.number else f"{is_there} {had}")
+            return f"{noun_phrase(owner, 'dative')} " + (f"{had} {is_there}" if what.number else f"{is_there} {had}")
         case Contrast(first, second):
             return f"{_action(first)}, {_action(second, particle='pedig')}"
         case Reason(action, why):
@@ -124,7 +124,7 @@ def _description(clause: Description) -> str:
     # The third person of `to be` is left out in the present: a kutya éhes.
     copula = "" if clause.tense == "present" and person.startswith("3") else _BE[clause.tense][person]
     order = ["nem", copula, said] if clause.negated else [said, copula]
-    return " ".join(word for word in (phrase(clause.subject), *order) if word)
+    return " ".join(word for word in (noun_phrase(clause.subject), *order) if word)
 
 
 def _action(action: Action, particle: str = "") -> str:
@@ -139,7 +139,7 @@ def _action(action: Action, particle: str = "") -> str:
         before = []
     time = action.time.hungarian if action.time else ""
     frequency = action.frequency.hungarian if action.frequency else ""
-    order = [time, phrase(action.subject), particle, frequency, *core, *before, *after]
+    order = [time, noun_phrase(action.subject), particle, frequency, *core, *before, *after]
     return " ".join(word for word in order if word)
 
 
@@ -154,7 +154,7 @@ def _around_verb(action: Action) -> tuple[list[str], list[str]]:
     """What stands before the verb (one part at most, if the verb has no prefix) and what after it."""
     parts: list[tuple[bool, str]] = []
     if action.object:
-        parts.append((action.object.bare, phrase(action.object, "accusative")))
+        parts.append((action.object.bare, noun_phrase(action.object, "accusative")))
     if action.recipient:
         parts.append((False, action.recipient.hungarian.dative))
     if action.companion:

@@ -8,7 +8,7 @@ from typing import Any
 
 from lai.data.synthetic import inflect_en, inflect_hu, realize_en, realize_hu
 from lai.data.synthetic.clauses import Language
-from lai.data.synthetic.constituents import Phrases
+from lai.data.synthetic.constituents import Constituents
 from lai.data.synthetic.grammar import Choice, Distribution, always, joint, mixture
 from lai.data.synthetic.lexicon import Adjective, Name, Noun, Number, Place, Time
 
@@ -40,11 +40,11 @@ class Story:
     def sentences(self, language: Language) -> list[str]:
         """The text, sentence by sentence."""
         return [
-            self.say(alternatives[chosen], language)
+            self.realize(alternatives[chosen], language)
             for alternatives, chosen in zip(self.plot.sentences, self.wordings, strict=True)
         ]
 
-    def say(self, wording: Wording, language: Language) -> str:
+    def realize(self, wording: Wording, language: Language) -> str:
         """One sentence with the slots filled."""
         if language == "en":
             return inflect_en.finish(wording[0].format_map(self._english))
@@ -126,34 +126,34 @@ def _read_line(plot: Plot, line: str) -> None:
             plot.slots[slot] = kind
 
 
-def stories(phrases: Phrases) -> Distribution[Story] | None:
+def stories(constituents: Constituents) -> Distribution[Story] | None:
     """All plots that the lexicon can fill, each alike; None where there is none."""
-    made = _plots(phrases)
+    made = _plots(constituents)
     return mixture([(story, 1) for _, story in made]) if made else None
 
 
-def asked_stories(phrases: Phrases) -> Distribution[tuple[Story, int]]:
+def asked_stories(constituents: Constituents) -> Distribution[tuple[Story, int]]:
     """Stories, each with the number of one of its plot's questions."""
-    pairs = ((joint(story, Choice(range(len(plot.questions)))), 1) for plot, story in _plots(phrases))
+    pairs = ((joint(story, Choice(range(len(plot.questions)))), 1) for plot, story in _plots(constituents))
     return mixture([(pair.map(lambda drawn: (drawn[0], drawn[1])), weight) for pair, weight in pairs])
 
 
-def _plots(phrases: Phrases) -> list[tuple[Plot, Distribution[Story]]]:
-    return [(plot, story) for plot in load_plots() if (story := _story(plot, phrases))]
+def _plots(constituents: Constituents) -> list[tuple[Plot, Distribution[Story]]]:
+    return [(plot, story) for plot in load_plots() if (story := _story(plot, constituents))]
 
 
-def _story(plot: Plot, phrases: Phrases) -> Distribution[Story] | None:
+def _story(plot: Plot, constituents: Constituents) -> Distribution[Story] | None:
     groups: list[Distribution[dict[str, Any]]] = []
     followers = {slot: kind.split() for slot, kind in plot.slots.items() if kind.startswith(("name but", "adjective"))}
     for slot, kind in plot.slots.items():
         if slot in followers:
             continue
-        values = _values(kind, phrases)
+        values = _values(kind, constituents)
         dependent = [(name, words[0]) for name, words in followers.items() if words[-1] == slot]
-        values = [value for value in values if all(_followers(how, value, phrases) for _, how in dependent)]
+        values = [value for value in values if all(_followers(how, value, constituents) for _, how in dependent)]
         if not values:
             return None
-        groups.append(Choice(values).then(lambda v, slot=slot, d=dependent: _group(slot, v, d, phrases)))  # type: ignore[misc]
+        groups.append(Choice(values).then(lambda v, slot=slot, d=dependent: _group(slot, v, d, constituents)))  # type: ignore[misc]
     wordings = joint(*(Choice(range(len(alternatives))) for alternatives in plot.sentences))
 
     def build(drawn: tuple[Any, ...]) -> Story:
@@ -164,24 +164,24 @@ def _story(plot: Plot, phrases: Phrases) -> Distribution[Story] | None:
 
 
 def _group(
-    slot: str, value: Any, dependent: Sequence[tuple[str, str]], phrases: Phrases
+    slot: str, value: Any, dependent: Sequence[tuple[str, str]], constituents: Constituents
 ) -> Distribution[dict[str, Any]]:
     """A slot's value with those of the slots that depend on it."""
     names = [slot, *(name for name, _ in dependent)]
-    others = (Choice(_followers(how, value, phrases)) for _, how in dependent)
+    others = (Choice(_followers(how, value, constituents)) for _, how in dependent)
     return joint(always(value), *others).map(lambda drawn: dict(zip(names, drawn, strict=True)))
 
 
-def _followers(how: str, value: Any, phrases: Phrases) -> Sequence[Any]:
+def _followers(how: str, value: Any, constituents: Constituents) -> Sequence[Any]:
     """What may follow from another slot's value: another name, or an adjective that goes with the noun."""
     if how == "name":
-        return [name for name in phrases.lexicon.names if name is not value]
-    return phrases.adjectives(value)
+        return [name for name in constituents.lexicon.names if name is not value]
+    return constituents.adjectives(value)
 
 
-def _values(kind: str, phrases: Phrases) -> Sequence[Any]:
+def _values(kind: str, constituents: Constituents) -> Sequence[Any]:
     """What a slot that depends on no other may be."""
-    lexicon = phrases.lexicon
+    lexicon = constituents.lexicon
     what, _, with_verbs = kind.partition(" ; ")
     what, _, without = what.partition(" but ")
     excluded = without.split(", ")
@@ -199,4 +199,4 @@ def _values(kind: str, phrases: Phrases) -> Sequence[Any]:
             kinds = ("city",) if what == "city" else wanted or ("home", "outside", "public")
             pool = [place for place in lexicon.places if place.kind in kinds]
     pool = [value for value in pool if value.english not in excluded]
-    return [value for value in pool if not phrases.is_held_out(value, with_verbs.split())]
+    return [value for value in pool if not constituents.is_held_out(value, with_verbs.split())]

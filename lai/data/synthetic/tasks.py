@@ -9,10 +9,10 @@ from typing import TypeVar
 from lai.data.synthetic import realize_en, realize_hu
 from lai.data.synthetic.clauses import LANGUAGES, Clause, Language
 from lai.data.synthetic.config import SyntheticConfig
-from lai.data.synthetic.constituents import Phrases
+from lai.data.synthetic.constituents import Constituents
 from lai.data.synthetic.grammar import Choice, Distribution, joint, mixture
 from lai.data.synthetic.lexicon import load_lexicon
-from lai.data.synthetic.phrases import parts, say_part
+from lai.data.synthetic.phrases import phrases, realize_phrase
 from lai.data.synthetic.questions import Question, questions
 from lai.data.synthetic.sentences import Sentences
 from lai.data.synthetic.stories import Story, asked_stories, stories
@@ -62,7 +62,7 @@ def turns(user: str, assistant: str) -> Document:
     return (Turn("user", user.encode()), Turn("assistant", assistant.encode()))
 
 
-def say(clause: Clause, language: Language) -> str:
+def realize(clause: Clause, language: Language) -> str:
     """A clause as a sentence of a language."""
     return realize_en.sentence(clause) if language == "en" else realize_hu.sentence(clause)
 
@@ -71,25 +71,25 @@ class Grammar:
     """What a configuration can say: the grammar over its lexicon."""
 
     def __init__(self, config: SyntheticConfig) -> None:
-        self.phrases = Phrases(load_lexicon(config.lexicon_size), config.held_out, config.detail)
-        self.sentences = Sentences(self.phrases, config.chosen_templates)
+        self.constituents = Constituents(load_lexicon(config.lexicon_size), config.held_out, config.detail)
+        self.sentences = Sentences(self.constituents, config.chosen_templates)
         self.clauses = self.sentences.clauses()
-        self._percent_of_parts = round(100 * config.phrases)
+        self._percent_of_phrases = round(100 * config.phrases)
         self._percent_of_verbs = round(100 * config.phrase_verbs)
 
     def translations(self, held: bool = False) -> Distribution[Documents]:
         """Both directions of a translation; a held-out one is always of a sentence."""
         clauses = self.sentences.clauses(held=True) if held else self.clauses
-        sentences = clauses.map(lambda clause: _translation(clause, say))
+        sentences = clauses.map(lambda clause: _translation(clause, realize))
         if held:
             return sentences
-        alone = parts(self.phrases, self.sentences, self._percent_of_verbs)
-        of_parts = alone.map(lambda part: _translation(part, say_part))
-        return mixture([(sentences, 100 - self._percent_of_parts), (of_parts, self._percent_of_parts)])
+        alone = phrases(self.constituents, self.sentences, self._percent_of_verbs)
+        of_phrases = alone.map(lambda part: _translation(part, realize_phrase))
+        return mixture([(sentences, 100 - self._percent_of_phrases), (of_phrases, self._percent_of_phrases)])
 
     def questions(self, held: bool = False) -> Distribution[Question]:
         """Questions about two facts."""
-        return self.phrases.once(("questions", held), lambda: questions(self.phrases, self.sentences, held))
+        return self.constituents.cached(("questions", held), lambda: questions(self.constituents, self.sentences, held))
 
 
 def tasks(config: SyntheticConfig) -> list[Task]:
@@ -99,10 +99,10 @@ def tasks(config: SyntheticConfig) -> list[Task]:
         UserError: stories are asked for, and the lexicon has not the words for any.
     """
     grammar = Grammar(config)
-    plots = stories(grammar.phrases)
+    plots = stories(grammar.constituents)
     if plots is None and config.needs_stories:
         raise UserError(
-            f"lexicon: {grammar.phrases.lexicon.size} words do not fill any story; "
+            f"lexicon: {grammar.constituents.lexicon.size} words do not fill any story; "
             "take more words, or stories=0 and an instruction_mix without summary, continuation and story_question"
         )
     made = [
@@ -126,7 +126,9 @@ def _in_one_language(
         return Task(name, draws, config.instruction_count(name))
 
     made = [
-        Task("sentence", clauses.map(lambda clause: (plain(say(clause, language).encode()),)), half(config.sentences)),
+        Task(
+            "sentence", clauses.map(lambda clause: (plain(realize(clause, language).encode()),)), half(config.sentences)
+        ),
         instruction("translate", joint(Choice(_REQUESTS[language]), clauses).map(partial(_request, language))),
         instruction("question", grammar.questions().map(partial(_question, language))),
     ]
@@ -137,7 +139,7 @@ def _in_one_language(
         Task("story", plots.map(lambda story: (plain(_text(story, language).encode()),)), half(config.stories)),
         instruction("summary", joint(Choice(_SUMMARIZE[language]), plots).map(partial(_summary, language))),
         instruction("continuation", joint(Choice(_CONTINUE[language]), plots).map(partial(_continuation, language))),
-        instruction("story_question", asked_stories(grammar.phrases).map(partial(_story_question, language))),
+        instruction("story_question", asked_stories(grammar.constituents).map(partial(_story_question, language))),
     ]
 
 
@@ -153,7 +155,7 @@ def _translation(what: T, speak: Callable[[T, Language], str]) -> Documents:
 
 def _request(language: Language, drawn: tuple[str, Clause]) -> Documents:
     request, clause = drawn
-    source, target = say(clause, "en"), say(clause, "hu")
+    source, target = realize(clause, "en"), realize(clause, "hu")
     if language == "en":
         source, target = target, source
     return (turns(request.format(source), target),)
@@ -169,7 +171,7 @@ def _text(story: Story, language: Language) -> str:
 
 def _summary(language: Language, drawn: tuple[str, Story]) -> Documents:
     request, story = drawn
-    return (turns(request.format(_text(story, language)), story.say(story.plot.summary, language)),)
+    return (turns(request.format(_text(story, language)), story.realize(story.plot.summary, language)),)
 
 
 def _continuation(language: Language, drawn: tuple[str, Story]) -> Documents:
@@ -181,5 +183,5 @@ def _continuation(language: Language, drawn: tuple[str, Story]) -> Documents:
 def _story_question(language: Language, drawn: tuple[Story, int]) -> Documents:
     story, number = drawn
     question, answer = story.plot.questions[number]
-    prompt = f"{_text(story, language)} {story.say(question, language)}"
-    return (turns(prompt, story.say(answer, language)),)
+    prompt = f"{_text(story, language)} {story.realize(question, language)}"
+    return (turns(prompt, story.realize(answer, language)),)

@@ -14,14 +14,14 @@ from torch.utils.data import Dataset, Sampler
 from lai.data.tokens.packing import Ints, Packing
 from lai.data.tokens.token_file import TokenFile
 
-IGNORED = -100  # the target where nothing is predicted: what torch's cross_entropy ignores
+IGNORE_INDEX = -100  # the target where nothing is predicted: what torch's cross_entropy ignores
 PADDING_DOCUMENT = -1
 
 _NO_PIECES: Ints = np.zeros((0, 3), np.int64)
 
 
 class PackedDataset(Dataset[dict[str, Tensor]]):
-    """Batches by their plan: `dataset[rows]`, where each row is (pieces, 3) as `Rows` gives it."""
+    """Batches by their plan: `dataset[rows]`, where each row is (pieces, 3) as `PackedRows` gives it."""
 
     def __init__(self, file: TokenFile, seq_len: int) -> None:
         self._file, self._seq_len = file, seq_len
@@ -33,7 +33,7 @@ class PackedDataset(Dataset[dict[str, Tensor]]):
         a row from 0.
         """
         shape = (len(rows), self._seq_len)
-        tokens, targets, documents = (np.full(shape, fill) for fill in (0, IGNORED, PADDING_DOCUMENT))
+        tokens, targets, documents = (np.full(shape, fill) for fill in (0, IGNORE_INDEX, PADDING_DOCUMENT))
         pieces = np.concatenate((_NO_PIECES, *rows))
         sizes = pieces[:, 2]
         total = int(sizes.sum())

@@ -46,7 +46,7 @@ class SplitStats:
 
 
 @dataclass(frozen=True)
-class ShardStats:
+class CorpusStats:
     """What was written. Duplicates are kept."""
 
     train: SplitStats
@@ -58,23 +58,23 @@ class ShardStats:
 
 
 @dataclass(frozen=True)
-class Shards:
+class TokenFiles:
     """A finished folder of token files."""
 
     folder: Path
     train: TokenFile
     val: TokenFile
-    stats: ShardStats
+    stats: CorpusStats
 
     @classmethod
-    def open(cls, folder: Path) -> "Shards":
+    def open(cls, folder: Path) -> "TokenFiles":
         meta = json.loads((folder / "meta.json").read_bytes())
         stats = {name: SplitStats(**meta["stats"][name]) for name in ("train", "val")}
         train, val = (TokenFile(folder / f"{name}.bin", meta["dtype"]) for name in ("train", "val"))
-        return cls(folder, train, val, ShardStats(**stats))
+        return cls(folder, train, val, CorpusStats(**stats))
 
 
-def prepare_shards(
+def prepare_token_files(
     paths: str | Path | Sequence[str | Path],
     vocab: Vocab,
     cache_dir: str | Path,
@@ -82,7 +82,7 @@ def prepare_shards(
     val_fraction: float,
     split_seed: int,
     val_paths: str | Path | Sequence[str | Path] | None = None,
-) -> Shards:
+) -> TokenFiles:
     """The token files of a corpus, from `cache_dir` if they are there and whole, else built.
 
     With `val_paths`, the documents there are the ones to validate with, and all others are trained on. Without, a
@@ -125,7 +125,7 @@ def prepare_shards(
                         source.check_unchanged()
     except OSError as error:
         raise UserError(f"{folder} cannot be written: {error}") from error
-    return Shards.open(folder)
+    return TokenFiles.open(folder)
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ def _build(
     (folder / "meta.json").write_text(json.dumps(meta | {"checksum": _checksum(meta)}, indent=1), encoding="utf-8")
 
 
-def _write_given(folder: Path, files: Sequence[Path], val_files: Sequence[Path], vocab: Vocab) -> ShardStats:
+def _write_given(folder: Path, files: Sequence[Path], val_files: Sequence[Path], vocab: Vocab) -> CorpusStats:
     """Write the token files where the documents to validate with have files of their own."""
     with _Splits(folder, vocab) as splits:
         for part, in_val in ((files, False), (val_files, True)):
@@ -215,7 +215,7 @@ def _write_given(folder: Path, files: Sequence[Path], val_files: Sequence[Path],
     return stats
 
 
-def _write_chosen(folder: Path, files: Sequence[Path], vocab: Vocab, settings: dict[str, Any]) -> ShardStats:
+def _write_chosen(folder: Path, files: Sequence[Path], vocab: Vocab, settings: dict[str, Any]) -> CorpusStats:
     """Write the token files where a share of the documents is chosen to validate with."""
     threshold = int(settings["val_fraction"] * _HASH_RANGE)
     key = str(settings["split_seed"]).encode()
@@ -235,7 +235,7 @@ def _write_chosen(folder: Path, files: Sequence[Path], vocab: Vocab, settings: d
 
 def _write_below(
     folder: Path, files: Sequence[Path], vocab: Vocab, key: bytes, threshold: int
-) -> tuple[ShardStats, int, int]:
+) -> tuple[CorpusStats, int, int]:
     """Write both splits' token files; documents whose hash is below `threshold` go to validation.
 
     Returns:
@@ -285,9 +285,9 @@ class _Splits:
             chosen = in_val == value
             writer.add(tokens[np.repeat(chosen, lengths)], lengths[chosen], int(sizes[chosen].sum()))
 
-    def stats(self) -> ShardStats:
+    def stats(self) -> CorpusStats:
         """What was written."""
-        return ShardStats(*(SplitStats(w.documents, w.tokens, w.bytes) for w in self._writers.values()))
+        return CorpusStats(*(SplitStats(w.documents, w.tokens, w.bytes) for w in self._writers.values()))
 
 
 def _split_hash(document: Document, key: bytes) -> int:

@@ -30,7 +30,7 @@ _RESERVE = 8  # one document in so many is kept back to fill gaps
 
 
 @dataclass(frozen=True)
-class Rows:
+class PackedRows:
     """The rows of an epoch in their order: `rows[i]` is (pieces, 3): document, its first prediction, how many."""
 
     pieces: Ints  # (pieces, 3), a row's pieces side by side
@@ -50,7 +50,7 @@ class Packing(Protocol):
 
     n_rows: int
 
-    def epoch(self, epoch: int) -> Rows: ...
+    def epoch(self, epoch: int) -> PackedRows: ...
 
 
 class TrainingPacking:
@@ -68,14 +68,14 @@ class TrainingPacking:
         self._n_short_rows = len(self._short_starts) - 1
         self.n_rows = self._n_short_rows + _ceil_div(int(lengths[is_long].sum()), seq_len)
 
-    def epoch(self, epoch: int) -> Rows:
+    def epoch(self, epoch: int) -> PackedRows:
         random = _random(self._seed, epoch + 1)
         short = _by_length(random.permutation(self._short), self._lengths)[self._short_slots]
         short_pieces = np.stack((short, np.zeros_like(short), self._lengths[short]), axis=1)
         long_pieces, long_rows = _cut_at_row_ends(random.permutation(self._long), self._lengths, self._seq_len)
         counts = np.bincount(long_rows, minlength=self.n_rows - self._n_short_rows)
         starts = np.concatenate((self._short_starts, len(short) + np.cumsum(counts)))
-        return Rows(np.concatenate((short_pieces, long_pieces)), starts, random.permutation(self.n_rows))
+        return PackedRows(np.concatenate((short_pieces, long_pieces)), starts, random.permutation(self.n_rows))
 
     def _share_rows(self) -> tuple[Ints, Ints]:
         """Which of the short documents' places, counted by ascending length, stand in which row.
@@ -110,9 +110,9 @@ class ValidationPacking:
         chosen = descending[slots]
         pieces = np.stack((documents[chosen], firsts[chosen], sizes[chosen]), axis=1)
         self.n_rows = len(starts) - 1
-        self._rows = Rows(pieces, starts, _random(0, 0).permutation(self.n_rows))
+        self._rows = PackedRows(pieces, starts, _random(0, 0).permutation(self.n_rows))
 
-    def epoch(self, epoch: int) -> Rows:
+    def epoch(self, epoch: int) -> PackedRows:
         return self._rows
 
 

@@ -169,7 +169,7 @@ def test_verbs_with_objects(lexicon: Lexicon, row: str) -> None:
 @pytest.mark.parametrize("row", rows(ACTIONS))
 def test_verbs_without_objects(lexicon: Lexicon, row: str) -> None:
     base, present, past, infinitive = (cell.split() for cell in row.split("|"))
-    verb = verb_named(lexicon.actions, base[0]).hungarian
+    verb = verb_named(lexicon.intransitive_verbs, base[0]).hungarian
     assert [verb.form("present", person, False) for person in PERSONS] == present
     assert [verb.form("past", person, False) for person in PERSONS] == past
     assert [verb.infinitive_form] == infinitive
@@ -210,7 +210,10 @@ def test_english_plurals_and_irregular_pasts(lexicon: Lexicon) -> None:
         "witch": "witches", "toy": "toys", "piano": "pianos", "water": "",
     }  # fmt: skip
     assert {noun: plurals.get(noun) for noun in expected} == expected
-    verbs = {verb.english.base: (verb.english.third, verb.english.past) for verb in (*lexicon.verbs, *lexicon.actions)}
+    verbs = {
+        verb.english.base: (verb.english.third, verb.english.past)
+        for verb in (*lexicon.verbs, *lexicon.intransitive_verbs)
+    }
     assert verbs["buy"] == ("buys", "bought")
     assert verbs["catch"] == ("catches", "caught")
     assert verbs["carry"] == ("carries", "carried")

@@ -10,7 +10,7 @@ import pytest
 
 from lai.data.synthetic import SyntheticConfig, generate
 from lai.data.synthetic.clauses import LANGUAGES, Action
-from lai.data.synthetic.phrases import parts, say_part
+from lai.data.synthetic.phrases import phrases, realize_phrase
 from lai.data.synthetic.tasks import Grammar
 from lai.tokenizer.chat import TO_HUNGARIAN
 
@@ -28,7 +28,7 @@ def test_a_share_of_the_translations_are_parts_of_sentences() -> None:
     assert not any(english[-1] == "." or hungarian[-1] == "." for english, hungarian in pairs)
     said = " ".join(english for english, _ in pairs)
     grammar = Grammar(config)
-    nouns = grammar.phrases.lexicon.nouns
+    nouns = grammar.constituents.lexicon.nouns
     assert sum(noun.english in said for noun in nouns) > 0.98 * len(nouns)
     verbs = [verb.english for verb in grammar.sentences.personal_verbs()]
     spoken = [f"{who} {form} " for who in ("I", "we", "they") for verb in verbs for form in (verb.base, verb.past)]
@@ -44,7 +44,7 @@ def test_a_share_of_the_translations_are_parts_of_sentences() -> None:
 def test_verbs_by_themselves_have_every_noun_in_the_plural() -> None:
     """Whether few verbs take it or many: forms that are rare in sentences are not rare among the parts."""
     grammar = Grammar(SyntheticConfig(lexicon=420))
-    conjugated, source = parts(grammar.phrases, grammar.sentences, 100), random.Random(1).random
+    conjugated, source = phrases(grammar.constituents, grammar.sentences, 100), random.Random(1).random
     drawn = [conjugated.sample(source)[0] for _ in range(20000)]
     actions = [part for part in drawn if isinstance(part, Action)]
     assert len(actions) == len(drawn)
@@ -53,16 +53,16 @@ def test_verbs_by_themselves_have_every_noun_in_the_plural() -> None:
     assert set(verbs) == set(grammar.sentences.personal_verbs())
     assert min(verbs.values()) > 20000 / len(verbs) / 3
     plurals = Counter(action.object.head for action in actions if action.object and action.object.plural)
-    nouns = {noun for verb in verbs for noun in grammar.phrases.objects(verb, held=False)}
+    nouns = {noun for verb in verbs for noun in grammar.constituents.objects(verb, held=False)}
     assert min(plurals[noun] for noun in nouns if noun.countable and noun.english_plural != noun.english) >= 5
 
 
 def test_every_part_of_a_sentence_has_one_derivation() -> None:
     """All are written out: no text comes twice, and their probabilities give the entropy."""
     grammar = Grammar(SyntheticConfig(lexicon=60))
-    everything = parts(grammar.phrases, grammar.sentences, 50)
+    everything = phrases(grammar.constituents, grammar.sentences, 50)
     outcomes = list(everything.outcomes())
     for language in LANGUAGES:
-        assert len({say_part(part, language) for part, _ in outcomes}) == len(outcomes) > 10000
+        assert len({realize_phrase(part, language) for part, _ in outcomes}) == len(outcomes) > 10000
     assert math.fsum(p for _, p in outcomes) == pytest.approx(1)
     assert -math.fsum(p * math.log(p) for _, p in outcomes) == pytest.approx(everything.entropy)

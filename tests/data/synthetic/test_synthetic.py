@@ -16,7 +16,7 @@ import pytest
 from lai.config.schema import RunConfig
 from lai.data.synthetic import TEMPLATES, Example, SyntheticConfig, draw, entropy, generate, held_out_prompts
 from lai.data.synthetic.constituents import split_combinations
-from lai.data.synthetic.tasks import Grammar, say, tasks
+from lai.data.synthetic.tasks import Grammar, realize, tasks
 from lai.host.errors import UserError
 from lai.tokenizer.chat import TO_ENGLISH, TO_HUNGARIAN, Document, parse, render, split_key, translation_examples
 
@@ -122,7 +122,7 @@ def test_every_kind_of_sentence_has_one_derivation_a_sentence(template: str) -> 
     clauses = [clause for clause, _ in grammar.clauses.outcomes()]
     assert len(clauses) > 20
     for language in ("en", "hu"):
-        assert len({say(clause, language) for clause in clauses}) == len(clauses)
+        assert len({realize(clause, language) for clause in clauses}) == len(clauses)
 
 
 def test_a_text_always_has_the_same_probability() -> None:
@@ -213,9 +213,9 @@ def pairs(pattern: str, text: str) -> set[tuple[str, str]]:
 def test_held_out_combinations_are_nowhere_in_the_training_text(lexicon: str) -> None:
     """Searched for in the English text, with any article, number and adjective between the two words."""
     text = text_of(lexicon).decode()
-    phrases = Grammar(CONFIGS[lexicon]).phrases
-    words = phrases.lexicon
-    verbs = (*words.verbs, *words.actions)
+    constituents = Grammar(CONFIGS[lexicon]).constituents
+    words = constituents.lexicon
+    verbs = (*words.verbs, *words.intransitive_verbs)
     forms = {verb: (verb.english.base, verb.english.third, verb.english.past) for verb in verbs}
     nouns = {noun: tuple(filter(None, (noun.english, noun.english_plural))) for noun in words.nouns}
     a_form, a_noun = (one_of(w for entry in table.values() for w in entry) for table in (forms, nouns))
@@ -228,15 +228,17 @@ def test_held_out_combinations_are_nowhere_in_the_training_text(lexicon: str) ->
     described |= pairs(rf"(?P<first>{a_noun}) (?:is|are|was|were) (?:not )?(?P<second>{adjective})\b", text)
     for verb in verbs:
         held, allowed = (
-            {(form, name) for form in forms[verb] for noun in phrases.objects(verb, h) for name in nouns[noun]}
+            {(form, name) for form in forms[verb] for noun in constituents.objects(verb, h) for name in nouns[noun]}
             if verb.objects
-            else {(form, place.english) for form in forms[verb] for place in phrases.places(verb, h)}
+            else {(form, place.english) for form in forms[verb] for place in constituents.places(verb, h)}
             for h in (True, False)
         )
         found = of_verbs if verb.objects else in_places
         assert not held & found and allowed & found, verb.english.base
     for noun in words.nouns:
-        held_adjectives = {(n, adjective.english) for n in nouns[noun] for adjective in phrases.adjectives(noun, True)}
+        held_adjectives = {
+            (n, adjective.english) for n in nouns[noun] for adjective in constituents.adjectives(noun, True)
+        }
         assert not held_adjectives & described, noun.english
 
 
@@ -269,14 +271,14 @@ def test_held_out_prompts_are_not_in_the_training_text(lexicon: str) -> None:
 def test_the_makefile_asks_for_combinations_that_are_held_out(compose_run: Callable[..., RunConfig]) -> None:
     makefile = (Path(__file__).parents[3] / "Makefile").read_text(encoding="utf-8")
     run = compose_run("experiment=quickstart", "data.seq_len=64")
-    phrases = Grammar(SyntheticConfig(**asdict(run.data.synthetic))).phrases
-    words = {word.english: word for word in (*phrases.lexicon.nouns, *phrases.lexicon.places)}
+    constituents = Grammar(SyntheticConfig(**asdict(run.data.synthetic))).constituents
+    words = {word.english: word for word in (*constituents.lexicon.nouns, *constituents.lexicon.places)}
     for sentence, verb, partner in (
         ("The cook played in the forest.", "play", "forest"),
         ("A nő megette a krumplit.", "eat", "potato"),
     ):
         assert f":= {sentence}\n" in makefile
-        assert phrases.is_held_out(words[partner], [verb]), sentence
+        assert constituents.is_held_out(words[partner], [verb]), sentence
 
 
 @BOTH
@@ -350,8 +352,8 @@ def test_nothing_to_generate_is_an_error() -> None:
 
 
 def test_sizes_of_the_lexicon_grow_with_the_number_asked_for() -> None:
-    sizes = [Grammar(replace(GUIDE, lexicon=size)).phrases.lexicon.size for size in (60, 120, 240, 480)]
-    sizes.append(Grammar(GUIDE).phrases.lexicon.size)
+    sizes = [Grammar(replace(GUIDE, lexicon=size)).constituents.lexicon.size for size in (60, 120, 240, 480)]
+    sizes.append(Grammar(GUIDE).constituents.lexicon.size)
     assert all(smaller < larger for smaller, larger in pairwise(sizes))
     assert sizes[-1] >= 400
-    assert 60 <= Grammar(SMALL).phrases.lexicon.size <= 150
+    assert 60 <= Grammar(SMALL).constituents.lexicon.size <= 150

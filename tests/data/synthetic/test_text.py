@@ -11,9 +11,9 @@ import pytest
 from lai.data.synthetic import SyntheticConfig, generate
 from lai.data.synthetic.clauses import LANGUAGES, Action, Clause, Language, NounPhrase
 from lai.data.synthetic.lexicon import Name, Noun, load_lexicon
-from lai.data.synthetic.phrases import parts, say_part
+from lai.data.synthetic.phrases import phrases, realize_phrase
 from lai.data.synthetic.stories import load_plots, stories
-from lai.data.synthetic.tasks import Grammar, say
+from lai.data.synthetic.tasks import Grammar, realize
 
 WORD = re.compile(r"[^\W\d_]+")
 DICTIONARIES: dict[Language, str] = {"en": "en_US", "hu": "hu_HU"}
@@ -47,13 +47,13 @@ def unknown_words(texts: Iterable[str], language: Language) -> set[str]:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_word_of_20000_sentences_is_known(clauses: list[Clause], language: Language) -> None:
-    assert unknown_words((say(clause, language) for clause in clauses), language) == set()
+    assert unknown_words((realize(clause, language) for clause in clauses), language) == set()
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_word_of_parts_of_sentences_is_known(grammar: Grammar, language: Language) -> None:
-    all_parts, source = parts(grammar.phrases, grammar.sentences, 50), random.Random(6).random
-    texts = [say_part(all_parts.sample(source)[0], language) for _ in range(10000)]
+    all_phrases, source = phrases(grammar.constituents, grammar.sentences, 50), random.Random(6).random
+    texts = [realize_phrase(all_phrases.sample(source)[0], language) for _ in range(10000)]
     assert unknown_words(texts, language) == set()
     # The article goes with the next sound: az alma, a kutya; an apple, a dog.
     wrong = r"\b(?:a [aáeéiíoóöőuúüű]|az [^aáeéiíoóöőuúüű])" if language == "hu" else r"\b(?:a [aeio]|an [^aeiouh])"
@@ -62,13 +62,13 @@ def test_every_word_of_parts_of_sentences_is_known(grammar: Grammar, language: L
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_word_of_stories_and_their_questions_is_known(grammar: Grammar, language: Language) -> None:
-    plots, source = stories(grammar.phrases), random.Random(5).random
+    plots, source = stories(grammar.constituents), random.Random(5).random
     assert plots
     texts: list[str] = []
     for _ in range(3000):
         story, _ = plots.sample(source)
         said = [story.plot.summary, *(wording for pair in story.plot.questions for wording in pair)]
-        texts += [*story.sentences(language), *(story.say(wording, language) for wording in said)]
+        texts += [*story.sentences(language), *(story.realize(wording, language) for wording in said)]
     assert unknown_words(texts, language) == set()
 
 
@@ -86,7 +86,7 @@ def test_the_hunspell_check_can_fail() -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_articles_agree_with_the_next_sound(clauses: list[Clause], language: Language) -> None:
-    text = " ".join(say(clause, language) for clause in clauses)
+    text = " ".join(realize(clause, language) for clause in clauses)
     if language == "hu":
         assert re.findall(r"\b[Aa] [aáeéiíoóöőuúüűAÁEÉIÍOÓÖŐUÚÜŰ]\w*", text) == []
         assert re.findall(r"\b[Aa]z [^aáeéiíoóöőuúüűAÁEÉIÍOÓÖŐUÚÜŰ]\w*", text) == []
@@ -99,8 +99,8 @@ def test_no_article_stands_before_names_and_numbers(clauses: list[Clause]) -> No
     names = "|".join(name.english for name in load_lexicon().names)
     cities = "|".join(place.hungarian.lemma for place in load_lexicon().places if place.kind == "city")
     numbers = "|".join(number.hungarian for number in load_lexicon().numbers)
-    english = " ".join(say(clause, "en") for clause in clauses)
-    hungarian = " ".join(say(clause, "hu") for clause in clauses)
+    english = " ".join(realize(clause, "en") for clause in clauses)
+    hungarian = " ".join(realize(clause, "hu") for clause in clauses)
     assert re.findall(rf"\b(?:the|an?) (?:{names})\b", english, re.IGNORECASE) == []
     assert re.findall(rf"\b(?:az?|egy) (?:{names}|{cities})", hungarian) == []
     assert re.findall(rf"\begy (?:{numbers}) ", hungarian) == []
@@ -112,9 +112,9 @@ def test_nouns_are_singular_after_numbers_in_hungarian_and_plural_in_english(cla
         if isinstance(clause, Action) and clause.object and clause.object.number:
             noun = clause.object.head
             assert isinstance(noun, Noun)
-            assert f"{noun.english_plural}" in say(clause, "en")
-            assert f" {noun.hungarian.accusative}" in say(clause, "hu")
-            assert noun.hungarian.plural_accusative not in say(clause, "hu")
+            assert f"{noun.english_plural}" in realize(clause, "en")
+            assert f" {noun.hungarian.accusative}" in realize(clause, "hu")
+            assert noun.hungarian.plural_accusative not in realize(clause, "hu")
             seen += 1
     assert seen > 200
 
@@ -133,7 +133,7 @@ def test_definite_objects_take_the_definite_conjugation(grammar: Grammar) -> Non
         definite = isinstance(action.object.head, Name) or action.object.definite
         verb = action.verb.hungarian.form("past", "3sg", definite)
         assert verb.endswith(("ta", "te") if definite else ("t",)), verb
-        assert re.search(rf"{verb}\b", say(action, "hu"), re.IGNORECASE)
+        assert re.search(rf"{verb}\b", realize(action, "hu"), re.IGNORECASE)
         seen[definite] += 1
 
 
@@ -141,7 +141,7 @@ def test_nobody_has_a_profession_of_the_other_sex(clauses: list[Clause]) -> None
     pronouns = {name.english: name.pronoun for name in load_lexicon().names}
     found = re.findall(
         r"^(\w+) (?:is|was)(?: not)? a (girl|woman|queen|princess|grandmother|boy|man|king|prince|grandfather)\.$",
-        "\n".join(say(clause, "en") for clause in clauses),
+        "\n".join(realize(clause, "en") for clause in clauses),
         re.MULTILINE,
     )
     women = {"girl", "woman", "queen", "princess", "grandmother"}
@@ -151,7 +151,7 @@ def test_nobody_has_a_profession_of_the_other_sex(clauses: list[Clause]) -> None
 
 def test_a_story_takes_no_longer_than_the_time_since_it_began(grammar: Grammar) -> None:
     """Two days later is not yet where something began yesterday, nor is there an evening after the evening."""
-    told = stories(grammar.phrases)
+    told = stories(grammar.constituents)
     assert told is not None
     source = random.Random(5).random
     for _ in range(20000):

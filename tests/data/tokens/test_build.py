@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from lai.data.tokens import build as shards_module
-from lai.data.tokens.build import Shards, prepare_shards
+from lai.data.tokens import build as build_module
+from lai.data.tokens.build import TokenFiles, prepare_token_files
 from lai.data.tokens.token_file import TokenFile, encode_documents, token_dtype
 from lai.host.errors import UserError
 from lai.tokenizer.chat import CHAT_TAGS, Document, Turn, parse, plain, split_key
@@ -43,8 +43,8 @@ def text(tmp_path: Path) -> Path:
     return path
 
 
-def prepare(text: Path, vocab: Vocab, fraction: float = 0.2, seed: int = 0) -> Shards:
-    return prepare_shards(text, vocab, text.parent / "cache", val_fraction=fraction, split_seed=seed)
+def prepare(text: Path, vocab: Vocab, fraction: float = 0.2, seed: int = 0) -> TokenFiles:
+    return prepare_token_files(text, vocab, text.parent / "cache", val_fraction=fraction, split_seed=seed)
 
 
 def texts(file: TokenFile, vocab: Vocab) -> list[bytes]:
@@ -62,7 +62,7 @@ def test_validating_with_what_is_trained_on_is_told(
 ) -> None:
     copy = tmp_path / "copy.txt"
     copy.write_bytes(text.read_bytes())
-    prepare_shards(text, vocab, tmp_path / "cache", val_fraction=0.2, split_seed=0, val_paths=copy)
+    prepare_token_files(text, vocab, tmp_path / "cache", val_fraction=0.2, split_seed=0, val_paths=copy)
     assert f"{copy}, to validate with, is the same text as {text}" in caplog.text
 
 
@@ -70,13 +70,13 @@ def test_files_of_their_own_are_validated_with(tmp_path: Path, text: Path, vocab
     val = tmp_path / "val.txt"
     val.write_bytes(b"\n".join(lines(50, seed=1)))
 
-    def build() -> Shards:
-        return prepare_shards(text, vocab, tmp_path / "cache", val_fraction=0.2, split_seed=0, val_paths=val)
+    def build() -> TokenFiles:
+        return prepare_token_files(text, vocab, tmp_path / "cache", val_fraction=0.2, split_seed=0, val_paths=val)
 
-    shards = build()
-    assert texts(shards.val, vocab) == lines(50, seed=1)
-    assert texts(shards.train, vocab) == [line for line in text.read_bytes().split(b"\n") if line]
-    assert build().folder == shards.folder != prepare(text, vocab).folder
+    token_files = build()
+    assert texts(token_files.val, vocab) == lines(50, seed=1)
+    assert texts(token_files.train, vocab) == [line for line in text.read_bytes().split(b"\n") if line]
+    assert build().folder == token_files.folder != prepare(text, vocab).folder
     val.write_bytes(b"\n".join(lines(49, seed=1)))
     assert len(build().val) == 49
     val.write_bytes(b"\n\n")
@@ -97,18 +97,18 @@ def test_an_example_has_tag_tokens_and_a_literal_tag_has_none(vocab: Vocab) -> N
 
 
 def test_files_hold_every_document_and_the_statistics_count_them(text: Path, vocab: Vocab) -> None:
-    shards = prepare(text, vocab)
+    token_files = prepare(text, vocab)
     expected = [line for line in text.read_bytes().split(b"\n") if line]
-    train, val = texts(shards.train, vocab), texts(shards.val, vocab)
+    train, val = texts(token_files.train, vocab), texts(token_files.val, vocab)
     assert Counter(train + val) == Counter(expected)
     assert not set(train) & set(val)
-    stats = shards.stats
+    stats = token_files.stats
     assert stats.documents == 402 > len(set(expected)) + 1
-    for split, found, file in ((stats.train, train, shards.train), (stats.val, val, shards.val)):
+    for split, found, file in ((stats.train, train, token_files.train), (stats.val, val, token_files.val)):
         assert (split.documents, split.bytes) == (len(found), sum(map(len, found)))
         assert split.tokens == len(file.tokens) == int(file.offsets[-1])
         assert split.bytes == int(vocab.byte_lengths[file.tokens].sum())
-    assert shards.train.tokens.dtype == "uint16"
+    assert token_files.train.tokens.dtype == "uint16"
 
 
 def test_token_dtype_holds_the_largest_id() -> None:
@@ -135,10 +135,10 @@ def test_the_split_depends_on_content_and_seed_alone(tmp_path: Path, vocab: Voca
 def test_both_directions_of_a_pair_lie_on_one_side(tmp_path: Path, vocab: Vocab) -> None:
     path = tmp_path / "pairs.tsv"
     path.write_bytes(b"".join(b"dog %d\tkutya %d\n" % (n, n) for n in range(200)))
-    shards = prepare(path, vocab)
-    keys = [{split_key(parse(found)) for found in texts(file, vocab)} for file in (shards.train, shards.val)]
+    token_files = prepare(path, vocab)
+    keys = [{split_key(parse(found)) for found in texts(file, vocab)} for file in (token_files.train, token_files.val)]
     assert len(keys[0]) + len(keys[1]) == 200 and not keys[0] & keys[1]
-    assert shards.stats.documents == 400
+    assert token_files.stats.documents == 400
 
 
 @pytest.mark.parametrize("fraction", [1e-9, 0.5, 1 - 1e-9])
@@ -146,8 +146,8 @@ def test_both_directions_of_a_pair_lie_on_one_side(tmp_path: Path, vocab: Vocab)
 def test_neither_split_is_ever_empty(tmp_path: Path, vocab: Vocab, fraction: float, seed: int) -> None:
     path = tmp_path / "text.txt"
     path.write_bytes(b"dog\ntree\ndog\ntree")
-    shards = prepare(path, vocab, fraction, seed)
-    sides = [set(texts(file, vocab)) for file in (shards.train, shards.val)]
+    token_files = prepare(path, vocab, fraction, seed)
+    sides = [set(texts(file, vocab)) for file in (token_files.train, token_files.val)]
     assert sorted(sides, key=min) == [{b"dog"}, {b"tree"}]
 
 
@@ -174,18 +174,18 @@ def test_what_cannot_be_split_is_an_error_and_leaves_nothing(
 def builds(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The folders that were built from here on."""
     made: list[Path] = []
-    build = shards_module._build
+    build = build_module._build
 
     def counted(folder: Path, *rest: object) -> None:
         made.append(folder)
         build(folder, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(shards_module, "_build", counted)
+    monkeypatch.setattr(build_module, "_build", counted)
     return made
 
 
-def content(shards: Shards) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in sorted(shards.folder.iterdir())}
+def content(token_files: TokenFiles) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in sorted(token_files.folder.iterdir())}
 
 
 def test_token_files_are_reused_while_nothing_changes(text: Path, vocab: Vocab, builds: list[Path]) -> None:
@@ -210,8 +210,8 @@ def test_a_changed_input_makes_new_token_files(text: Path, vocab: Vocab, builds:
 
 
 def test_moving_the_text_makes_no_new_token_files(text: Path, vocab: Vocab, builds: list[Path]) -> None:
-    shards = prepare(text, vocab)
-    assert prepare(text.rename(text.with_name("moved.txt")), vocab) == shards
+    token_files = prepare(text, vocab)
+    assert prepare(text.rename(text.with_name("moved.txt")), vocab) == token_files
     assert len(builds) == 1
 
 
@@ -258,7 +258,7 @@ def test_an_interrupted_build_leaves_nothing(
     text: Path, vocab: Vocab, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(shards_module, "encode_documents", lambda *_: (_ for _ in ()).throw(error))
+        patch.setattr(build_module, "encode_documents", lambda *_: (_ for _ in ()).throw(error))
         with pytest.raises(type(error) if isinstance(error, Exception) else KeyboardInterrupt):
             prepare(text, vocab)
     assert [path.suffix for path in (text.parent / "cache").iterdir()] == [".lock"]
@@ -275,7 +275,7 @@ def test_a_text_that_changes_meanwhile_is_an_error(text: Path, vocab: Vocab, mon
         text.write_bytes(text.read_bytes() + b"\nmore")
         return encode_documents(documents, vocab)
 
-    monkeypatch.setattr(shards_module, "encode_documents", encode_and_touch)
+    monkeypatch.setattr(build_module, "encode_documents", encode_and_touch)
     with pytest.raises(UserError, match="changed while it was read"):
         prepare(text, vocab)
 
@@ -283,11 +283,11 @@ def test_a_text_that_changes_meanwhile_is_an_error(text: Path, vocab: Vocab, mon
 def test_processes_that_need_the_same_files_build_them_once(text: Path, vocab: Vocab, tmp_path: Path) -> None:
     vocab.save(tmp_path / "vocab.bin")
     program = (
-        "import sys; from lai.data.tokens import build as shards; from lai.tokenizer.vocab import Vocab\n"
-        "build = shards._build\n"
-        "def told(*args): print('built'); build(*args)\n"
-        "shards._build = told\n"
-        "shards.prepare_shards(sys.argv[1], Vocab.load(sys.argv[2]), sys.argv[3], val_fraction=0.2, split_seed=0)\n"
+        "import sys; from lai.data.tokens import build; from lai.tokenizer.vocab import Vocab\n"
+        "original = build._build\n"
+        "def reporting(*args): print('built'); original(*args)\n"
+        "build._build = reporting\n"
+        "build.prepare_token_files(sys.argv[1], Vocab.load(sys.argv[2]), sys.argv[3], val_fraction=0.2, split_seed=0)\n"
     )
     command = [sys.executable, "-c", program, str(text), str(tmp_path / "vocab.bin"), str(tmp_path / "cache")]
     root = Path(__file__).parents[3]
@@ -303,8 +303,8 @@ def test_memory_does_not_grow_with_the_text(vocab: Vocab, tmp_path: Path) -> Non
     vocab.save(tmp_path / "vocab.bin")
     program = (
         "import sys; from pathlib import Path\n"
-        "from lai.data.tokens.build import prepare_shards; from lai.tokenizer.vocab import Vocab\n"
-        "prepare_shards(sys.argv[1], Vocab.load(sys.argv[2]), sys.argv[3], val_fraction=0.2, split_seed=0)\n"
+        "from lai.data.tokens.build import prepare_token_files; from lai.tokenizer.vocab import Vocab\n"
+        "prepare_token_files(sys.argv[1], Vocab.load(sys.argv[2]), sys.argv[3], val_fraction=0.2, split_seed=0)\n"
         "print(Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0])\n"
     )
     peaks = []

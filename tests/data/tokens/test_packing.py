@@ -3,7 +3,7 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
-from lai.data.tokens.packing import Ints, Packing, Rows, TrainingPacking, ValidationPacking
+from lai.data.tokens.packing import Ints, PackedRows, Packing, TrainingPacking, ValidationPacking
 
 SEQ_LEN = 64
 
@@ -26,7 +26,7 @@ def lengths(name: str) -> Ints:
 NAMES = ["lines", "mixed", "halves", "long", "alike", "one", "one long", "few"]
 
 
-def check_rows(rows: Rows, packing: Packing, predictions: Ints) -> dict[int, list[tuple[int, int]]]:
+def check_rows(rows: PackedRows, packing: Packing, predictions: Ints) -> dict[int, list[tuple[int, int]]]:
     """Check that each prediction of each document is in exactly one row, and return the documents' (first, size)."""
     assert len(rows) == packing.n_rows
     pieces = defaultdict(list)
@@ -70,7 +70,7 @@ def test_padding_is_small(name: str, most: float) -> None:
             assert 1 - predictions.sum() / (packing.n_rows * SEQ_LEN) < most
 
 
-def same(first: Rows, second: Rows) -> bool:
+def same(first: PackedRows, second: PackedRows) -> bool:
     return all(np.array_equal(getattr(first, name), getattr(second, name)) for name in ("pieces", "starts", "order"))
 
 
