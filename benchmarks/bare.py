@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from lai.config.schema import RunConfig
 from lai.data.prepare import Corpus, prepare_corpus
-from lai.data.tokens.batches import IGNORE_INDEX
 from lai.model.transformer import ModelConfig
 from lai.run import build as assembly
+from lai.tokenizer.targets import IGNORE_INDEX
 
 Batch = dict[str, Tensor]
 

@@ -35,10 +35,11 @@ from bare import Batch, batches, loss_of, mixed, prepared, step, torch_device
 from lai.config.compose import compose_run
 from lai.config.schema import RunConfig
 from lai.data.prepare import Corpus
-from lai.data.tokens.batches import IGNORE_INDEX, PackedDataset
+from lai.data.tokens.batches import PackedDataset
 from lai.model.module import LanguageModel
 from lai.model.optimizers import build_optimizer, build_schedule, learning_rate_factor
 from lai.run import build as assembly
+from lai.tokenizer.targets import IGNORE_INDEX
 
 BATCHES = ("packed", "neighbours", "lines", "buckets")
 

@@ -45,6 +45,7 @@ def train(run: RunConfig) -> float:
     from lai.callbacks.export import ExportModel
     from lai.data.prepare import prepare_corpus
     from lai.export.checkpoint import read_checkpoint
+    from lai.export.lai_file import load_vocab
     from lai.model.transformer import ModelConfig
     from lai.run import build as assembly
     from lai.run import summary as report
@@ -70,7 +71,7 @@ def train(run: RunConfig) -> float:
         run.trainer |= {"limit_val_batches": 0, "enable_checkpointing": False, "enable_progress_bar": False}
     trainer = assembly.build_trainer(run, measure if run.estimate else export)
     check_processes(trainer)
-    corpus = prepare_corpus(run.data)
+    corpus = prepare_corpus(run.data, load_vocab)
     seed_everything(run.seed, verbose=False)
     config = ModelConfig.of(run.model, len(corpus.vocab))
     choose_compiling(run, config, corpus.token_files.stats.train.tokens, trainer.world_size)

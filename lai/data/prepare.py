@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,8 +58,11 @@ class ValidationFloor:
     bpb: float
 
 
-def prepare_corpus(data: "DataSettings") -> Corpus:
+def prepare_corpus(data: "DataSettings", load_vocab: Callable[[Path], Vocab] = Vocab.load) -> Corpus:
     """Make or find everything that the `data` group asks for; what has not changed since it was made is used again.
+
+    Args:
+        load_vocab: reads `data.vocab_path`; `lai.export.lai_file.load_vocab` takes model files, too.
 
     Raises:
         UserError: no such file, nothing to read, or something in the files that cannot be read.
@@ -67,7 +70,7 @@ def prepare_corpus(data: "DataSettings") -> Corpus:
     cache = with_home(data.cache_dir)
     text = _text(data, cache)
     vocab_path = with_home(data.vocab_path) if data.vocab_path else _trained_vocab(data, text.files, cache)
-    vocab = Vocab.load(vocab_path)
+    vocab = load_vocab(vocab_path)
     token_files = prepare_token_files(
         text.files,
         vocab,

@@ -28,6 +28,7 @@ ACTIVATIONS = ("silu", "gelu")
 # magic, version, dim … max_seq_len, rope_theta, norm_eps, activation, dtype, vocab_offset, weights_offset, file_size,
 # CRC-32, flags, 7 bytes of nothing, steps, tokens, val_loss, val_loss_floor; "<" packs them without gaps.
 _HEADER = struct.Struct("<4sI7iffiBQQQII7xQQff")
+_VOCAB_OFFSET = 13  # which of the header's fields
 _SIZES = ("dim", "hidden_dim", "n_layers", "n_heads", "n_kv_heads", "vocab_size", "max_seq_len")
 
 
@@ -164,6 +165,25 @@ def is_model_file(path: Path | str) -> bool:
     """Whether the file starts like a model file."""
     with Path(path).open("rb") as file:
         return file.read(4) == MAGIC
+
+
+def load_vocab(path: Path | str) -> Vocab:
+    """The vocabulary of a vocabulary file (`vocab.bin`) or of a model file, whose weights are not read.
+
+    Raises:
+        UserError: the file is missing, foreign, truncated or damaged.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            header = file.read(HEADER_SIZE)
+    except OSError as error:
+        raise UserError(f"cannot read the vocabulary {path}: {error.strerror or error}") from None
+    if header[: len(MAGIC)] != MAGIC:
+        return Vocab.load(path)
+    if len(header) < _HEADER.size:
+        raise UserError(f"{path} ends inside a model file's header ({len(header)} bytes); copy or export it again")
+    vocab_offset = _HEADER.unpack_from(header)[_VOCAB_OFFSET]
+    return Vocab.load(path, vocab_offset)
 
 
 def read_model(path: Path | str) -> ModelFile:

@@ -16,12 +16,12 @@ import torch.nn.functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from lai.data.synthetic import Example, Prompt
-from lai.data.tokens.batches import IGNORE_INDEX
 from lai.data.tokens.token_file import encode_documents
 from lai.host.errors import UserError
 from lai.host.files import atomic_write
 from lai.inference.sampling import chat_prompt, greedy_answers, stop_ids, stream_text
 from lai.model.transformer import Transformer
+from lai.tokenizer.targets import IGNORE_INDEX
 from lai.tokenizer.vocab import Vocab
 
 _BATCH = 32  # documents whose loss is computed at once

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lai.data.tokens.batches import IGNORE_INDEX
 from lai.model.precision import product_dtype
+from lai.tokenizer.targets import IGNORE_INDEX
 
 MIN_CHUNK_ROWS = 1024  # smaller products do not fill a processor
 MAX_CHUNKS = 8

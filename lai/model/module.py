@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from lai.config.schema import OptimizerSettings, ScheduleSettings
-from lai.data.tokens.batches import IGNORE_INDEX
 from lai.host.errors import UserError
 from lai.model.optimizers import build_optimizer, build_schedule, learning_rate_factor
 from lai.model.plain_state import drop_non_plain_state
 from lai.model.record import TrainingRecord
 from lai.model.tokens_seen import TokensSeen
 from lai.model.transformer import ModelConfig, Transformer, is_causal
+from lai.tokenizer.targets import IGNORE_INDEX
 
 log = logging.getLogger(__name__)
 

@@ -11,10 +11,10 @@ from rich.table import Table
 from lai.data.quality.histogram import draw_histogram
 from lai.data.quality.report import MAX_LINE_BYTES, Finding, Quality, examine, shares
 from lai.data.sources.files import files_left_out, find_files
+from lai.export.lai_file import load_vocab
 from lai.host.cli import run_program, whole_number
 from lai.host.errors import UserError
 from lai.programs.arguments import argument_parser
-from lai.tokenizer.vocab import Vocab
 
 _SIGNS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "error": "[red]error[/]"}
 
@@ -46,7 +46,7 @@ def _check_data() -> int:
     options = _parse_arguments()
     if options.histogram and options.histogram.suffix.lower() != ".png":
         raise UserError(f"--histogram {options.histogram} is not a PNG file; give it the ending .png")
-    vocab = Vocab.load(options.vocab) if options.vocab else None
+    vocab = load_vocab(options.vocab) if options.vocab else None
     files = find_files(options.data)
     quality = examine(files, vocab, options.longest, files_left_out(options.data))
     if options.histogram:

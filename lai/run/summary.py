@@ -21,9 +21,7 @@ _LEARNED = 0.1
 def start(run: RunConfig, corpus: Corpus, module: LanguageModel, trainer: lightning.Trainer) -> Iterator[str]:
     """What is about to be trained on what, where."""
     train, val = corpus.token_files.stats.train, corpus.token_files.stats.val
-    facts = (
-        corpus.quality.facts
-    )  # of the files to train on; token files count those to validate with, too
+    facts = corpus.quality.facts  # of the files to train on; token files count those to validate with, too
     yield _row("data", f"{_names(corpus.files)}: {facts['documents']:,} documents, {facts['bytes']:,} bytes")
     yield _row(
         "", f"{facts['duplicates']:,} exact duplicates; {facts['skipped']:,} lines skipped, {facts['empty']:,} empty"

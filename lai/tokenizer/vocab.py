@@ -26,9 +26,6 @@ _VERSION = 1
 _HEADER = struct.Struct("<III")
 _LENGTH = struct.Struct("<I")
 _SCORE = struct.Struct("<f")
-_MODEL_MAGIC = b"LAi1"
-_MODEL_VOCAB_OFFSET = struct.Struct("<Q")
-_MODEL_VOCAB_OFFSET_AT = 49
 
 
 class Vocab:
@@ -75,8 +72,11 @@ class Vocab:
         return Vocab, (self.tokens, self.scores)
 
     @classmethod
-    def load(cls, path: Path | str) -> "Vocab":
-        """Read a `vocab.bin`, or the vocabulary inside a model file.
+    def load(cls, path: Path | str, offset: int | None = None) -> "Vocab":
+        """Read a vocabulary file; `lai.export.lai_file.load_vocab` reads the one in a model file, too.
+
+        Args:
+            offset: where the vocabulary starts in a larger file; None: the file holds nothing else.
 
         Raises:
             UserError: the file is missing, foreign, truncated or damaged.
@@ -85,24 +85,15 @@ class Vocab:
         try:
             with path.open("rb") as file:
                 if path.stat().st_size == 0:
-                    raise UserError(f"{path} is empty; a vocabulary or a model file is expected")
-                # A model file may be large; what is not read is not loaded.
+                    raise UserError(f"{path} is empty; expected a vocabulary")
+                # The larger file may be very large: only the vocabulary's pages are loaded.
                 with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                    return cls._load(data, str(path))
+                    vocab, end = cls._parse(data, offset or 0, str(path))
+                    if offset is None and end != len(data):
+                        raise UserError(f"{path} has {len(data) - end} bytes after its last token; the file is damaged")
+                    return vocab
         except OSError as error:
             raise UserError(f"cannot read the vocabulary {path}: {error.strerror or error}") from None
-
-    @classmethod
-    def _load(cls, data: mmap.mmap, name: str) -> "Vocab":
-        if data[:4] != _MODEL_MAGIC:
-            vocab, end = cls._parse(data, 0, name)
-            if end != len(data):
-                raise UserError(f"{name} has {len(data) - end} bytes after its last token; the file is damaged")
-            return vocab
-        if len(data) < _MODEL_VOCAB_OFFSET_AT + _MODEL_VOCAB_OFFSET.size:
-            raise UserError(f"{name} ends inside a model file's header ({len(data)} bytes); copy or export it again")
-        (offset,) = _MODEL_VOCAB_OFFSET.unpack_from(data, _MODEL_VOCAB_OFFSET_AT)
-        return cls._parse(data, offset, name)[0]
 
     @classmethod
     def from_bytes(cls, data: bytes | memoryview, name: str = "vocabulary") -> "Vocab":

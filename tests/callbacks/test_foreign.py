@@ -14,12 +14,12 @@ from runs import TINY, lai_train, rows_of
 
 from lai.callbacks import foreign
 from lai.data.prepare import prepare_corpus
-from lai.data.tokens.batches import IGNORE_INDEX
 from lai.export.checkpoint import read_checkpoint
 from lai.export.lai_file import read_model
 from lai.host.errors import UserError
 from lai.model.transformer import ModelConfig, Transformer
 from lai.run import build as assembly
+from lai.tokenizer.targets import IGNORE_INDEX
 from lai.train import train
 
 LIGHTNING = "lightning.pytorch.callbacks"

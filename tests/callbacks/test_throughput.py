@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lai.callbacks.throughput import Throughput
-from lai.data.tokens.batches import IGNORE_INDEX
+from lai.tokenizer.targets import IGNORE_INDEX
 
 
 @pytest.fixture

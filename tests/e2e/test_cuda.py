@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from runs import TINY, lai_train, rows_of
 
 from lai.config.schema import OptimizerSettings
-from lai.data.tokens.batches import IGNORE_INDEX
 from lai.export.lai_file import read_model
 from lai.model.loss import linear_cross_entropy
 from lai.model.optimizers import build_optimizer
 from lai.model.transformer import ModelConfig, Transformer, is_causal
+from lai.tokenizer.targets import IGNORE_INDEX
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device")
 

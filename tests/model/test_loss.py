@@ -4,9 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lai.data.tokens.batches import IGNORE_INDEX
 from lai.model.loss import linear_cross_entropy
 from lai.model.transformer import ModelConfig, Transformer
+from lai.tokenizer.targets import IGNORE_INDEX
 
 
 def drawn(rows, ignored=0.2):

@@ -13,8 +13,8 @@ from torch.utils.data import Dataset, Sampler
 
 from lai.data.tokens.packing import Ints, Packing
 from lai.data.tokens.token_file import TokenFile
+from lai.tokenizer.targets import IGNORE_INDEX
 
-IGNORE_INDEX = -100  # the target where nothing is predicted: what torch's cross_entropy ignores
 PADDING_DOCUMENT = -1
 
 _NO_PIECES: Ints = np.zeros((0, 3), np.int64)
