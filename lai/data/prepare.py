@@ -11,7 +11,9 @@ from lai.config.setting import SettingError
 from lai.data.cache import cached_file, fingerprint
 from lai.data.quality.report import Quality, examine
 from lai.data.quality.text_batches import printable
-from lai.data.sources.files import CorpusCounts, files_left_out, find_files, read_documents
+from lai.data.sources.discovery import files_left_out, find_files
+from lai.data.sources.files import read_documents
+from lai.data.sources.streams import CorpusCounts
 from lai.data.tokens.build import SplitStats, TokenFiles, prepare_token_files
 from lai.host.errors import UserError
 from lai.host.files import atomic_write, file_digest, with_home

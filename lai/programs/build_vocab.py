@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from lai.data.prepare import contents
-from lai.data.sources.files import CorpusCounts, find_files
+from lai.data.sources.discovery import find_files
+from lai.data.sources.streams import CorpusCounts
 from lai.host.cli import run_program
 from lai.host.errors import UserError
 from lai.host.files import target_of

@@ -8,9 +8,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from lai.data.quality.findings import MAX_LINE_BYTES, Finding
 from lai.data.quality.histogram import draw_histogram
-from lai.data.quality.report import MAX_LINE_BYTES, Finding, Quality, examine, shares
-from lai.data.sources.files import files_left_out, find_files
+from lai.data.quality.report import Quality, examine, shares
+from lai.data.sources.discovery import files_left_out, find_files
 from lai.export.lai_file import load_vocab
 from lai.host.cli import run_program, whole_number
 from lai.host.errors import UserError

@@ -11,7 +11,8 @@ import torch
 from lai.callbacks.export import ExportModel
 from lai.config.schema import RunConfig
 from lai.data.prepare import Corpus
-from lai.data.quality.report import Finding, shares
+from lai.data.quality.findings import Finding
+from lai.data.quality.report import shares
 from lai.model.module import LanguageModel
 
 _LEARNED = 0.1

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lai.data.sources.files import CorpusCounts, in_batches, kind_of, read_chunks, read_file
+from lai.data.sources.discovery import kind_of
+from lai.data.sources.files import in_batches, read_file
+from lai.data.sources.streams import CorpusCounts, read_chunks
 from lai.tokenizer.chat import Document, render
 
 CHUNK_BYTES = 1 << 22

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from lai.config.schema import HubDataset
 from lai.data.cache import fingerprint
-from lai.data.sources.rows import row_mapper
 from lai.data.sources.serialize import json_line
+from lai.data.sources.templates import row_mapper
 from lai.host.errors import UserError
 from lai.host.files import atomic_write, sync_directory, with_home
 from lai.host.progress import progress

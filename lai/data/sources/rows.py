@@ -1,104 +1,91 @@
-"""Rows of a data set to documents: columns renamed, cleaned, and put into a template."""
+"""Rows (JSON objects, Parquet rows) to documents, by the columns that a row has."""
 
-import string
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from lai.data.sources.cleaning import CLEANERS, Row
-from lai.data.sources.files import row_documents
+from lai.data.sources.streams import CorpusCounts
 from lai.host.errors import UserError
-from lai.tokenizer.chat import Document, Turn, has_stray_tags, parse
+from lai.tokenizer.chat import ROLES, Document, Turn, parse, plain, translation_examples
 
-ToDocuments = Callable[[Row], Sequence[Document]]
+ROW_COLUMNS = ("messages", "text", "translation", "en", "hu")
 
 
-def row_mapper(columns: Mapping[str, str] | None, clean: str | None, template: str | None) -> ToDocuments:
-    """The function from a row to its documents; none where cleaning drops the row or a turn stays blank.
+def row_documents(row: Mapping[str, Any]) -> Sequence[Document]:
+    """The documents of one row: none where a pair lacks a side.
 
-    Args:
-        columns: our names of columns and the data set's, as in `{"text": "body"}`; `a.b` is the field b of column a.
-        clean: one of `CLEANERS`.
-        template: what a row becomes, such as `"{title}\\n{text}"` or
-            `"<user>{question}</user><assistant>{answer.text}</assistant>"`: the template's tags are markup, a column's
-            never are. None: `text`, `messages`, or both directions of `translation` or of `en` and `hu`.
+    The first of these that the row has counts: `messages`, a list of `{"role", "content"}` whose contents are never
+    markup; `text`, which may hold markup; `translation`, an object with `en` and `hu`; or `en` and `hu` themselves. A
+    single message with the role "text" is plain text whose letters are never markup.
 
     Raises:
-        UserError: the template has no column or is malformed; there is no such cleaning. The function raises it where a
-            row lacks a column.
+        UserError: the row has none of them, or one of another type; the message says what was found and expected.
     """
-    if clean is not None and clean not in CLEANERS:
-        raise UserError(f"data.hub.clean is {clean!r}; it must be one of {', '.join(CLEANERS)}")
-    cleaner = None if clean is None else CLEANERS[clean]
-    to_documents = _default_documents if template is None else _filler(template)
-
-    def read(row: Row) -> Sequence[Document]:
-        cleaned: Row | None = {ours: _field(row, theirs) for ours, theirs in columns.items()} if columns else row
-        if cleaner is not None:
-            assert cleaned is not None
-            cleaned = cleaner(cleaned)
-        if cleaned is None:
-            return ()
-        return [document for document in to_documents(cleaned) if all(turn.content.strip() for turn in document)]
-
-    return read
+    if "messages" in row:
+        return [_conversation(row["messages"])]
+    if "text" in row:
+        return [parse(_to_bytes("text", row["text"]))]
+    pair = row.get("translation", row)
+    if pair is None:
+        return ()
+    if not isinstance(pair, Mapping) or not {"en", "hu"} <= pair.keys():
+        names = ", ".join(map(repr, list(pair)[:8])) if isinstance(pair, Mapping) else describe(pair)
+        inside = " in translation" if "translation" in row else ""
+        raise UserError(f"found {names or 'nothing'}{inside}; expected text, messages, en and hu, or translation")
+    english, hungarian = (_to_bytes(side, pair[side]) for side in ("en", "hu"))
+    return translation_examples(english, hungarian) if english.strip() and hungarian.strip() else ()
 
 
-def _default_documents(row: Row) -> Sequence[Document]:
-    if "text" in row and "messages" not in row:
-        return [(Turn("text", _value(row, "text")),)]
-    return row_documents(row)
-
-
-def _filler(template: str) -> ToDocuments:
-    """The function that puts a row's values into the template's turns."""
-    document = parse(template.encode())
-    if has_stray_tags(document) or (document[0].role == "text" and template.lstrip().startswith("<")):
-        raise UserError(
-            f"data.hub.template is {template!r}; expected whole turns, such as <user>…</user><assistant>…</assistant>"
-        )
-    turns = [(turn.role, _parts(turn.content.decode())) for turn in document]
-    if not any(field is not None for _, parts in turns for _, field in parts):
-        raise UserError(f"data.hub.template is {template!r}; expected at least one column, such as {{text}}")
-
-    def fill(row: Row) -> Sequence[Document]:
-        return [
-            tuple(
-                Turn(role, b"".join(text + (b"" if field is None else _value(row, field)) for text, field in parts))
-                for role, parts in turns
-            )
-        ]
-
-    return fill
-
-
-def _parts(text: str) -> list[tuple[bytes, str | None]]:
-    """A template's text as pairs of literal bytes and the column behind them."""
+def documents_of_row(where: str, row: Mapping[str, Any], counts: CorpusCounts) -> Iterator[Document]:
     try:
-        parsed = list(string.Formatter().parse(text))
-    except ValueError as error:
-        raise UserError(
-            f"data.hub.template holds {text!r}: {error}; a literal brace is written {{{{ or }}}}"
-        ) from error
-    for _, field, spec, conversion in parsed:
-        if field == "" or spec or conversion:
-            raise UserError(f"data.hub.template holds {text!r}; expected plain columns, such as {{text}} or {{a.b}}")
-    return [(literal.encode(), field) for literal, field, _, _ in parsed]
+        documents = row_documents(row)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+    if not documents:
+        counts.skipped += 1
+    for document in documents:
+        if all(not turn.content.strip() for turn in document):
+            counts.empty += 1
+        else:
+            yield document
 
 
-def _field(row: Row, field: str) -> Any:
-    value: Any = row
-    for key in field.split("."):
-        if not isinstance(value, Mapping) or key not in value:
-            raise UserError(f"found columns {', '.join(map(repr, list(row)[:8]))}; expected {field}")
-        value = value[key]
-    return value
+def _conversation(messages: Any) -> Document:
+    if not isinstance(messages, list) or not messages:
+        raise UserError(f"messages is {describe(messages)}; expected a list of at least one {{role, content}}")
+    if len(messages) == 1 and isinstance(messages[0], Mapping) and messages[0].get("role") == "text":
+        return plain(_to_bytes("content", messages[0].get("content")))
+    turns = []
+    for message in messages:
+        if not isinstance(message, Mapping) or message.get("role") not in ROLES:
+            found = message.get("role") if isinstance(message, Mapping) else message
+            raise UserError(f"a message's role is {describe(found)}; expected {', '.join(ROLES)}")
+        if message.get("content") is None:
+            raise UserError(f"the {message['role']} message has no content; expected a text")
+        turns.append(Turn(message["role"], _to_bytes("content", message["content"])))
+    return tuple(turns)
 
 
-def _value(row: Row, field: str) -> bytes:
-    """A column's text; `a.b` is the field `b` of the column `a`, and a missing value is empty."""
-    value = _field(row, field)
+def _to_bytes(name: str, value: Any) -> bytes:
+    """A text's bytes; a missing one is empty."""
     if value is None:
         return b""
-    if not isinstance(value, str | int | float):
-        raise UserError(f"column {field} is a {type(value).__name__}; expected a text")
-    return str(value).encode("utf-8", "surrogatepass")
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogatepass")
+    if isinstance(value, bytes):
+        return value
+    raise UserError(f"{name} is {describe(value)}; expected a text")
+
+
+def describe(value: Any) -> str:
+    """How an unexpected JSON value is called in a message."""
+    match value:
+        case None:
+            return "null"
+        case dict():
+            return "an object"
+        case []:
+            return "an empty list"
+        case list():
+            return "a list"
+        case _:
+            return repr(value)[:40]

@@ -22,7 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lai.data.cache import fingerprint, locked
-from lai.data.sources.files import CorpusCounts, find_files, in_batches, kind_of, read_documents
+from lai.data.sources.discovery import find_files, kind_of
+from lai.data.sources.files import in_batches, read_documents
+from lai.data.sources.streams import CorpusCounts
 from lai.data.tokens.token_file import TokenFile, TokenWriter, encode_documents, token_dtype
 from lai.host.errors import UserError
 from lai.host.files import atomic_directory, file_digest

@@ -16,9 +16,11 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from lai.data.quality import report as quality
+from lai.data.quality import counting
 from lai.data.quality import text_batches as texts
-from lai.data.quality.report import Finding, Quality, examine, task_of
+from lai.data.quality.conversations import task_of
+from lai.data.quality.findings import Finding
+from lai.data.quality.report import Quality, examine
 from lai.data.sources.files import read_documents
 from lai.host.errors import UserError
 from lai.tokenizer.chat import Document, Turn, parse_line, plain
@@ -319,7 +321,7 @@ def test_facts_about_tokens_are_those_of_the_vocabulary(tmp_path: Path) -> None:
 
 def test_the_sample_of_a_large_text_is_even(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Half of the text is Hungarian, in one block; the sample must not see only the first half."""
-    monkeypatch.setattr(quality, "SAMPLE_BYTES", 2000)
+    monkeypatch.setattr(counting, "SAMPLE_BYTES", 2000)
     monkeypatch.setattr(texts, "CHUNK_BYTES", 999)
     hungarian = [f"A {number}. ló a kertben van.".encode() for number in range(1000)]
     english = [f"The horse {number} is in the garden.".encode() for number in range(800)]
@@ -383,6 +385,6 @@ def test_a_full_folder_for_temporary_files_is_named(tmp_path: Path, monkeypatch:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(quality._Counting, "add", full)
+    monkeypatch.setattr(counting.Counting, "add", full)
     with pytest.raises(UserError, match=r"folder for temporary files, is full; give another one: TMPDIR=FOLDER"):
         examine([write(tmp_path / "a.txt", GOOD)])

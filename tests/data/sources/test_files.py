@@ -10,8 +10,11 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from lai.data.sources.files import CorpusCounts, files_left_out, find_files, read_documents, row_documents
+from lai.data.sources.discovery import files_left_out, find_files
+from lai.data.sources.files import read_documents
+from lai.data.sources.rows import row_documents
 from lai.data.sources.serialize import document_row
+from lai.data.sources.streams import CorpusCounts
 from lai.host.errors import UserError
 from lai.tokenizer.chat import Document, Turn, plain, translation_examples
 

@@ -1,0 +1,45 @@
+"""What a document trains, and conversations that are not whole."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lai.data.sources.discovery import kind_of
+from lai.tokenizer.chat import TO_ENGLISH, TO_HUNGARIAN, Document, is_whole
+
+_NEXT_ROLE = {"system": "user", "user": "assistant"}
+
+
+def task_of(document: Document) -> str:
+    """What a document trains: plain text, a translation, a question, another instruction, or a conversation.
+
+    A conversation that is not whole is "incomplete".
+    """
+    if document[0].role == "text":
+        return "plain"
+    if not is_whole(document):
+        return "incomplete"
+    questions = [turn.content for turn in document if turn.role == "user"]
+    return "conversation" if len(questions) != 1 else task_of_question(questions[0])
+
+
+def task_of_question(question: bytes) -> str:
+    """The task of one question and its answer: a translation, a question or another instruction."""
+    if question.startswith((TO_ENGLISH, TO_HUNGARIAN)):
+        return "translation"
+    return "question" if question.rstrip().endswith(b"?") else "instruction"
+
+
+@dataclass
+class IncompleteConversation:
+    """A conversation that is not whole."""
+
+    file: Path
+    number: int  # of the document, among those of all files
+    where: str
+    document: Document
+    continues: bool = False  # on the next line, or from the one before
+
+    def is_continued_by(self, other: "IncompleteConversation") -> bool:
+        """Whether the other one is the next line of the same file and says what should come next."""
+        beside = self.file == other.file and kind_of(self.file) == ".txt" and self.number + 1 == other.number
+        return beside and _NEXT_ROLE.get(self.document[-1].role) == other.document[0].role

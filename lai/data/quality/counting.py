@@ -1,0 +1,209 @@
+"""One pass over a text that counts everything the report needs.
+
+Counting takes no step of Python's for a byte and few for a line.
+"""
+
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lai.data.quality.conversations import IncompleteConversation, task_of, task_of_question
+from lai.data.quality.duplicates import DuplicateFinder
+from lai.data.quality.text_batches import TextBatch, location
+from lai.data.quality.wrapping import Wrapping
+from lai.data.sources.streams import CorpusCounts
+from lai.tokenizer.chat import Document, has_stray_tags, parse_line
+
+SAMPLE_BYTES = 16 << 20
+MAX_PLACES = 5
+"""How many places a finding names."""
+
+_SAMPLED_BYTES = 1 << 16  # of one document
+_MAX_LENGTH = 1 << 17  # longer documents are counted together
+_CONTROL = bytes(byte for byte in (*range(32), 127) if byte not in b"\t\n\r")
+_CONTROL_IN_LINE = re.compile(b"[" + re.escape(_CONTROL) + b"]")
+# The commonest example, which needs no parsing; whatever else there is, `parse_line` decides.
+_EXAMPLE = re.compile(rb"<user>([^<]*)</user><assistant>[^<]*</assistant>")
+
+
+class Sample:
+    """Every n-th document, n doubled whenever there are too many: the whole text, or an even sample of it.
+
+    Of a very long document only the beginning is kept, so that it does not push out all others.
+    """
+
+    def __init__(self) -> None:
+        self.step = 1
+        self.documents: list[tuple[int, bytes]] = []
+        self._size = 0
+
+    def add(self, texts: list[bytes], before: int) -> None:
+        for index in range(-before % self.step, len(texts), self.step):
+            text = texts[index][:_SAMPLED_BYTES]
+            self.documents.append((before + index, text))
+            self._size += len(text)
+        while self._size > SAMPLE_BYTES:
+            self.step *= 2
+            self.documents = [entry for entry in self.documents if entry[0] % self.step == 0]
+            self._size = sum(len(text) for _, text in self.documents)
+
+
+class Counting:
+    """Everything that is counted in the one pass."""
+
+    def __init__(self, folder: Path, longest_line: int) -> None:
+        self.counts = CorpusCounts()
+        self.longest_line = longest_line
+        self.totals: Counter[str] = Counter()
+        self.tasks: Counter[str] = Counter()
+        self.lengths = np.zeros(_MAX_LENGTH + 1, np.int64)
+        self.longest = 0
+        self.sample = Sample()
+        self._duplicates = DuplicateFinder(folder)
+        self.places: dict[str, list[str]] = {}
+        self._files: list[tuple[int, Path]] = []  # each file, and how many lines or rows were before it
+        self._numbered = 0  # the lines and rows so far
+        self._incomplete: IncompleteConversation | None = None  # the last one, which the next line may carry on
+        self._wrapping = Wrapping()  # of the file that is read
+        self.wrapped: list[tuple[Path, int, Wrapping]] = []  # the first files that are, and at which width
+
+    def add(self, batch: TextBatch) -> None:
+        """Count a batch."""
+        texts = batch.texts
+        if not self._files or self._files[-1][1] != batch.file:
+            self._end_file()
+            self._files.append((self._numbered, batch.file))
+        numbers = self._files[-1][0] + batch.numbers
+        self._numbered = int(numbers[-1])
+        sizes = np.fromiter(map(len, texts), np.int64, len(texts))
+        kept = np.fromiter((bool(text.strip()) for text in texts), np.bool_, len(texts))
+        self.totals["lines"] += len(texts)
+        self.totals["empty"] += int((~kept).sum())
+        self._note("long documents", batch, np.flatnonzero(sizes > self.longest_line))
+        self._add_bytes(batch, kept)
+        self._add_markup(batch, kept)
+        if not kept.all():
+            texts, numbers = [text for text in texts if text.strip()], numbers[kept]
+        self._duplicates.add(texts, numbers)
+        self.sample.add(texts, self.totals["documents"])
+        self.totals["documents"] += len(texts)
+        self.totals["bytes"] += int(sizes[kept].sum())
+
+    def _note(self, check: str, batch: TextBatch, indices: Any) -> None:
+        """Count texts with a fault, one of `findings.FAULTS`, and keep the places of the first ones."""
+        self.totals[check] += len(indices)
+        for index in indices:
+            if not self._note_place(check, location(batch.file, int(batch.numbers[index]))):
+                break
+
+    def _note_place(self, check: str, where: str) -> bool:
+        """Whether there is room for the place of a fault; it is kept then."""
+        places = self.places.setdefault(check, [])
+        if len(places) == MAX_PLACES:
+            return False
+        if where not in places:  # both documents of a pair stand in one line
+            places.append(where)
+        return True
+
+    def _add_bytes(self, batch: TextBatch, kept: NDArray[np.bool_]) -> None:
+        """Characters, bytes that are no UTF-8, control characters."""
+        joined = b"\n".join(batch.texts)
+        try:
+            characters = joined.decode()
+        except UnicodeDecodeError:
+            self._note("invalid UTF-8", batch, [index for index, text in enumerate(batch.texts) if not _is_utf8(text)])
+            characters = joined.decode("utf-8", "replace")
+        if batch.documents is None:
+            lines = characters.split("\n")
+            lengths = np.fromiter(map(len, lines), np.int64, len(lines))
+            self._wrapping.add(lines, lengths)
+        else:
+            lengths = _lengths_of(batch.texts)
+        lengths = lengths[kept]
+        self.totals["characters"] += int(lengths.sum())
+        self.longest = max(self.longest, int(lengths.max(initial=0)))
+        self.lengths += np.bincount(np.minimum(lengths, _MAX_LENGTH), minlength=_MAX_LENGTH + 1)
+        if len(joined.translate(None, _CONTROL)) != len(joined):
+            found = [index for index, text in enumerate(batch.texts) if _CONTROL_IN_LINE.search(text)]
+            self._note("control characters", batch, found)
+
+    def _add_markup(self, batch: TextBatch, kept: NDArray[np.bool_]) -> None:
+        """Tasks, conversations that are not whole, and tags that are no markup.
+
+        Those are of lines a mistake, else letters that somebody wrote.
+        """
+        stray: list[int] = []
+        incomplete: list[tuple[int, Document]] = []
+        for index, text in enumerate(batch.texts):
+            if batch.documents is None and b"<" not in text:
+                self.tasks["plain"] += bool(text.strip())
+                continue
+            if batch.documents is None and (example := _EXAMPLE.fullmatch(text)):
+                self.tasks[task_of_question(example[1])] += 1
+                continue
+            document = parse_line(text) if batch.documents is None else batch.documents[index]
+            task = task_of(document)
+            self.tasks[task] += 1
+            if task == "incomplete":
+                incomplete.append((index, document))
+            if b"<" in text and has_stray_tags(document):
+                stray.append(index)
+        self._note("malformed markup" if batch.documents is None else "tags as letters", batch, stray)
+        if incomplete:
+            numbers = self.totals["documents"] + np.cumsum(kept)
+            for index, document in incomplete:
+                where = location(batch.file, int(batch.numbers[index]))
+                self._add_incomplete(IncompleteConversation(batch.file, int(numbers[index]), where, document))
+
+    def _add_incomplete(self, found: IncompleteConversation | None) -> None:
+        """Count the one before, now that it is known whether it goes on in this one; None: there is no other."""
+        before, self._incomplete = self._incomplete, found
+        if before is None:
+            return
+        if found is not None and before.is_continued_by(found):
+            before.continues = found.continues = True
+        check = "turns on several lines" if before.continues else "incomplete conversations"
+        self.totals[check] += 1
+        self._note_place(check, before.where)
+
+    def _end_file(self) -> None:
+        """Judge what can only be told of a whole file."""
+        if (width := self._wrapping.width()) is not None:
+            self.totals["wrapped"] += self._wrapping.lines
+            self.totals["wrapped files"] += 1
+            if len(self.wrapped) < MAX_PLACES:
+                self.wrapped.append((self._files[-1][1], width, self._wrapping))
+        self._wrapping = Wrapping()
+
+    def _place(self, number: int) -> str:
+        """Where a text is, by the number of its line or row among those of all files."""
+        before, file = next(entry for entry in reversed(self._files) if entry[0] < number)
+        return location(file, number - before)
+
+    @property
+    def unique(self) -> float:
+        """The share of documents that were not there before; 1 for no document."""
+        return 1 - self.totals["duplicates"] / max(1, self.totals["documents"])
+
+    def finish(self) -> None:
+        """Count what only the end of the text settles: the last file, the last conversation, duplicates."""
+        self._end_file()
+        self._add_incomplete(None)
+        self.totals["duplicates"], again = self._duplicates.duplicates(MAX_PLACES)
+        self.places["duplicates"] = list(dict.fromkeys(map(self._place, again)))
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _lengths_of(texts: list[bytes]) -> NDArray[np.int64]:
+    return np.fromiter((len(text.decode("utf-8", "replace")) for text in texts), np.int64, len(texts))

@@ -1,0 +1,109 @@
+"""Which files are meant: files, folders and globs to data files, and what is left out."""
+
+import glob
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from lai.host.errors import UserError
+from lai.host.files import with_home
+
+KINDS = (".txt", ".jsonl", ".tsv", ".parquet")
+
+_MAX_ENDINGS = 5  # that are named of files left out
+
+
+def kind_of(path: Path) -> str | None:
+    """The kind of a file by its name (`.txt` for `a.txt` and `a.TXT.gz`), or None where it is none of ours."""
+    name = path.name.lower().removesuffix(".gz")
+    return next((kind for kind in KINDS if name.endswith(kind)), None)
+
+
+def find_files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
+    """The files that `paths` (files, globs, folders) name, sorted, each once.
+
+    A folder stands for all files in it with a known ending, at any depth, hidden ones left out; a glob for its matches
+    with a known ending.
+
+    Raises:
+        UserError: a path names nothing, or nothing with a known ending.
+    """
+    given = [paths] if isinstance(paths, str | Path) else list(paths)
+    if not given or "" in given:
+        raise UserError("no data files are given; expected a file, a folder or a pattern such as data/*.txt")
+    found: dict[Path, Path] = {}
+    for path in given:
+        for file in _expand(with_home(path)):
+            found.setdefault(file.resolve(), file)
+    return sorted(found.values())
+
+
+def files_left_out(paths: str | Path | Sequence[str | Path]) -> dict[str, int]:
+    """How many files of each ending `find_files` leaves out of folders and globs, the most frequent ending first.
+
+    Hidden files and those that LAi itself writes beside texts do not count.
+    """
+    given = [paths] if isinstance(paths, str | Path) else paths
+    candidates = {file.resolve(): file for path in given for file in _candidates(with_home(path))}
+    return _endings_left_out(candidates.values())
+
+
+def listed(endings: Mapping[str, int]) -> str:
+    """Endings and how many files have each, as a person reads them: `10 .md, 2 .docx`."""
+    most = list(endings.items())[:_MAX_ENDINGS]
+    others = sum(endings.values()) - sum(count for _, count in most)
+    return ", ".join([f"{count:,} {ending}" for ending, count in most] + ([f"{others:,} others"] if others else []))
+
+
+def _expand(path: Path) -> list[Path]:
+    known = f"expected files ending in {', '.join(KINDS)} (each also with .gz)"
+    if path.is_file() and kind_of(path) is None:
+        raise UserError(f"{path} is of no known kind; {known}")
+    candidates = _candidates(path)
+    if not candidates and not path.is_dir():
+        raise UserError(f"{path} does not exist and matches no file; {known}")
+    files = [file for file in sorted(candidates) if file.is_file() and kind_of(file) is not None]
+    if not files:
+        there = listed(_endings_left_out(candidates))
+        raise UserError(f"{path} holds no file of a known kind{there and f' but {there}'}; {known}")
+    return files
+
+
+def _candidates(path: Path) -> list[Path]:
+    """The file itself, what is in the folder, or what the glob matches, of any kind."""
+    if path.is_file():
+        return [path]
+    if path.is_dir():
+        return list(_walk(path))
+    # Path.glob takes no absolute pattern.
+    return [Path(match) for match in glob.glob(str(path), recursive=True)]  # noqa: PTH207
+
+
+def _endings_left_out(candidates: Iterable[Path]) -> dict[str, int]:
+    endings: Counter[str] = Counter()
+    for file in candidates:
+        if kind_of(file) is None and file.is_file() and not _is_own_file(file):
+            endings[
+                "".join(file.suffixes[-2 if file.suffix.lower() == ".gz" else -1 :]).lower() or "without ending"
+            ] += 1
+    return dict(endings.most_common())
+
+
+def _is_own_file(file: Path) -> bool:
+    """Whether a file is a vocabulary or a model, or stands beside another one whose name its own begins with."""
+    if file.suffix in (".json", ".lock"):
+        first = file.with_suffix("")
+        return first.exists() or (first.suffix == ".sources" and first.with_suffix("").exists())
+    return file.suffix in (".bin", ".ckpt")
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """What is in a folder at any depth, but for what is hidden."""
+
+    def refuse(error: OSError) -> None:
+        raise UserError(f"{error.filename} cannot be read: {error.strerror}; nothing in it would be trained on")
+
+    for root, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(root) / name for name in names if not name.startswith("."))

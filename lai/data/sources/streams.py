@@ -1,0 +1,108 @@
+"""The bytes and lines of a file, unpacked, read in memory that does not grow with it."""
+
+import codecs
+import gzip
+import io
+import shutil
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from lai.host.errors import UserError
+
+_UTF8_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass
+class CorpusCounts:
+    """What reading a corpus met. `bytes_read` counts bytes of the files as they lie on the disk, for progress."""
+
+    documents: int = 0
+    empty: int = 0
+    skipped: int = 0
+    bytes_read: int = 0
+
+
+def read_chunks(path: Path, counts: CorpusCounts, size: int) -> Iterator[bytes]:
+    """The bytes of a file in pieces of at most `size`, unpacked, without a byte order mark.
+
+    Raises:
+        UserError: the file cannot be read or is damaged.
+    """
+    with damage_as_user_error(path), open_stream(path, counts) as file:
+        chunk = file.read(size).removeprefix(_UTF8_BOM)
+        while chunk:
+            yield chunk
+            chunk = file.read(size)
+
+
+def read_lines(path: Path, counts: CorpusCounts) -> Iterator[tuple[int, bytes]]:
+    """The lines that hold text, with their numbers from 1, without line end and byte order mark."""
+    with open_stream(path, counts) as file:
+        for number, line in enumerate(file, start=1):
+            if number == 1:
+                _refuse_utf16(path, line)
+                line = line.removeprefix(_UTF8_BOM)
+            line = line.removesuffix(b"\n").removesuffix(b"\r")
+            if line.strip():
+                yield number, line
+            else:
+                counts.empty += 1
+
+
+@contextmanager
+def open_stream(path: Path, counts: CorpusCounts) -> Iterator[IO[bytes]]:
+    """The bytes of a file, unpacked where its name ends in `.gz`."""
+    with io.BufferedReader(_CountedFile(path, counts), 1 << 16) as file:
+        if path.name.lower().endswith(".gz"):
+            with _UnpackedFile(gzip.GzipFile(fileobj=file), 1 << 16) as unpacked:
+                yield unpacked
+        else:
+            yield file
+
+
+@contextmanager
+def seekable(stream: IO[bytes]) -> Iterator[IO[bytes]]:
+    """The stream itself, or a temporary copy where it is packed: Parquet is read from its end."""
+    if isinstance(stream, _UnpackedFile):
+        with tempfile.TemporaryFile() as copy:
+            shutil.copyfileobj(stream, copy, 1 << 20)
+            yield copy
+    else:
+        yield stream
+
+
+@contextmanager
+def damage_as_user_error(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UserError(f"{path} is a damaged gzip file ({error}); expected a whole one, fetch it again") from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _refuse_utf16(path: Path, start: bytes) -> None:
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise UserError(f"{path} is UTF-16; expected UTF-8: iconv -f UTF-16 -t UTF-8 {path} > NEW")
+
+
+class _CountedFile(io.FileIO):
+    """A file that notes how much of it has been read."""
+
+    def __init__(self, path: Path, counts: CorpusCounts) -> None:
+        super().__init__(path)
+        self._counts = counts
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        size = super().readinto(buffer)
+        self._counts.bytes_read += size or 0
+        return size
+
+
+class _UnpackedFile(io.BufferedReader):
+    """The content of a gzip file."""
