@@ -13,19 +13,19 @@ log = logging.getLogger(__name__)
 _OWN_ENTRIES = {"state_dict", "optimizer_states", "lr_schedulers", "loops", "callbacks", "lai"}
 
 
-def drop_non_plain_state(checkpoint: dict[str, Any], told: set[str]) -> None:
+def drop_non_plain_state(checkpoint: dict[str, Any], warned: set[str]) -> None:
     """Take out of a checkpoint what no reader loads without running code: one callback's odd state would cost it all.
 
     Args:
-        told: whose state has been named already; each is named once.
+        warned: whose state has been named already; each is named once.
     """
     states: dict[str, Any] = checkpoint.get("callbacks", {})
     for entries, own in ((states, set()), (checkpoint, _OWN_ENTRIES)):
         for name in [name for name in entries if name not in own and not _is_plain(entries[name])]:
             odd = entries.pop(name)
-            if name in told:
+            if name in warned:
                 continue
-            told.add(name)
+            warned.add(name)
             whose = f"the state of {name}" if entries is states else f"{name}, which a callback puts into checkpoints,"
             parts = [str(key) for key in odd if not _is_plain(odd[key])] if isinstance(odd, dict) else []
             where = f" ({', '.join(parts)})" if parts else ""

@@ -2,7 +2,6 @@
 
 import pytest
 
-from lai.data.prepare import prepare_corpus
 from lai.data.sources.catalog import KNOWN_SETS, SIZES, choose_sets
 from lai.host.errors import UserError
 
@@ -42,17 +41,3 @@ def test_each_number_can_be_another() -> None:
 def test_mistakes(size: str, rows: dict[str, int], message: str) -> None:
     with pytest.raises(UserError, match=message):
         choose_sets(size, rows)
-
-
-@pytest.mark.parametrize(
-    ("overrides", "message"),
-    [
-        (["data.hub.split=validation"], "data.hub.split is for a data set of your own"),
-        (["data.hub.streaming=false"], "data.hub.streaming is for a data set of your own"),
-        (["data.hub.name=org/set", "data.hub.rows={hu_wiki: 7}"], "data.hub.rows is for the known data sets"),
-    ],
-)
-def test_settings_of_the_other_kind_are_refused(compose_run, overrides: list[str], message: str) -> None:
-    run = compose_run("data=hub", *overrides)
-    with pytest.raises(UserError, match=message):
-        prepare_corpus(run.data)

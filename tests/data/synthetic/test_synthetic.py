@@ -4,24 +4,23 @@ import hashlib
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lai.config.schema import RunConfig
-from lai.data.synthetic import TEMPLATES, Example, SyntheticConfig, draw, entropy, generate, held_out_prompts
-from lai.data.synthetic.constituents import split_combinations
-from lai.data.synthetic.tasks import Grammar, realize, tasks
-from lai.host.errors import UserError
-from lai.tokenizer.chat import TO_ENGLISH, TO_HUNGARIAN, Document, parse, render, split_key, translation_examples
+from lai.data.synthetic import Example, SyntheticConfig, draw, entropy, generate, held_out_prompts
+from lai.data.synthetic.tasks import Grammar, tasks
+from lai.tokenizer.chat import TO_ENGLISH, TO_HUNGARIAN, Document, parse, render
 
 GUIDE = SyntheticConfig()
+
 SMALL = SyntheticConfig(lexicon="small")
+
 # A grammar that can be written out: few words, no stories, two tasks in two languages and translations.
 TINY = SyntheticConfig(
     sentences=40,
@@ -34,9 +33,10 @@ TINY = SyntheticConfig(
     detail=0.5,
 )
 
-
 BOTH = pytest.mark.parametrize("lexicon", ["full", "small"])
+
 CONFIGS = {"full": GUIDE, "small": SMALL}
+
 WORD = re.compile(r"[^\W\d_]+")
 
 
@@ -115,16 +115,6 @@ def test_log_probabilities_of_generated_documents_are_the_counted_ones(counted: 
         assert math.exp(example.log_prob) == pytest.approx(counted[example.document])
 
 
-@pytest.mark.parametrize("template", [name for name in TEMPLATES if name not in ("contrast", "reason")])
-def test_every_kind_of_sentence_has_one_derivation_a_sentence(template: str) -> None:
-    """Different clauses are different sentences in both languages, so their probabilities are those of the text."""
-    grammar = Grammar(replace(TINY, templates=(template,), detail=1.0 if template == "description" else 0.0))
-    clauses = [clause for clause, _ in grammar.clauses.outcomes()]
-    assert len(clauses) > 20
-    for language in ("en", "hu"):
-        assert len({realize(clause, language) for clause in clauses}) == len(clauses)
-
-
 def test_a_text_always_has_the_same_probability() -> None:
     """Also of the whole grammar: two derivations of one text would rarely be alike in probability."""
     seen: dict[Document, Example] = {}
@@ -147,38 +137,6 @@ def test_documents_are_drawn_with_their_probabilities(counted: dict[Document, fl
     assert drawn[:100] == list(draw(TINY, 100, seed=3)) != list(draw(TINY, 100, seed=4))
 
 
-def test_translations_are_functions_both_ways() -> None:
-    """No English sentence has two Hungarian ones, nor the other way round."""
-    to_hungarian: dict[bytes, bytes] = {}
-    to_english: dict[bytes, bytes] = {}
-    for config in (SMALL, GUIDE):
-        for example in generate(replace(config, sentences=0, stories=0, translations=10000, instructions=0)):
-            user, assistant = example.document
-            if user.content.startswith(TO_HUNGARIAN):
-                english, hungarian = user.content.removeprefix(TO_HUNGARIAN), assistant.content
-                assert to_hungarian.setdefault(english, hungarian) == hungarian
-                assert to_english.setdefault(hungarian, english) == english
-    assert len(to_hungarian) == len(to_english) > 15000
-
-
-def test_each_pair_is_there_in_both_directions_and_lies_on_one_side_of_a_split(documents: list[Example]) -> None:
-    translations = Counter(example.document for example in documents if example.task == "translation")
-    for document in translations:
-        user, assistant = document
-        if user.content.startswith(TO_HUNGARIAN):
-            pair = translation_examples(user.content.removeprefix(TO_HUNGARIAN), assistant.content)
-            assert translations[pair[0]] == translations[pair[1]]
-            assert split_key(pair[0]) == split_key(pair[1])
-    assert sum(user.content.startswith(TO_ENGLISH) for user, _ in translations.elements()) == 3000
-
-
-def test_pairs_are_repeated_as_often_as_asked() -> None:
-    config = SyntheticConfig(sentences=0, stories=0, translations=500, instructions=0, repetitions=4)
-    counts = Counter(example.document for example in generate(config))
-    assert sum(counts.values()) == 4000
-    assert all(count % 4 == 0 for count in counts.values())
-
-
 def test_the_floor_is_the_mean_surprise(documents: list[Example]) -> None:
     floor = entropy(GUIDE, sample=4000)
     surprise = [-example.log_prob for example in documents]
@@ -188,58 +146,6 @@ def test_the_floor_is_the_mean_surprise(documents: list[Example]) -> None:
     length = math.fsum(len(render(example.document)) for example in documents) / len(documents)
     assert floor.bytes_per_document == pytest.approx(length, abs=6 * floor.bytes_standard_error)
     assert floor.bits_per_byte == pytest.approx(mean / math.log(2) / length, rel=0.02)
-
-
-@pytest.mark.parametrize("held_out", [0.1, 0.25, 0.5])
-def test_a_share_of_every_words_partners_is_held_out_and_never_all(held_out: float) -> None:
-    partners = tuple(range(40))
-    for row in range(50):
-        held = split_combinations(row, partners, held_out, held=True)
-        assert set(held) | set(split_combinations(row, partners, held_out, held=False)) == set(partners)
-        assert len(held) == pytest.approx(40 * held_out, abs=1)
-        assert split_combinations(row, (1, 2), held_out, held=False)
-        assert split_combinations(row, (1,), held_out, held=False) == (1,)
-
-
-def one_of(words: Iterable[str]) -> str:
-    return "(" + "|".join(sorted(filter(None, words), key=len, reverse=True)) + ")"
-
-
-def pairs(pattern: str, text: str) -> set[tuple[str, str]]:
-    return {(match["first"], match["second"]) for match in re.finditer(pattern, text)}
-
-
-@BOTH
-def test_held_out_combinations_are_nowhere_in_the_training_text(lexicon: str) -> None:
-    """Searched for in the English text, with any article, number and adjective between the two words."""
-    text = text_of(lexicon).decode()
-    constituents = Grammar(CONFIGS[lexicon]).constituents
-    words = constituents.lexicon
-    verbs = (*words.verbs, *words.intransitive_verbs)
-    forms = {verb: (verb.english.base, verb.english.third, verb.english.past) for verb in verbs}
-    nouns = {noun: tuple(filter(None, (noun.english, noun.english_plural))) for noun in words.nouns}
-    a_form, a_noun = (one_of(w for entry in table.values() for w in entry) for table in (forms, nouns))
-    adjective = one_of(adjective.english for adjective in words.adjectives)
-    place = one_of(place.english for place in words.places)
-    article = one_of(["the", "an?", *(number.english for number in words.numbers)])
-    of_verbs = pairs(rf"\b(?P<first>{a_form}) (?:{article} )?(?:{adjective} )?(?P<second>{a_noun})\b", text)
-    in_places = pairs(rf"\b(?P<first>{a_form}) (?:with \w+ )?(?:in|at|on|to) (?:the |an? )?(?P<second>{place})\b", text)
-    described = pairs(rf"\b(?P<second>{adjective}) (?P<first>{a_noun})\b", text)
-    described |= pairs(rf"(?P<first>{a_noun}) (?:is|are|was|were) (?:not )?(?P<second>{adjective})\b", text)
-    for verb in verbs:
-        held, allowed = (
-            {(form, name) for form in forms[verb] for noun in constituents.objects(verb, h) for name in nouns[noun]}
-            if verb.objects
-            else {(form, place.english) for form in forms[verb] for place in constituents.places(verb, h)}
-            for h in (True, False)
-        )
-        found = of_verbs if verb.objects else in_places
-        assert not held & found and allowed & found, verb.english.base
-    for noun in words.nouns:
-        held_adjectives = {
-            (n, adjective.english) for n in nouns[noun] for adjective in constituents.adjectives(noun, True)
-        }
-        assert not held_adjectives & described, noun.english
 
 
 TIGHT = [{"lexicon": size, "held_out": held_out} for size in (40, 52, 59) for held_out in (0.1, 0.5)]
@@ -311,49 +217,3 @@ def test_held_out_prompts_have_one_answer() -> None:
     answers: dict[bytes, bytes] = {}
     for prompt in held_out_prompts(SMALL, 2000):
         assert answers.setdefault(prompt.prompt, prompt.answer) == prompt.answer
-
-
-def test_greetings_are_frequent_and_have_one_answer(documents: list[Example]) -> None:
-    answers: dict[bytes, set[bytes]] = defaultdict(set)
-    counts: Counter[bytes] = Counter()
-    for example in documents:
-        if example.task == "small_talk":
-            user, assistant = example.document
-            answers[user.content].add(assistant.content)
-            counts[user.content] += 1
-    assert answers[b"Hello, how are you?"] == {b"I am fine, thank you. How can I help?"}
-    assert counts[b"Hello, how are you?"] > 20
-    assert all(len(given) == 1 for given in answers.values())
-
-
-def test_instruction_counts_add_up() -> None:
-    for instructions in (0, 1, 7, 2000, 2001):
-        config = SyntheticConfig(instructions=instructions)
-        assert sum(config.instruction_count(name) for name in config.mix) == instructions
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("sentences", -1), ("stories", 1.5), ("seed", -3), ("lexicon", "tiny"), ("lexicon", 5), ("held_out", 0.7),
-        ("detail", 2), ("repetitions", 0), ("templates", ("sonnet",)), ("instruction_mix", {"rhyme": 1}),
-        ("templates", ()), ("translations", True), ("phrases", -0.1), ("phrase_verbs", 1.5),
-    ],
-)  # fmt: skip
-def test_a_wrong_value_is_one_line_that_names_the_key(key: str, value: Any) -> None:
-    with pytest.raises(UserError, match=key) as raised:
-        replace(GUIDE, **{key: value})
-    assert "\n" not in str(raised.value)
-
-
-def test_nothing_to_generate_is_an_error() -> None:
-    with pytest.raises(UserError, match="all 0"):
-        SyntheticConfig(0, 0, 0, 0)
-
-
-def test_sizes_of_the_lexicon_grow_with_the_number_asked_for() -> None:
-    sizes = [Grammar(replace(GUIDE, lexicon=size)).constituents.lexicon.size for size in (60, 120, 240, 480)]
-    sizes.append(Grammar(GUIDE).constituents.lexicon.size)
-    assert all(smaller < larger for smaller, larger in pairwise(sizes))
-    assert sizes[-1] >= 400
-    assert 60 <= Grammar(SMALL).constituents.lexicon.size <= 150

@@ -1,3 +1,5 @@
+"""None"""
+
 import json
 import logging
 import os
@@ -12,9 +14,9 @@ import pytest
 
 from lai.data.tokens import build as build_module
 from lai.data.tokens.build import TokenFiles, prepare_token_files
-from lai.data.tokens.token_file import TokenFile, encode_documents, token_dtype
+from lai.data.tokens.token_file import TokenFile, encode_documents
 from lai.host.errors import UserError
-from lai.tokenizer.chat import CHAT_TAGS, Document, Turn, parse, plain, split_key
+from lai.tokenizer.chat import Document, parse, split_key
 from lai.tokenizer.train import learn_vocab
 from lai.tokenizer.vocab import Vocab
 
@@ -84,18 +86,6 @@ def test_files_of_their_own_are_validated_with(tmp_path: Path, text: Path, vocab
         build()
 
 
-def test_an_example_has_tag_tokens_and_a_literal_tag_has_none(vocab: Vocab) -> None:
-    example = (Turn("user", b"say </user>"), Turn("assistant", b""))
-    tokens, lengths = encode_documents([example, plain(b"<user>dog")], vocab)
-    tag = {name: vocab.tag_id(name) for name in CHAT_TAGS}
-    first = [1, tag[b"<user>"], *vocab.encode_text(b"say </user>"), tag[b"</user>"]]
-    first += [tag[b"<assistant>"], tag[b"</assistant>"], 2]
-    second = [1, *vocab.encode_text(b"<user>dog"), 2]
-    assert tokens.tolist() == first + second
-    assert lengths.tolist() == [len(first), len(second)]
-    assert tokens.tolist().count(tag[b"</user>"]) == 1 and tokens.tolist().count(tag[b"<user>"]) == 1
-
-
 def test_files_hold_every_document_and_the_statistics_count_them(text: Path, vocab: Vocab) -> None:
     token_files = prepare(text, vocab)
     expected = [line for line in text.read_bytes().split(b"\n") if line]
@@ -109,10 +99,6 @@ def test_files_hold_every_document_and_the_statistics_count_them(text: Path, voc
         assert split.tokens == len(file.tokens) == int(file.offsets[-1])
         assert split.bytes == int(vocab.byte_lengths[file.tokens].sum())
     assert token_files.train.tokens.dtype == "uint16"
-
-
-def test_token_dtype_holds_the_largest_id() -> None:
-    assert [token_dtype(size) for size in (65_536, 65_537)] == ["uint16", "uint32"]
 
 
 def test_the_split_depends_on_content_and_seed_alone(tmp_path: Path, vocab: Vocab) -> None:

@@ -1,0 +1,28 @@
+"""Texts and their places."""
+
+from pathlib import Path
+
+import pyarrow
+from pyarrow import parquet
+
+from lai.data.quality.findings import Finding
+from lai.data.quality.report import Quality, examine
+
+
+def findings(report: Quality) -> dict[str, Finding]:
+    return {finding.check: finding for finding in report.findings}
+
+
+def write(path: Path, lines: list[bytes], end: bytes = b"\n") -> Path:
+    path.write_bytes(end.join(lines) + end)
+    return path
+
+
+def test_places_are_lines_and_rows_of_the_file_also_where_some_are_left_out(tmp_path: Path) -> None:
+    pairs = write(tmp_path / "a.tsv", [b"only one side", b"", b"the dog\ta kutya", b"the <user>\ta <user>"])
+    table = tmp_path / "b.parquet"
+    parquet.write_table(pyarrow.table({"text": ["one", None, "", "one"]}), table)
+    again = write(tmp_path / "c.tsv", [b"", b"the dog\ta kutya"])
+    found = findings(examine([pairs, table, again]))
+    assert found["tags as letters"].places == [f"{pairs}:4"]
+    assert found["unique"].places == [f"{table}: row 4", f"{again}:2"]

@@ -1,0 +1,39 @@
+"""Damaged files and files in another encoding."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from lai.data.sources.files import read_documents
+from lai.data.sources.streams import CorpusCounts
+from lai.host.errors import UserError
+from lai.tokenizer.chat import Document
+
+
+def write(path: Path, data: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    return path
+
+
+def read(path: Path) -> tuple[list[Document], CorpusCounts]:
+    counts = CorpusCounts()
+    return list(read_documents(path, counts)), counts
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_is_named(tmp_path: Path, encoding: str) -> None:
+    path = write(tmp_path / "a.txt", "\ufeffA ló fut.\nThe horse runs.\n".encode(encoding))
+    with pytest.raises(UserError, match=r"a\.txt is UTF-16; expected UTF-8: iconv "):
+        read(path)
+
+
+@pytest.mark.parametrize("name", ["a.txt.gz", "a.jsonl.gz", "a.tsv.gz", "a.parquet.gz"])
+def test_damaged_gzip_is_named(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / name, b'{"text": "x"}\n' * 1000)
+    packed = path.read_bytes()
+    for data in (packed[: len(packed) // 2], b"plain text", packed[:12] + b"\xff" * 8 + packed[20:]):
+        path.write_bytes(data)
+        with pytest.raises(UserError, match="damaged gzip file"):
+            read(path)

@@ -1,0 +1,87 @@
+"""Rows to documents by columns, cleaning and templates."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from loopback_hub import parquet_bytes
+
+from lai.data.sources.files import read_documents
+from lai.data.sources.hub import HubSource, fetch
+from lai.host.errors import UserError
+from lai.tokenizer.chat import Document, Turn, plain, translation_examples
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder to put Parquet files into."""
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    return folder
+
+
+def documents(folder: Path, table: dict[str, list[Any]], **settings: Any) -> list[Document]:
+    """The documents of a local data set with these columns, its table."""
+    (folder / "train.parquet").write_bytes(parquet_bytes(**table))
+    target = folder.parent / "out.jsonl"
+    fetch(HubSource(str(folder), **settings), target)
+    return list(read_documents(target))
+
+
+def test_a_template_makes_turns_and_columns_are_never_markup(folder: Path) -> None:
+    rows = documents(
+        folder,
+        {
+            "q": ["What?", "x</user><assistant>y", "blank answer"],
+            "a": ["That.", "<user>", " "],
+            "meta": [{"n": 1}, {"n": 2}, {"n": 3}],
+        },
+        template="<user>{q} {{n={meta.n}}}</user><assistant>{a}</assistant>",
+    )
+    assert rows == [
+        (Turn("user", b"What? {n=1}"), Turn("assistant", b"That.")),
+        (Turn("user", b"x</user><assistant>y {n=2}"), Turn("assistant", b"<user>")),
+    ]
+
+
+def test_without_a_template_the_columns_decide(folder: Path) -> None:
+    chat = "<user>a</user><assistant>b</assistant>"
+    assert documents(folder, {"text": [chat, None, ""]}) == [plain(chat.encode())]
+    pairs = documents(folder, {"translation": [{"en": "dog", "hu": "kutya"}, {"en": "cat", "hu": ""}]})
+    assert pairs == list(translation_examples(b"dog", b"kutya"))
+
+
+def test_columns_are_renamed_and_cleaned(folder: Path) -> None:
+    rows = documents(
+        folder,
+        {"source": [{"a": "The dog.", "b": "A kutya."}, {"a": "Same", "b": "same"}], "text": ["no", "no"]},
+        columns={"en": "source.a", "hu": "source.b"},
+    )
+    assert rows[:2] == list(translation_examples(b"The dog.", b"A kutya."))
+    story = "A story that is long enough to be kept,  with spaces in it."
+    rows = documents(folder, {"body": ["x", story]}, columns={"text": "body"}, clean="story")
+    assert rows == [plain(story.replace("  ", " ").encode())]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"template": "no column"}, "expected at least one column"),
+        ({"template": "{text"}, "literal brace"),
+        ({"template": "{}"}, "plain columns"),
+        ({"template": "{text:>9}"}, "plain columns"),
+        ({"template": "{other}"}, "row 1: found columns 'text'; expected other"),
+        ({"template": "{text.x}"}, "expected text.x"),
+        ({"columns": {"text": "body"}}, "row 1: found columns 'text'; expected body"),
+        ({"template": "<user>{text}</user><asistant>x</asistant>"}, "expected whole turns"),
+        ({"template": "<user>{text}</user><assistant>x"}, "expected whole turns"),
+        ({"clean": "pair"}, "row 1: found columns 'text'; this cleaning expects en"),
+        ({"clean": "scrub"}, "article, story, pair"),
+        ({"limit": 0}, "limit is 0; it must be at least 1"),
+    ],
+)
+def test_wrong_settings_are_named_and_leave_nothing(folder: Path, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=re.escape(message)):
+        documents(folder, {"text": ["x"]}, **settings)
+    assert not (folder.parent / "out.jsonl").exists()

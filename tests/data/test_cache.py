@@ -1,0 +1,37 @@
+"""Files that are made once: their names, and waiting for another process."""
+
+import subprocess
+import sys
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from lai.data.cache import cached_file, fingerprint
+from lai.host.errors import UserError
+
+
+def test_a_fingerprint_depends_on_values_and_not_on_their_order() -> None:
+    digits = sha256(b'{"a": 1, "b": [2]}').hexdigest()[:16]
+    assert fingerprint({"a": 1, "b": [2]}) == fingerprint({"b": [2], "a": 1}) == digits
+    assert fingerprint({"a": 1, "b": [3]}) != digits
+
+
+def test_processes_that_want_the_same_file_build_it_once(tmp_path: Path) -> None:
+    program = (
+        "import sys, time; from pathlib import Path; from lai.data.cache import cached_file\n"
+        "def build(path): print('built'); time.sleep(0.5); path.write_bytes(b'content'); return {'lines': 1}\n"
+        "assert cached_file(Path(sys.argv[1]), build) == {'lines': 1}\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "file")]
+    root = Path(__file__).parents[2]
+    jobs = [subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    outputs = [job.communicate(timeout=60)[0] for job in jobs]
+    assert [job.returncode for job in jobs] == [0, 0]
+    assert sorted(outputs) == ["", "built\n"]
+
+
+def test_a_cache_that_cannot_be_written_is_one_line_that_names_the_setting(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file where the folder should be")
+    with pytest.raises(UserError, match=r"data\.cache_dir=FOLDER"):
+        cached_file(tmp_path / "taken" / "file", lambda _: {})

@@ -1,0 +1,56 @@
+"""Token files: what a document becomes, and what pickling carries."""
+
+import pickle
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lai.data.tokens.token_file import TokenFile, TokenWriter, encode_documents, token_dtype
+from lai.tokenizer.chat import CHAT_TAGS, Turn, plain
+from lai.tokenizer.train import learn_vocab
+from lai.tokenizer.vocab import Vocab
+
+WORDS = ["a", "ló", "fut", "the", "dog", "sees", "egy", "kis", "fa", "and", "one", "tree", "<user>", "szép"]
+
+
+def lines(count: int, seed: int = 0) -> list[bytes]:
+    """Documents' text forms, a third of them examples, some of them alike."""
+    draw = random.Random(seed)
+    made = []
+    for _ in range(count):
+        first, second = (" ".join(draw.choices(WORDS[:-2], k=draw.randint(1, 6))).encode() for _ in range(2))
+        made.append(b"<user>%b</user><assistant>%b</assistant>" % (first, second) if draw.random() < 0.3 else first)
+    return made
+
+
+@pytest.fixture(scope="module")
+def vocab() -> Vocab:
+    return learn_vocab(lines(300), vocab_size=330, min_freq=1)
+
+
+def test_an_example_has_tag_tokens_and_a_literal_tag_has_none(vocab: Vocab) -> None:
+    example = (Turn("user", b"say </user>"), Turn("assistant", b""))
+    tokens, lengths = encode_documents([example, plain(b"<user>dog")], vocab)
+    tag = {name: vocab.tag_id(name) for name in CHAT_TAGS}
+    first = [1, tag[b"<user>"], *vocab.encode_text(b"say </user>"), tag[b"</user>"]]
+    first += [tag[b"<assistant>"], tag[b"</assistant>"], 2]
+    second = [1, *vocab.encode_text(b"<user>dog"), 2]
+    assert tokens.tolist() == first + second
+    assert lengths.tolist() == [len(first), len(second)]
+    assert tokens.tolist().count(tag[b"</user>"]) == 1 and tokens.tolist().count(tag[b"<user>"]) == 1
+
+
+def test_token_dtype_holds_the_largest_id() -> None:
+    assert [token_dtype(size) for size in (65_536, 65_537)] == ["uint16", "uint32"]
+
+
+def test_a_pickled_token_file_carries_no_tokens(tmp_path: Path) -> None:
+    with TokenWriter(tmp_path / "x.bin", "uint32") as writer:
+        writer.add(np.arange(10, 20), np.array([4, 6]), 0)
+    file = TokenFile(tmp_path / "x.bin", "uint32")
+    file.document(0)
+    copy = pickle.loads(pickle.dumps(file))
+    assert vars(copy).keys() == {"path", "dtype"}
+    assert copy.document(1).tolist() == file.document(1).tolist() == list(range(14, 20))
