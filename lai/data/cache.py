@@ -1,4 +1,4 @@
-"""Files that are made once and used again: each has a sidecar that says what it must contain."""
+"""Cached files: each is built once, and its sidecar says what it must contain."""
 
 import json
 import logging
@@ -17,15 +17,15 @@ log = logging.getLogger(__name__)
 
 
 def fingerprint(settings: Mapping[str, Any]) -> str:
-    """A name for everything that `settings` says: 16 hexadecimal digits of the SHA-256 of its JSON form."""
+    """A name for these settings: 16 hexadecimal digits of the SHA-256 of its JSON form."""
     return sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def cached_file(path: Path, build: Callable[[Path], Mapping[str, Any]]) -> dict[str, Any]:
     """Make sure that `path` holds what `build(path)` wrote, and return the facts that `build` returned.
 
-    The file is built if it is missing or is not, byte for byte, what was built; processes that want it at the same time
-    wait for the one that builds. `build` must write atomically.
+    The file is built if it is missing or differs by a byte from what was built. Processes that need it at the same time
+    wait for the one that builds it. `build` must write atomically.
 
     Raises:
         UserError: the folder cannot be written to.
@@ -42,10 +42,10 @@ def cached_file(path: Path, build: Callable[[Path], Mapping[str, Any]]) -> dict[
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Keep other processes from building the same file or folder in the cache; wait for one that does.
+    """Hold the lock of a file or folder in the cache; wait for another process that builds it.
 
     Raises:
-        UserError: the folder that it lies in cannot be written to.
+        UserError: its folder cannot be written to.
     """
     lock = FileLock(path.with_name(path.name + ".lock"))
     try:
@@ -74,5 +74,5 @@ def _facts_if_intact(path: Path, sidecar: Path) -> dict[str, Any] | None:
             return dict(saved["facts"])
     except (OSError, ValueError, KeyError, TypeError):
         pass
-    log.warning("%s is not what was written there; it is made again", path)
+    log.warning("%s does not hold what was written there; it is built again", path)
     return None

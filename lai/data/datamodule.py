@@ -25,15 +25,15 @@ Batches = DataLoader[dict[str, Tensor]]
 class CorpusDataModule(lightning.LightningDataModule):
     """Batches {tokens, targets, documents}, each (batch_size, seq_len) int64, from token files.
 
-    Each process reads its own share, so the trainer must have `use_distributed_sampler=False`. The number of batches is
-    the same in every epoch. A validation batch may hold no target at all where several processes share few rows.
+    Each process reads its own share, so the trainer must have `use_distributed_sampler=False`. Every epoch has the same
+    number of batches. Where several processes share few rows, a validation batch may hold no target.
 
     Args:
-        train, val: token files as `prepare_token_files` makes them.
-        seq_len: predictions a row.
-        batch_size: rows a batch in each process; the last batch of an epoch may have fewer.
-        seed: of the order of training.
-        drop_last: leave out the last batch of training if it is smaller.
+        train, val: token files of `prepare_token_files`.
+        seq_len: predictions in a row.
+        batch_size: rows of a batch in each process; the last batch of an epoch may have fewer.
+        seed: decides the order of training rows.
+        drop_last: drop the last training batch if it is smaller.
 
     Raises:
         UserError: `drop_last` with less than one whole batch.
@@ -55,9 +55,9 @@ class CorpusDataModule(lightning.LightningDataModule):
         self._files = {"train": train, "val": val}
         self._seq_len, self._batch_size, self._seed = seq_len, batch_size, seed
         self._drop_last = drop_last
-        self._start = (0, 0)  # the epoch and batch to go on with
+        self._start = (0, 0)  # the epoch and batch to resume at
         self.val_changed = False
-        """Whether the run goes on from a checkpoint with other validation documents, whose losses do not compare."""
+        """Whether the run resumes from a checkpoint with other validation documents: their losses do not compare."""
         self._loading: dict[str, Any] = {
             "num_workers": num_workers,
             "pin_memory": pin_memory,
@@ -65,7 +65,7 @@ class CorpusDataModule(lightning.LightningDataModule):
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """Where training stands, for checkpoints: the epoch, and how many of its batches are done; and in what data."""
+        """The place in the data, for checkpoints: the epoch, its finished batches, and digests of the documents."""
         assert self.trainer is not None
         done: int = self.trainer.fit_loop.epoch_loop.batch_progress.current.processed  # type: ignore[attr-defined]
         place = {"epoch": self.trainer.current_epoch, "batch": done, "order": self._order()}
@@ -76,12 +76,13 @@ class CorpusDataModule(lightning.LightningDataModule):
         order = self._order()
         for name, saved in state_dict.get("order", {}).items():
             if saved != order[name]:
-                log.info("%s is %s, in the checkpoint %s: the data go on at another place", name, order[name], saved)
+                message = "%s is %s, but %s in the checkpoint: training resumes at another place in the data"
+                log.info(message, name, order[name], saved)
         if state_dict.get("train", self._train_digest) != self._train_digest:
-            log.info("the training documents are not the checkpoint's: the run goes on at its place in other data")
+            log.info("the training documents are not the checkpoint's: the run resumes at the same place in other data")
         self.val_changed = state_dict.get("val", self._val_digest) != self._val_digest
         if self.val_changed:
-            log.info("the validation documents are not the checkpoint's: what val/loss was before does not count")
+            log.info("the validation documents are not the checkpoint's: earlier values of val/loss are ignored")
 
     def _order(self) -> dict[str, int]:
         """The settings on which the place of a batch in the data depends."""
@@ -91,7 +92,7 @@ class CorpusDataModule(lightning.LightningDataModule):
 
     @cached_property
     def _train_digest(self) -> str:
-        """Of the documents' lengths, on which the rows depend; the whole may be many gigabytes."""
+        """A digest of the documents' lengths, which decide the rows. Hashing all tokens could mean many gigabytes."""
         return hashlib.sha256(self._files["train"].offsets.data).hexdigest()
 
     @cached_property
@@ -131,7 +132,7 @@ class CorpusDataModule(lightning.LightningDataModule):
 
 
 def _ignore_ctrl_c(_: int) -> None:
-    """In a worker: a terminal tells every process, and the training one still wants batches until it has stopped."""
+    """In a worker: Ctrl-C reaches all processes, but the training process needs batches until it stops."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

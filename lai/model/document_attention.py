@@ -1,8 +1,8 @@
-"""Attention inside the documents of packed windows, for a processor.
+"""Attention within the documents of packed windows, for CPUs.
 
-A mask over whole windows has every pair of tokens of a window computed and those of different documents thrown away:
-with documents of two dozen tokens in windows of 256 that is seven eighths of the pairs. Here documents of
-like length are brought together, one a row, and each row is causal attention and nothing else.
+With a mask over whole windows, every pair of tokens is computed, and pairs of different documents are discarded: seven
+eighths of the pairs, for documents of two dozen tokens in windows of 256. Here documents of similar length are grouped,
+one document a row, and each row is plain causal attention.
 """
 
 import math
@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-MIN_WIDTH = 32  # with rows of 16, too, fewer pairs are computed and nothing is gained
-# The rows of a width fill a multiple of an eighth of the batch, with empty ones: of tensors in few different sizes, new
-# ones fit where old ones were. Without it the memory in use grows for hundreds of steps.
+MIN_WIDTH = 32  # rows of 16 compute fewer pairs, but are no faster
+# Empty rows fill each width up to a multiple of an eighth of the batch. With few different tensor sizes, the allocator
+# reuses memory; otherwise memory grows for hundreds of steps.
 _SHARES = 8
 MAX_SCORES = 128  # rows wider than this never have all their scores in memory
 
@@ -123,8 +123,8 @@ def _attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
 class _Rearranged(torch.autograd.Function):
     """x[index], whose gradient is that of the result at `back`, and none at the rows of it named by `unused`.
 
-    PyTorch's own gradient of an index adds up, as it can't know that each row of `x` is used once: that takes longer
-    than all the rest of attention.
+    PyTorch's own gradient of an index accumulates, because it cannot know that each row of `x` is used once. That takes
+    longer than the rest of attention.
     """
 
     @staticmethod

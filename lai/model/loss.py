@@ -1,4 +1,4 @@
-"""The loss of a batch, without ever holding the logits of all its tokens."""
+"""Cross-entropy of a batch in chunks: the logits of all tokens are never in memory."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from torch import Tensor
 from lai.model.precision import product_dtype
 from lai.tokenizer.targets import IGNORE_INDEX
 
-MIN_CHUNK_ROWS = 1024  # smaller products do not fill a processor
+MIN_CHUNK_ROWS = 1024  # smaller products do not use all CPU cores
 MAX_CHUNKS = 8
 _CACHED_ELEMENTS = 1 << 19  # of logits: a megabyte for each of two threads stays in the cache between passes
 
@@ -17,10 +17,9 @@ _CACHED_ELEMENTS = 1 << 19  # of logits: a megabyte for each of two threads stay
 def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
     """The summed negative log-likelihood, in nats, of `targets` under softmax(hidden · weightᵀ).
 
-    What `F.cross_entropy(F.linear(hidden, weight).float(), targets, reduction="sum")` computes, with at most an eighth
-    of the logits at a time (or 1,024 rows): the gradients are made of each part while it is there. PyTorch's own
-    function of this name does the same, but on a CPU takes half again as long as those two steps, where this takes a
-    fifth less.
+    Equals `F.cross_entropy(F.linear(hidden, weight).float(), targets, reduction="sum")`, but holds at most an eighth of
+    the logits at a time (or 1,024 rows) and computes the gradients chunk by chunk. PyTorch's function of this name does
+    the same, but on a CPU it takes 1.5 times as long as the two separate steps; this one takes 0.8 times as long.
 
     Args:
         hidden: (N, dim).
@@ -29,7 +28,7 @@ def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor) -> Ten
     """
     dtype = product_dtype(hidden)
     if dtype == torch.float16:
-        # Gradients made in the forward pass are not yet scaled, and too small for float16.
+        # Gradients computed in the forward pass are not scaled yet: float16 would underflow.
         return F.cross_entropy(F.linear(hidden, weight).float(), targets, ignore_index=IGNORE_INDEX, reduction="sum")
     total: Tensor = _LinearCrossEntropy.apply(hidden, weight, targets, dtype, torch.is_grad_enabled())  # type: ignore[no-untyped-call]
     return total
@@ -66,9 +65,9 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
 
 def _softmax_in_place(logits: Tensor, targets: Tensor, with_gradients: bool) -> Tensor:
-    """The summed negative log-likelihood of `targets`; with gradients, `logits` become what it changes by with them.
+    """The summed negative log-likelihood of `targets`; with gradients, `logits` become its gradient.
 
-    Rows whose target is `IGNORE_INDEX` add nothing to the sum, but what they become means nothing.
+    Rows whose target is `IGNORE_INDEX` add nothing to the sum; their gradient must be discarded.
     """
     rows = len(logits)
     if logits.device.type == "cpu" and not torch.compiler.is_compiling():

@@ -1,4 +1,4 @@
-"""What of a checkpoint is plain data, which loads without running code."""
+"""Keeps checkpoints plain data, which loads without running code."""
 
 import io
 import logging
@@ -9,15 +9,15 @@ from lightning.pytorch.utilities import rank_zero_only
 
 log = logging.getLogger(__name__)
 
-# What Lightning and LAi write themselves; all else in a checkpoint is a callback's.
+# Entries of Lightning and LAi; all other entries of a checkpoint are a callback's.
 _OWN_ENTRIES = {"state_dict", "optimizer_states", "lr_schedulers", "loops", "callbacks", "lai"}
 
 
 def drop_non_plain_state(checkpoint: dict[str, Any], warned: set[str]) -> None:
-    """Take out of a checkpoint what no reader loads without running code: one callback's odd state would cost it all.
+    """Remove state from a checkpoint that does not load without running code: it would make all of it unreadable.
 
     Args:
-        warned: whose state has been named already; each is named once.
+        warned: names that a warning has named already; each is named once.
     """
     states: dict[str, Any] = checkpoint.get("callbacks", {})
     for entries, own in ((states, set()), (checkpoint, _OWN_ENTRIES)):
@@ -30,8 +30,8 @@ def drop_non_plain_state(checkpoint: dict[str, Any], warned: set[str]) -> None:
             parts = [str(key) for key in odd if not _is_plain(odd[key])] if isinstance(odd, dict) else []
             where = f" ({', '.join(parts)})" if parts else ""
             rank_zero_only(log.warning)(
-                "warning     callbacks: %s holds what is not plain data%s; checkpoints leave it out, and a resumed run "
-                "begins it anew; keep numbers, text, lists, dicts and tensors there",
+                "warning     callbacks: %s is not plain data%s; checkpoints leave it out, and a resumed run "
+                "starts without it; keep numbers, text, lists, dicts and tensors there",
                 whose,
                 where,
             )

@@ -1,4 +1,4 @@
-"""What matrix products are computed in, and how to get there."""
+"""The dtype of matrix products, and conversion to it."""
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ def product_dtype(x: Tensor) -> torch.dtype:
 def converted(x: Tensor, dtype: torch.dtype) -> Tensor:
     """`x.to(dtype)`, for what an autograd function returns.
 
-    PyTorch 2.11 compiles one that returns what a `to` without effect gave it with gradients of zero: the result has two
-    names then (pytorch/pytorch issue 180642).
+    If such a function returns the result of a `to` without effect, the compiled function of PyTorch 2.11 has gradients
+    of zero, because the result is an alias (pytorch/pytorch issue 180642).
     """
     return x if x.dtype == dtype else x.to(dtype)

@@ -1,4 +1,4 @@
-"""How far a model has been trained: what checkpoints and model files tell about it."""
+"""How far a model has been trained, as checkpoints and model files record it."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -9,7 +9,7 @@ _LARGEST = (2 - 2**-23) * 2.0**127  # float32, in which the file has the losses
 
 @dataclass(frozen=True)
 class TrainingRecord:
-    """Everything is that of the weights beside it; 0 where it is not known.
+    """All values belong to the weights in the same file; 0 means unknown.
 
     Attributes:
         steps: optimizer steps, those before a resume included.
@@ -25,7 +25,7 @@ class TrainingRecord:
 
     @classmethod
     def read(cls, steps: Any = 0, tokens: Any = 0, val_loss: Any = 0.0, val_loss_floor: Any = 0.0) -> "TrainingRecord":
-        """The record of values that anybody may have written; what nobody can have measured counts as not known."""
+        """The record of untrusted values; an impossible value becomes unknown."""
         return cls(_count(steps), _count(tokens), _loss(val_loss), _loss(val_loss_floor))
 
     def to_dict(self) -> dict[str, int | float]:
@@ -41,7 +41,7 @@ class TrainingRecord:
         ]
 
     def note(self, vocab_size: int) -> str | None:
-        """A line for whoever talks to a model that is far from done; cpp/tools/report.cpp says the same words."""
+        """A warning about a model that is far from trained, else None; cpp/tools/report.cpp prints the same words."""
         if not self.val_loss:
             return None
         guessing = math.log(vocab_size)

@@ -1,4 +1,4 @@
-"""Root mean square normalization, with the gradient worked out where PyTorch has no kernel of its own."""
+"""RMSNorm, with its own gradient where PyTorch has no fused kernel."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from lai.model.precision import converted, product_dtype
 class RMSNorm(nn.Module):
     """x / sqrt(mean(x²) + eps) * weight over the last axis (Zhang & Sennrich 2019), computed in float32.
 
-    It comes out in the dtype of the products that follow, rounded once for all of them.
+    The result has the dtype of the following products, rounded once for all of them.
     """
 
     def __init__(self, dim: int, eps: float) -> None:
@@ -30,7 +30,7 @@ class RMSNorm(nn.Module):
 
 
 class _RMSNorm(torch.autograd.Function):
-    """On a CPU PyTorch takes the norm apart into single operations, each with a gradient of its own."""
+    """For CPUs, where PyTorch splits the norm into single operations, each with its own gradient."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float, dtype: torch.dtype) -> Tensor:
@@ -45,7 +45,7 @@ class _RMSNorm(torch.autograd.Function):
         x, weight, scale = ctx.saved_tensors
         gradient = gradient.float() * scale
         products = gradient * x
-        # The norm takes out of a change of x what points along x.
+        # The norm removes the component of the gradient along x.
         along = (products @ weight / x.shape[-1]).unsqueeze(-1) * scale.square()
         change = (gradient * weight).addcmul_(x, along, value=-1)
         return change, products.flatten(0, -2).sum(0), None, None

@@ -1,4 +1,4 @@
-"""How many tokens a module has been trained on."""
+"""The number of tokens that a module has been trained on."""
 
 import lightning
 import torch
@@ -8,7 +8,7 @@ from torch import Tensor
 class TokensSeen:
     """Counts the target tokens of training over all processes, and over all parts of a resumed run.
 
-    Batches are counted on the device, without waiting for it. Processes add their counts where all of them are.
+    Batches are counted on the device, without waiting for it. `sync` adds the counts of all processes.
     """
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class TokensSeen:
         self._processes = processes
 
     def sync(self, trainer: lightning.Trainer) -> None:
-        """Add the counts of all processes; each of them has to call this."""
+        """Add the counts of all processes; every process must call this."""
         own = torch.zeros((), dtype=torch.int64, device=trainer.strategy.root_device)
         if self._own is not None:
             own += self._own
@@ -33,11 +33,11 @@ class TokensSeen:
             self._total += int(own)
 
     def total(self) -> int:
-        """The tokens so far, 0 where it is not known; until the counts meet, each process counts for all."""
+        """The tokens so far, 0 if unknown; since the last `sync`, other processes count as much as this one."""
         if self._total is None:
             return 0
         return self._total + (0 if self._own is None else int(self._own) * self._processes)
 
     def resume_from(self, total: int) -> None:
-        """Begin at the count of a checkpoint, 0 where that does not tell."""
+        """Start at the count of a checkpoint, 0 if it is unknown there."""
         self._total, self._own = total or None, None

@@ -1,9 +1,9 @@
 """The three encoding steps of docs/format.md: characters, merges by score, ids.
 
-The steps are written out here in plain Python, in O(n log n), for any vocabulary. Text is encoded much faster where no
-token crosses a word's edge, as in every vocabulary we train: no merge crosses it either, so a text's ids are its words'
-ids one after another, and each word is encoded once and remembered. Many new words at a time go through SentencePiece,
-whose BPE encoder merges in the same order.
+The steps are implemented here in plain Python, in O(n log n), for any vocabulary. If no token crosses a word boundary,
+as in every vocabulary that LAi trains, encoding is much faster: no merge crosses a boundary either, so a text's ids are
+the ids of its words in order, and each word is encoded once and cached. Many new words at a time go through
+SentencePiece, whose BPE encoder merges in the same order.
 """
 
 import heapq
@@ -34,10 +34,10 @@ _CHARACTER = re.compile(rb"[\x00-\xbf\xf8-\xff]|" + _MULTIBYTE, re.DOTALL)
 _LETTERS = rb"(?:[A-Za-z<>/\x80-\xbf\xf8-\xff]++|" + _MULTIBYTE + rb")++"
 _WORD = re.compile(rb" *+(?:" + _LETTERS + rb"|[!-.:;=?@[-`{-\x7f]++|[0-9])| ++|[\x00-\x1f]", re.DOTALL)
 
-# What is remembered has limits, so that memory does not grow with the corpus. Longer words are rarely seen again.
+# The cache is limited, so that memory does not grow with the corpus. Longer words rarely occur again.
 _MAX_CACHED_BYTES = 48
 _MAX_CACHED_WORDS = 1 << 18
-# Fewer new words than this are not worth building the library's model for.
+# For fewer new words, building SentencePiece's model takes longer than it saves.
 _MIN_BATCH_WORDS = 512
 
 
@@ -94,7 +94,7 @@ class Encoder:
         return ids.tobytes()
 
     def merge(self, text: bytes, results: list[bytes] | None = None) -> list[bytes]:
-        """Steps 1 and 2 on `text` as a whole: the pieces that remain. `results` collects what each merge gave."""
+        """Steps 1 and 2 on `text` as a whole: the pieces that remain. `results` collects the result of each merge."""
         pieces: list[bytes] = _CHARACTER.findall(text)
         score_of = self._scores.get
         # Candidates (negated score, index of the left piece, both pieces joined): the best and leftmost comes first.
@@ -130,7 +130,7 @@ class Encoder:
         return [piece for piece in pieces if piece]
 
     def _prepare(self, texts_words: list[list[bytes]]) -> None:
-        """Remember the ids of all new words at once, if they are many."""
+        """Cache the ids of all new words at once, if they are many."""
         if len(self._word_cache) > _MAX_CACHED_WORDS:
             self._word_cache.clear()
         if sum(map(len, texts_words)) < _MIN_BATCH_WORDS:
@@ -146,7 +146,7 @@ class Encoder:
 
 
 class _WordCache(dict[bytes, bytes]):
-    """The packed ids of words; what is missing is encoded when it is asked for."""
+    """The packed ids of words; a missing word is encoded at its first lookup."""
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()

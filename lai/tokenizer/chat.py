@@ -1,11 +1,11 @@
-"""Chat markup: what a document is, and how its text form is read and written.
+"""Chat markup: documents, and reading and writing their text form.
 
 A document is a sequence of turns. Plain text is one turn with the role "text"; an example has turns with the roles
 "system", "user" and "assistant", written inline as `<user>…</user><assistant>…</assistant>`.
 
-A text is an example only if it consists of well-formed turns from its first to its last character (white space between
-turns is dropped) and no turn's content contains a chat tag. Anything else is plain text, and a tag's letters in it are
-ordinary characters: they are never encoded as the tag's token.
+A text is a chat example only if it consists entirely of complete turns (white space between turns is dropped) and no
+turn's content contains a chat tag. Any other text is plain text. A tag in it is literal text: it is never encoded as
+the tag's token.
 """
 
 import re
@@ -16,7 +16,7 @@ Role = Literal["text", "system", "user", "assistant"]
 ROLES: tuple[Role, ...] = ("system", "user", "assistant")
 CHAT_TAGS: tuple[bytes, ...] = tuple(f"<{slash}{role}>".encode() for role in ROLES for slash in ("", "/"))
 
-# How a translation is asked for. The generator, `.tsv` pairs, generation in Python and the C++ engine
+# How a translation is requested. The generator, `.tsv` pairs, generation in Python and the C++ engine
 # (cpp/text/prompts.hpp) use the same words.
 TO_HUNGARIAN = b"Translate to Hungarian: "
 TO_ENGLISH = b"Translate to English: "
@@ -30,7 +30,7 @@ _TURN = re.compile(rb"\s*<(system|user|assistant)>(.*?)</\1>", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One part of a document: who speaks, and the bytes of what is said, without the tags."""
+    """One part of a document: its role, and the bytes of its text without the tags."""
 
     role: Role
     content: bytes
@@ -40,7 +40,7 @@ Document = tuple[Turn, ...]
 
 
 def plain(text: bytes) -> Document:
-    """`text` as a plain document: its letters are never markup."""
+    """`text` as a plain document: tags in it are literal text."""
     return (Turn("text", text),)
 
 
@@ -61,7 +61,7 @@ def parse(text: bytes) -> Document:
 
 
 def has_stray_tags(document: Document) -> bool:
-    """Whether a document's text contains letters that look like a chat tag but are not markup."""
+    """Whether a document's text contains chat tags that are not markup."""
     return any(_ANY_TAG.search(turn.content) for turn in document)
 
 
@@ -103,9 +103,9 @@ def translation_examples(english: bytes, hungarian: bytes) -> tuple[Document, Do
 
 
 def split_key(document: Document) -> bytes:
-    """What the train/validation split depends on: the content, with both directions of a translation alike.
+    """The key of the train/validation split: the content, equal for both directions of a translation.
 
-    So neither an exact duplicate nor the same pair the other way round lies on the other side of the split.
+    So exact duplicates, and both directions of a pair, are in the same split.
     """
     match document:
         case (Turn("user", question), Turn("assistant", answer)):

@@ -2,10 +2,10 @@
 
 1. A sample of the text, of limited size, is cut into words (`lai.tokenizer.bpe.words`), and these are counted.
 2. SentencePiece's BPE trainer learns merges from the counted words, some more than there is room for.
-3. The first that fit become tokens. Those that the sample, encoded with them, uses less than `min_freq` times go,
-   unless they are stepping stones: a token that stays is merged by way of them. The next merges take their room. This
-   repeats until nothing changes.
-4. The chat tags follow, and their beginnings, by which the three steps reach them (docs/format.md).
+3. The first that fit become tokens. A token that the encoded sample uses fewer than `min_freq` times is removed, unless
+   it is a stepping stone: another token is merged by way of it. The next merges fill the room. This repeats until
+   nothing changes.
+4. The chat tags follow, and their prefixes, by which the three steps reach them (docs/format.md).
 
 Learned tokens lie within one word: none has a space after anything but spaces. They may begin with one space, or be a
 run of spaces, and are at most 20 characters long. Digits stay single, so that numbers are spelled alike everywhere and
@@ -44,7 +44,7 @@ VOCAB_SIZES = _MIN_SIZE, _MAX_SIZE = N_BASE + len(_MARKUP), 1 << 24
 
 @dataclass(frozen=True)
 class TrainingReport:
-    """What `train_vocab` did. Sizes are in bytes; everything after `text_bytes` is about the sample."""
+    """The result of `train_vocab`. Sizes are in bytes; all fields after `text_bytes` are about the sample."""
 
     texts: int
     text_bytes: int
@@ -68,9 +68,9 @@ def learn_vocab(texts: Iterable[bytes], vocab_size: int, min_freq: int = 2) -> V
 
 
 def train_vocab(texts: Iterable[bytes], vocab_size: int, min_freq: int = 2) -> tuple[Vocab, TrainingReport]:
-    """Learn a vocabulary of at most `vocab_size` tokens from documents' contents (without tags), and say what was done.
+    """Learn a vocabulary of at most `vocab_size` tokens from documents' contents (without tags), and report on it.
 
-    The same texts give the same vocabulary. What the texts cannot fill stays empty.
+    The same texts give the same vocabulary. A small text gives fewer tokens.
 
     Raises:
         UserError: `vocab_size` or `min_freq` is out of range.
@@ -101,7 +101,7 @@ def train_vocab(texts: Iterable[bytes], vocab_size: int, min_freq: int = 2) -> t
     return _assemble(selection.learned), report
 
 
-# Surely an edge of a word in UTF-8 text.
+# Always a word boundary in UTF-8 text.
 _EDGE = re.compile(rb"[\n!-~](?=[ \n])")
 
 
@@ -137,14 +137,14 @@ class _Sample:
             self._kept_bytes = sum(map(len, self._blocks))
 
     def words(self) -> dict[bytes, int]:
-        """How often each word occurs, in an order that the texts' order has no part in."""
+        """The count of each word, in an order that does not depend on the order of the texts."""
         counts: Counter[bytes] = Counter()
         for block in self._blocks:
             counts.update(bpe.words(block))
         return dict(sorted(counts.items()))
 
 
-# What the trainer cannot be given, or would give another meaning; U+FFFD stands for bytes that are not UTF-8.
+# Characters that the trainer refuses or interprets; U+FFFD stands for bytes that are not UTF-8.
 _UNTRAINABLE = re.compile("[\x00-\x1f\ufffd\u2581\u2585]+")
 
 

@@ -1,4 +1,4 @@
-"""The vocabulary: what the tokens are, from text to ids and back, and the file `vocab.bin` (docs/format.md)."""
+"""The vocabulary: tokens, text to ids and back, and the file `vocab.bin` (docs/format.md)."""
 
 import hashlib
 import mmap
@@ -17,7 +17,7 @@ from lai.tokenizer.chat import CHAT_TAGS
 
 N_BASE = FIRST_BYTE + 256
 CONTROL_TOKENS = (b"<pad>", b"<bos>", b"<eos>", b"<unk>")
-# The tags' beginnings of two bytes or more: the steps by which a tag is merged. Each once, in a fixed order.
+# The tags' prefixes of two bytes or more: the steps by which a tag is merged. Each once, in a fixed order.
 TAG_PREFIXES = tuple(dict.fromkeys(tag[:length] for tag in CHAT_TAGS for length in range(2, len(tag))))
 
 _MAGIC = 0x4C414956
@@ -29,16 +29,16 @@ _SCORE = struct.Struct("<f")
 
 
 class Vocab:
-    """Tokens with their scores, and the two ways to encode with them.
+    """Tokens with their scores; encodes with and without markup.
 
     Ids 0 to 3 are the control tokens, 4 to 259 the 256 bytes. `scores` (n,) is float32; `byte_lengths` (n,) is int32,
-    the number of bytes each token stands for, 0 for control tokens. A vocabulary does not change.
+    the number of bytes each token stands for, 0 for control tokens. A vocabulary is immutable.
     """
 
     PAD, BOS, EOS, UNK = 0, 1, 2, 3
 
     def __init__(self, tokens: Iterable[bytes], scores: ArrayLike, name: str = "vocabulary") -> None:
-        """Check and keep the tokens; `name` says in an error line whose they are.
+        """Check and keep the tokens; `name` names them in error messages.
 
         Raises:
             UserError: these cannot be a vocabulary's tokens and scores.
@@ -112,7 +112,7 @@ class Vocab:
             raise UserError(f"{name} ends before the vocabulary does ({size} bytes found); copy or build it again")
         magic, version, count = _HEADER.unpack_from(data, offset)
         if magic != _MAGIC:
-            raise UserError(f"{name} is no vocabulary: it starts with 0x{magic:08X}, expected 0x{_MAGIC:08X}")
+            raise UserError(f"{name} is not a vocabulary: it starts with 0x{magic:08X}, expected 0x{_MAGIC:08X}")
         if version != _VERSION:
             raise UserError(f"{name} has vocabulary version {version}; this program reads {_VERSION}")
         position = offset + _HEADER.size
@@ -139,7 +139,7 @@ class Vocab:
         return _HEADER.pack(_MAGIC, _VERSION, len(self)) + b"".join(records)
 
     def save(self, path: Path | str) -> None:
-        """Write `vocab.bin`, whole or not at all."""
+        """Write `vocab.bin` atomically."""
         with atomic_write(path) as file:
             file.write(self.to_bytes())
 
@@ -162,9 +162,9 @@ class Vocab:
         return ids
 
     def encode_text(self, text: str | bytes) -> list[int]:
-        """The ids of what a person typed: chat tags in it are ordinary letters.
+        """The ids of text: chat tags in it are literal text, never markup.
 
-        The three steps over the vocabulary without the tags and without their beginnings of two bytes or more.
+        The three steps over the vocabulary without the tags and without their prefixes of two bytes or more.
         """
         ids: list[int] = self._text_encoder.encode([to_utf8(text)])[0].tolist()
         return ids
@@ -174,7 +174,7 @@ class Vocab:
         return self._text_encoder.encode([to_utf8(text) for text in texts])
 
     def decode(self, ids: Iterable[int]) -> bytes:
-        """The bytes that the tokens stand for; control tokens give nothing.
+        """The bytes of the tokens; control tokens have none.
 
         Raises:
             UserError: an id is not in the vocabulary.

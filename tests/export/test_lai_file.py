@@ -301,7 +301,7 @@ def test_a_vocabulary_loads_from_both_kinds_of_files(tmp_path, data):
         (VOCAB + b"\0", "has 1 bytes after its last token"),
         (file_with_vocab(VOCAB)[:52], "ends inside a model file's header"),
         (file_with_vocab(VOCAB, 1 << 62), "ends before the vocabulary does"),
-        (file_with_vocab(VOCAB, 257), "is no vocabulary"),
+        (file_with_vocab(VOCAB, 257), "is not a vocabulary"),
         (file_with_vocab(VOCAB)[:300], "says it has 261 tokens"),
     ],
 )

@@ -24,7 +24,7 @@ def windows(*lengths: list[int]) -> torch.Tensor:
         windows([1]),
     ],
 )
-def test_equals_attention_with_a_mask(documents, kv_heads):
+def test_attention_by_document_equals_attention_with_a_mask(documents, kv_heads):
     torch.manual_seed(0)
     batch, length = documents.shape
     queries, keys, values, gradient = (
@@ -43,7 +43,7 @@ def test_equals_attention_with_a_mask(documents, kv_heads):
     )
 
 
-def test_bfloat16_is_nearly_as_exact_as_with_a_mask():
+def test_bfloat16_attention_is_nearly_as_exact_as_with_a_mask():
     torch.manual_seed(0)
     documents = windows([20, 40, 30, 6], [50, 46])
     inputs = [torch.randn(2, 96, 4, 16, requires_grad=True) for _ in range(3)]

@@ -24,7 +24,7 @@ def whole(hidden, weight, targets):
 @pytest.mark.parametrize("rows", [1, 1023, 1025, 3000])
 @pytest.mark.parametrize("dtype", [None, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("cached", [1 << 18, 5_000, 10])
-def test_loss_and_gradients_are_those_of_one_piece(rows, dtype, cached, monkeypatch):
+def test_loss_and_gradients_equal_unchunked_cross_entropy(rows, dtype, cached, monkeypatch):
     monkeypatch.setattr("lai.model.loss._CACHED_ELEMENTS", cached)  # of 50 a row: all rows, a hundred, less than one
     hidden, weight, targets = drawn(rows)
     found, expected = [], []
@@ -54,7 +54,7 @@ def test_ignored_rows_have_no_gradient_and_no_loss():
     assert not hidden.grad.any() and not weight.grad.any()
 
 
-def test_only_the_gradients_that_are_wanted_are_made():
+def test_only_requested_gradients_are_computed():
     hidden, weight, targets = drawn(40)
     with torch.no_grad():
         loss = linear_cross_entropy(hidden, weight, targets)

@@ -35,7 +35,7 @@ def factor_at(progress, name="linear", warmup=0.1, final=0.2, decay=1.0):
         (0.9, "constant", 1.0),
     ],
 )
-def test_learning_rate(progress, decay, expected):
+def test_the_learning_rate_follows_its_schedule(progress, decay, expected):
     assert factor_at(progress, decay) == pytest.approx(expected)
 
 
@@ -186,7 +186,7 @@ def test_a_matrix_that_blocks_do_not_divide_stays_whole():
         torch.testing.assert_close(one, other, atol=0, rtol=0)
 
 
-def test_a_muon_run_goes_on_from_its_saved_state():
+def test_muon_resumes_from_its_saved_state():
     whole, broken = small_network(1), small_network(1)
     settings = replace(MUON, lr=0.01)
     optimizer, before = build_optimizer(whole, settings), build_optimizer(broken, settings)

@@ -20,7 +20,7 @@ def test_norms_are_computed_in_float32_and_rounded_once_for_the_products_behind_
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
-def test_gradients_are_those_of_pytorch(scale):
+def test_gradients_equal_pytorchs(scale):
     torch.manual_seed(0)
     x, gradient = scale * torch.randn(3, 5, 64), torch.randn(3, 5, 64)
     norm = RMSNorm(64, 1e-5)

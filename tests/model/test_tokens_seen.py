@@ -12,7 +12,7 @@ def test_batches_of_all_processes_are_counted() -> None:
     assert seen.total() == 24
 
 
-def test_a_resumed_count_goes_on_from_the_checkpoints() -> None:
+def test_a_resumed_count_continues_the_checkpoints() -> None:
     seen = TokensSeen()
     seen.add(torch.tensor(5), processes=1)
     seen.resume_from(100)

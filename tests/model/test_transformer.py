@@ -86,7 +86,7 @@ def numpy_logits(network, tokens):
         replace(GROUPED, rope_theta=500.0, norm_eps=1e-2),
     ],
 )
-def test_equals_the_numpy_forward_pass(config):
+def test_logits_equal_a_numpy_forward_pass(config):
     network = random_network(config)
     tokens = torch.randint(config.vocab_size, (2, 23))
     with torch.no_grad():
@@ -107,7 +107,7 @@ def test_token_by_token_with_a_cache_equals_all_at_once(config):
     torch.testing.assert_close(torch.cat(parts, dim=1), expected, rtol=1e-4, atol=1e-4)
 
 
-def test_a_packed_document_is_read_as_if_it_stood_alone():
+def test_packed_documents_have_the_logits_of_documents_alone():
     network = random_network(SMALL)
     first, second = torch.randint(97, (1, 11)), torch.randint(97, (1, 17))
     documents = torch.tensor([[0] * 11 + [1] * 17])
@@ -130,7 +130,7 @@ def test_no_token_sees_a_later_one():
 
 @pytest.mark.parametrize("name", PRESETS)
 @pytest.mark.parametrize("vocab_size", [600, 8000])
-def test_first_loss_is_that_of_guessing(name, vocab_size):
+def test_an_untrained_network_has_the_loss_of_guessing(name, vocab_size):
     dim, hidden_dim, n_layers, n_heads, max_seq_len = PRESETS[name]
     torch.manual_seed(1)
     network = Transformer(
@@ -152,7 +152,7 @@ def test_first_loss_is_that_of_guessing(name, vocab_size):
 
 
 @pytest.mark.parametrize("config", [SMALL, GROUPED, replace(SMALL, tie_embeddings=False)])
-def test_counts_are_those_of_the_module(config):
+def test_parameter_counts_equal_the_modules(config):
     network = Transformer(config)
     total = sum(parameter.numel() for parameter in network.parameters())
     outside = 97 * 48 * (1 if config.tie_embeddings else 2)
@@ -222,7 +222,7 @@ def test_a_compiled_network_has_the_same_loss_and_gradients(monkeypatch, activat
         torch.testing.assert_close(compiled, plain, rtol=1e-4, atol=1e-5 * plain.abs().max().item())
 
 
-def test_a_network_that_sees_what_comes_is_told_from_a_causal_one(monkeypatch):
+def test_is_causal_detects_a_network_that_sees_later_tokens(monkeypatch):
     network = random_network(SMALL)
     assert is_causal(network)
     backwards = lambda rows, queries, keys, values: queries.flip(1).flatten(2)  # noqa: E731

@@ -47,7 +47,7 @@ def test_generated_texts_encode_by_the_three_steps(vocab):
         assert vocab.encode(text) == naive(text)
 
 
-def test_generated_texts_encode_as_a_persons_text_by_the_steps_without_markup(vocab):
+def test_encode_text_never_encodes_markup_in_generated_texts(vocab):
     naive = steps(vocab, without=MARKUP)
     texts = odd_texts(20_000, WORDS, seed=2)
     expected = [naive(text) for text in texts]

@@ -48,12 +48,12 @@ def test_a_text_of_whole_turns_is_an_example(text, turns):
         b"<other>a</other>",
     ],
 )
-def test_anything_else_is_plain_text_to_the_last_byte(text):
+def test_anything_but_whole_turns_is_plain_text(text):
     assert parse(text) == plain(text)
     assert render(parse(text)) == text
 
 
-def test_letters_of_a_tag_in_plain_text_are_noticed():
+def test_a_tag_in_plain_text_is_stray():
     assert has_stray_tags(parse(b"type <user> here"))
     assert not has_stray_tags(parse(b"<user>a</user>"))
 

@@ -47,7 +47,7 @@ def test_text_may_be_str_with_surrogates(vocab):
     assert vocab.encode("") == vocab.encode(b"") == vocab.encode_text("") == []
 
 
-def test_tags_are_one_token_whatever_stands_around_them(vocab):
+def test_a_tag_is_one_token_in_any_context(vocab):
     for tag in CHAT_TAGS:
         tag_id = vocab.tag_id(tag)
         assert vocab.tokens[tag_id] == tag
@@ -58,14 +58,14 @@ def test_tags_are_one_token_whatever_stands_around_them(vocab):
             assert vocab.encode(tag + around)[0] == tag_id
 
 
-def test_what_a_person_types_never_forms_a_tag(vocab):
+def test_encode_text_never_forms_a_tag(vocab):
     tag_ids = {vocab.tag_id(tag) for tag in CHAT_TAGS} | {vocab.tokens.index(prefix) for prefix in PREFIXES}
     for text in [*odd_texts(2000, WORDS, seed=7), b"".join(CHAT_TAGS)]:
         assert not tag_ids.intersection(vocab.encode_text(text))
         assert vocab.decode(vocab.encode_text(text)) == text
 
 
-def test_a_vocabulary_without_tags_says_so():
+def test_a_missing_tag_is_a_user_error():
     with pytest.raises(UserError, match="no token for the chat tag '<user>'"):
         byte_vocab([], []).tag_id(b"<user>")
     # The tag is there, but the three steps do not reach it.
@@ -144,7 +144,7 @@ RECORD_4 = 12 + 4 * 13  # where token 4's record starts, after the four control 
     [
         (b"", "is empty"),
         (b"VI", "ends before the vocabulary does"),
-        (b"PNG\0" + GOOD[4:], "is no vocabulary"),
+        (b"PNG\0" + GOOD[4:], "is not a vocabulary"),
         (GOOD[:4] + struct.pack("<I", 2) + GOOD[8:], "has vocabulary version 2"),
         (GOOD[:8] + struct.pack("<I", 0xFFFFFFFF) + GOOD[12:], "says it has 4294967295 tokens"),
         (GOOD[:8] + struct.pack("<I", 259) + GOOD[12:], "bytes after its last token|at least 260"),

@@ -1,4 +1,4 @@
-"""What a document trains, and conversations that are not whole."""
+"""The task that a document trains, and conversations that are incomplete."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +10,7 @@ _NEXT_ROLE = {"system": "user", "user": "assistant"}
 
 
 def task_of(document: Document) -> str:
-    """What a document trains: plain text, a translation, a question, another instruction, or a conversation.
-
-    A conversation that is not whole is "incomplete".
+    """The task of a document: plain, translation, question, instruction or conversation; else incomplete.
     """
     if document[0].role == "text":
         return "plain"
@@ -31,7 +29,7 @@ def task_of_question(question: bytes) -> str:
 
 @dataclass
 class IncompleteConversation:
-    """A conversation that is not whole."""
+    """A conversation that does not end with the assistant's turn, or lacks a turn."""
 
     file: Path
     number: int  # of the document, among those of all files
@@ -40,6 +38,6 @@ class IncompleteConversation:
     continues: bool = False  # on the next line, or from the one before
 
     def is_continued_by(self, other: "IncompleteConversation") -> bool:
-        """Whether the other one is the next line of the same file and says what should come next."""
+        """Whether the other one is the next line of the same file and has the role that should come next."""
         beside = self.file == other.file and kind_of(self.file) == ".txt" and self.number + 1 == other.number
         return beside and _NEXT_ROLE.get(self.document[-1].role) == other.document[0].role

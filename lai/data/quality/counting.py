@@ -1,6 +1,6 @@
 """One pass over a text that counts everything the report needs.
 
-Counting takes no step of Python's for a byte and few for a line.
+Python takes no step for a byte and few for a line.
 """
 
 import re
@@ -26,14 +26,14 @@ _SAMPLED_BYTES = 1 << 16  # of one document
 _MAX_LENGTH = 1 << 17  # longer documents are counted together
 _CONTROL = bytes(byte for byte in (*range(32), 127) if byte not in b"\t\n\r")
 _CONTROL_IN_LINE = re.compile(b"[" + re.escape(_CONTROL) + b"]")
-# The commonest example, which needs no parsing; whatever else there is, `parse_line` decides.
+# The commonest example needs no parsing; `parse_line` decides on all others.
 _EXAMPLE = re.compile(rb"<user>([^<]*)</user><assistant>[^<]*</assistant>")
 
 
 class Sample:
-    """Every n-th document, n doubled whenever there are too many: the whole text, or an even sample of it.
+    """Every n-th document, the whole text at first; n doubles whenever the sample is too large.
 
-    Of a very long document only the beginning is kept, so that it does not push out all others.
+    Only the beginning of a very long document is kept, so that it does not displace all others.
     """
 
     def __init__(self) -> None:
@@ -67,9 +67,9 @@ class Counting:
         self.places: dict[str, list[str]] = {}
         self._files: list[tuple[int, Path]] = []  # each file, and how many lines or rows were before it
         self._numbered = 0  # the lines and rows so far
-        self._incomplete: IncompleteConversation | None = None  # the last one, which the next line may carry on
+        self._incomplete: IncompleteConversation | None = None  # the last one, which the next line may continue
         self._wrapping = Wrapping()  # of the file that is read
-        self.wrapped: list[tuple[Path, int, Wrapping]] = []  # the first files that are, and at which width
+        self.wrapped: list[tuple[Path, int, Wrapping]] = []  # the first wrapped files, with their widths
 
     def add(self, batch: TextBatch) -> None:
         """Count a batch."""
@@ -101,7 +101,7 @@ class Counting:
                 break
 
     def _note_place(self, check: str, where: str) -> bool:
-        """Whether there is room for the place of a fault; it is kept then."""
+        """Keep the place of a fault if there is room; return whether there was."""
         places = self.places.setdefault(check, [])
         if len(places) == MAX_PLACES:
             return False
@@ -132,9 +132,9 @@ class Counting:
             self._note("control characters", batch, found)
 
     def _add_markup(self, batch: TextBatch, kept: NDArray[np.bool_]) -> None:
-        """Tasks, conversations that are not whole, and tags that are no markup.
+        """Count tasks, incomplete conversations and stray tags.
 
-        Those are of lines a mistake, else letters that somebody wrote.
+        Stray tags are a mistake in a text file, and literal text in other files.
         """
         stray: list[int] = []
         incomplete: list[tuple[int, Document]] = []
@@ -160,7 +160,7 @@ class Counting:
                 self._add_incomplete(IncompleteConversation(batch.file, int(numbers[index]), where, document))
 
     def _add_incomplete(self, found: IncompleteConversation | None) -> None:
-        """Count the one before, now that it is known whether it goes on in this one; None: there is no other."""
+        """Count the previous one, now that it is known whether this one continues it; None: there is no further one."""
         before, self._incomplete = self._incomplete, found
         if before is None:
             return
@@ -171,7 +171,7 @@ class Counting:
         self._note_place(check, before.where)
 
     def _end_file(self) -> None:
-        """Judge what can only be told of a whole file."""
+        """Judge the wrapping of the file, which is known at its end."""
         if (width := self._wrapping.width()) is not None:
             self.totals["wrapped"] += self._wrapping.lines
             self.totals["wrapped files"] += 1

@@ -1,4 +1,4 @@
-"""Finding equal texts in memory that does not grow with their number."""
+"""Equal texts, found in memory that does not grow with their number."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,7 +39,7 @@ class _Buckets:
 
 
 class DuplicateFinder:
-    """Finds texts that were there before, many at a time, by Python's hash of 64 bits.
+    """Finds texts that occurred before, many at a time, by Python's 64-bit hash.
 
     Among ten million texts the chance that any two different ones have the same hash is one in 300,000.
 
@@ -58,7 +58,7 @@ class DuplicateFinder:
         self._buckets.add(rows.tobytes())
 
     def duplicates(self, first: int) -> tuple[int, list[int]]:
-        """How many texts were there before, and the numbers of the `first` ones."""
+        """How many texts occurred before, and the numbers of the `first` ones."""
         count = 0
         found = np.empty(0, np.uint64)
         for rows in self._buckets.read():

@@ -18,7 +18,7 @@ from lai.tokenizer.bpe import FIRST_BYTE
 from lai.tokenizer.chat import CHAT_TAGS, TO_ENGLISH, TO_HUNGARIAN, parse_line
 from lai.tokenizer.vocab import N_BASE, TAG_PREFIXES, Vocab
 
-_MARKUP = frozenset((*CHAT_TAGS, *TAG_PREFIXES))  # which no text is encoded to
+_MARKUP = frozenset((*CHAT_TAGS, *TAG_PREFIXES))  # tokens that no text is encoded to
 _PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 
 
@@ -60,7 +60,7 @@ def _contents(text: bytes) -> Iterator[bytes]:
 
 
 def _without_request(content: bytes) -> bytes:
-    """What tells the language; a request for a translation is in that of what is to be translated."""
+    """A content without its request for a translation, which is in English whatever the text's language is."""
     return content.removeprefix(TO_ENGLISH).removeprefix(TO_HUNGARIAN)
 
 

@@ -1,4 +1,4 @@
-"""What is looked at in a text: limits, and findings with verdicts, places and remedies."""
+"""The checks of a text: limits, and findings with verdicts, places and remedies."""
 
 import shlex
 from collections.abc import Mapping
@@ -19,15 +19,15 @@ MIN_UNIQUE = 0.60
 VOCABULARY_SIZES = (8_000, 32_000)
 MAX_LINE_BYTES = 100_000
 
-_BLANK_LINES = 0.01  # of the lines with text
-_SHORT = 15  # characters less than the width: no word would have been as long
+_BLANK_LINES = 0.01  # share of the lines with text
+_SHORT = 15  # characters less than the width: a longer gap means that the paragraph ended
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at: what was found, what is expected, the first places where it is not so, what to do.
+    """The result of one check: what was found, what is expected, the first places of faults, and what to do.
 
-    `remedy` is empty where nothing is to be done, or nothing that a line can say.
+    `remedy` is empty if nothing has to be done, or one line cannot say it.
     """
 
     check: str
@@ -40,7 +40,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Fault:
-    """What single documents may have: the finding that it becomes, and what to do about it."""
+    """A fault of single documents, and the finding that it becomes."""
 
     check: str
     verdict: Verdict
@@ -48,7 +48,7 @@ class Fault:
     remedy: str = ""
 
 
-# Lines begin a document unless they carry a conversation on.
+# A line starts a document unless it continues a conversation.
 _JOIN_TURNS = (
     "put a conversation on one line: awk '/[^ \\t\\r]/ {c = /^<assistant>/ || (s && /^<user>/); "
     'printf "%s%s", c ? "" : "\\n", $0; s = /^<system>/} END {print ""}\' FILE > NEW'
@@ -64,7 +64,7 @@ FAULTS = (
         f"none: {_TURN_ORDER}",
         "give each question its answer, or leave the document out",
     ),
-    Fault("tags as letters", "warning", "no document: they are read as what somebody wrote"),
+    Fault("tags as letters", "warning", "no document: they are read as literal text"),
     Fault("control characters", "warning", "no document"),
     Fault("long documents", "warning", "none of more than {longest_line:,} bytes"),
 )
@@ -130,7 +130,7 @@ def _wrapped_lines(counting: Counting) -> Finding:
 
 
 def _joining_command(file: Path, width: int, wrapping: Wrapping) -> str:
-    """The command that makes a line of each paragraph."""
+    """The command that joins each paragraph into one line."""
     if wrapping.blank >= _BLANK_LINES * wrapping.lines:  # between paragraphs
         join = "tr -d '\\r' | awk -v RS= '{gsub(/[ \\t]*\\n[ \\t]*/, \" \"); print}'"
     else:  # a short line ends one

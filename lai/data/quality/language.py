@@ -1,8 +1,8 @@
-"""Which of our two languages a text is in, by its commonest words and Hungarian's letters.
+"""The language of a text, Hungarian or English, by common words and Hungarian letters.
 
-Each word of a list, and each letter that only Hungarian has of the two, is a point for its language; more points win. A
-text without any is "other", as are numbers, code and most other languages' short texts. On the paragraphs and sentences
-of real text that it was tried on it is wrong in less than one of a hundred; of single words it often knows nothing.
+Each listed word, and each letter that Hungarian has and English has not, is a point for its language. The language with
+more points wins. A text without points is "other", as are numbers, code and most short texts in other languages. On
+paragraphs and sentences of real text, fewer than one in a hundred are wrong. Single words often give no point.
 """
 
 import re
@@ -31,7 +31,7 @@ _WORD = re.compile(r"[^\W\d_]+")
 
 
 def identify(text: bytes) -> Language:
-    """The language that most of a text is in."""
+    """The language of most of a text."""
     lower = text.decode("utf-8", "replace").lower()
     words = _WORD.findall(lower)
     hungarian = sum(word in _HUNGARIAN for word in words) + len(_HUNGARIAN_LETTER.findall(lower))

@@ -1,4 +1,4 @@
-"""How good a text is for training: what is in it, what is wrong with it, and where.
+"""The quality report: what a text holds, what is wrong with it, and where.
 
 files → batches of lines → one pass of counting, an even sample kept → facts, and findings with verdicts
 """

@@ -1,5 +1,7 @@
-"""The texts of files in batches that are quick to count, each with its place: the lines of a text file as they stand,
-and of other kinds each document's text form."""
+"""The texts of files in batches that are quick to count, each with its place.
+
+A text is a line of a text file as it stands; in other kinds of files it is a document's text form.
+"""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -19,7 +21,7 @@ CHUNK_BYTES = 1 << 22
 
 @dataclass(frozen=True)
 class TextBatch:
-    """Some texts, one after another in a file: lines of a text file, or what `documents` are read from."""
+    """Consecutive texts of a file: lines of a text file, or the text forms of `documents`."""
 
     file: Path
     numbers: NDArray[np.int64]  # of the line or row that each text stands in, from 1
@@ -28,7 +30,7 @@ class TextBatch:
 
 
 def text_batches(files: Sequence[Path], counts: CorpusCounts) -> Iterator[TextBatch]:
-    """All texts of files, empty lines too; `counts` is kept up to date meanwhile.
+    """All texts of files, empty lines too; `counts` is updated while reading.
 
     Raises:
         UserError: a file cannot be read as what its ending says.
@@ -39,7 +41,7 @@ def text_batches(files: Sequence[Path], counts: CorpusCounts) -> Iterator[TextBa
 
 def _line_batches(file: Path, counts: CorpusCounts) -> Iterator[TextBatch]:
     before = 0
-    begun: list[bytes] = []  # the pieces of a line whose end is not read yet
+    begun: list[bytes] = []  # the pieces of an unfinished line
     for chunk in read_chunks(file, counts, CHUNK_BYTES):
         begun.append(chunk)
         if b"\n" in chunk:
@@ -68,10 +70,10 @@ def _document_batches(file: Path, counts: CorpusCounts) -> Iterator[TextBatch]:
 
 
 def location(file: Path, number: int) -> str:
-    """Where the text of a line or row is, as a person finds it."""
+    """Where a text is, as `file:line` or `file: row number`."""
     return f"{printable(file)}:{' row ' if kind_of(file) == '.parquet' else ''}{number}"
 
 
 def printable(file: Path) -> str:
-    """A file's name as it can be printed and written, also where it is no UTF-8."""
+    """A file's name as printable UTF-8; bytes that are not UTF-8 are escaped."""
     return os.fsencode(file).decode("utf-8", "backslashreplace")

@@ -1,26 +1,26 @@
-"""Whether the lines of a text are paragraphs, or the lines of paragraphs that were wrapped at some width."""
+"""Whether a text's lines are whole paragraphs or paragraphs wrapped at some width."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 _WIDTHS = (40, 140)  # characters: narrower ones are lists and verse, wider ones paragraphs
-_MIN_LENGTH = 30  # of a line that is looked at: a shorter one ends no wrapped line
+_MIN_LENGTH = 30  # of a line that counts: no shorter line was wrapped
 _MIN_BREAKS = 10
-_SLACK = 3  # editors and hands wrap a little early
+_SLACK = 3  # editors and people wrap a little early
 # Measured: of text with one paragraph a line, translations of menus and dictionaries at most 0.38 of 0.08 of the lines
 # break at one width; of wrapped text at least 0.8 of a quarter of the lines, by a program all.
 _MIN_FULL = 0.7
 _MIN_SHARE = 0.1
-_MAX_ALIKE = 0.6  # records of one length break off nowhere
+_MAX_SAME_LENGTH = 0.6  # lines that all have one length are records, not wrapped prose
 _ENDS = frozenset(".!?:;…\"'”’»)]}>|")
 
 
 class Wrapping:
-    """Looks through the lines of one file for those that break off inside a sentence because a width is full.
+    """Counts the lines of one file that break off inside a sentence because they are full.
 
-    A line is full at a width if it fits in and would not with the first word of the next line. Lines that do not end a
-    sentence before one that begins with a small letter are nearly all full at one width where a text is wrapped; where
-    it is not, hardly any line breaks off like this.
+    A line is full at a width if it fits into it, and would not with the first word of the next line. In wrapped text,
+    nearly all lines that break off (no sentence ends, and the next line begins with a small letter) are full at one
+    width. In other text, hardly any line breaks off.
     """
 
     def __init__(self) -> None:
@@ -63,6 +63,6 @@ class Wrapping:
             breaks >= _MIN_BREAKS
             and most >= _MIN_FULL * breaks
             and most >= _MIN_SHARE * self.lines
-            and int(self._lengths.max()) <= _MAX_ALIKE * most
+            and int(self._lengths.max()) <= _MAX_SAME_LENGTH * most
         )
         return width if wrapped else None

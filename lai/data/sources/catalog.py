@@ -9,13 +9,13 @@ from lai.host.errors import UserError
 
 @dataclass(frozen=True)
 class KnownSet:
-    """A data set with what a person must know who passes its text, or a model of it, on."""
+    """A data set, with what anyone must know who shares its text or a model trained on it."""
 
     source: HubSource
     licence: str
     url: str
     rows: Mapping[str, int]
-    """How many rows by size; a row of translations gives two documents, one in each direction."""
+    """Rows by size; a row of translations gives two documents, one for each direction."""
 
 
 KNOWN_SETS: dict[str, KnownSet] = {
@@ -53,7 +53,7 @@ SIZES = ("tiny", "small", "medium", "large")
 
 
 def choose_sets(size: str, rows: Mapping[str, int | None]) -> dict[str, HubSource]:
-    """The data sets with their limits: those of a size, or the numbers in `rows`; 0 leaves one out.
+    """The data sets with their limits: the size's, replaced by the numbers in `rows`; 0 leaves a data set out.
 
     Raises:
         UserError: there is no such size or data set, a number is negative, or all are 0.

@@ -1,4 +1,4 @@
-"""Cleaning of the rows of real data sets: what is no running text goes, and rows with nothing left are dropped."""
+"""Cleaning of real data sets: text that is not prose is removed, and rows with too little left are dropped."""
 
 import re
 import unicodedata
@@ -9,7 +9,7 @@ from lai.host.errors import UserError
 
 Row = Mapping[str, Any]
 Cleaner = Callable[[Row], Row | None]
-"""Gives the cleaned row, or None where it is not worth reading; raises UserError where the row lacks its column."""
+"""Returns the cleaned row, or None to drop it; raises UserError if the row lacks its column."""
 
 _MIN_ARTICLE = 200  # characters; shorter articles are stubs
 _MIN_STORY = 50
@@ -17,7 +17,7 @@ _MAX_SIDE_CHARACTERS = 1000  # of a pair
 _MAX_LENGTH_RATIO = 3.0  # of the lengths of a pair's sides, where one is longer than a few words
 _FEW_WORDS = 20  # characters
 
-# Headings behind which a Wikipedia article has no running text any more.
+# Headings after which a Wikipedia article has no prose.
 _APPENDICES = {
     *("jegyzetek", "források", "forrás", "hivatkozások", "külső hivatkozások", "további információk", "lásd még"),
     *("kapcsolódó szócikkek", "irodalom", "további olvasnivaló", "bibliográfia", "fordítás", "galéria"),
@@ -48,18 +48,18 @@ def clean_article(row: Row) -> Row | None:
 
 
 def clean_story(row: Row) -> Row | None:
-    """A row with `text`: quotation marks that were decoded wrongly are mended, white space is tidied."""
+    """A row with `text`: misread quotation marks are repaired, white space is normalized."""
     text = tidy(_mend(_text(row, "text")))
     return None if len(text) < _MIN_STORY else {**row, "text": text}
 
 
 def clean_pair(row: Row) -> Row | None:
-    """A row with `translation`, or `en` and `hu`: dropped if a side is missing, copied, or of quite another length."""
+    """A row with `translation`, or `en` and `hu`: dropped if a side is missing, copied or much longer."""
     pair = row.get("translation", row)
     if pair is None:
         return None
     if not isinstance(pair, Mapping):
-        return row  # told where the row becomes a document
+        return row  # row_documents reports the mistake
     english, hungarian = (" ".join(tidy(_text(pair, side)).split()) for side in ("en", "hu"))
     if _DASH.match(english) and _DASH.match(hungarian):  # of a dialogue
         english, hungarian = _DASH.sub("", english), _DASH.sub("", hungarian)
@@ -88,7 +88,7 @@ def tidy(text: str) -> str:
 
 
 def _mend(text: str) -> str:
-    """Text whose quotation marks and dashes were read as Windows-1252 (â€œ for “), as it was meant."""
+    """The text with quotation marks and dashes that were decoded as Windows-1252 (â€œ for “) repaired."""
     return _MISREAD.sub(lambda match: _reread(match[1]), text)
 
 

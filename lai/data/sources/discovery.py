@@ -1,4 +1,4 @@
-"""Which files are meant: files, folders and globs to data files, and what is left out."""
+"""Files, folders and globs to data files, and what they leave out."""
 
 import glob
 import os
@@ -15,7 +15,7 @@ _MAX_ENDINGS = 5  # that are named of files left out
 
 
 def kind_of(path: Path) -> str | None:
-    """The kind of a file by its name (`.txt` for `a.txt` and `a.TXT.gz`), or None where it is none of ours."""
+    """The kind of a file by its name (`.txt` for `a.txt` and `a.TXT.gz`); None for an unknown kind."""
     name = path.name.lower().removesuffix(".gz")
     return next((kind for kind in KINDS if name.endswith(kind)), None)
 
@@ -23,8 +23,8 @@ def kind_of(path: Path) -> str | None:
 def find_files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
     """The files that `paths` (files, globs, folders) name, sorted, each once.
 
-    A folder stands for all files in it with a known ending, at any depth, hidden ones left out; a glob for its matches
-    with a known ending.
+    A folder stands for all files in it with a known ending, at any depth, without hidden ones. A glob stands for its
+    matches with a known ending.
 
     Raises:
         UserError: a path names nothing, or nothing with a known ending.
@@ -42,7 +42,7 @@ def find_files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
 def files_left_out(paths: str | Path | Sequence[str | Path]) -> dict[str, int]:
     """How many files of each ending `find_files` leaves out of folders and globs, the most frequent ending first.
 
-    Hidden files and those that LAi itself writes beside texts do not count.
+    Hidden files, and files that LAi itself writes beside texts, do not count.
     """
     given = [paths] if isinstance(paths, str | Path) else paths
     candidates = {file.resolve(): file for path in given for file in _candidates(with_home(path))}
@@ -50,7 +50,7 @@ def files_left_out(paths: str | Path | Sequence[str | Path]) -> dict[str, int]:
 
 
 def listed(endings: Mapping[str, int]) -> str:
-    """Endings and how many files have each, as a person reads them: `10 .md, 2 .docx`."""
+    """Endings and their numbers of files as text: `10 .md, 2 .docx`."""
     most = list(endings.items())[:_MAX_ENDINGS]
     others = sum(endings.values()) - sum(count for _, count in most)
     return ", ".join([f"{count:,} {ending}" for ending, count in most] + ([f"{others:,} others"] if others else []))
@@ -91,7 +91,7 @@ def _endings_left_out(candidates: Iterable[Path]) -> dict[str, int]:
 
 
 def _is_own_file(file: Path) -> bool:
-    """Whether a file is a vocabulary or a model, or stands beside another one whose name its own begins with."""
+    """Whether LAi wrote the file: a vocabulary, a model, or the sidecar of a file beside it."""
     if file.suffix in (".json", ".lock"):
         first = file.with_suffix("")
         return first.exists() or (first.suffix == ".sources" and first.with_suffix("").exists())
@@ -99,10 +99,10 @@ def _is_own_file(file: Path) -> bool:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """What is in a folder at any depth, but for what is hidden."""
+    """The files in a folder at any depth, without hidden files and folders."""
 
     def refuse(error: OSError) -> None:
-        raise UserError(f"{error.filename} cannot be read: {error.strerror}; nothing in it would be trained on")
+        raise UserError(f"{error.filename} cannot be read: {error.strerror}; its files would be left out")
 
     for root, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]

@@ -26,10 +26,9 @@ _BATCH_DOCUMENTS = 1 << 14
 
 
 def read_documents(paths: str | Path | Sequence[str | Path], counts: CorpusCounts | None = None) -> Iterator[Document]:
-    """The documents of all files that `paths` name, in the files' order; `counts` is kept up to date meanwhile.
+    """The documents of all files that `paths` name, in the files' order; `counts` is updated while reading.
 
-    Lines without text are left out and counted, as are `.tsv` lines and rows of pairs that do not have exactly two
-    non-empty sides.
+    Blank lines are skipped and counted. So are `.tsv` lines and rows of pairs without exactly two non-empty sides.
 
     Raises:
         UserError: a file is missing, damaged or not what its ending says (the message names path and line), or more
@@ -43,7 +42,7 @@ def read_documents(paths: str | Path | Sequence[str | Path], counts: CorpusCount
 
 
 def in_batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
-    """Documents in lists that are neither long nor large: few steps for all, and little memory for each."""
+    """Documents in lists of bounded length and size, so that each step handles many in little memory."""
     batch: list[Document] = []
     size = 0
     for document in documents:

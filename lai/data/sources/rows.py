@@ -13,9 +13,9 @@ ROW_COLUMNS = ("messages", "text", "translation", "en", "hu")
 def row_documents(row: Mapping[str, Any]) -> Sequence[Document]:
     """The documents of one row: none where a pair lacks a side.
 
-    The first of these that the row has counts: `messages`, a list of `{"role", "content"}` whose contents are never
-    markup; `text`, which may hold markup; `translation`, an object with `en` and `hu`; or `en` and `hu` themselves. A
-    single message with the role "text" is plain text whose letters are never markup.
+    The first of these columns that the row has decides: `messages`, a list of `{"role", "content"}` whose contents are
+    never markup; `text`, which may hold markup; `translation`, an object with `en` and `hu`; or `en` and `hu`
+    themselves. A single message with the role "text" is plain text, never markup.
 
     Raises:
         UserError: the row has none of them, or one of another type; the message says what was found and expected.
@@ -77,7 +77,7 @@ def _to_bytes(name: str, value: Any) -> bytes:
 
 
 def describe(value: Any) -> str:
-    """How an unexpected JSON value is called in a message."""
+    """An unexpected JSON value, described for an error message."""
     match value:
         case None:
             return "null"

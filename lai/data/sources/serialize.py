@@ -1,4 +1,4 @@
-"""Documents to the lines of a text file, from which files.py reads the same documents."""
+"""Documents to lines of a file that is read back as the same documents."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -11,7 +11,7 @@ from lai.tokenizer.chat import Document, parse, parse_line, render, to_line
 
 
 def lines(documents: Iterable[Document], kind: str) -> Iterator[bytes | None]:
-    """Every document as a line of a file of this kind; None for one that a line of `.txt` would make markup of."""
+    """Each document as a line of a file of this kind; None if a `.txt` line would be read as another document."""
     for document in documents:
         if kind == ".jsonl":
             yield json_line(document)
@@ -28,12 +28,12 @@ def output_kind(path: Path) -> str:
     """
     kind = kind_of(path)
     if kind not in (".txt", ".jsonl") or path.suffix.lower() == ".gz":
-        raise UserError(f"--output {path} is of no kind that can be written; give it the ending .txt or .jsonl")
+        raise UserError(f"--output {path} cannot be written: its kind is unknown; give it the ending .txt or .jsonl")
     return kind
 
 
 def document_row(document: Document) -> dict[str, Any]:
-    """The row of a `.jsonl` file that is read as this document.
+    """The `.jsonl` row that is read back as this document.
 
     Raises:
         UnicodeDecodeError: a text is not UTF-8, which JSON cannot hold.
@@ -47,7 +47,7 @@ def document_row(document: Document) -> dict[str, Any]:
 
 
 def json_line(document: Document) -> bytes:
-    """The line of a `.jsonl` file that is read as this document.
+    """The `.jsonl` line that is read back as this document.
 
     Raises:
         UnicodeDecodeError: as `document_row`.

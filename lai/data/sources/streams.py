@@ -19,7 +19,7 @@ _UTF8_BOM = b"\xef\xbb\xbf"
 
 @dataclass
 class CorpusCounts:
-    """What reading a corpus met. `bytes_read` counts bytes of the files as they lie on the disk, for progress."""
+    """What reading a corpus counts. `bytes_read` counts bytes on the disk (packed where packed), for progress."""
 
     documents: int = 0
     empty: int = 0
@@ -92,7 +92,7 @@ def _refuse_utf16(path: Path, start: bytes) -> None:
 
 
 class _CountedFile(io.FileIO):
-    """A file that notes how much of it has been read."""
+    """A file that counts the bytes read from it."""
 
     def __init__(self, path: Path, counts: CorpusCounts) -> None:
         super().__init__(path)

@@ -13,14 +13,14 @@ ToDocuments = Callable[[Row], Sequence[Document]]
 
 
 def row_mapper(columns: Mapping[str, str] | None, clean: str | None, template: str | None) -> ToDocuments:
-    """The function from a row to its documents; none where cleaning drops the row or a turn stays blank.
+    """Make the function from a row to its documents: none if cleaning drops the row or a turn stays blank.
 
     Args:
         columns: our names of columns and the data set's, as in `{"text": "body"}`; `a.b` is the field b of column a.
         clean: one of `CLEANERS`.
-        template: what a row becomes, such as `"{title}\\n{text}"` or
-            `"<user>{question}</user><assistant>{answer.text}</assistant>"`: the template's tags are markup, a column's
-            never are. None: `text`, `messages`, or both directions of `translation` or of `en` and `hu`.
+        template: the text form of a row's document, such as `"{title}\\n{text}"` or
+            `"<user>{question}</user><assistant>{answer.text}</assistant>"`: tags in the template are markup, tags in a
+            column never are. None: `text`, `messages`, or both directions of `translation` or of `en` and `hu`.
 
     Raises:
         UserError: the template has no column or is malformed; there is no such cleaning. The function raises it where a
@@ -72,7 +72,7 @@ def _filler(template: str) -> ToDocuments:
 
 
 def _parts(text: str) -> list[tuple[bytes, str | None]]:
-    """A template's text as pairs of literal bytes and the column behind them."""
+    """A template's text as pairs: literal bytes, and the column that follows them."""
     try:
         parsed = list(string.Formatter().parse(text))
     except ValueError as error:

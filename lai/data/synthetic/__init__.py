@@ -1,4 +1,4 @@
-"""Synthetic text: grammatical Hungarian and English, whose predictability is known exactly.
+"""Synthetic text: grammatical Hungarian and English with exactly known entropy.
 
     config → tasks (distributions over documents, each with its share) → documents, and the entropy of the whole
 
@@ -46,7 +46,7 @@ class Example:
 
 @dataclass(frozen=True)
 class EntropyFloor:
-    """The least loss any model can have on the generator's text in the long run.
+    """The lowest loss that any model can have, on average, on the generator's text.
 
     Args:
         nats_per_document: the entropy of a document, its end included; a sum over the grammar, exact.
@@ -65,7 +65,7 @@ class EntropyFloor:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What a user asks, and the one right answer; `direction` is en-hu, hu-en, or the language of a question."""
+    """A user's prompt and its one right answer; `direction` is en-hu, hu-en, or the language of a question."""
 
     task: str
     direction: str
@@ -74,7 +74,7 @@ class Prompt:
 
 
 def generate(config: SyntheticConfig) -> Iterator[Example]:
-    """Generate exactly the documents that `config` counts, in random order; a seed gives the same ones everywhere."""
+    """Generate exactly the documents that `config` counts, in random order; a seed gives the same on all platforms."""
     source = random.Random(config.seed).random
     all_tasks = tasks(config)
     total = sum(task.total for task in all_tasks)
@@ -92,8 +92,7 @@ def generate(config: SyntheticConfig) -> Iterator[Example]:
 def draw(config: SyntheticConfig, count: int, seed: int) -> Iterator[Example]:
     """Draw documents one by one, each with exactly its probability; `generate` counts them out by task instead.
 
-    The mean of -log_prob is an estimate of the entropy, and no model that knows no more than the generator has, on
-    average, a smaller loss on these documents.
+    The mean of -log_prob estimates the entropy. No model has, on average, a lower loss on these documents.
     """
     source = random.Random(f"draw {seed}").random
     all_tasks = tasks(config)
@@ -131,16 +130,16 @@ def _length(task: Task, source: Random, draws: int) -> tuple[float, float]:
 
 
 def _shuffle(examples: list[Example], source: Random) -> None:
-    """Fisher and Yates's shuffle, by the one method of `random` whose numbers never change between versions."""
+    """The Fisher-Yates shuffle, with the one method of `random` whose numbers stay the same in all Python versions."""
     for last in range(len(examples) - 1, 0, -1):
         other = int(source() * (last + 1))
         examples[last], examples[other] = examples[other], examples[last]
 
 
 def held_out_prompts(config: SyntheticConfig, limit: int) -> list[Prompt]:
-    """At most `limit` different prompts about held-out word combinations, of what the text trains, the kinds in turn.
+    """At most `limit` different prompts about held-out word combinations, of the kinds that the text trains, in turn.
 
-    They depend on the seed, but which combinations are held out does not: data of all seeds leave out the same ones.
+    The prompts depend on the seed. The held-out combinations do not: data of all seeds leave out the same ones.
 
     Raises:
         UserError: no combination is held out.
@@ -153,10 +152,10 @@ def held_out_prompts(config: SyntheticConfig, limit: int) -> list[Prompt]:
             "no combination of words is held out with these settings; raise held_out, or take more words or templates"
         ) from None
     found: dict[Prompt, None] = {}
-    # A small lexicon may have fewer prompts than asked for; drawing ends when nothing new comes.
+    # A small lexicon may have fewer prompts than requested, so the number of draws is limited.
     for _ in range(4 * limit + 100):
         for draw_prompts in draws:
-            # Who acts on others is not the object as well, so a verb with one held-out object may be left without any.
+            # A subject is never its own object, so a verb with one held-out object may have none left.
             with suppress(NothingToChoose):
                 found.update(dict.fromkeys(draw_prompts()))
         if len(found) >= limit:
@@ -165,7 +164,7 @@ def held_out_prompts(config: SyntheticConfig, limit: int) -> list[Prompt]:
 
 
 def _held_out_draws(config: SyntheticConfig, source: Random) -> list[Callable[[], list[Prompt]]]:
-    """A function for each kind of prompt, that draws some."""
+    """A function for each kind of prompt that draws one or two."""
     grammar = Grammar(config)
     draws: list[Callable[[], list[Prompt]]] = []
     if config.translations or config.instruction_count("translate"):

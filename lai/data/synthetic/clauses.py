@@ -1,7 +1,7 @@
-"""What a sentence says, apart from any language; `realize_en` and `realize_hu` put it into words.
+"""The meaning of a sentence, independent of language; `realize_en` and `realize_hu` put it into words.
 
-Each clause has exactly one sentence in either language, and the sentence tells the clause: nothing is said that only
-one of the languages expresses (no he or she without a name, no continuous tenses).
+Each clause has exactly one sentence in each language, and each sentence one clause. Nothing is said that only one of
+the languages expresses (no he or she without a name, no continuous tenses).
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ LANGUAGES: tuple[Language, ...] = ("en", "hu")
 
 @dataclass(frozen=True, eq=False)
 class Pronoun:
-    """A subject that Hungarian leaves to the verb's ending."""
+    """A pronoun as the subject; in Hungarian only the verb's ending expresses it."""
 
     english: str
     person: Person
@@ -29,7 +29,7 @@ PRONOUNS = (Pronoun("I", "1sg"), Pronoun("we", "1pl"), Pronoun("they", "3pl"))
 class NounPhrase:
     """A name, or a noun with what belongs to it.
 
-    Neither definite nor counted is `a` in the singular, and no article at all in the plural or of a mass.
+    An indefinite phrase without a number has `a` in the singular, and no article in the plural or for a mass noun.
     """
 
     head: Noun | Name

@@ -1,7 +1,7 @@
-"""The grammar's parts: subjects, objects, adjectives, places and times, and which combinations are held out.
+"""The constituents of clauses: subjects, objects, adjectives, places and times; and which combinations are held out.
 
-Held-out combinations: an object of a verb, a place of a verb or noun, an adjective of a noun. A share of the partners
-of every word is set apart by their numbers alone, so the rest is chosen among with exactly known probabilities.
+Held-out combinations: an object of a verb, a place of a verb or noun, an adjective of a noun. Positions in the lexicon
+alone decide which partners of a word are held out, so the probabilities of all others are known exactly.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -15,7 +15,7 @@ from lai.data.synthetic.lexicon import MASS_KINDS, ON_LAND, Adjective, Frequency
 
 Head = Name | Noun | Pronoun
 Determination = Literal["any", "articled", "definite", "single", "several"]
-"""Which objects a verb takes unless it is denied: any, all but bare ones (vizet), definite ones, one or several."""
+"""Which objects a verb takes unless it is negated: any, all but bare ones (vizet), definite ones, one or several."""
 When = tuple[Tense, Time | None, Frequency | None]
 T = TypeVar("T")
 
@@ -23,7 +23,7 @@ T = TypeVar("T")
 def split_combinations(row: int, options: Sequence[T], held_out: float, held: bool) -> tuple[T, ...]:
     """The partners of word number `row` that are held out (`held`), or all the others.
 
-    Every stretch of 1 / held_out partners has one held out, at another place for every row; a single partner never is.
+    One of every 1 / held_out partners is held out, at another position for every row; a single partner never is.
     """
     share = round(held_out * 1000)
 
@@ -35,10 +35,10 @@ def split_combinations(row: int, options: Sequence[T], held_out: float, held: bo
 
 
 class Constituents:
-    """Distributions over the parts of clauses, for a lexicon; each is built once.
+    """Distributions over the constituents of clauses, for a lexicon; each is built once.
 
     Args:
-        held_out: the share of word combinations that are set apart, at most a half.
+        held_out: the share of word combinations that are held out, at most a half.
         detail: scales how often there are optional parts (adjectives, times, places, negation): 0 never, 1 as usual.
     """
 
@@ -51,7 +51,7 @@ class Constituents:
         self._made: dict[Hashable, Any] = {}
 
     def cached(self, key: Hashable, make: Callable[[], Distribution[T]]) -> Distribution[T]:
-        """The distribution under `key`, made at the first call."""
+        """The distribution under `key`, built at the first call."""
         if key not in self._made:
             self._made[key] = make()
         return cast(Distribution[T], self._made[key])
@@ -65,16 +65,16 @@ class Constituents:
         return maybe(part, self.percent(usual))
 
     def objects(self, verb: Verb, held: bool) -> tuple[Noun, ...]:
-        """The nouns that are the verb's objects in training text, or those held out from it."""
+        """The nouns that are the verb's objects in training text, or those that are held out."""
         return self._partners(verb, verb.objects, held)
 
     def places(self, word: Verb | Noun, held: bool = False) -> tuple[Place, ...]:
-        """Where things of the verb or noun happen or are, or where they are held out from."""
+        """The places of the verb or noun in training text, or those that are held out."""
         kinds = word.places if isinstance(word, Verb) else ON_LAND
         return self._partners(word, self._places_of(kinds), held)
 
     def adjectives(self, head: Noun | Name, held: bool = False) -> tuple[Adjective, ...]:
-        """The adjectives that go with a noun or name, or those held out from it."""
+        """The adjectives that go with a noun or name in training text, or those that are held out."""
         fitting = tuple(adjective for adjective in self.lexicon.adjectives if head.kind in adjective.kinds)
         return self._partners(head, fitting, held)
 
@@ -85,7 +85,7 @@ class Constituents:
         return tuple(place for place in self.lexicon.places if place.kind in kinds)
 
     def optional_place(self, verb: Verb, percent: int) -> Distribution[Place | None]:
-        """A place where somebody may do the verb to an object, or none; no combination is held out here."""
+        """A place where the verb may happen, or none; no such combination is held out."""
         places = self._places_of(verb.places)
         return maybe(Choice(places), percent) if places else always(None)
 
@@ -99,7 +99,7 @@ class Constituents:
         return False
 
     def attribute(self, noun: Noun, usual: int) -> Distribution[Adjective | None]:
-        """An adjective before the noun, perhaps."""
+        """An optional adjective before the noun."""
         adjectives = self.adjectives(noun)
         return self.optional(Choice(adjectives), usual) if adjectives else always(None)
 
@@ -118,11 +118,11 @@ class Constituents:
         return mixture(parts)
 
     def other_names(self, head: Head | None) -> Distribution[Name]:
-        """Any name but one."""
+        """Any name other than `head`."""
         return self.cached(("names", head), lambda: Choice([name for name in self.lexicon.names if name is not head]))
 
     def subject(self, head: Head, singular: bool = False) -> Distribution[Subject]:
-        """A subject around its head."""
+        """A subject phrase with this head."""
         return self.cached(("subject", head, singular), lambda: self._subject(head, singular))
 
     def _subject(self, head: Head, singular: bool) -> Distribution[Subject]:
@@ -141,13 +141,13 @@ class Constituents:
         )
 
     def determination(self, verb: Verb) -> Determination:
-        """Which objects the verb takes; one that always has its prefix has none before it."""
+        """Which objects the verb takes; bare objects would displace a prefix that a verb always has."""
         if verb.object_form != "any":
             return verb.object_form
         return "articled" if verb.prefix_rule == "always" else "any"
 
     def object(self, noun: Noun, determination: Determination, evenly: bool = False) -> Distribution[NounPhrase]:
-        """An object around its noun; `evenly`, with several of it three times as often as usual."""
+        """An object phrase with this noun; `evenly` makes plurals and numbers three times as frequent."""
         key = ("object", noun, determination, evenly)
         return self.cached(key, lambda: self._object(noun, determination, evenly))
 
@@ -198,7 +198,7 @@ class Constituents:
         )
 
     def when(self, often: bool = True) -> Distribution[When]:
-        """Tense, and perhaps a time, or a frequency if `often` allows it, that goes with it."""
+        """A tense, and an optional time or (if `often`) frequency that agrees with it."""
         return self.cached(("when", often), lambda: self._when(self.percent(6) * often))
 
     def _when(self, often: int) -> Distribution[When]:

@@ -1,4 +1,4 @@
-"""Probability distributions built from choices, that know their entropy and every outcome exactly.
+"""Probability distributions built from choices, with exact entropy and exact outcomes.
 
 A grammar is a distribution over derivations. Where different derivations give different texts, as everywhere in this
 package (the tests enumerate small grammars to prove it), the entropy of the texts is the sum of the entropies of the
@@ -43,23 +43,23 @@ class Distribution(ABC, Generic[T]):
         return _Mapped(self, function)
 
     def then(self, function: Callable[[T], "Distribution[U]"]) -> "Distribution[U]":
-        """Draw a value, then draw from the distribution `function` makes of it; results must tell the value.
+        """Draw a value, then draw from `function(value)`; the result must determine the value.
 
-        `function` is called once a value: it must be pure. Entropy walks all values, so draw first what others depend
-        on, and keep what is independent in `joint`.
+        `function` must be pure: it is called once for each value. Entropy visits all values, so draw first what others
+        depend on, and put what is independent into `joint`.
         """
         return _Chained(self, function)
 
 
 class NothingToChoose(UserError):
-    """A choice without values: a grammar and a lexicon that do not go together."""
+    """A choice without values: the lexicon is too small for the grammar."""
 
     def __init__(self) -> None:
         super().__init__("these settings leave the generator nothing to choose from; take more words or hold out less")
 
 
 class Choice(Distribution[T]):
-    """One of several values, with whole-number weights (all alike if none are given).
+    """One of several values, with whole-number weights (uniform if none are given).
 
     Raises:
         NothingToChoose: there is no value, or every weight is 0.
@@ -161,7 +161,7 @@ class _Chained(Distribution[U]):
 
 
 def always(value: T) -> Distribution[T]:
-    """The one value there is."""
+    """The distribution of one value."""
     return Choice([value])
 
 
@@ -178,6 +178,6 @@ def mixture(parts: Sequence[tuple[Distribution[T], int]]) -> Distribution[T]:
 
 
 def maybe(part: Distribution[T], percent: int) -> Distribution[T | None]:
-    """A draw from `part` in `percent` of a hundred cases, else None."""
+    """A draw from `part` in `percent` % of the cases, else None."""
     present: Distribution[T | None] = part.map(lambda value: value)
     return mixture([(always(None), 100 - percent), (present, percent)])

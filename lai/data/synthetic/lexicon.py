@@ -1,4 +1,4 @@
-"""The words: entries read from `words/*.txt`, each with what the inflection of both languages needs.
+"""The words: entries of `words/*.txt`, with all that the inflection of both languages needs.
 
 A smaller lexicon keeps the first entries of every category, so the files list the most useful words first.
 """
@@ -60,7 +60,7 @@ class Adjective:
 
 @dataclass(frozen=True, eq=False)
 class Place:
-    """Where one can be; `inside` tells the Hungarian -ban/-ba/-ból from -n/-ra/-ról."""
+    """A place; `inside` selects the Hungarian -ban/-ba/-ból, otherwise -n/-ra/-ról."""
 
     kind: PlaceKind
     preposition: str
@@ -97,7 +97,7 @@ PrefixRule = Literal["never", "always", "definite", "completed"]
 
 @dataclass(frozen=True, eq=False)
 class Verb:
-    """A verb, with the nouns that make sense as its objects (none for a verb of manner or motion)."""
+    """A verb, with the nouns that may be its objects (none for an intransitive verb)."""
 
     english: EnglishVerb
     hungarian: Conjugation

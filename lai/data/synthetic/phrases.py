@@ -1,7 +1,7 @@
 """Phrases that are translated by themselves: the dog, two red apples, to the garden, three weeks ago, we saw a horse.
 
-A model that has only read sentences has never seen these. Every noun, place and time by itself is there alike often,
-and verbs always have a pronoun: plurals and these persons, which sentences say seldom, are practised here.
+A model that has only read sentences has never seen these. All nouns are equally frequent, and so are all places and all
+times. Verbs always have a pronoun: sentences rarely have plurals and these persons.
 """
 
 from collections import Counter
@@ -28,13 +28,13 @@ Phrase = NounPhrase | PlacePhrase | Time | Action
 
 
 def phrases(constituents: Constituents, sentences: Sentences, percent_of_verbs: int) -> Distribution[Phrase]:
-    """Every part; verbs are those of sentences."""
+    """Every phrase; its verbs are those of sentences."""
     lexicon = constituents.lexicon
 
     def things(noun: Noun) -> Distribution[Phrase]:
         return constituents.object(noun, "any", evenly=True).map(lambda what: what)
 
-    goals = [place for place in lexicon.places if place.kind in ON_LAND]  # to the lake, but not into it
+    goals = [place for place in lexicon.places if place.kind in ON_LAND]  # the water places are no destinations
     places = [PlacePhrase(place, False) for place in lexicon.places] + [PlacePhrase(place, True) for place in goals]
     shares: list[tuple[Distribution[Phrase], int]] = [
         (Choice(lexicon.nouns).then(things), 60),
@@ -49,7 +49,7 @@ def phrases(constituents: Constituents, sentences: Sentences, percent_of_verbs: 
 
 
 def _pairs(constituents: Constituents, verbs: Sequence[Verb]) -> Distribution[tuple[Verb, Noun | Place]]:
-    """Verbs and what goes with them: half of them have any verb alike often, half any object or place."""
+    """Pairs of a verb and its partner: half draw the verb uniformly, half the object or place."""
     partners = {verb: constituents.objects(verb, False) or constituents.places(verb) for verb in verbs}
     pairs = [(verb, partner) for verb in verbs for partner in partners[verb]]
     times = Counter(partner for _, partner in pairs)
@@ -58,7 +58,7 @@ def _pairs(constituents: Constituents, verbs: Sequence[Verb]) -> Distribution[tu
 
 
 def _conjugated(constituents: Constituents, verb: Verb, partner: Noun | Place) -> Distribution[Phrase]:
-    """A pronoun, the verb, and what it is never without."""
+    """A pronoun, the verb, and the parts that the verb requires."""
 
     def name(needed: bool) -> Distribution[Name | None]:
         return Choice[Name | None](constituents.lexicon.names if needed else [None])
@@ -70,7 +70,7 @@ def _conjugated(constituents: Constituents, verb: Verb, partner: Noun | Place) -
             said = constituents.object(partner, determination, evenly=True).map(lambda what: {"object": what})
         return joint(always({"negated": negated}), said).map(lambda drawn: drawn[0] | drawn[1])
 
-    denied = constituents.percent(20)  # twice as often as in sentences: many verbs then put their prefix behind
+    denied = constituents.percent(20)  # twice as often as in sentences: negation moves the prefix of many verbs
     predicates = mixture([(predicate(False), 100 - denied), (predicate(True), denied)])
     drawn = joint(
         Choice(PRONOUNS), constituents.tense(), predicates, name(verb.needs_recipient), name(verb.needs_companion)
@@ -79,7 +79,7 @@ def _conjugated(constituents: Constituents, verb: Verb, partner: Noun | Place) -
 
 
 def realize_phrase(part: Phrase, language: Language) -> str:
-    """A part in a language, without a capital or a full stop."""
+    """A phrase as text, without a capital or a full stop."""
     if isinstance(part, Time):
         return part.english if language == "en" else part.hungarian
     realization, with_articles = (

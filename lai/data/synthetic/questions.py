@@ -1,4 +1,4 @@
-"""Questions about facts that stand before them: who, what, where."""
+"""Questions about two preceding facts: who, what, where."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -1,4 +1,4 @@
-"""Clauses in English."""
+"""Clauses to English text."""
 
 from lai.data.synthetic import inflect_en
 from lai.data.synthetic.clauses import (
@@ -70,7 +70,7 @@ def finite(verb: EnglishVerb, subject: Subject, tense: Tense) -> str:
 
 
 def clause_text(clause: Clause) -> str:
-    """What the clause says, as it stands inside a sentence; articles may be open as in `noun_phrase`."""
+    """The clause inside a sentence, without capital and full stop; articles may be open as in `noun_phrase`."""
     match clause:
         case Action():
             return _action(clause)
@@ -123,7 +123,7 @@ def do(action: Action) -> str:
 
 
 def complements(action: Action, without: str = "") -> list[str]:
-    """What follows the verb, in order, but for the part named `without`."""
+    """The parts after the verb, in order, except the one named `without`."""
     parts: list[str] = []
     if action.object and without != "object":
         parts.append(noun_phrase(action.object))

@@ -1,8 +1,8 @@
-"""Clauses in Hungarian.
+"""Clauses to Hungarian text.
 
-Word order is the neutral one: what belongs closest to the verb stands before it where it has no article or tells a
-place (vizet iszik, a kertben játszik, vonattal utazik), all else follows. A negation or an adverb of frequency sends
-everything behind the verb, and a negation the verb's prefix too (nem olvasta el).
+Word order is neutral. The part closest to the verb precedes it if it has no article or is a place (vizet iszik, a
+kertben játszik, vonattal utazik); all other parts follow. After a negation or an adverb of frequency, all parts follow
+the verb; after a negation, the verb's prefix does too (nem olvasta el).
 """
 
 from lai.data.synthetic import inflect_hu
@@ -91,7 +91,7 @@ def verb_parts(action: Action) -> tuple[str, str]:
 
 
 def clause_text(clause: Clause) -> str:
-    """What the clause says, as it stands inside a sentence; articles may be open as in `noun_phrase`."""
+    """The clause inside a sentence, without capital and full stop; articles may be open as in `noun_phrase`."""
     match clause:
         case Action():
             return _action(clause)
@@ -151,7 +151,7 @@ def _modal(action: Action) -> list[str]:
 
 
 def _around_verb(action: Action) -> tuple[list[str], list[str]]:
-    """What stands before the verb (one part at most, if the verb has no prefix) and what after it."""
+    """The parts before the verb (at most one, and only if the verb has no prefix) and those after it."""
     parts: list[tuple[bool, str]] = []
     if action.object:
         parts.append((action.object.bare, noun_phrase(action.object, "accusative")))

@@ -33,7 +33,7 @@ TEMPLATES: dict[str, int] = {
 """The kinds of sentences, with their weights."""
 
 COMBINING = ("transitive", "located", "motion", "description", "giving", "existence")
-"""The kinds that turn on one combination of words, which may be a held-out one."""
+"""The kinds of sentences with a combination of words that may be held out."""
 
 _PRONOUNS = dict.fromkeys(("girl", "woman", "queen", "princess", "witch", "grandmother"), "she") | dict.fromkeys(
     ("boy", "man", "king", "prince", "grandfather"), "he"
@@ -47,7 +47,7 @@ class Sentences:
     """Distributions over clauses.
 
     Args:
-        constituents: the parts.
+        constituents: the distributions of their parts.
         templates: the kinds of sentences, of `TEMPLATES`.
     """
 
@@ -70,18 +70,18 @@ class Sentences:
         }
 
     def clauses(self, held: bool = False) -> Distribution[Clause]:
-        """Every kind of sentence; with `held`, those that turn on a combination, each with a held-out one."""
+        """Every kind of sentence; with `held`, only kinds with a combination, each with a held-out one."""
         names = [name for name in self._templates if name in COMBINING or not held]
         return mixture([(self._makers[name](held), TEMPLATES[name]) for name in names])
 
     def personal_verbs(self) -> list[Verb]:
-        """What `I` may do in the kinds of sentences that there are, where the verb's form tells the tense."""
+        """The verbs that a pronoun may have in the chosen kinds of sentences: those whose form shows the tense."""
         actions = [name for name in ("transitive", "giving", "located", "motion") if name in self._templates]
         verbs = dict.fromkeys(verb for name in actions for verb in self.verbs(name))
         return [verb for verb in verbs if "person" in verb.subjects and verb.english.tells_tense]
 
     def verbs(self, template: str, held: bool = False) -> list[Verb]:
-        """The verbs of a kind of action that have partners to be combined with."""
+        """The verbs of a kind of action that have partners."""
         match template:
             case "transitive":
                 verbs = [verb for verb in self._lexicon.verbs if not verb.needs_recipient]
@@ -124,7 +124,7 @@ class Sentences:
     def predicate(
         self, template: str, verb: Verb, held: bool, head: Head | None, negated: bool = False
     ) -> Distribution[ActionFields]:
-        """What is said of a subject besides the verb and the time; `head` is not said of itself."""
+        """The fields of an action besides verb, subject and time; `head` is never its own object."""
         meets_people = template in ("giving", "located") or verb.is_about("person")
         involved = head if head in verb.objects or (meets_people and isinstance(head, Name)) else None
         key = ("predicate", template, verb, held, involved, negated)
@@ -204,7 +204,7 @@ class Sentences:
         return joint(owners, what, self._constituents.tense()).map(lambda drawn: Possession(*drawn))
 
     def _profession(self) -> Distribution[Description]:
-        """A person is what somebody of that name can be: no Anna is a king."""
+        """A name with a profession that fits its gender: no Anna is a king."""
 
         def with_profession(name: Name) -> Distribution[tuple[NounPhrase, Noun]]:
             nouns = self._lexicon.by_kind["person"]
@@ -228,7 +228,7 @@ class Sentences:
         return Choice([verb for verb in self.verbs("located") if not verb.needs_companion]).then(around)
 
     def _simple_predicates(self) -> Distribution[tuple[Verb, ActionFields]]:
-        """Predicates that name no other person, so that they go with any subject."""
+        """Predicates without another person, so that they fit any subject."""
         verbs = [(verb, "transitive") for verb in self.verbs("transitive") if not verb.is_about("person")]
         verbs += [(verb, "motion") for verb in self.verbs("motion")]
         return Choice([choice for choice in verbs if "person" in choice[0].subjects]).then(

@@ -15,7 +15,7 @@ from lai.data.synthetic.lexicon import Adjective, Name, Noun, Number, Place, Tim
 _STORIES = Path(__file__).parent / "texts" / "stories.txt"
 
 Wording = tuple[str, str]
-"""The same thing in English and in Hungarian, with slots."""
+"""The same sentence in English and in Hungarian, with slots."""
 
 
 @dataclass
@@ -127,7 +127,7 @@ def _read_line(plot: Plot, line: str) -> None:
 
 
 def stories(constituents: Constituents) -> Distribution[Story] | None:
-    """All plots that the lexicon can fill, each alike; None where there is none."""
+    """All plots that the lexicon can fill, with equal probability; None if there is none."""
     made = _plots(constituents)
     return mixture([(story, 1) for _, story in made]) if made else None
 
@@ -173,14 +173,14 @@ def _group(
 
 
 def _followers(how: str, value: Any, constituents: Constituents) -> Sequence[Any]:
-    """What may follow from another slot's value: another name, or an adjective that goes with the noun."""
+    """The values of a slot that depends on another slot's: another name, or an adjective that goes with the noun."""
     if how == "name":
         return [name for name in constituents.lexicon.names if name is not value]
     return constituents.adjectives(value)
 
 
 def _values(kind: str, constituents: Constituents) -> Sequence[Any]:
-    """What a slot that depends on no other may be."""
+    """The values of a slot that depends on no other."""
     lexicon = constituents.lexicon
     what, _, with_verbs = kind.partition(" ; ")
     what, _, without = what.partition(" but ")

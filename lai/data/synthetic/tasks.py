@@ -1,4 +1,4 @@
-"""The tasks: documents made of clauses, stories and questions, each a distribution with its share of the whole."""
+"""The tasks: distributions over documents of clauses, stories and questions, each with its share of all documents."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,9 +24,9 @@ _SMALL_TALK = Path(__file__).parent / "texts" / "small_talk.txt"
 T = TypeVar("T")
 
 Documents = tuple[Document, ...]
-"""What one draw gives: a document, or both directions of a translation."""
+"""The result of one draw: a document, or both directions of a translation."""
 
-# Other ways to ask for a translation than lai.tokenizer.chat's, by the language asked for.
+# Other requests for a translation than lai.tokenizer.chat's, by target language.
 _REQUESTS: dict[Language, tuple[str, ...]] = {
     "hu": ("Fordítsd magyarra: {}", "How do you say this in Hungarian? {}", "Mondd magyarul: {}"),
     "en": ("Fordítsd angolra: {}", "What does this mean in English? {}", "Mondd angolul: {}"),
@@ -43,7 +43,7 @@ _CONTINUE: dict[Language, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Task:
-    """Documents of one kind: `count` draws, of which each gives `documents` documents, alike in probability."""
+    """Documents of one kind: `count` draws, each of which gives `documents` documents of equal probability."""
 
     name: str
     draws: Distribution[Documents]
@@ -68,7 +68,7 @@ def realize(clause: Clause, language: Language) -> str:
 
 
 class Grammar:
-    """What a configuration can say: the grammar over its lexicon."""
+    """The grammar of a configuration, over its lexicon."""
 
     def __init__(self, config: SyntheticConfig) -> None:
         self.constituents = Constituents(load_lexicon(config.lexicon_size), config.held_out, config.detail)
@@ -96,7 +96,7 @@ def tasks(config: SyntheticConfig) -> list[Task]:
     """All tasks of a configuration that have documents.
 
     Raises:
-        UserError: stories are asked for, and the lexicon has not the words for any.
+        UserError: stories are requested, but the lexicon lacks the words for any.
     """
     grammar = Grammar(config)
     plots = stories(grammar.constituents)

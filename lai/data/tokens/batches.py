@@ -1,7 +1,7 @@
 """Rows of packed documents to batches of tensors.
 
-The sampler says which pieces of which documents make a batch; the data set, which may live in a worker process, only
-turns that into tensors. Neither depends on what was read before, so reading can begin at any batch of any epoch.
+The sampler decides which pieces of which documents make a batch. The data set, which may live in a worker process,
+turns these plans into tensors. Neither has state, so reading can start at any batch of any epoch.
 """
 
 from collections.abc import Iterator, Sequence
@@ -38,7 +38,7 @@ class PackedDataset(Dataset[dict[str, Tensor]]):
         sizes = pieces[:, 2]
         total = int(sizes.sum())
         piece_begins = np.cumsum(sizes) - sizes
-        # Every prediction's place in the file: its piece's, and how far it is into the piece.
+        # A prediction's place in the file: where its piece starts, and how far into the piece it is.
         sources = self._file.offsets[pieces[:, 0]].astype(np.int64) + pieces[:, 1] - piece_begins
         indices = np.repeat(sources, sizes) + np.arange(total)
         numbers = np.repeat(np.concatenate([np.arange(len(row)) for row in rows]), sizes)
@@ -63,9 +63,9 @@ class PackedBatchSampler(Sampler[list[Ints]]):
     `set_epoch`.
 
     Args:
-        batch_size: rows a batch in this process.
-        repeat: whether missing rows are repeated ones instead of empty ones.
-        drop_last: leave out the last batch if it is smaller than the others.
+        batch_size: rows of a batch in this process.
+        repeat: fill up with repeated rows instead of empty ones.
+        drop_last: drop the last batch if it is smaller than the others.
     """
 
     def __init__(
@@ -88,14 +88,14 @@ class PackedBatchSampler(Sampler[list[Ints]]):
         self._start = (0, 0)
 
     def set_epoch(self, epoch: int) -> None:
-        """Give the order of `epoch`, counted from 0, from the next iteration on."""
+        """Use the order of `epoch`, counted from 0, from the next iteration on."""
         self._epoch = epoch
 
     def start_at(self, epoch: int, batch: int) -> None:
-        """Let `epoch` begin at its batch number `batch`; all other epochs stay whole, and so does `len`.
+        """Start `epoch` at its batch number `batch`; all other epochs, and `len`, stay whole.
 
-        Where nothing is left of it, the next iteration is the next epoch: worker processes begin with the first one
-        before `set_epoch` is called.
+        If no batch is left in it, the next iteration is the next epoch: worker processes start the first one before
+        `set_epoch` is called.
         """
         self._epoch = epoch if batch < self._n_batches else epoch + 1
         self._start = (epoch, batch)

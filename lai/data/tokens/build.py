@@ -1,11 +1,11 @@
-"""Documents to fingerprinted token files: built once, memory-mapped, rebuilt when anything that made them changed.
+"""Documents to fingerprinted token files: built once, memory-mapped, rebuilt when any of their inputs changes.
 
-1. The text files are hashed; with the vocabulary's fingerprint and the settings they name a folder.
-2. If that folder is there and whole, it is used. Otherwise its documents are read in batches, encoded, and appended to
-   the file of their split; the folder appears under its name only when all of it is on the disk.
+1. The text files are hashed. The hashes, the vocabulary's fingerprint and the settings name a folder.
+2. A folder that exists and is intact is used. Otherwise documents are read in batches, encoded, and appended to the
+   file of their split. The folder gets its name only when all of it is on the disk.
 
 `<cache>/shards-<fingerprint>/` holds `train.bin`, `train.idx`, `val.bin`, `val.idx` (see token_file.py), and
-`meta.json`, which says what the folder was made of and what its files must contain.
+`meta.json`, which records the inputs of the folder and the digests of its files.
 """
 
 import json
@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SplitStats:
-    """The size of a split. `bytes` is that of the documents' text form, tags included."""
+    """The size of a split. `bytes` counts the documents' text form, tags included."""
 
     documents: int = 0
     tokens: int = 0
@@ -49,7 +49,7 @@ class SplitStats:
 
 @dataclass(frozen=True)
 class CorpusStats:
-    """What was written. Duplicates are kept."""
+    """The sizes of both splits. Duplicates count each time."""
 
     train: SplitStats
     val: SplitStats
@@ -61,7 +61,7 @@ class CorpusStats:
 
 @dataclass(frozen=True)
 class TokenFiles:
-    """A finished folder of token files."""
+    """A finished folder of token files, one a split."""
 
     folder: Path
     train: TokenFile
@@ -85,16 +85,16 @@ def prepare_token_files(
     split_seed: int,
     val_paths: str | Path | Sequence[str | Path] | None = None,
 ) -> TokenFiles:
-    """The token files of a corpus, from `cache_dir` if they are there and whole, else built.
+    """The token files of a corpus: from `cache_dir` if intact files are there, else built.
 
-    With `val_paths`, the documents there are the ones to validate with, and all others are trained on. Without, a
-    document goes to validation by a hash of its content and `split_seed` alone, so that neither its position nor its
-    neighbours matter and duplicates stay together. If that leaves a split empty, the document with the smallest hash
-    goes to validation, or the one with the largest to training.
+    With `val_paths`, the documents there are the validation split, and all others the training split. Without, a hash
+    of its content and `split_seed` alone puts a document into a split: neither its position nor its neighbours matter,
+    and duplicates stay together. If that leaves a split empty, the document with the smallest hash goes to validation,
+    or the one with the largest to training.
 
     Raises:
-        UserError: the text cannot be read, changes meanwhile, or has fewer than two different documents; the cache
-            cannot be written; `val_fraction` is not between 0 and 1.
+        UserError: the text cannot be read, changes while it is read, or has fewer than two different documents; the
+            cache cannot be written; `val_fraction` is not between 0 and 1.
     """
     if not 0 < val_fraction < 1:
         raise UserError(f"the validation fraction is {val_fraction}; expected a number between 0 and 1, such as 0.05")
@@ -104,7 +104,7 @@ def prepare_token_files(
     settings: dict[str, Any] = {
         "version": FORMAT_VERSION,
         "vocabulary": vocab.fingerprint,
-        # What the documents depend on: content, kind and order of the files, but not where they lie.
+        # The documents depend on the files' content, kind and order, not on their folder.
         "sources": [source.content for source in sources],
     }
     if val_sources:
@@ -114,7 +114,7 @@ def prepare_token_files(
     folder = Path(cache_dir) / f"shards-{fingerprint(settings)}"
     try:
         with locked(folder):
-            for stale in folder.parent.glob(f".{folder.name}.*.tmp"):  # what killed processes left
+            for stale in folder.parent.glob(f".{folder.name}.*.tmp"):  # left by killed processes
                 shutil.rmtree(stale, ignore_errors=True)
             if folder.exists() and (fault := _fault(folder)):
                 log.warning("%s; the token files are built again", fault)
@@ -139,7 +139,7 @@ class _Source:
     def check_unchanged(self) -> None:
         status = self.file.stat()
         if (status.st_size, status.st_mtime_ns) != (self.content["size"], self.modified):
-            raise UserError(f"{self.file} changed while it was read; run again when it is finished")
+            raise UserError(f"{self.file} changed while it was read; run again when it is complete")
 
 
 def _hash_sources(files: Sequence[Path]) -> list[_Source]:
@@ -162,12 +162,12 @@ def _warn_of_copies(sources: list[_Source], val_sources: list[_Source]) -> None:
     for source in val_sources:
         if copy := trained.get(source.content["sha256"]):
             log.warning(
-                "%s, to validate with, is the same text as %s: val/loss will say nothing of new text", source.file, copy
+                "%s, a validation file, is the same text as %s: val/loss says nothing about new text", source.file, copy
             )
 
 
 def _fault(folder: Path) -> str | None:
-    """What is wrong with a folder of token files, or None if each is byte for byte what was written."""
+    """What is wrong with a folder of token files; None if every file is, byte for byte, what was written."""
     try:
         meta = json.loads((folder / "meta.json").read_bytes())
         if meta.pop("checksum") != _checksum(meta):
@@ -176,7 +176,7 @@ def _fault(folder: Path) -> str | None:
             if not (folder / name).is_file():
                 return f"{folder / name} is missing"
             if file_digest(folder / name) != expected["sha256"]:
-                return f"{folder / name} is not what was written there"
+                return f"{folder / name} does not hold what was written there"
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return f"{folder / 'meta.json'} cannot be read"
     return None
@@ -205,7 +205,7 @@ def _build(
 
 
 def _write_given(folder: Path, files: Sequence[Path], val_files: Sequence[Path], vocab: Vocab) -> CorpusStats:
-    """Write the token files where the documents to validate with have files of their own."""
+    """Write the token files; the validation documents have files of their own."""
     with _Splits(folder, vocab) as splits:
         for part, in_val in ((files, False), (val_files, True)):
             for documents in splits.read(part):
@@ -218,7 +218,7 @@ def _write_given(folder: Path, files: Sequence[Path], val_files: Sequence[Path],
 
 
 def _write_chosen(folder: Path, files: Sequence[Path], vocab: Vocab, settings: dict[str, Any]) -> CorpusStats:
-    """Write the token files where a share of the documents is chosen to validate with."""
+    """Write the token files; a share of the documents is chosen for validation."""
     threshold = int(settings["val_fraction"] * _HASH_RANGE)
     key = str(settings["split_seed"]).encode()
     stats, lowest, highest = _write_below(folder, files, vocab, key, threshold)
@@ -241,7 +241,7 @@ def _write_below(
     """Write both splits' token files; documents whose hash is below `threshold` go to validation.
 
     Returns:
-        The statistics, and the lowest and highest hash met.
+        The statistics, and the lowest and highest hash of all documents.
     """
     lowest, highest = _HASH_RANGE, -1
     with _Splits(folder, vocab) as splits:
@@ -253,7 +253,7 @@ def _write_below(
 
 
 class _Splits:
-    """Both splits' token files while they are written; a context manager."""
+    """Writes both splits' token files; a context manager."""
 
     def __init__(self, folder: Path, vocab: Vocab) -> None:
         self._vocab = vocab
@@ -272,7 +272,7 @@ class _Splits:
         self._open.close()
 
     def read(self, files: Sequence[Path]) -> Iterator[list[Document]]:
-        """The documents of files in batches; shows how much is read."""
+        """The documents of files in batches; shows progress."""
         before = self._counts.bytes_read
         with progress("building token files", sum(file.stat().st_size for file in files)) as show:
             for documents in in_batches(read_documents(files, self._counts)):

@@ -20,7 +20,7 @@ from lai.tokenizer.vocab import Vocab
 
 @dataclass(frozen=True)
 class TokenFile:
-    """A finished file, mapped where it is first used: pickling carries only its path, so each process maps it anew."""
+    """A finished file, mapped into memory at first use. Pickling carries only its path: each process maps it itself."""
 
     path: Path
     dtype: str
@@ -62,7 +62,7 @@ class TokenWriter:
         self._offsets.write(np.zeros(1, np.uint64).tobytes())
 
     def add(self, tokens: NDArray[Any], lengths: NDArray[Any], size: int) -> None:
-        """Append documents: their tokens end to end, each one's number of tokens, and the bytes of their text."""
+        """Append documents: their tokens end to end, the number of tokens of each, and the bytes of their text."""
         self._tokens.write(tokens.astype(self._dtype).tobytes())
         self._offsets.write((self.tokens + np.cumsum(lengths)).astype(np.uint64).tobytes())
         self.documents += len(lengths)
@@ -80,7 +80,7 @@ class TokenWriter:
 
 
 def encode_documents(documents: Sequence[Document], vocab: Vocab) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-    """The documents' tokens end to end, and the number of each one's.
+    """The documents' tokens end to end, (tokens,), and each document's number of tokens, (documents,).
 
     A document is BOS, its turns (an example's between the tokens of its tags), EOS.
     """

@@ -92,5 +92,5 @@ def test_messages_that_are_no_whole_conversation_are_an_error(tmp_path: Path) ->
         ((Turn("user", b"a"), Turn("system", b"s"), Turn("assistant", b"b")), "incomplete"),
     ],
 )  # fmt: skip
-def test_tasks(document: Document, task: str) -> None:
+def test_each_conversation_has_its_task(document: Document, task: str) -> None:
     assert task_of(document) == task

@@ -76,7 +76,7 @@ def test_counts_are_those_of_one_line_at_a_time(
     assert findings(report)["unique"].places == again[:5]
 
 
-def test_other_kinds_of_files_are_counted_by_document(tmp_path: Path) -> None:
+def test_files_other_than_text_are_counted_by_document(tmp_path: Path) -> None:
     pairs = write(tmp_path / "a.tsv", [b"the dog\ta kutya", b"a <user> tag\tegy <user> tag", b"only one side"])
     rows = write(tmp_path / "b.jsonl", [json.dumps({"text": "one\ntwo ő"}).encode()] * 2)
     packed = tmp_path / "c.txt.gz"
@@ -95,7 +95,7 @@ def test_other_kinds_of_files_are_counted_by_document(tmp_path: Path) -> None:
     assert report.facts["longest"] == len(longest)
 
 
-def test_the_sample_of_a_large_text_is_even(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_text_is_sampled_evenly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Half of the text is Hungarian, in one block; the sample must not see only the first half."""
     monkeypatch.setattr(counting, "SAMPLE_BYTES", 2000)
     monkeypatch.setattr(texts, "CHUNK_BYTES", 999)

@@ -102,7 +102,7 @@ def test_wrapped_prose_is_an_error_and_its_remedy_mends_it(
     assert findings(examine([tmp_path / "new.txt"]))["wrapped lines"].verdict == "ok"
 
 
-def test_files_of_other_kinds_are_told(tmp_path: Path) -> None:
+def test_files_of_other_kinds_are_a_warning(tmp_path: Path) -> None:
     path = write(tmp_path / "a.txt", GOOD)
     found = findings(examine([path], left_out={".md": 10, ".docx": 2}))["other files"]
     assert (found.verdict, found.found) == ("warning", "12 files of other kinds left out: 10 .md, 2 .docx")

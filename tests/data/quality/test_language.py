@@ -20,7 +20,7 @@ from lai.data.quality.language import identify
         ("", "other"),
     ],
 )
-def test_sentences(text: str, language: str) -> None:
+def test_short_sentences_have_their_language(text: str, language: str) -> None:
     assert identify(text.encode()) == language
 
 
@@ -31,7 +31,7 @@ def test_sentences(text: str, language: str) -> None:
         ("stories.en.txt", "en", 0.98),
     ],
 )  # fmt: skip
-def test_lines_of_real_text(shared_data: Path, name: str, language: str, least: float) -> None:
+def test_most_lines_of_real_text_have_their_language(shared_data: Path, name: str, language: str, least: float) -> None:
     lines = (shared_data / name).read_bytes().splitlines()
     chosen = random.Random(0).sample(lines, 3000)
     assert sum(identify(line) == language for line in chosen) >= least * len(chosen)

@@ -31,7 +31,7 @@ def write(path: Path, lines: list[bytes], end: bytes = b"\n") -> Path:
     return path
 
 
-def test_a_damaged_file_is_told(tmp_path: Path) -> None:
+def test_a_damaged_file_is_an_error_that_names_it(tmp_path: Path) -> None:
     packed = tmp_path / "c.txt.gz"
     packed.write_bytes(gzip.compress(b"one\ntwo\n" * 1000)[:-20])
     with pytest.raises(UserError, match="damaged gzip"):
@@ -62,7 +62,7 @@ def test_the_real_text_is_checked(shared_data: Path) -> None:
     assert prose.facts["languages"]["hu"] == pytest.approx(0.22, abs=0.02)
 
 
-def test_a_full_folder_for_temporary_files_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_temporary_folder_is_an_error_that_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -18,7 +18,7 @@ def write(path: Path, lines: list[bytes], end: bytes = b"\n") -> Path:
     return path
 
 
-def test_places_are_lines_and_rows_of_the_file_also_where_some_are_left_out(tmp_path: Path) -> None:
+def test_places_count_lines_and_rows_that_are_left_out(tmp_path: Path) -> None:
     pairs = write(tmp_path / "a.tsv", [b"only one side", b"", b"the dog\ta kutya", b"the <user>\ta <user>"])
     table = tmp_path / "b.parquet"
     parquet.write_table(pyarrow.table({"text": ["one", None, "", "one"]}), table)

@@ -35,7 +35,7 @@ def paragraphs(count: int, seed: int = 0) -> list[str]:
     return [" ".join(sentence() for _ in range(draw.randint(1, 9))) for _ in range(count)]
 
 
-def test_wrapped_files_are_told_among_others(tmp_path: Path) -> None:
+def test_wrapped_files_are_found_among_others(tmp_path: Path) -> None:
     prose = paragraphs(40)
     whole = write(tmp_path / "a.txt", [text.encode() for text in paragraphs(4000, seed=1)])
     wrapped = write(tmp_path / "b.txt", [line.encode() for text in prose for line in textwrap.wrap(text, 70)])

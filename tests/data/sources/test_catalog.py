@@ -6,7 +6,7 @@ from lai.data.sources.catalog import KNOWN_SETS, SIZES, choose_sets
 from lai.host.errors import UserError
 
 
-def test_the_guides_small_size() -> None:
+def test_the_small_size_has_the_guides_numbers() -> None:
     chosen = choose_sets("small", {})
     assert {name: source.limit for name, source in chosen.items()} == {
         "hu_wiki": 5000, "en_stories": 20000, "translations": 5000,
@@ -24,7 +24,7 @@ def test_sizes_grow_and_revisions_are_pinned() -> None:
         assert len(known.source.revision or "") == 40 and known.licence and known.url.endswith(known.source.name)
 
 
-def test_each_number_can_be_another() -> None:
+def test_rows_override_the_numbers_of_a_size() -> None:
     chosen = choose_sets("tiny", {"hu_wiki": 7, "en_stories": 0, "translations": None})
     assert {name: source.limit for name, source in chosen.items()} == {"hu_wiki": 7, "translations": 1000}
 
@@ -38,6 +38,6 @@ def test_each_number_can_be_another() -> None:
         ("tiny", dict.fromkeys(KNOWN_SETS, 0), "all 0"),
     ],
 )
-def test_mistakes(size: str, rows: dict[str, int], message: str) -> None:
+def test_wrong_sizes_and_numbers_are_user_errors(size: str, rows: dict[str, int], message: str) -> None:
     with pytest.raises(UserError, match=message):
         choose_sets(size, rows)

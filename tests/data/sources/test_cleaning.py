@@ -21,7 +21,7 @@ def test_a_stub_is_dropped(text: str) -> None:
     assert clean_article({"title": "x", "text": None}) is None
 
 
-def test_a_heading_inside_a_sentence_is_none() -> None:
+def test_a_heading_inside_a_sentence_does_not_end_an_article() -> None:
     text = LONG + "Jegyzetek készültek a lovakról."
     assert clean_article({"title": "Ló", "text": text}) == {"title": "Ló", "text": text}
 
@@ -48,7 +48,7 @@ def test_wrongly_decoded_quotation_marks_of_a_story_are_mended() -> None:
     assert clean_story({"text": "Too short."}) is None
 
 
-def test_a_row_without_the_column_is_a_mistake() -> None:
+def test_a_row_without_the_column_is_a_user_error() -> None:
     for clean, columns in ((clean_article, "title"), (clean_story, "text"), (clean_pair, "en")):
         with pytest.raises(UserError, match=f"found columns 'body'; this cleaning expects {columns}|expects text"):
             clean({"body": "x"})
@@ -68,7 +68,7 @@ def test_a_row_without_the_column_is_a_mistake() -> None:
         ("a" * 1001, "b" * 1001, None),
     ],
 )
-def test_pairs(english: str, hungarian: str, kept: tuple[str, str] | None) -> None:
+def test_unlikely_pairs_are_dropped(english: str, hungarian: str, kept: tuple[str, str] | None) -> None:
     cleaned = clean_pair({"translation": {"en": english, "hu": hungarian}})
     assert cleaned == (None if kept is None else {"translation": {"en": kept[0], "hu": kept[1]}})
     # Two columns stay two columns, for the template to name, and others beside them stay too.

@@ -71,7 +71,7 @@ def test_files_that_a_folder_leaves_out_are_counted_by_ending(tmp_path: Path) ->
         find_files(tmp_path / "deep")
 
 
-def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_path_that_matches_nothing_is_an_error(tmp_path: Path) -> None:
     write(tmp_path / "f.md", b"x")
     for path, message in [
         ("f.md", "no known kind"),

@@ -87,7 +87,7 @@ def test_a_failing_hub_is_one_line_and_leaves_no_file(hub: LoopbackHub, tmp_path
     fails("org/refused", "http://127.0.0.1:9")
 
 
-def test_little_more_than_is_asked_for_is_fetched(hub: LoopbackHub, tmp_path: Path) -> None:
+def test_streaming_fetches_little_more_than_the_limit(hub: LoopbackHub, tmp_path: Path) -> None:
     """And a data set that is left in the middle does not crash Python as it ends."""
     texts = [random.Random(row).randbytes(2000).hex() for row in range(10_000)]
     hub.repositories["org/large"] = {"train.parquet": parquet_bytes(row_group_size=500, text=list(texts))}
@@ -96,7 +96,7 @@ def test_little_more_than_is_asked_for_is_fetched(hub: LoopbackHub, tmp_path: Pa
     assert hub.sent < 15e6 < len(hub.repositories["org/large"]["train.parquet"])
 
 
-def test_a_broken_off_fetch_goes_on_and_writes_nothing_twice(hub: LoopbackHub, tmp_path: Path) -> None:
+def test_an_interrupted_fetch_resumes_and_writes_nothing_twice(hub: LoopbackHub, tmp_path: Path) -> None:
     """The connection is cut inside the last of three files; the second call goes on there."""
     texts = [[f"text {file}-{row}" for row in range(400)] for file in range(3)]
     files = {f"train-{n:05d}-of-00003.parquet": parquet_bytes(text=list(rows)) for n, rows in enumerate(texts)}
@@ -119,7 +119,7 @@ def test_a_broken_off_fetch_goes_on_and_writes_nothing_twice(hub: LoopbackHub, t
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["out.jsonl"]
 
 
-def test_going_on_reads_the_commit_of_the_first_call(hub: LoopbackHub, tmp_path: Path) -> None:
+def test_a_resumed_fetch_reads_the_commit_of_the_first_call(hub: LoopbackHub, tmp_path: Path) -> None:
     """Without a revision the newest one is read, which may have moved on meanwhile."""
     files = {f"train-{n}.parquet": parquet_bytes(text=[f"{n}-{row}" for row in range(5)]) for n in range(2)}
     hub.repositories["org/moving"] = files
@@ -140,7 +140,7 @@ def test_a_changed_folder_is_read_anew(folder: Path) -> None:
     assert HubSource(str(folder)).identity() != first
 
 
-def test_rows_of_other_settings_are_not_gone_on_with(hub: LoopbackHub, tmp_path: Path) -> None:
+def test_a_fetch_with_other_settings_does_not_resume(hub: LoopbackHub, tmp_path: Path) -> None:
     hub.repositories["org/one"] = {"train.parquet": parquet_bytes(text=["one", "two"])}
     target = tmp_path / "out.jsonl"
     (tmp_path / ".out.jsonl.part").write_bytes(b'{"text": "other"}\n')

@@ -23,14 +23,14 @@ def read(path: Path) -> tuple[list[Document], CorpusCounts]:
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
-def test_utf_16_is_named(tmp_path: Path, encoding: str) -> None:
+def test_utf_16_is_an_error_with_the_command_that_converts_it(tmp_path: Path, encoding: str) -> None:
     path = write(tmp_path / "a.txt", "\ufeffA ló fut.\nThe horse runs.\n".encode(encoding))
     with pytest.raises(UserError, match=r"a\.txt is UTF-16; expected UTF-8: iconv "):
         read(path)
 
 
 @pytest.mark.parametrize("name", ["a.txt.gz", "a.jsonl.gz", "a.tsv.gz", "a.parquet.gz"])
-def test_damaged_gzip_is_named(tmp_path: Path, name: str) -> None:
+def test_damaged_gzip_is_an_error_that_names_the_file(tmp_path: Path, name: str) -> None:
     path = write(tmp_path / name, b'{"text": "x"}\n' * 1000)
     packed = path.read_bytes()
     for data in (packed[: len(packed) // 2], b"plain text", packed[:12] + b"\xff" * 8 + packed[20:]):

@@ -81,7 +81,7 @@ def test_columns_are_renamed_and_cleaned(folder: Path) -> None:
         ({"limit": 0}, "limit is 0; it must be at least 1"),
     ],
 )
-def test_wrong_settings_are_named_and_leave_nothing(folder: Path, settings: dict[str, Any], message: str) -> None:
+def test_wrong_settings_are_user_errors_and_leave_no_file(folder: Path, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=re.escape(message)):
         documents(folder, {"text": ["x"]}, **settings)
     assert not (folder.parent / "out.jsonl").exists()

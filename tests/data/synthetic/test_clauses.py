@@ -168,6 +168,6 @@ def act(verb: str, subject: Subject, tense: str = "past", **parts: object) -> Ac
         ),
     ],
 )  # fmt: skip
-def test_clauses(clause: Clause, english: str, hungarian: str) -> None:
+def test_a_clause_has_one_sentence_in_each_language(clause: Clause, english: str, hungarian: str) -> None:
     assert realize_en.sentence(clause) == english
     assert realize_hu.sentence(clause) == hungarian

@@ -128,14 +128,14 @@ def rows(table: str) -> list[str]:
 
 
 @pytest.mark.parametrize("row", rows(NOUNS))
-def test_nouns(lexicon: Lexicon, row: str) -> None:
+def test_nouns_have_their_cases(lexicon: Lexicon, row: str) -> None:
     lemma, *forms = row.split()
     noun = next(noun.hungarian for noun in lexicon.nouns if noun.hungarian.lemma == lemma)
     assert [noun.accusative, noun.plural, noun.plural_accusative, noun.dative, noun.instrumental] == forms
 
 
 @pytest.mark.parametrize("row", rows(PLACES))
-def test_places(lexicon: Lexicon, row: str) -> None:
+def test_places_say_where_and_where_to(lexicon: Lexicon, row: str) -> None:
     lemma, where, where_to = row.split()
     place = next(place for place in lexicon.places if place.hungarian.lemma == lemma)
     word = place.hungarian
@@ -144,7 +144,7 @@ def test_places(lexicon: Lexicon, row: str) -> None:
 
 
 @pytest.mark.parametrize("row", rows(NAMES))
-def test_names(lexicon: Lexicon, row: str) -> None:
+def test_names_have_their_cases(lexicon: Lexicon, row: str) -> None:
     lemma, *forms = row.split()
     name = next(name.hungarian for name in lexicon.names if name.english == lemma)
     assert [name.accusative, name.dative, name.instrumental] == forms
@@ -155,7 +155,7 @@ def verb_named(verbs: tuple[Verb, ...], english_base: str) -> Verb:
 
 
 @pytest.mark.parametrize("row", rows(VERBS))
-def test_verbs_with_objects(lexicon: Lexicon, row: str) -> None:
+def test_verbs_with_objects_have_both_conjugations(lexicon: Lexicon, row: str) -> None:
     base, *expected = (cell.split() for cell in row.split("|"))
     verb = verb_named(lexicon.verbs, " ".join(base)).hungarian
     forms = [
@@ -167,7 +167,7 @@ def test_verbs_with_objects(lexicon: Lexicon, row: str) -> None:
 
 
 @pytest.mark.parametrize("row", rows(ACTIONS))
-def test_verbs_without_objects(lexicon: Lexicon, row: str) -> None:
+def test_verbs_without_objects_have_the_indefinite_conjugation(lexicon: Lexicon, row: str) -> None:
     base, present, past, infinitive = (cell.split() for cell in row.split("|"))
     verb = verb_named(lexicon.intransitive_verbs, base[0]).hungarian
     assert [verb.form("present", person, False) for person in PERSONS] == present
@@ -175,7 +175,7 @@ def test_verbs_without_objects(lexicon: Lexicon, row: str) -> None:
     assert [verb.infinitive_form] == infinitive
 
 
-def test_possessives(lexicon: Lexicon) -> None:
+def test_possessives_follow_vowel_harmony(lexicon: Lexicon) -> None:
     possessive = {noun.hungarian.lemma: noun.hungarian for noun in lexicon.nouns}
     assert possessive["kutya"].possessive == "kutyája"
     assert possessive["kutya"].possessed == "kutyáját"

@@ -32,7 +32,7 @@ def test_a_story_takes_no_longer_than_the_time_since_it_began(grammar: Grammar) 
             assert story.slots["owner"].english != "thief"
 
 
-def test_every_slot_of_a_story_shows_in_its_text_whatever_the_wordings() -> None:
+def test_every_slot_of_a_story_shows_in_its_text_in_all_wordings() -> None:
     """Otherwise different choices would give the same text, and its probability would be wrong."""
     for plot in load_plots():
         for language in (0, 1):

@@ -59,16 +59,16 @@ def texts(file: TokenFile, vocab: Vocab) -> list[bytes]:
     return found
 
 
-def test_validating_with_what_is_trained_on_is_told(
+def test_a_validation_file_that_is_also_trained_on_is_a_warning(
     tmp_path: Path, text: Path, vocab: Vocab, caplog: pytest.LogCaptureFixture
 ) -> None:
     copy = tmp_path / "copy.txt"
     copy.write_bytes(text.read_bytes())
     prepare_token_files(text, vocab, tmp_path / "cache", val_fraction=0.2, split_seed=0, val_paths=copy)
-    assert f"{copy}, to validate with, is the same text as {text}" in caplog.text
+    assert f"{copy}, a validation file, is the same text as {text}" in caplog.text
 
 
-def test_files_of_their_own_are_validated_with(tmp_path: Path, text: Path, vocab: Vocab) -> None:
+def test_validation_files_are_the_validation_split(tmp_path: Path, text: Path, vocab: Vocab) -> None:
     val = tmp_path / "val.txt"
     val.write_bytes(b"\n".join(lines(50, seed=1)))
 
@@ -146,7 +146,7 @@ def test_neither_split_is_ever_empty(tmp_path: Path, vocab: Vocab, fraction: flo
         (b"dog\ntree", 1.0, "validation fraction is 1.0"),
     ],
 )
-def test_what_cannot_be_split_is_an_error_and_leaves_nothing(
+def test_a_text_that_cannot_be_split_is_an_error_and_leaves_no_files(
     tmp_path: Path, vocab: Vocab, content: bytes, fraction: float, message: str
 ) -> None:
     path = tmp_path / "text.txt"
@@ -217,7 +217,7 @@ def empty(path: Path) -> None:
 
 @pytest.mark.parametrize("damage", [Path.unlink, truncate, flip_a_bit, empty])
 @pytest.mark.parametrize("name", ["train.bin", "train.idx", "val.bin", "val.idx", "meta.json"])
-def test_a_damaged_cache_is_noticed_and_rebuilt(
+def test_a_damaged_cache_is_rebuilt(
     text: Path, vocab: Vocab, name: str, damage: Callable[[Path], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     before = content(prepare(text, vocab))
@@ -230,7 +230,7 @@ def test_a_damaged_cache_is_noticed_and_rebuilt(
     assert not caplog.records
 
 
-def test_an_edited_sidecar_is_noticed(text: Path, vocab: Vocab, builds: list[Path]) -> None:
+def test_an_edited_sidecar_rebuilds_the_token_files(text: Path, vocab: Vocab, builds: list[Path]) -> None:
     sidecar = prepare(text, vocab).folder / "meta.json"
     meta = json.loads(sidecar.read_bytes())
     meta["stats"]["val"]["documents"] += 1

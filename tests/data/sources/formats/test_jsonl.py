@@ -73,7 +73,7 @@ def test_jsonl_keeps_newlines_literal_tags_and_lone_surrogates(tmp_path: Path) -
         (b'{"translation": {"en": "x"}}', "found 'en' in translation; expected text"),
     ],
 )
-def test_a_wrong_json_line_is_named(tmp_path: Path, line: bytes, message: str) -> None:
+def test_a_wrong_json_line_is_an_error_with_its_number(tmp_path: Path, line: bytes, message: str) -> None:
     path = write(tmp_path / "a.jsonl", b'{"text": "good"}\n\n' + line + b"\n")
     with pytest.raises(UserError) as caught:
         read(path)

@@ -46,7 +46,7 @@ def test_parquet_columns(tmp_path: Path, ending: str) -> None:
     assert read(write(path, table(text=[f"{n}" for n in range(5000)])))[0] == [plain(b"%d" % n) for n in range(5000)]
 
 
-def test_parquet_faults_are_named(tmp_path: Path) -> None:
+def test_a_wrong_parquet_row_is_an_error_with_its_number(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"a\.parquet: row 1: found 'body'; expected text"):
         read(write(tmp_path / "a.parquet", table(body=["x"])))
     whole = table(text=["x" * 1000, "y"] * 1000)

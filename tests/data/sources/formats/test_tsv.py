@@ -30,7 +30,7 @@ def test_pairs_become_both_directions_and_faults_are_counted(tmp_path: Path) -> 
     assert (counts.documents, counts.empty, counts.skipped) == (6, 1, 3)
 
 
-def test_mostly_faulty_pairs_are_an_error(tmp_path: Path) -> None:
+def test_a_file_of_mostly_faulty_pairs_is_an_error(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tsv", b"a\tb\nc\nd\n")
     with pytest.raises(UserError, match=r"a\.tsv:2: 2 of 3 lines .* expected English, a tab, Hungarian"):
         read(path)

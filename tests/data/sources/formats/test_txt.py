@@ -22,7 +22,7 @@ def read(path: Path) -> tuple[list[Document], CorpusCounts]:
 
 
 @pytest.mark.parametrize("ending", ["txt", "txt.gz", "TXT.GZ"])
-def test_text_lines_end_at_line_feeds_alone(tmp_path: Path, ending: str) -> None:
+def test_only_a_line_feed_ends_a_line(tmp_path: Path, ending: str) -> None:
     others = "a\u2029b\u0085c\x0bd\x0ce\rf".encode()
     data = (
         b"\xef\xbb\xbffirst\r\n\n \t\r\n" + others + b"\n\xff\xfe bad\n<user>q</user><assistant>a</assistant>\n last "
