@@ -10,8 +10,7 @@ _NEXT_ROLE = {"system": "user", "user": "assistant"}
 
 
 def task_of(document: Document) -> str:
-    """The task of a document: plain, translation, question, instruction or conversation; else incomplete.
-    """
+    """The task of a document: plain, translation, question, instruction or conversation; else incomplete."""
     if document[0].role == "text":
         return "plain"
     if not is_whole(document):

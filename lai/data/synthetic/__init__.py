@@ -83,8 +83,8 @@ def generate(config: SyntheticConfig) -> Iterator[Example]:
         share = math.log(task.total / total) - math.log(task.documents)
         for _ in range(task.count):
             documents, log_prob = task.draws.sample(source)
-            made = [Example(document, task.name, share + log_prob) for document in documents]
-            examples.extend(made * task.repetitions)
+            drawn = [Example(document, task.name, share + log_prob) for document in documents]
+            examples.extend(drawn * task.repetitions)
     _shuffle(examples, source)
     return iter(examples)
 

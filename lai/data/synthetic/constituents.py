@@ -48,13 +48,13 @@ class Constituents:
         self._detail = detail
         entries = (*lexicon.nouns, *lexicon.names), (*lexicon.verbs, *lexicon.intransitive_verbs)
         self._rows: dict[Hashable, int] = {entry: row for group in entries for row, entry in enumerate(group)}
-        self._made: dict[Hashable, Any] = {}
+        self._cache: dict[Hashable, Any] = {}
 
     def cached(self, key: Hashable, make: Callable[[], Distribution[T]]) -> Distribution[T]:
         """The distribution under `key`, built at the first call."""
-        if key not in self._made:
-            self._made[key] = make()
-        return cast(Distribution[T], self._made[key])
+        if key not in self._cache:
+            self._cache[key] = make()
+        return cast(Distribution[T], self._cache[key])
 
     def percent(self, usual: int) -> int:
         """How often an optional part is there, in percent."""

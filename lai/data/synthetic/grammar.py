@@ -137,13 +137,13 @@ class _Chained(Distribution[U]):
     def __init__(self, source: Distribution[T], function: Callable[[T], Distribution[U]]) -> None:
         self._source: Distribution[Any] = source
         self._function: Callable[[Any], Distribution[U]] = function
-        self._made: dict[Hashable, Distribution[U]] = {}
+        self._next_by_value: dict[Hashable, Distribution[U]] = {}
 
     def _next(self, value: Hashable) -> Distribution[U]:
-        made = self._made.get(value)
-        if made is None:
-            made = self._made[value] = self._function(value)
-        return made
+        distribution = self._next_by_value.get(value)
+        if distribution is None:
+            distribution = self._next_by_value[value] = self._function(value)
+        return distribution
 
     def sample(self, random: Random) -> tuple[U, float]:
         value, first = self._source.sample(random)

@@ -31,13 +31,13 @@ def phrases(constituents: Constituents, sentences: Sentences, percent_of_verbs: 
     """Every phrase; its verbs are those of sentences."""
     lexicon = constituents.lexicon
 
-    def things(noun: Noun) -> Distribution[Phrase]:
+    def noun_phrases(noun: Noun) -> Distribution[Phrase]:
         return constituents.object(noun, "any", evenly=True).map(lambda what: what)
 
     goals = [place for place in lexicon.places if place.kind in ON_LAND]  # the water places are no destinations
     places = [PlacePhrase(place, False) for place in lexicon.places] + [PlacePhrase(place, True) for place in goals]
     shares: list[tuple[Distribution[Phrase], int]] = [
-        (Choice(lexicon.nouns).then(things), 60),
+        (Choice(lexicon.nouns).then(noun_phrases), 60),
         (Choice[Phrase](places), 30),
         (Choice[Phrase](lexicon.times), 10),
     ]
@@ -64,31 +64,33 @@ def _conjugated(constituents: Constituents, verb: Verb, partner: Noun | Place) -
         return Choice[Name | None](constituents.lexicon.names if needed else [None])
 
     def predicate(negated: bool) -> Distribution[ActionFields]:
-        said: Distribution[ActionFields] = always({"destination" if verb.kind == "go" else "place": partner})
+        fields: Distribution[ActionFields] = always({"destination" if verb.kind == "go" else "place": partner})
         if isinstance(partner, Noun):
             determination = "definite" if negated else constituents.determination(verb)
-            said = constituents.object(partner, determination, evenly=True).map(lambda what: {"object": what})
-        return joint(always({"negated": negated}), said).map(lambda drawn: drawn[0] | drawn[1])
+            fields = constituents.object(partner, determination, evenly=True).map(lambda what: {"object": what})
+        return joint(always({"negated": negated}), fields).map(lambda drawn: drawn[0] | drawn[1])
 
-    denied = constituents.percent(20)  # twice as often as in sentences: negation moves the prefix of many verbs
-    predicates = mixture([(predicate(False), 100 - denied), (predicate(True), denied)])
+    percent_negated = constituents.percent(
+        20
+    )  # twice as often as in sentences: negation moves the prefix of many verbs
+    predicates = mixture([(predicate(False), 100 - percent_negated), (predicate(True), percent_negated)])
     drawn = joint(
         Choice(PRONOUNS), constituents.tense(), predicates, name(verb.needs_recipient), name(verb.needs_companion)
     )
     return drawn.map(lambda d: Action(verb, d[0], d[1], recipient=d[3], companion=d[4], **d[2]))
 
 
-def realize_phrase(part: Phrase, language: Language) -> str:
+def realize_phrase(phrase: Phrase, language: Language) -> str:
     """A phrase as text, without a capital or a full stop."""
-    if isinstance(part, Time):
-        return part.english if language == "en" else part.hungarian
+    if isinstance(phrase, Time):
+        return phrase.english if language == "en" else phrase.hungarian
     realization, with_articles = (
         (realize_en, inflect_en.with_articles) if language == "en" else (realize_hu, inflect_hu.with_articles)
     )
-    if isinstance(part, Action):
-        return with_articles(realization.clause_text(part))
+    if isinstance(phrase, Action):
+        return with_articles(realization.clause_text(phrase))
     return with_articles(
-        realization.place_phrase(part.place, part.motion)
-        if isinstance(part, PlacePhrase)
-        else realization.noun_phrase(part)
+        realization.place_phrase(phrase.place, phrase.motion)
+        if isinstance(phrase, PlacePhrase)
+        else realization.noun_phrase(phrase)
     )

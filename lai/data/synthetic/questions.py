@@ -101,9 +101,9 @@ def _answer_in_english(fact: Action, asked: Asked) -> str:
         place = fact.destination or fact.place
         assert place
         return realize_en.place_phrase(place, motion=fact.destination is not None)
-    said = fact.object if asked == "what" else fact.subject
-    assert said
-    return realize_en.noun_phrase(said)
+    answer = fact.object if asked == "what" else fact.subject
+    assert answer
+    return realize_en.noun_phrase(answer)
 
 
 def _answer_in_hungarian(fact: Action, asked: Asked) -> str:
@@ -132,13 +132,13 @@ def _ask_in_hungarian(fact: Action, asked: Asked) -> str:
     """The question word stands right before the verb and sends the prefix behind it: Ki olvasta el a könyvet?"""
     prefix, verb = realize_hu.verb_parts(fact)
     subject = realize_hu.noun_phrase(fact.subject)
-    thing = realize_hu.noun_phrase(fact.object, "accusative") if fact.object else ""
+    object_phrase = realize_hu.noun_phrase(fact.object, "accusative") if fact.object else ""
     if asked == "what":
         # A question about the object conjugates as if it were indefinite: Mit olvasott el Anna?
         order = ["mit", fact.verb.hungarian.form(fact.tense, "3sg", definite=False), prefix, subject]
     elif asked == "who":
         goal = realize_hu.place_phrase(fact.destination, motion=True) if fact.destination else ""
-        order = ["ki", verb, prefix, thing, goal]
+        order = ["ki", verb, prefix, object_phrase, goal]
     else:
-        order = ["hova" if fact.destination else "hol", verb, prefix, subject, thing]
+        order = ["hova" if fact.destination else "hol", verb, prefix, subject, object_phrase]
     return inflect_hu.finish(" ".join(word for word in order if word)) + "?"

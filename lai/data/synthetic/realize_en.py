@@ -76,8 +76,8 @@ def clause_text(clause: Clause) -> str:
             return _action(clause)
         case Description(subject, what, tense, negated):
             is_not = be(subject, tense) + (" not" if negated else "")
-            said = what.english if isinstance(what, Adjective) else f"a(n) {what.english}"
-            return f"{noun_phrase(subject)} {is_not} {said}"
+            complement = what.english if isinstance(what, Adjective) else f"a(n) {what.english}"
+            return f"{noun_phrase(subject)} {is_not} {complement}"
         case Existence(what, place, tense):
             plural = NounPhrase(what.head, plural=what.number is not None)
             return f"there {be(plural, tense)} {noun_phrase(what)} {place_phrase(place)}"

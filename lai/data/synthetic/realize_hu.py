@@ -118,12 +118,12 @@ def _description(clause: Description) -> str:
     person = person_of(clause.subject)
     what = clause.what
     if isinstance(what, Adjective):
-        said = what.plural if person in ("1pl", "3pl") else what.hungarian
+        complement = what.plural if person in ("1pl", "3pl") else what.hungarian
     else:
-        said = what.hungarian.lemma
+        complement = what.hungarian.lemma
     # The third person of `to be` is left out in the present: a kutya éhes.
     copula = "" if clause.tense == "present" and person.startswith("3") else _BE[clause.tense][person]
-    order = ["nem", copula, said] if clause.negated else [said, copula]
+    order = ["nem", copula, complement] if clause.negated else [complement, copula]
     return " ".join(word for word in (noun_phrase(clause.subject), *order) if word)
 
 

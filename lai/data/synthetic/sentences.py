@@ -108,16 +108,18 @@ class Sentences:
 
     def _action(self, template: str, verb: Verb, held: bool) -> Distribution[Action]:
         singular = not verb.english.tells_tense
-        denied = self._constituents.percent(10)
+        percent_negated = self._constituents.percent(10)
 
         def around(head: Head) -> Distribution[Action]:
             subject = self._constituents.subject(head, singular)
-            said = joint(subject, self._constituents.when(), self.predicate(template, verb, held, head))
+            affirmed = joint(subject, self._constituents.when(), self.predicate(template, verb, held, head))
             # "always" and "usually" with "not" would mean something else in either language.
-            not_said = joint(
+            negated = joint(
                 subject, self._constituents.when(often=False), self.predicate(template, verb, held, head, True)
             )
-            return mixture([(said, 100 - denied), (not_said, denied)]).map(lambda drawn: _build(verb, *drawn))
+            return mixture([(affirmed, 100 - percent_negated), (negated, percent_negated)]).map(
+                lambda drawn: _build(verb, *drawn)
+            )
 
         return self._constituents.heads(verb.subjects, verb.english.tells_tense).then(around)
 

@@ -63,9 +63,9 @@ class _Word(str):
     """A word that carries other forms of itself, as templates ask for them: {hero.him}."""
 
     def __new__(cls, word: str, **forms: str) -> "_Word":
-        made = super().__new__(cls, word)
-        made.__dict__.update(forms)
-        return made
+        instance = super().__new__(cls, word)
+        instance.__dict__.update(forms)
+        return instance
 
 
 @cache
@@ -128,8 +128,8 @@ def _read_line(plot: Plot, line: str) -> None:
 
 def stories(constituents: Constituents) -> Distribution[Story] | None:
     """All plots that the lexicon can fill, with equal probability; None if there is none."""
-    made = _plots(constituents)
-    return mixture([(story, 1) for _, story in made]) if made else None
+    plots = _plots(constituents)
+    return mixture([(story, 1) for _, story in plots]) if plots else None
 
 
 def asked_stories(constituents: Constituents) -> Distribution[tuple[Story, int]]:

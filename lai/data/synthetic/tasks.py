@@ -105,13 +105,13 @@ def tasks(config: SyntheticConfig) -> list[Task]:
             f"lexicon: {grammar.constituents.lexicon.size} words do not fill any story; "
             "take more words, or stories=0 and an instruction_mix without summary, continuation and story_question"
         )
-    made = [
+    task_list = [
         Task("translation", grammar.translations(), config.translations, 2, config.repetitions),
         Task("small_talk", small_talk(), 2 * config.instruction_count("small_talk")),
     ]
     for language in LANGUAGES:
-        made += _in_one_language(config, grammar, plots, language)
-    return [task for task in made if task.count]
+        task_list += _in_one_language(config, grammar, plots, language)
+    return [task for task in task_list if task.count]
 
 
 def _in_one_language(
@@ -125,7 +125,7 @@ def _in_one_language(
     def instruction(name: str, draws: Distribution[Documents]) -> Task:
         return Task(name, draws, config.instruction_count(name))
 
-    made = [
+    task_list = [
         Task(
             "sentence", clauses.map(lambda clause: (plain(realize(clause, language).encode()),)), half(config.sentences)
         ),
@@ -133,9 +133,9 @@ def _in_one_language(
         instruction("question", grammar.questions().map(partial(_question, language))),
     ]
     if plots is None:
-        return made
+        return task_list
     return [
-        *made,
+        *task_list,
         Task("story", plots.map(lambda story: (plain(_text(story, language).encode()),)), half(config.stories)),
         instruction("summary", joint(Choice(_SUMMARIZE[language]), plots).map(partial(_summary, language))),
         instruction("continuation", joint(Choice(_CONTINUE[language]), plots).map(partial(_continuation, language))),
