@@ -15,13 +15,13 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 
 }  // namespace
 
-const char* stop_name(Stop stop) {
+const char* stop_reason_name(StopReason stop) {
     switch (stop) {
-        case Stop::eos: return "eos";
-        case Stop::assistant_end: return "assistant";
-        case Stop::tokens: return "tokens";
-        case Stop::context: return "context";
-        case Stop::interrupted: return "interrupted";
+        case StopReason::eos: return "eos";
+        case StopReason::assistant_end: return "assistant";
+        case StopReason::tokens: return "tokens";
+        case StopReason::context: return "context";
+        case StopReason::interrupted: return "interrupted";
     }
     return "";
 }
@@ -34,7 +34,7 @@ void check_keep(const GenerationOptions& options, const ModelConfig& config) {
 }
 
 Generator::Generator(Transformer& transformer, const Vocabulary& vocabulary, Sampler& sampler)
-    : transformer_(transformer), vocabulary_(vocabulary), sampler_(sampler), cache_(transformer.empty_cache()) {}
+    : transformer_(transformer), vocabulary_(vocabulary), sampler_(sampler), cache_(transformer.make_cache()) {}
 
 void Generator::check_fits(std::size_t tokens) const {
     const std::size_t limit = transformer_.config().max_seq_len;
@@ -56,13 +56,13 @@ void Generator::restart(const std::vector<TokenId>& tokens) {
     cache_.length = 0;
 }
 
-const float* Generator::read_pending(const std::atomic<bool>* interrupt) {
+const float* Generator::forward_pending(const std::atomic<bool>* interrupt) {
     const std::size_t done = cache_.length;
-    return transformer_.read(sequence_.data() + done, sequence_.size() - done, cache_, interrupt);
+    return transformer_.forward(sequence_.data() + done, sequence_.size() - done, cache_, interrupt);
 }
 
 // The first tokens stay where they are and are not read again.
-void Generator::slide(std::size_t keep) {
+void Generator::slide_window(std::size_t keep) {
     const std::size_t recent = (sequence_.size() - keep) / 2;
     sequence_.erase(sequence_.begin() + static_cast<std::ptrdiff_t>(keep), sequence_.end() - static_cast<std::ptrdiff_t>(recent));
     cache_.length = keep;
@@ -74,16 +74,16 @@ Generation Generator::generate(const GenerationOptions& options, const Emit& emi
     if (options.max_tokens == 0) return result;
     const Clock::time_point start = Clock::now();
     result.prompt_tokens = sequence_.size() - cache_.length;
-    const float* logits = read_pending(interrupt);
-    result.prompt_seconds = seconds_since(start);
+    const float* logits = forward_pending(interrupt);
+    result.prefill_seconds = seconds_since(start);
     for (;;) {
         if (logits == nullptr) {
-            result.stop = Stop::interrupted;
+            result.stop = StopReason::interrupted;
             break;
         }
-        const TokenId id = sampler_.next(logits, config.vocab_size, sequence_);
+        const TokenId id = sampler_.sample(logits, config.vocab_size, sequence_);
         if (id == kEos || (options.stop_at_assistant_end && id == vocabulary_.tags().assistant_end)) {
-            result.stop = id == kEos ? Stop::eos : Stop::assistant_end;
+            result.stop = id == kEos ? StopReason::eos : StopReason::assistant_end;
             break;
         }
         sequence_.push_back(id);
@@ -92,14 +92,14 @@ Generation Generator::generate(const GenerationOptions& options, const Emit& emi
         if (result.ids.size() == options.max_tokens) break;
         if (sequence_.size() > config.max_seq_len) {
             if (!options.keep) {
-                result.stop = Stop::context;
+                result.stop = StopReason::context;
                 break;
             }
-            slide(*options.keep);
+            slide_window(*options.keep);
         }
-        logits = read_pending(interrupt);
+        logits = forward_pending(interrupt);
     }
-    result.answer_seconds = seconds_since(start) - result.prompt_seconds;
+    result.decode_seconds = seconds_since(start) - result.prefill_seconds;
     return result;
 }
 

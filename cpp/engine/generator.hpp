@@ -13,8 +13,8 @@
 
 namespace lai {
 
-enum class Stop { eos, assistant_end, tokens, context, interrupted };
-const char* stop_name(Stop stop);
+enum class StopReason { eos, assistant_end, tokens, context, interrupted };
+const char* stop_reason_name(StopReason stop);
 
 struct GenerationOptions {
     std::size_t max_tokens = 256;
@@ -29,14 +29,14 @@ void check_keep(const GenerationOptions& options, const ModelConfig& config);
 
 struct Generation {
     std::vector<TokenId> ids;  // without the token that stopped it
-    Stop stop = Stop::tokens;
+    StopReason stop = StopReason::tokens;
     std::size_t prompt_tokens = 0;  // read before the first token was chosen
-    double prompt_seconds = 0;
-    double answer_seconds = 0;
+    double prefill_seconds = 0;
+    double decode_seconds = 0;
 
     // Tokens a second; 0 where no time was measured.
-    double prompt_speed() const { return prompt_seconds > 0 ? static_cast<double>(prompt_tokens) / prompt_seconds : 0; }
-    double answer_speed() const { return answer_seconds > 0 ? static_cast<double>(ids.size()) / answer_seconds : 0; }
+    double prefill_speed() const { return prefill_seconds > 0 ? static_cast<double>(prompt_tokens) / prefill_seconds : 0; }
+    double decode_speed() const { return decode_seconds > 0 ? static_cast<double>(ids.size()) / decode_seconds : 0; }
 };
 
 // A sequence that grows by prompts and by answers to them. The model never reads more than max_seq_len tokens of it; the
@@ -59,8 +59,8 @@ public:
     const std::vector<TokenId>& sequence() const { return sequence_; }
 
 private:
-    const float* read_pending(const std::atomic<bool>* interrupt);
-    void slide(std::size_t keep);
+    const float* forward_pending(const std::atomic<bool>* interrupt);
+    void slide_window(std::size_t keep);
 
     Transformer& transformer_;
     const Vocabulary& vocabulary_;

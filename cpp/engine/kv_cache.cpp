@@ -8,47 +8,47 @@ namespace lai {
 
 namespace {
 
-std::size_t in_groups(std::size_t positions) { return (positions + kLanes - 1) / kLanes * kLanes; }
+std::size_t round_up_to_lanes(std::size_t positions) { return (positions + kLanes - 1) / kLanes * kLanes; }
 
 // One position's key among those of its group.
-template <class Number>
-void spread(const Number* key, std::size_t head_dim, std::size_t position, Number* keys) {
-    Number* to = keys + position / kLanes * kLanes * head_dim + position % kLanes;
+template <class Element>
+void scatter_key(const Element* key, std::size_t head_dim, std::size_t position, Element* keys) {
+    Element* to = keys + position / kLanes * kLanes * head_dim + position % kLanes;
     for (std::size_t d = 0; d < head_dim; ++d) to[d * kLanes] = key[d];
 }
 
 }  // namespace
 
-KvCache::KvCache(const ModelConfig& config, bool rounded)
-    : layers_(config.n_layers), heads_(config.n_kv_heads), head_dim_(config.head_dim()), limit_(config.max_seq_len), rounded_(rounded) {}
+KvCache::KvCache(const ModelConfig& config, bool quantized)
+    : layers_(config.n_layers), heads_(config.n_kv_heads), head_dim_(config.head_dim()), max_positions_(config.max_seq_len), quantized_(quantized) {}
 
-std::size_t KvCache::full_bytes() const { return layers_ * heads_ * in_groups(limit_) * position_bytes(); }
+std::size_t KvCache::max_bytes() const { return layers_ * heads_ * round_up_to_lanes(max_positions_) * position_bytes(); }
 
-HeadCache KvCache::place(const PageBuffer& buffer, std::size_t capacity, std::size_t index) const {
+HeadCache KvCache::head_cache_in(const PageBuffer& buffer, std::size_t capacity, std::size_t index) const {
     std::uint8_t* keys = buffer.data() + index * capacity * position_bytes();
-    std::uint8_t* values = keys + capacity * head_dim_ * number_bytes();
-    if (!rounded_) return {keys, values, nullptr, nullptr};
-    void* scales = values + capacity * head_dim_ * number_bytes();
+    std::uint8_t* values = keys + capacity * head_dim_ * element_bytes();
+    if (!quantized_) return {keys, values, nullptr, nullptr};
+    void* scales = values + capacity * head_dim_ * element_bytes();
     return {keys, values, static_cast<float*>(scales), static_cast<float*>(scales) + capacity};
 }
 
 void KvCache::reserve(std::size_t positions) {
     if (positions <= capacity_) return;
     // Doubling keeps the copying of a growing conversation in proportion to its length.
-    const std::size_t capacity = in_groups(std::min(limit_, std::max(positions, 2 * capacity_)));
+    const std::size_t capacity = round_up_to_lanes(std::min(max_positions_, std::max(positions, 2 * capacity_)));
     const std::size_t all_heads = layers_ * heads_;
-    const std::size_t used = in_groups(length);
+    const std::size_t used = round_up_to_lanes(length);
     if (used == 0) {  // not the old and the new one at once
         buffer_ = PageBuffer();
         capacity_ = 0;
     }
     PageBuffer larger(all_heads * capacity * position_bytes());
     for (std::size_t head = 0; used > 0 && head < all_heads; ++head) {
-        const HeadCache from = place(buffer_, capacity_, head);
-        const HeadCache to = place(larger, capacity, head);
-        std::memcpy(to.keys, from.keys, used * head_dim_ * number_bytes());
-        std::memcpy(to.values, from.values, used * head_dim_ * number_bytes());
-        if (!rounded_) continue;
+        const HeadCache from = head_cache_in(buffer_, capacity_, head);
+        const HeadCache to = head_cache_in(larger, capacity, head);
+        std::memcpy(to.keys, from.keys, used * head_dim_ * element_bytes());
+        std::memcpy(to.values, from.values, used * head_dim_ * element_bytes());
+        if (!quantized_) continue;
         std::copy_n(from.key_scales, used, to.key_scales);
         std::copy_n(from.value_scales, used, to.value_scales);
     }
@@ -57,17 +57,17 @@ void KvCache::reserve(std::size_t positions) {
 }
 
 void KvCache::store(std::size_t layer, std::size_t head, std::size_t position, const float* key, const float* value, const Kernels& kernels) {
-    const HeadCache to = of_head(layer, head);
-    if (!rounded_) {
-        spread(key, head_dim_, position, static_cast<float*>(to.keys));
+    const HeadCache to = head_cache(layer, head);
+    if (!quantized_) {
+        scatter_key(key, head_dim_, position, static_cast<float*>(to.keys));
         std::copy_n(value, head_dim_, static_cast<float*>(to.values) + position * head_dim_);
         return;
     }
     auto* row = static_cast<std::int16_t*>(to.values) + position * head_dim_;
     // The key is rounded where its value will be, and spread out from there.
-    to.key_scales[position] = kernels.shorten(key, head_dim_, row);
-    spread(row, head_dim_, position, static_cast<std::int16_t*>(to.keys));
-    to.value_scales[position] = kernels.shorten(value, head_dim_, row);
+    to.key_scales[position] = kernels.quantize_int16(key, head_dim_, row);
+    scatter_key(row, head_dim_, position, static_cast<std::int16_t*>(to.keys));
+    to.value_scales[position] = kernels.quantize_int16(value, head_dim_, row);
 }
 
 }  // namespace lai

@@ -22,13 +22,13 @@ double negative_log_likelihood(const float* logits, std::size_t size, TokenId ta
     return std::log(total) - static_cast<double>(logits[target] - largest);
 }
 
-void add_document(const std::vector<TokenId>& ids, Transformer& transformer, KvCache& cache, Loss& loss) {
+void add_document_loss(const std::vector<TokenId>& ids, Transformer& transformer, KvCache& cache, Loss& loss) {
     const std::size_t vocab_size = transformer.config().vocab_size;
     const std::size_t predictions = ids.size() - 1;
     for (std::size_t begin = 0; begin < predictions; begin += transformer.config().max_seq_len) {
         const std::size_t count = std::min(transformer.config().max_seq_len, predictions - begin);
         cache.length = 0;
-        transformer.read_all(ids.data() + begin, count, cache, [&](std::size_t first, std::size_t tokens, const float* logits) {
+        transformer.forward_all(ids.data() + begin, count, cache, [&](std::size_t first, std::size_t tokens, const float* logits) {
             for (std::size_t i = 0; i < tokens; ++i) {
                 loss.nats += negative_log_likelihood(logits + i * vocab_size, vocab_size, ids[begin + first + i + 1]);
             }
@@ -38,7 +38,7 @@ void add_document(const std::vector<TokenId>& ids, Transformer& transformer, KvC
 }
 
 // In a text file the end of a line inside a document is written as U+2028.
-std::string with_line_ends(const std::string& line) {
+std::string restore_line_breaks(const std::string& line) {
     constexpr std::string_view kSeparator = "\xE2\x80\xA8";
     std::string text;
     std::size_t begin = 0;
@@ -48,7 +48,7 @@ std::string with_line_ends(const std::string& line) {
     return text.append(line, begin);
 }
 
-void check_kind(const std::string& path) {
+void check_plain_text(const std::string& path) {
     std::string name = path;
     for (char& letter : name) {
         if (letter >= 'A' && letter <= 'Z') letter = static_cast<char>(letter - 'A' + 'a');
@@ -67,18 +67,18 @@ bool is_blank(const std::string& line) { return line.find_first_not_of(" \t\n\r\
 double Loss::bits_per_byte() const { return nats / std::log(2.0) / static_cast<double>(bytes); }
 
 Loss measure_loss(const std::string& path, const Vocabulary& vocabulary, Transformer& transformer) {
-    check_kind(path);
+    check_plain_text(path);
     TextInput file(path);
     Loss loss;
-    KvCache cache = transformer.empty_cache();
+    KvCache cache = transformer.make_cache();
     bool first = true;
     for (std::string line; file.next_line(line);) {
         if (first && line.compare(0, 3, "\xEF\xBB\xBF") == 0) line.erase(0, 3);
         first = false;
         if (!line.empty() && line.back() == '\r') line.pop_back();
         if (is_blank(line)) continue;
-        const Document document = read_document(vocabulary, with_line_ends(line));
-        add_document(document.ids, transformer, cache, loss);
+        const Document document = encode_document(vocabulary, restore_line_breaks(line));
+        add_document_loss(document.ids, transformer, cache, loss);
         loss.bytes += document.bytes;
         ++loss.documents;
     }

@@ -11,24 +11,24 @@ namespace lai {
 namespace {
 
 constexpr std::size_t kPenaltyWindow = 64;
-constexpr float kLeftOut = -std::numeric_limits<float>::infinity();
+constexpr float kExcluded = -std::numeric_limits<float>::infinity();
 
 }  // namespace
 
-TokenId Sampler::next(const float* logits, std::size_t size, const std::vector<TokenId>& sequence) {
+TokenId Sampler::sample(const float* logits, std::size_t size, const std::vector<TokenId>& sequence) {
     logits_.assign(logits, logits + size);
-    if (options_.repeat_penalty != 1.0F) penalize(sequence);
-    for (const TokenId id : {kPad, kBos, kUnk}) logits_[static_cast<std::size_t>(id)] = kLeftOut;
-    const TokenId best = largest();
+    if (options_.repeat_penalty != 1.0F) apply_repeat_penalty(sequence);
+    for (const TokenId id : {kPad, kBos, kUnk}) logits_[static_cast<std::size_t>(id)] = kExcluded;
+    const TokenId best = argmax();
     if (!std::isfinite(logits_[static_cast<std::size_t>(best)])) {
         throw Error(kNotANumber);
     }
     if (options_.temperature <= 0) return best;
-    choose_candidates();
-    return draw();
+    select_top_k();
+    return sample_top_p();
 }
 
-void Sampler::penalize(const std::vector<TokenId>& sequence) {
+void Sampler::apply_repeat_penalty(const std::vector<TokenId>& sequence) {
     const std::size_t count = std::min(kPenaltyWindow, sequence.size());
     std::vector<TokenId> recent(sequence.end() - static_cast<std::ptrdiff_t>(count), sequence.end());
     std::sort(recent.begin(), recent.end());
@@ -40,7 +40,7 @@ void Sampler::penalize(const std::vector<TokenId>& sequence) {
 }
 
 // A logit that is not a number compares false and is passed over.
-TokenId Sampler::largest() const {
+TokenId Sampler::argmax() const {
     std::size_t best = 0;
     for (std::size_t id = 1; id < logits_.size(); ++id) {
         if (logits_[id] > logits_[best]) best = id;
@@ -48,27 +48,27 @@ TokenId Sampler::largest() const {
     return static_cast<TokenId>(best);
 }
 
-void Sampler::choose_candidates() {
-    const auto before = [](const Candidate& a, const Candidate& b) { return a.logit != b.logit ? a.logit > b.logit : a.id < b.id; };
+void Sampler::select_top_k() {
+    const auto ranks_higher = [](const Candidate& a, const Candidate& b) { return a.logit != b.logit ? a.logit > b.logit : a.id < b.id; };
     const bool all = options_.top_k == 0 || options_.top_k >= logits_.size();
     candidates_.clear();
     for (std::size_t id = 0; id < logits_.size(); ++id) {
         const Candidate candidate = {logits_[id], static_cast<TokenId>(id)};
-        if (std::isnan(candidate.logit) || candidate.logit == kLeftOut) continue;
+        if (std::isnan(candidate.logit) || candidate.logit == kExcluded) continue;
         if (all || candidates_.size() < options_.top_k) {
             candidates_.push_back(candidate);
-            if (!all) std::push_heap(candidates_.begin(), candidates_.end(), before);
-        } else if (before(candidate, candidates_.front())) {
+            if (!all) std::push_heap(candidates_.begin(), candidates_.end(), ranks_higher);
+        } else if (ranks_higher(candidate, candidates_.front())) {
             // The heap's top is the last of the best so far.
-            std::pop_heap(candidates_.begin(), candidates_.end(), before);
+            std::pop_heap(candidates_.begin(), candidates_.end(), ranks_higher);
             candidates_.back() = candidate;
-            std::push_heap(candidates_.begin(), candidates_.end(), before);
+            std::push_heap(candidates_.begin(), candidates_.end(), ranks_higher);
         }
     }
-    std::sort(candidates_.begin(), candidates_.end(), before);
+    std::sort(candidates_.begin(), candidates_.end(), ranks_higher);
 }
 
-TokenId Sampler::draw() {
+TokenId Sampler::sample_top_p() {
     weights_.clear();
     double total = 0;
     for (const Candidate& candidate : candidates_) {
@@ -76,10 +76,10 @@ TokenId Sampler::draw() {
         weights_.push_back(std::exp(distance / static_cast<double>(options_.temperature)));
         total += weights_.back();
     }
-    const double enough = static_cast<double>(options_.top_p) * total;
+    const double threshold = static_cast<double>(options_.top_p) * total;
     double kept = 0;
     std::size_t count = 0;
-    while (count < weights_.size() && (count == 0 || kept < enough)) kept += weights_[count++];
+    while (count < weights_.size() && (count == 0 || kept < threshold)) kept += weights_[count++];
     const double target = uniform() * kept;
     double running = 0;
     for (std::size_t i = 0; i < count; ++i) {

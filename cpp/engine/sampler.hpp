@@ -32,7 +32,7 @@ public:
     Sampler(const SamplerOptions& options, std::uint64_t seed) : options_(options), state_(seed) {}
 
     // Throws Error where no logit is a number.
-    TokenId next(const float* logits, std::size_t size, const std::vector<TokenId>& sequence);
+    TokenId sample(const float* logits, std::size_t size, const std::vector<TokenId>& sequence);
 
     SamplerOptions& options() { return options_; }
 
@@ -42,10 +42,10 @@ private:
         TokenId id;
     };
 
-    void penalize(const std::vector<TokenId>& sequence);
-    TokenId largest() const;
-    void choose_candidates();
-    TokenId draw();
+    void apply_repeat_penalty(const std::vector<TokenId>& sequence);
+    TokenId argmax() const;
+    void select_top_k();
+    TokenId sample_top_p();
     double uniform();
 
     SamplerOptions options_;

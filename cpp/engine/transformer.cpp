@@ -10,23 +10,23 @@ namespace lai {
 
 namespace {
 
-constexpr std::size_t kSlabGroups = 64;  // of a matrix, packed before their pages in the file are given back
-constexpr std::size_t kSlice = 32;  // tokens of a batch whose attention is one piece of work
+constexpr std::size_t kGroupsPerRelease = 64;  // of a matrix, packed before their pages in the file are given back
+constexpr std::size_t kAttentionSlice = 32;  // tokens of a batch whose attention is one piece of work
 // Of each of the feed-forward's two products, held on a thread's stack while they are needed: 32 KB, where some systems give 128.
-constexpr std::size_t kPieceFloats = 2 * kMaxBatch * kBlock;
+constexpr std::size_t kFeedForwardFloats = 2 * kMaxBatch * kBlockSize;
 
 // From one token's input of a product to the next: an odd number of cache lines. Sixteen tokens whose values lie a power of two
 // apart, as those of 512 or 2048 would, push each other out of the first-level cache.
-std::size_t stride_of(std::size_t width) {
-    constexpr std::size_t kLine = 64 / sizeof(float);
-    return ((width + kLine - 1) / kLine | 1) * kLine;
+std::size_t padded_stride(std::size_t width) {
+    constexpr std::size_t kCacheLine = 64 / sizeof(float);
+    return ((width + kCacheLine - 1) / kCacheLine | 1) * kCacheLine;
 }
 
 // Rows of a product that are handed out together: enough pieces to share out evenly, few enough to be cheap.
 std::size_t rows_per_piece(std::size_t rows, std::size_t threads) {
     if (threads == 1) return rows;
     const std::size_t pieces = 8 * threads;
-    return std::max<std::size_t>(kBlock, (rows / pieces + kBlock - 1) / kBlock * kBlock);
+    return std::max<std::size_t>(kBlockSize, (rows / pieces + kBlockSize - 1) / kBlockSize * kBlockSize);
 }
 
 // Every matrix that activations are multiplied with.
@@ -41,7 +41,7 @@ std::vector<Matrix*> matrices_of(Weights& weights) {
 }
 
 // The pages of some rows of a matrix in the file: they are read again if need be.
-void give_back(const ModelFile& file, const Matrix& matrix, std::size_t first, std::size_t rows) {
+void release_rows(const ModelFile& file, const Matrix& matrix, std::size_t first, std::size_t rows) {
     const auto begin = static_cast<std::size_t>(matrix.data - file.file().data());
     const std::size_t row_bytes = weight_bytes(matrix.dtype, matrix.cols);
     file.file().release(begin + first * row_bytes, begin + std::min(first + rows, matrix.rows) * row_bytes);
@@ -55,10 +55,10 @@ Transformer::Transformer(const ModelFile& file, ThreadPool& pool, const Kernels&
       embedding_(file.weights().token_embed),
       pool_(pool),
       kernels_(kernels),
-      blocked_(is_blocked(file.dtype())) {
+      quantized_(is_quantized(file.dtype())) {
     for (std::size_t i = 0; i < config_.head_dim() / 2; ++i) {
         const float exponent = static_cast<float>(2 * i) / static_cast<float>(config_.head_dim());
-        frequencies_.push_back(std::pow(config_.rope_theta, -exponent));
+        rope_frequencies_.push_back(std::pow(config_.rope_theta, -exponent));
     }
     if (is_packed(file.dtype())) {
         pack_weights(file);
@@ -69,18 +69,18 @@ Transformer::Transformer(const ModelFile& file, ThreadPool& pool, const Kernels&
     }
     if (file.checksum() != Checksum::correct) file.file().populate(0, file.file().size());  // the checksum has not done it
     // Single rows are read of the embedding; where it is not the output matrix too, checking the file has read it for nothing.
-    if (embedding_.data != weights_.output.data) give_back(file, embedding_, 0, embedding_.rows);
+    if (embedding_.data != weights_.output.data) release_rows(file, embedding_, 0, embedding_.rows);
 }
 
 // Whether a matrix that lies as in the file is to be packed as f14.
-bool Transformer::wants_f14(const Matrix& matrix) const {
+bool Transformer::can_use_f14(const Matrix& matrix) const {
     return kernels_.pack_f14 != nullptr && matrix.dtype == DType::f16 && matrix.cols % kUnitColumns == 0;
 }
 
 void Transformer::pack_weights(const ModelFile& file) {
     const std::vector<Matrix*> matrices = matrices_of(weights_);
     const auto planned = [&](Matrix matrix) {
-        if (wants_f14(matrix)) matrix.dtype = DType::f14;
+        if (can_use_f14(matrix)) matrix.dtype = DType::f14;
         return matrix;
     };
     // A group's bytes are a multiple of a cache line, and so is where every matrix begins.
@@ -94,8 +94,8 @@ void Transformer::pack_weights(const ModelFile& file) {
         if (plan.dtype == DType::f14 && pack_f14(file, *matrix, out)) {
             matrix->dtype = DType::f14;
         } else {
-            if (plan.dtype == DType::f14) out = kept_.emplace_back(packed_bytes(*matrix)).data();
-            pack_slabs(file, *matrix, [&](std::size_t group) {
+            if (plan.dtype == DType::f14) out = f16_matrices_.emplace_back(packed_bytes(*matrix)).data();
+            pack_and_release(file, *matrix, [&](std::size_t group) {
                 pack_group(*matrix, group, out + group * packed_group_bytes(matrix->dtype, matrix->cols));
             });
         }
@@ -107,19 +107,19 @@ void Transformer::pack_weights(const ModelFile& file) {
 // False where that would lose too much.
 bool Transformer::pack_f14(const ModelFile& file, const Matrix& matrix, std::uint8_t* out) {
     std::atomic<bool> fits = true;
-    pack_slabs(file, matrix, [&](std::size_t group) {
+    pack_and_release(file, matrix, [&](std::size_t group) {
         if (fits && !kernels_.pack_f14(matrix, group, out + group * packed_group_bytes(DType::f14, matrix.cols))) fits = false;
     });
     return fits;
 }
 
 // Calls pack(group) for all groups of a matrix, and gives their pages in the file back.
-void Transformer::pack_slabs(const ModelFile& file, const Matrix& matrix, const std::function<void(std::size_t)>& pack) {
+void Transformer::pack_and_release(const ModelFile& file, const Matrix& matrix, const std::function<void(std::size_t)>& pack) {
     const std::size_t groups = packed_groups(matrix);
-    for (std::size_t first = 0; first < groups; first += kSlabGroups) {
-        const std::size_t count = std::min(kSlabGroups, groups - first);
+    for (std::size_t first = 0; first < groups; first += kGroupsPerRelease) {
+        const std::size_t count = std::min(kGroupsPerRelease, groups - first);
         pool_.parallel_for(count, [&](std::size_t i) { pack(first + i); });
-        give_back(file, matrix, first * kLanes, count * kLanes);
+        release_rows(file, matrix, first * kLanes, count * kLanes);
     }
 }
 
@@ -133,9 +133,9 @@ void Transformer::copy_norms() {
     }
 }
 
-std::vector<Transformer::Bytes> Transformer::weights_read() const {
+std::vector<Transformer::ByteRange> Transformer::streamed_weights() const {
     Weights weights = weights_;
-    std::vector<Bytes> ranges;
+    std::vector<ByteRange> ranges;
     for (const Matrix* matrix : matrices_of(weights)) {
         ranges.push_back({matrix->data, packed_.size() > 0 ? packed_bytes(*matrix) : matrix->bytes()});
     }
@@ -144,70 +144,70 @@ std::vector<Transformer::Bytes> Transformer::weights_read() const {
 
 std::size_t Transformer::weight_bytes() const {
     std::size_t total = 0;
-    for (const Bytes& range : weights_read()) total += range.size;
+    for (const ByteRange& range : streamed_weights()) total += range.size;
     return total;
 }
 
 // cos and sin of position * theta^(-2i / head_dim), rounded to floats at the same places as PyTorch does.
-void Transformer::work_out_rotation(std::size_t token, std::size_t position) {
-    const std::size_t half = frequencies_.size();
+void Transformer::compute_rope(std::size_t token, std::size_t position) {
+    const std::size_t half = rope_frequencies_.size();
     for (std::size_t i = 0; i < half; ++i) {
-        const float angle = static_cast<float>(position) * frequencies_[i];
-        cos_[token * half + i] = std::cos(angle);
-        sin_[token * half + i] = std::sin(angle);
+        const float angle = static_cast<float>(position) * rope_frequencies_[i];
+        rope_cos_[token * half + i] = std::cos(angle);
+        rope_sin_[token * half + i] = std::sin(angle);
     }
 }
 
-const float* Transformer::read(const TokenId* tokens, std::size_t count, KvCache& cache, const std::atomic<bool>* interrupt) {
+const float* Transformer::forward(const TokenId* tokens, std::size_t count, KvCache& cache, const std::atomic<bool>* interrupt) {
     cache.reserve(cache.length + count);  // at once, not batch by batch
     std::size_t batch = 0;
     for (std::size_t first = 0; first < count; first += batch) {
         if (interrupt != nullptr && interrupt->load()) return nullptr;
         batch = std::min(kMaxBatch, count - first);
-        forward(tokens + first, batch, cache, first + batch == count ? 1 : 0);
+        forward_batch(tokens + first, batch, cache, first + batch == count ? 1 : 0);
     }
     return logits(batch - 1, 1);
 }
 
-void Transformer::read_all(const TokenId* tokens, std::size_t count, KvCache& cache, const TakeLogits& take) {
+void Transformer::forward_all(const TokenId* tokens, std::size_t count, KvCache& cache, const LogitsCallback& on_logits) {
     for (std::size_t first = 0; first < count; first += kMaxBatch) {
         const std::size_t batch = std::min(kMaxBatch, count - first);
-        forward(tokens + first, batch, cache, batch);
-        take(first, batch, logits(0, batch));
+        forward_batch(tokens + first, batch, cache, batch);
+        on_logits(first, batch, logits(0, batch));
     }
 }
 
 // For the activations of a batch.
-void Transformer::make_room(std::size_t count) {
+void Transformer::reserve_activations(std::size_t count) {
     const std::size_t dim = config_.dim;
-    if (x_.size() >= count * dim) return;
-    for (std::vector<float>* table : {&cos_, &sin_}) table->resize(count * frequencies_.size());
-    const bool as_blocks = takes_blocks(count);
-    const std::size_t block_floats = config_.hidden_dim / kBlock * (sizeof(ActivationBlock) / sizeof(float));
-    const std::size_t hidden = as_blocks ? block_floats : stride_of(config_.hidden_dim);
+    if (residual_.size() >= count * dim) return;
+    for (std::vector<float>* table : {&rope_cos_, &rope_sin_}) table->resize(count * rope_frequencies_.size());
+    const bool quantized = quantizes_input(count);
+    const std::size_t block_floats = config_.hidden_dim / kBlockSize * (sizeof(ActivationBlock) / sizeof(float));
+    const std::size_t hidden = quantized ? block_floats : padded_stride(config_.hidden_dim);
     const std::size_t projected = 2 * config_.kv_dim();
-    wide_.resize(std::max(count * std::max({stride_of(dim), projected, hidden}), stride_of(dim) + projected));
-    if (!as_blocks) narrow_.resize(count * stride_of(dim));
-    if (blocked_) blocks_.resize(std::min(count, kernels_.block_tokens) * dim / kBlock);
-    x_.resize(count * dim);  // last, as it tells whether all the others have their room
+    scratch_.resize(std::max(count * std::max({padded_stride(dim), projected, hidden}), padded_stride(dim) + projected));
+    if (!quantized) normed_.resize(count * padded_stride(dim));
+    if (quantized_) input_blocks_.resize(std::min(count, kernels_.max_quantized_tokens) * dim / kBlockSize);
+    residual_.resize(count * dim);  // last, as it tells whether all the others have their room
 }
 
-void Transformer::forward(const TokenId* tokens, std::size_t count, KvCache& cache, std::size_t wanted) {
+void Transformer::forward_batch(const TokenId* tokens, std::size_t count, KvCache& cache, std::size_t logit_tokens) {
     const std::size_t dim = config_.dim;
-    make_room(count);
+    reserve_activations(count);
     cache.reserve(cache.length + count);
-    scores_.resize(std::max(scores_.size(), pool_.size() * kAttentionTokens * cache.capacity()));
-    auto unpack = unpack_row;
+    scores_.resize(std::max(scores_.size(), pool_.size() * kMaxAttentionTokens * cache.capacity()));
+    auto unpack = dequantize_row;
     if (packed_.size() > 0 && embedding_.data == weights_.output.data) {
-        unpack = embedding_.dtype == DType::f14 ? kernels_.unpack_f14_row : unpack_packed_row;
+        unpack = embedding_.dtype == DType::f14 ? kernels_.dequantize_f14_row : dequantize_packed_row;
     }
     pool_.parallel_for(count, [&](std::size_t token) {
-        unpack(embedding_, static_cast<std::size_t>(tokens[token]), x_.data() + token * dim);
-        work_out_rotation(token, cache.length + token);
+        unpack(embedding_, static_cast<std::size_t>(tokens[token]), residual_.data() + token * dim);
+        compute_rope(token, cache.length + token);
     });
     for (std::size_t layer = 0; layer < config_.n_layers; ++layer) {
         // Of the last layer only its keys and values are needed for the tokens whose results are not.
-        const std::size_t first = layer + 1 < config_.n_layers ? 0 : count - wanted;
+        const std::size_t first = layer + 1 < config_.n_layers ? 0 : count - logit_tokens;
         attention(weights_.layers[layer], layer, first, count, cache);
         if (first < count) feed_forward(weights_.layers[layer], first, count - first);
     }
@@ -215,44 +215,44 @@ void Transformer::forward(const TokenId* tokens, std::size_t count, KvCache& cac
 }
 
 // Tokens of the residual stream as the input of a product. `wide_` is free for their floats where blocks are what is used.
-Activations Transformer::normalized(const float* weight, std::size_t first, std::size_t count) {
+Activations Transformer::normalize(const float* weight, std::size_t first, std::size_t count) {
     const std::size_t dim = config_.dim;
-    const std::size_t stride = stride_of(dim);
-    const bool as_blocks = takes_blocks(count);
-    float* values = as_blocks ? wide_.data() : narrow_.data();
+    const std::size_t stride = padded_stride(dim);
+    const bool quantized = quantizes_input(count);
+    float* values = quantized ? scratch_.data() : normed_.data();
     pool_.parallel_for(count, [&](std::size_t token) {
-        kernels_.rms_norm(x_.data() + (first + token) * dim, weight, dim, config_.norm_eps, values + token * stride);
-        if (as_blocks) kernels_.quantize(values + token * stride, dim, blocks_.data() + token * dim / kBlock);
+        kernels_.rmsnorm(residual_.data() + (first + token) * dim, weight, dim, config_.norm_eps, values + token * stride);
+        if (quantized) kernels_.quantize(values + token * stride, dim, input_blocks_.data() + token * dim / kBlockSize);
     });
-    return {values, blocks_.data(), count, dim, stride};
+    return {values, input_blocks_.data(), count, dim, stride};
 }
 
 // Tokens of (T, stride_of(D)) values as the input of a product.
-Activations Transformer::input(const float* values, std::size_t count) {
+Activations Transformer::quantize_input(const float* values, std::size_t count) {
     const std::size_t dim = config_.dim;
-    const std::size_t stride = stride_of(dim);
-    if (takes_blocks(count)) {
+    const std::size_t stride = padded_stride(dim);
+    if (quantizes_input(count)) {
         pool_.parallel_for(count, [&](std::size_t token) {
-            kernels_.quantize(values + token * stride, dim, blocks_.data() + token * dim / kBlock);
+            kernels_.quantize(values + token * stride, dim, input_blocks_.data() + token * dim / kBlockSize);
         });
     }
-    return {values, blocks_.data(), count, dim, stride};
+    return {values, input_blocks_.data(), count, dim, stride};
 }
 
 // The input without its first tokens.
-Activations Transformer::after(const Activations& all, std::size_t first) {
+Activations Transformer::skip_tokens(const Activations& all, std::size_t first) {
     const float* values = all.values + first * all.stride;
     const std::size_t count = all.tokens - first;
-    if (!takes_blocks(all.tokens)) return input(values, count);
-    return {values, all.blocks + first * all.width / kBlock, count, all.width, all.stride};
+    if (!quantizes_input(all.tokens)) return quantize_input(values, count);
+    return {values, all.blocks + first * all.width / kBlockSize, count, all.width, all.stride};
 }
 
 // Several matrices times one input; all their rows are shared out among the threads in one go.
 template <std::size_t Count>
-void Transformer::multiply(const Product (&products)[Count], const Activations& input, bool add) {
+void Transformer::matmul(const MatmulJob (&products)[Count], const Activations& input, bool add) {
     std::size_t pieces_until[Count];
     std::size_t rows = 0;
-    for (const Product& product : products) rows += product.matrix->rows;
+    for (const MatmulJob& product : products) rows += product.matrix->rows;
     const std::size_t step = rows_per_piece(rows, pool_.size());
     std::size_t pieces = 0;
     for (std::size_t i = 0; i < Count; ++i) pieces_until[i] = pieces += (products[i].matrix->rows + step - 1) / step;
@@ -261,7 +261,7 @@ void Transformer::multiply(const Product (&products)[Count], const Activations& 
         while (piece >= pieces_until[i]) ++i;
         const Matrix& matrix = *products[i].matrix;
         const std::size_t begin = (piece - (i == 0 ? 0 : pieces_until[i - 1])) * step;
-        kernels_.multiply(matrix, input, begin, std::min(matrix.rows, begin + step), {products[i].out, products[i].stride, add});
+        kernels_.matmul(matrix, input, begin, std::min(matrix.rows, begin + step), {products[i].out, products[i].stride, add});
     });
 }
 
@@ -269,94 +269,94 @@ void Transformer::multiply(const Product (&products)[Count], const Activations& 
 void Transformer::attention(const LayerWeights& weights, std::size_t layer, std::size_t first, std::size_t count, KvCache& cache) {
     const std::size_t dim = config_.dim;
     const std::size_t kv_dim = config_.kv_dim();
-    const std::size_t stride = stride_of(dim);
+    const std::size_t stride = padded_stride(dim);
     const std::size_t group = config_.n_heads / config_.n_kv_heads;
-    const Activations normed = normalized(weights.attn_norm, 0, count);
-    float* queries = wide_.data();
+    const Activations normed = normalize(weights.attn_norm, 0, count);
+    float* queries = scratch_.data();
     if (count == 1) {
-        const Projected projected = {queries + stride, queries + stride + kv_dim};
-        multiply<3>({{&weights.wq, queries, stride}, {&weights.wk, projected.keys, kv_dim}, {&weights.wv, projected.values, kv_dim}}, normed);
+        const ProjectedKv projected = {queries + stride, queries + stride + kv_dim};
+        matmul<3>({{&weights.wq, queries, stride}, {&weights.wk, projected.keys, kv_dim}, {&weights.wv, projected.values, kv_dim}}, normed);
         pool_.parallel_for(config_.n_kv_heads, [&](std::size_t head, std::size_t thread) {
-            store_keys(projected, layer, head, 1, cache);
-            for (std::size_t i = 0; i < group; ++i) attend(queries, layer, head * group + i, 0, 1, cache, thread);
+            store_kv(projected, layer, head, 1, cache);
+            for (std::size_t i = 0; i < group; ++i) attention_head(queries, layer, head * group + i, 0, 1, cache, thread);
         });
     } else {
         // Queries take the place of keys and values, once these are in the cache.
-        const Projected projected = {wide_.data(), wide_.data() + count * kv_dim};
-        multiply<2>({{&weights.wk, projected.keys, kv_dim}, {&weights.wv, projected.values, kv_dim}}, normed);
-        pool_.parallel_for(config_.n_kv_heads, [&](std::size_t head) { store_keys(projected, layer, head, count, cache); });
+        const ProjectedKv projected = {scratch_.data(), scratch_.data() + count * kv_dim};
+        matmul<2>({{&weights.wk, projected.keys, kv_dim}, {&weights.wv, projected.values, kv_dim}}, normed);
+        pool_.parallel_for(config_.n_kv_heads, [&](std::size_t head) { store_kv(projected, layer, head, count, cache); });
         if (first == count) return;
-        multiply<1>({{&weights.wq, queries + first * stride, stride}}, after(normed, first));
-        const std::size_t slices = (count - first + kSlice - 1) / kSlice;
+        matmul<1>({{&weights.wq, queries + first * stride, stride}}, skip_tokens(normed, first));
+        const std::size_t slices = (count - first + kAttentionSlice - 1) / kAttentionSlice;
         pool_.parallel_for(config_.n_heads * slices, [&](std::size_t piece, std::size_t thread) {
-            const std::size_t begin = first + piece % slices * kSlice;
-            attend(queries, layer, piece / slices, begin, std::min(kSlice, count - begin), cache, thread);
+            const std::size_t begin = first + piece % slices * kAttentionSlice;
+            attention_head(queries, layer, piece / slices, begin, std::min(kAttentionSlice, count - begin), cache, thread);
         });
     }
-    multiply<1>({{&weights.wo, x_.data() + first * dim, dim}}, input(queries + first * stride, count - first), true);
+    matmul<1>({{&weights.wo, residual_.data() + first * dim, dim}}, quantize_input(queries + first * stride, count - first), true);
 }
 
-void Transformer::rotate(float* head, std::size_t token) {
-    const std::size_t half = frequencies_.size();
-    kernels_.rotate(head, cos_.data() + token * half, sin_.data() + token * half, half);
+void Transformer::apply_rope(float* head, std::size_t token) {
+    const std::size_t half = rope_frequencies_.size();
+    kernels_.rope(head, rope_cos_.data() + token * half, rope_sin_.data() + token * half, half);
 }
 
-void Transformer::store_keys(const Projected& projected, std::size_t layer, std::size_t head, std::size_t count, KvCache& cache) {
+void Transformer::store_kv(const ProjectedKv& projected, std::size_t layer, std::size_t head, std::size_t count, KvCache& cache) {
     const std::size_t head_dim = config_.head_dim();
     for (std::size_t token = 0; token < count; ++token) {
         const std::size_t position = cache.length + token;
         const std::size_t at = token * config_.kv_dim() + head * head_dim;
-        rotate(projected.keys + at, token);
+        apply_rope(projected.keys + at, token);
         cache.store(layer, head, position, projected.keys + at, projected.values + at, kernels_);
     }
 }
 
-void Transformer::attend(float* queries, std::size_t layer, std::size_t head, std::size_t first, std::size_t count, KvCache& cache,
+void Transformer::attention_head(float* queries, std::size_t layer, std::size_t head, std::size_t first, std::size_t count, KvCache& cache,
                          std::size_t thread) {
     const std::size_t head_dim = config_.head_dim();
     const std::size_t group = config_.n_heads / config_.n_kv_heads;
     const std::size_t kv_head = head / group;
-    const std::size_t stride = stride_of(config_.dim);
+    const std::size_t stride = padded_stride(config_.dim);
     queries += first * stride + head * head_dim;
     for (std::size_t token = 0; token < count; ++token) {
-        rotate(queries + token * stride, first + token);
+        apply_rope(queries + token * stride, first + token);
     }
-    const bool others_follow = (head + 1) % group == 0 && head + 1 < config_.n_heads;
-    const HeadCache next = others_follow ? cache.of_head(layer, kv_head + 1) : HeadCache{};
-    kernels_.attend({queries, stride, count, cache.of_head(layer, kv_head), cache.length + first + 1, head_dim,
-                     scores_.data() + thread * kAttentionTokens * cache.capacity(), cache.capacity(), next});
+    const bool prefetches_next = (head + 1) % group == 0 && head + 1 < config_.n_heads;
+    const HeadCache next = prefetches_next ? cache.head_cache(layer, kv_head + 1) : HeadCache{};
+    kernels_.attention({queries, stride, count, cache.head_cache(layer, kv_head), cache.length + first + 1, head_dim,
+                     scores_.data() + thread * kMaxAttentionTokens * cache.capacity(), cache.capacity(), next});
 }
 
 void Transformer::feed_forward(const LayerWeights& weights, std::size_t first, std::size_t count) {
-    const Activations normed = normalized(weights.ffn_norm, first, count);
+    const Activations normed = normalize(weights.ffn_norm, first, count);
     const std::size_t hidden = config_.hidden_dim;
-    const std::size_t stride = stride_of(hidden);
+    const std::size_t stride = padded_stride(hidden);
     const std::size_t step = rows_per_piece(hidden, pool_.size());
-    const std::size_t rows = kPieceFloats / count / kBlock * kBlock;
-    const bool as_blocks = takes_blocks(count);
-    ActivationBlock* blocks = static_cast<ActivationBlock*>(static_cast<void*>(wide_.data()));
+    const std::size_t rows = kFeedForwardFloats / count / kBlockSize * kBlockSize;
+    const bool quantized = quantizes_input(count);
+    ActivationBlock* blocks = static_cast<ActivationBlock*>(static_cast<void*>(scratch_.data()));
     pool_.parallel_for((hidden + step - 1) / step, [&](std::size_t piece) {
-        std::array<float, kPieceFloats> held, up;
+        std::array<float, kFeedForwardFloats> gate_values, up;
         const std::size_t last = std::min(hidden, (piece + 1) * step);
         for (std::size_t begin = piece * step; begin < last; begin += rows) {
             const std::size_t end = std::min(last, begin + rows);
             const std::size_t width = end - begin;
-            const Output gate = as_blocks ? Output{held.data(), width, false, begin} : Output{wide_.data() + begin, stride, false, begin};
-            kernels_.multiply(weights.w_gate, normed, begin, end, gate);
-            kernels_.multiply(weights.w_up, normed, begin, end, {up.data(), width, false, begin});
+            const Output gate = quantized ? Output{gate_values.data(), width, false, begin} : Output{scratch_.data() + begin, stride, false, begin};
+            kernels_.matmul(weights.w_gate, normed, begin, end, gate);
+            kernels_.matmul(weights.w_up, normed, begin, end, {up.data(), width, false, begin});
             for (std::size_t token = 0; token < count; ++token) {
                 float* values = gate.data + token * gate.stride;
-                kernels_.activate(config_.activation, values, up.data() + token * width, width);
-                if (as_blocks) kernels_.quantize(values, width, blocks + (token * hidden + begin) / kBlock);
+                kernels_.gated_activation(config_.activation, values, up.data() + token * width, width);
+                if (quantized) kernels_.quantize(values, width, blocks + (token * hidden + begin) / kBlockSize);
             }
         }
     });
-    multiply<1>({{&weights.w_down, x_.data() + first * config_.dim, config_.dim}}, {wide_.data(), blocks, count, hidden, stride}, true);
+    matmul<1>({{&weights.w_down, residual_.data() + first * config_.dim, config_.dim}}, {scratch_.data(), blocks, count, hidden, stride}, true);
 }
 
 const float* Transformer::logits(std::size_t first, std::size_t count) {
     logits_.resize(std::max(logits_.size(), count * config_.vocab_size));
-    multiply<1>({{&weights_.output, logits_.data(), config_.vocab_size}}, normalized(weights_.final_norm, first, count));
+    matmul<1>({{&weights_.output, logits_.data(), config_.vocab_size}}, normalize(weights_.final_norm, first, count));
     return logits_.data();
 }
 

@@ -20,83 +20,83 @@ public:
     Transformer(const ModelFile& file, ThreadPool& pool, const Kernels& kernels);
 
     // What this model's tokens are read into; where weights are rounded, so are keys and values, to 16 bits.
-    KvCache empty_cache() const { return {config_, packed_.size() > 0}; }
+    KvCache make_cache() const { return {config_, packed_.size() > 0}; }
 
     // Reads `count` tokens, at least one, behind those in the cache and returns the logits of the last one (vocab_size), valid until
     // the next call. Together they must fit into max_seq_len. When `interrupt` becomes true, reading ends with the batch
     // and there are no logits; the cache then holds what was read.
-    const float* read(const TokenId* tokens, std::size_t count, KvCache& cache, const std::atomic<bool>* interrupt = nullptr);
+    const float* forward(const TokenId* tokens, std::size_t count, KvCache& cache, const std::atomic<bool>* interrupt = nullptr);
 
     // The same, with the logits of every token: calls take(first, tokens, logits (tokens, vocab_size)) batch by batch.
-    using TakeLogits = std::function<void(std::size_t first, std::size_t tokens, const float* logits)>;
-    void read_all(const TokenId* tokens, std::size_t count, KvCache& cache, const TakeLogits& take);
+    using LogitsCallback = std::function<void(std::size_t first, std::size_t tokens, const float* logits)>;
+    void forward_all(const TokenId* tokens, std::size_t count, KvCache& cache, const LogitsCallback& on_logits);
 
     const ModelConfig& config() const { return config_; }
 
     // Where the weights lie that each token's reading goes through: all matrices but the embedding's rows.
-    struct Bytes {
+    struct ByteRange {
         const std::uint8_t* data;
         std::size_t size;
     };
-    std::vector<Bytes> weights_read() const;
+    std::vector<ByteRange> streamed_weights() const;
     std::size_t weight_bytes() const;  // of all these together
 
 private:
-    struct Product {
+    struct MatmulJob {
         const Matrix* matrix;
         float* out;
         std::size_t stride;  // of `out`, from one token to the next
     };
 
-    struct Projected {  // (T, kv_dim) each
+    struct ProjectedKv {  // (T, kv_dim) each
         float* keys;
         float* values;
     };
 
     void pack_weights(const ModelFile& file);
-    bool wants_f14(const Matrix& matrix) const;
+    bool can_use_f14(const Matrix& matrix) const;
     bool pack_f14(const ModelFile& file, const Matrix& matrix, std::uint8_t* out);
-    void pack_slabs(const ModelFile& file, const Matrix& matrix, const std::function<void(std::size_t)>& pack);
+    void pack_and_release(const ModelFile& file, const Matrix& matrix, const std::function<void(std::size_t)>& pack);
     void copy_norms();
-    void work_out_rotation(std::size_t token, std::size_t position);
+    void compute_rope(std::size_t token, std::size_t position);
     // Leaves the results of the last `wanted` tokens in x_.
-    void forward(const TokenId* tokens, std::size_t count, KvCache& cache, std::size_t wanted);
+    void forward_batch(const TokenId* tokens, std::size_t count, KvCache& cache, std::size_t logit_tokens);
     void attention(const LayerWeights& weights, std::size_t layer, std::size_t first, std::size_t count, KvCache& cache);
-    void store_keys(const Projected& projected, std::size_t layer, std::size_t head, std::size_t count, KvCache& cache);
+    void store_kv(const ProjectedKv& projected, std::size_t layer, std::size_t head, std::size_t count, KvCache& cache);
     // A head of one of the batch's tokens, turned to its position.
-    void rotate(float* head, std::size_t token);
+    void apply_rope(float* head, std::size_t token);
     // What the head makes of it takes the place of its queries.
-    void attend(float* queries, std::size_t layer, std::size_t head, std::size_t first, std::size_t count, KvCache& cache, std::size_t thread);
+    void attention_head(float* queries, std::size_t layer, std::size_t head, std::size_t first, std::size_t count, KvCache& cache, std::size_t thread);
     void feed_forward(const LayerWeights& weights, std::size_t first, std::size_t count);
     const float* logits(std::size_t first, std::size_t count);
     // Whether products of so many tokens take their input as blocks.
-    bool takes_blocks(std::size_t count) const { return blocked_ && count <= kernels_.block_tokens; }
-    void make_room(std::size_t count);
-    Activations normalized(const float* weight, std::size_t first, std::size_t count);
-    Activations input(const float* values, std::size_t count);
-    Activations after(const Activations& all, std::size_t first);
+    bool quantizes_input(std::size_t count) const { return quantized_ && count <= kernels_.max_quantized_tokens; }
+    void reserve_activations(std::size_t count);
+    Activations normalize(const float* weight, std::size_t first, std::size_t count);
+    Activations quantize_input(const float* values, std::size_t count);
+    Activations skip_tokens(const Activations& all, std::size_t first);
     template <std::size_t Count>
-    void multiply(const Product (&products)[Count], const Activations& input, bool add = false);
+    void matmul(const MatmulJob (&products)[Count], const Activations& input, bool add = false);
 
     ModelConfig config_;
     Weights weights_;
     Matrix embedding_;  // for looking up rows: as in the file, or the packed output matrix where that is the same
     ThreadPool& pool_;
     const Kernels& kernels_;
-    bool blocked_;
+    bool quantized_;
     PageBuffer packed_;
-    std::vector<PageBuffer> kept_;  // matrices of f16 that were to be f14, but would have lost too much
+    std::vector<PageBuffer> f16_matrices_;  // matrices of f16 that were to be f14, but would have lost too much
     std::vector<float> norms_;  // copies, where nothing but rows of an embedding of its own is read of the file any more
 
-    std::vector<float> frequencies_;            // (head_dim / 2): theta^(-2i / head_dim)
-    std::vector<float> cos_, sin_;              // (T, head_dim / 2)
-    std::vector<float> x_;                      // (T, D): the residual stream
-    std::vector<float> narrow_;                 // (T, stride_of(D)): the same normalised, where no blocks are taken
+    std::vector<float> rope_frequencies_;            // (head_dim / 2): theta^(-2i / head_dim)
+    std::vector<float> rope_cos_, rope_sin_;              // (T, head_dim / 2)
+    std::vector<float> residual_;                      // (T, D): the residual stream
+    std::vector<float> normed_;                 // (T, stride_of(D)): the same normalised, where no blocks are taken
     // Queries (T, stride_of(D)); keys and values (T, kv_dim) each; (T, stride_of(hidden_dim)) of the feed-forward, or its blocks.
-    std::vector<float> wide_;
+    std::vector<float> scratch_;
     std::vector<float> scores_;                 // (threads, kAttentionTokens, positions)
     std::vector<float> logits_;                 // (T or 1, vocab_size)
-    std::vector<ActivationBlock> blocks_;       // (T, D / 32)
+    std::vector<ActivationBlock> input_blocks_;       // (T, D / 32)
 };
 
 }  // namespace lai

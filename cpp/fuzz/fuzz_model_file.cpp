@@ -18,9 +18,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         // The checksum is left out: no mutation would pass it.
         const lai::ModelFile file(path, false, pool);
         lai::Transformer transformer(file, pool, lai::choose_kernels());
-        lai::KvCache cache = transformer.empty_cache();
+        lai::KvCache cache = transformer.make_cache();
         const lai::TokenId tokens[] = {lai::kBos, 100, static_cast<lai::TokenId>(file.config().vocab_size - 1)};
-        transformer.read(tokens, std::min<std::size_t>(3, file.config().max_seq_len), cache);
+        transformer.forward(tokens, std::min<std::size_t>(3, file.config().max_seq_len), cache);
         lai::describe_model(file, transformer);
         lai::training_note(file);
     } catch (const lai::Error&) {

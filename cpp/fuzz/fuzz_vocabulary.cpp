@@ -117,7 +117,7 @@ void check_encoder(const std::uint8_t* data, std::size_t size) {
     const lai::Vocabulary vocabulary = read(bytes);
     const std::vector<lai::TokenId> ids = vocabulary.encode(text, lai::TextKind::markup);
     if (ids != encode_slowly(learned, text) || vocabulary.decode(ids) != text) std::abort();
-    if (vocabulary.decode(vocabulary.encode(text, lai::TextKind::typed)) != text) std::abort();
+    if (vocabulary.decode(vocabulary.encode(text, lai::TextKind::literal)) != text) std::abort();
 }
 
 }  // namespace

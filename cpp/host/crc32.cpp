@@ -41,7 +41,7 @@ const Tables& tables() {
 }
 
 // The register's state after these bytes, without the inversions at both ends.
-std::uint32_t advance(const std::uint8_t* data, std::size_t size, std::uint32_t crc) {
+std::uint32_t update_crc(const std::uint8_t* data, std::size_t size, std::uint32_t crc) {
     const Tables& t = tables();
     for (; size >= 8; data += 8, size -= 8) {
         const std::uint32_t low = little_endian(data) ^ crc;
@@ -54,7 +54,7 @@ std::uint32_t advance(const std::uint8_t* data, std::size_t size, std::uint32_t 
 }
 
 // The product of two polynomials modulo the CRC's; the highest bit is the coefficient of x^0.
-std::uint32_t multiply(std::uint32_t a, std::uint32_t b) {
+std::uint32_t multiply_polynomials(std::uint32_t a, std::uint32_t b) {
     std::uint32_t product = 0;
     for (; a != 0; a <<= 1) {
         if ((a & 0x80000000U) != 0) product ^= b;
@@ -65,12 +65,12 @@ std::uint32_t multiply(std::uint32_t a, std::uint32_t b) {
 
 }  // namespace
 
-std::uint32_t crc32_joined(std::uint32_t first, std::uint32_t second, std::size_t second_size) {
+std::uint32_t crc32_combine(std::uint32_t first, std::uint32_t second, std::size_t second_size) {
     // Each byte of the second piece moves the first one's remainder on by x^8.
     std::uint32_t power = 0x00800000;
     for (; second_size > 0; second_size >>= 1) {
-        if ((second_size & 1U) != 0) first = multiply(power, first);
-        power = multiply(power, power);
+        if ((second_size & 1U) != 0) first = multiply_polynomials(power, first);
+        power = multiply_polynomials(power, power);
     }
     return first ^ second;
 }
@@ -82,12 +82,12 @@ std::uint32_t crc32(const std::uint8_t* data, std::size_t size, std::uint32_t cr
     if (wide || (size >= 64 && can_fold())) {
         std::array<std::uint8_t, 16> folded{};
         const std::size_t done = (wide ? crc32_fold_wide : crc32_fold)(data, size, crc, folded.data());
-        crc = advance(folded.data(), folded.size(), 0);
+        crc = update_crc(folded.data(), folded.size(), 0);
         data += done;
         size -= done;
     }
 #endif
-    return ~advance(data, size, crc);
+    return ~update_crc(data, size, crc);
 }
 
 }  // namespace lai

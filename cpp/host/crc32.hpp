@@ -9,6 +9,6 @@ namespace lai {
 std::uint32_t crc32(const std::uint8_t* data, std::size_t size, std::uint32_t crc = 0);
 
 // The CRC-32 of two pieces one after the other, from that of each.
-std::uint32_t crc32_joined(std::uint32_t first, std::uint32_t second, std::size_t second_size);
+std::uint32_t crc32_combine(std::uint32_t first, std::uint32_t second, std::size_t second_size);
 
 }  // namespace lai

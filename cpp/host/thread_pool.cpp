@@ -17,12 +17,12 @@ namespace {
 
 // How long a thread spins: longer than the pauses between a token's loops, shorter than a scheduler's time slice. The pauses in
 // between cannot be counted for it: they take a nanosecond on one processor and forty on another.
-constexpr std::chrono::microseconds kSpin{100};
-constexpr int kPausesUntilLook = 50;  // at the clock, and at which core the worker has
+constexpr std::chrono::microseconds kSpinTime{100};
+constexpr int kPausesPerCheck = 50;  // at the clock, and at which core the worker has
 // Longer than any wait for a worker that has its core; and how long to do without one that has not, at first and at most.
-constexpr std::chrono::microseconds kStall{300};
-constexpr std::chrono::milliseconds kAloneFirst{4};
-constexpr std::chrono::milliseconds kAloneLast{1000};
+constexpr std::chrono::microseconds kStallTime{300};
+constexpr std::chrono::milliseconds kMinSuspension{4};
+constexpr std::chrono::milliseconds kMaxSuspension{1000};
 
 void pause() {
 #if defined(__x86_64__) || defined(__i386__)
@@ -37,9 +37,9 @@ template <class Done, class GiveUp>
 bool spin_until(const Done& done, const GiveUp& give_up) {
     using Clock = std::chrono::steady_clock;
     if (done()) return true;
-    const Clock::time_point end = Clock::now() + kSpin;
+    const Clock::time_point end = Clock::now() + kSpinTime;
     while (!give_up() && Clock::now() < end) {
-        for (int pauses = 0; pauses < kPausesUntilLook; ++pauses) {
+        for (int pauses = 0; pauses < kPausesPerCheck; ++pauses) {
             pause();
             if (done()) return true;
         }
@@ -68,7 +68,7 @@ std::uint64_t next_of(std::uint64_t ticket) { return ticket & kTicketMask; }
 
 // The numbers that a file begins with, in its first line or two; none where it cannot be read. The standard library's streams
 // would double the program, and fscanf make it a tenth larger.
-std::vector<double> numbers_in(const std::string& path) {
+std::vector<double> read_numbers(const std::string& path) {
     std::vector<double> numbers;
     std::FILE* file = std::fopen(path.c_str(), "r");
     if (file == nullptr) return numbers;
@@ -95,7 +95,7 @@ ThreadPool::ThreadPool(std::size_t threads) : shares_(threads) {
     sigdelset(&all, SIGBUS);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     try {
-        for (std::size_t i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
+        for (std::size_t i = 1; i < threads; ++i) workers_.emplace_back([this, i] { worker_loop(i); });
     } catch (const std::system_error&) {  // the system has no more for this process: the loops go on with those there are
     }
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
@@ -127,7 +127,7 @@ void ThreadPool::run(std::uint32_t count, Call call, const void* context) {
         wake_.notify_all();
     }
     const Clock::time_point start = Clock::now();
-    take_iterations(0);
+    run_iterations(0);
     wait_for_others(start, count);
 }
 
@@ -139,42 +139,42 @@ void ThreadPool::wait_for_others(Clock::time_point start, std::uint32_t count) {
     while (!done()) std::this_thread::yield();
     const Clock::time_point end = Clock::now();
     // An iteration may be long by itself: the others of this loop tell.
-    const auto usual = (waiting - start) * static_cast<int>(size()) / static_cast<int>(count);
-    if (end - waiting < kStall + 4 * usual) return;
-    go_on_alone(end);
+    const auto typical = (waiting - start) * static_cast<int>(size()) / static_cast<int>(count);
+    if (end - waiting < kStallTime + 4 * typical) return;
+    suspend_workers(end);
 }
 
-void ThreadPool::go_on_alone(Clock::time_point now) {
-    const bool again = now - alone_until_ < 4 * alone_for_;
-    alone_for_ = again ? std::min<Clock::duration>(4 * alone_for_, kAloneLast) : kAloneFirst;
-    alone_until_ = now + alone_for_;
-    alone_ = true;
+void ThreadPool::suspend_workers(Clock::time_point now) {
+    const bool again = now - suspended_until_ < 4 * suspended_for_;
+    suspended_for_ = again ? std::min<Clock::duration>(4 * suspended_for_, kMaxSuspension) : kMinSuspension;
+    suspended_until_ = now + suspended_for_;
+    suspended_ = true;
 }
 
-bool ThreadPool::is_alone() {
-    if (in_the_way_.load(std::memory_order_relaxed)) {
-        in_the_way_.store(false, std::memory_order_relaxed);
-        go_on_alone(Clock::now());
+bool ThreadPool::workers_suspended() {
+    if (worker_blocks_caller_.load(std::memory_order_relaxed)) {
+        worker_blocks_caller_.store(false, std::memory_order_relaxed);
+        suspend_workers(Clock::now());
     }
-    if (alone_ && Clock::now() >= alone_until_) alone_ = false;
-    return alone_;
+    if (suspended_ && Clock::now() >= suspended_until_) suspended_ = false;
+    return suspended_;
 }
 
 // Whether this worker has the core that the calling thread needs to go on.
-bool ThreadPool::is_in_the_way() {
+bool ThreadPool::blocks_caller() {
     const int core = current_core();
     if (core < 0 || core != callers_core_.load(std::memory_order_relaxed)) return false;
-    in_the_way_.store(true, std::memory_order_relaxed);
+    worker_blocks_caller_.store(true, std::memory_order_relaxed);
     return true;
 }
 
 // A thread's own share, then what is left of the others'.
-void ThreadPool::take_iterations(std::size_t thread) {
-    for (std::size_t i = thread; i < size(); ++i) work_off(shares_[i], thread);
-    for (std::size_t i = 0; i < thread; ++i) work_off(shares_[i], thread);
+void ThreadPool::run_iterations(std::size_t thread) {
+    for (std::size_t i = thread; i < size(); ++i) run_share(shares_[i], thread);
+    for (std::size_t i = 0; i < thread; ++i) run_share(shares_[i], thread);
 }
 
-void ThreadPool::work_off(Share& share, std::size_t thread) {
+void ThreadPool::run_share(Share& share, std::size_t thread) {
     std::uint32_t done = 0;
     std::uint64_t ticket = share.ticket.load(std::memory_order_acquire);
     while (next_of(ticket) < end_of(ticket)) {
@@ -186,15 +186,15 @@ void ThreadPool::work_off(Share& share, std::size_t thread) {
     if (done > 0) unfinished_.fetch_sub(done, std::memory_order_acq_rel);
 }
 
-void ThreadPool::work(std::size_t thread) {
+void ThreadPool::worker_loop(std::size_t thread) {
     std::uint16_t epoch = 0;
-    while (wait_for_loop(shares_[thread], epoch)) take_iterations(thread);
+    while (wait_for_loop(shares_[thread], epoch)) run_iterations(thread);
 }
 
 // Waits for a loop newer than `epoch` and sets it; false when the pool is being taken down.
 bool ThreadPool::wait_for_loop(const Share& share, std::uint16_t& epoch) {
     const auto called = [&] { return epoch_of(share.ticket.load()) != epoch || stop_.load(); };
-    if (!spin_until(called, [this] { return is_in_the_way(); })) {
+    if (!spin_until(called, [this] { return blocks_caller(); })) {
         std::unique_lock<std::mutex> lock(mutex_);
         sleepers_.fetch_add(1);
         wake_.wait(lock, called);
@@ -205,12 +205,12 @@ bool ThreadPool::wait_for_loop(const Share& share, std::uint16_t& epoch) {
     return true;
 }
 
-std::size_t quota_cores(const std::string& root) {
+std::size_t cgroup_cores(const std::string& root) {
     // Microseconds in each period; "max" or -1 for no limit. Version 2 of the control groups has one file, version 1 two.
-    std::vector<double> numbers = numbers_in(root + "/cpu.max");
+    std::vector<double> numbers = read_numbers(root + "/cpu.max");
     if (numbers.size() < 2) {
-        numbers = numbers_in(root + "/cpu/cpu.cfs_quota_us");
-        const std::vector<double> period = numbers_in(root + "/cpu/cpu.cfs_period_us");
+        numbers = read_numbers(root + "/cpu/cpu.cfs_quota_us");
+        const std::vector<double> period = read_numbers(root + "/cpu/cpu.cfs_period_us");
         numbers.insert(numbers.end(), period.begin(), period.end());
     }
     if (numbers.size() != 2 || numbers[0] <= 0 || numbers[1] <= 0) return 0;
@@ -222,7 +222,7 @@ std::size_t available_cores() {
 #if defined(__linux__)
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0) count = static_cast<std::size_t>(CPU_COUNT(&set));
-    if (const std::size_t quota = quota_cores("/sys/fs/cgroup"); quota > 0) count = std::min(count, quota);
+    if (const std::size_t quota = cgroup_cores("/sys/fs/cgroup"); quota > 0) count = std::min(count, quota);
 #endif
     return count;
 }

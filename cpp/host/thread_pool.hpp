@@ -37,7 +37,7 @@ public:
     // two arguments also gets the number of the thread, below size(): what it may use that no other call uses meanwhile.
     template <class Body>
     void parallel_for(std::size_t count, const Body& body) {
-        if (workers_.empty() || count < 2 || count >> kTicketBits > 0 || is_alone()) {
+        if (workers_.empty() || count < 2 || count >> kTicketBits > 0 || workers_suspended()) {
             for (std::size_t i = 0; i < count; ++i) call<Body>(&body, i, 0);
             return;
         }
@@ -63,14 +63,14 @@ private:
         std::atomic<std::uint64_t> ticket{0};
     };
 
-    bool is_alone();
-    void go_on_alone(Clock::time_point now);
-    bool is_in_the_way();
+    bool workers_suspended();
+    void suspend_workers(Clock::time_point now);
+    bool blocks_caller();
     void wait_for_others(Clock::time_point start, std::uint32_t count);
     void run(std::uint32_t count, Call call, const void* context);
-    void work(std::size_t thread);
-    void take_iterations(std::size_t thread);
-    void work_off(Share& share, std::size_t thread);
+    void worker_loop(std::size_t thread);
+    void run_iterations(std::size_t thread);
+    void run_share(Share& share, std::size_t thread);
     bool wait_for_loop(const Share& share, std::uint16_t& epoch);
 
     // What the loop in progress calls: read by who has taken an iteration, so that the loop cannot end meanwhile.
@@ -82,11 +82,11 @@ private:
     alignas(64) std::atomic<std::uint32_t> unfinished_{0};
     alignas(64) std::atomic<std::uint32_t> sleepers_{0};
     std::atomic<bool> stop_{false};
-    std::atomic<bool> in_the_way_{false};  // a worker has been given the calling thread's core
+    std::atomic<bool> worker_blocks_caller_{false};  // a worker has been given the calling thread's core
     // Of the calling thread alone: until when it does without the workers, and for how long it did last.
-    Clock::time_point alone_until_{};
-    Clock::duration alone_for_{};
-    bool alone_ = false;
+    Clock::time_point suspended_until_{};
+    Clock::duration suspended_for_{};
+    bool suspended_ = false;
     std::mutex mutex_;
     std::condition_variable wake_;
     std::vector<std::thread> workers_;
@@ -97,6 +97,6 @@ std::size_t available_cores();
 
 // The cores' time that a container's control group allows, rounded up, as the files under `root` tell; 0 where they tell
 // of no limit.
-std::size_t quota_cores(const std::string& root);
+std::size_t cgroup_cores(const std::string& root);
 
 }  // namespace lai

@@ -16,7 +16,7 @@ constexpr std::size_t kMaxBatch = 128;
 // 32 activations as integers, value = scale * integer, for products with blocked weights. 16 bits, so that the rounding
 // stays far below that of the weights; how they are laid out in `payload` is each kernel set's own affair.
 struct ActivationBlock {
-    std::int8_t payload[2 * kBlock];
+    std::int8_t payload[2 * kBlockSize];
     float scale;
     std::int32_t offset;  // -8 times the sum of the integers: makes up for the 8 that is in every nibble of q4_0
 };
@@ -49,7 +49,7 @@ struct HeadCache {
 };
 
 // Tokens that an attention kernel may take at once, and so need scratch for.
-constexpr std::size_t kAttentionTokens = 4;
+constexpr std::size_t kMaxAttentionTokens = 4;
 
 // One head's attention for some tokens in a row: the first sees `positions` positions, each later one sees one more.
 struct AttentionHead {
@@ -68,25 +68,25 @@ struct AttentionHead {
 struct Kernels {
     const char* name;
     // Products of up to so many tokens with blocked weights take the activations as blocks; at least those of one token do.
-    std::size_t block_tokens;
+    std::size_t max_quantized_tokens;
     void (*quantize)(const float* values, std::size_t count, ActivationBlock* blocks);
     // out = matrix · input for the rows from begin to end. All matrices but those of f32 are packed, and `begin` is a
     // multiple of kLanes.
-    void (*multiply)(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, const Output& out);
+    void (*matmul)(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, const Output& out);
     // Packs a group of a matrix of f16, as it is in the file, as f14, if its columns come in whole kUnitColumns; false where that
     // loses too much. And one row of a matrix packed so, as floats. Null where products do not take f14.
     bool (*pack_f14)(const Matrix& matrix, std::size_t group, std::uint8_t* out);
-    void (*unpack_f14_row)(const Matrix& packed, std::size_t row, float* out);
+    void (*dequantize_f14_row)(const Matrix& packed, std::size_t row, float* out);
     // Integers of 16 bits, value = scale * integer; returns the scale, which is not a number where a value is none.
-    float (*shorten)(const float* values, std::size_t count, std::int16_t* integers);
-    void (*rms_norm)(const float* x, const float* weight, std::size_t size, float eps, float* out);
+    float (*quantize_int16)(const float* values, std::size_t count, std::int16_t* integers);
+    void (*rmsnorm)(const float* x, const float* weight, std::size_t size, float eps, float* out);
     // Turns the pairs (i, i + half) of one head.
-    void (*rotate)(float* head, const float* cos, const float* sin, std::size_t half);
-    void (*attend)(const AttentionHead& head);
+    void (*rope)(float* head, const float* cos, const float* sin, std::size_t half);
+    void (*attention)(const AttentionHead& head);
     // gate = activation(gate) * up
-    void (*activate)(Activation activation, float* gate, const float* up, std::size_t size);
+    void (*gated_activation)(Activation activation, float* gate, const float* up, std::size_t size);
     // Reads memory as fast as can be, and makes next to nothing of it: what any product is measured against.
-    std::int32_t (*touch)(const std::uint8_t* data, std::size_t size);
+    std::int32_t (*stream_read)(const std::uint8_t* data, std::size_t size);
 };
 
 // The fastest implementation for this machine; the environment variable LAI_KERNELS names another one.

@@ -31,7 +31,7 @@ namespace {
 constexpr std::size_t kWidth = LAI_WIDTH;
 typedef float Vector __attribute__((vector_size(4 * LAI_WIDTH)));
 typedef std::int32_t IntVector __attribute__((vector_size(4 * LAI_WIDTH)));
-typedef std::int16_t Shorts __attribute__((vector_size(2 * LAI_WIDTH)));
+typedef std::int16_t ShortVector __attribute__((vector_size(2 * LAI_WIDTH)));
 typedef float Quad __attribute__((vector_size(16)));
 typedef std::int32_t IntQuad __attribute__((vector_size(16)));
 
@@ -41,10 +41,10 @@ LAI_INLINE Vector load(const float* data) {
     return vector;
 }
 
-LAI_INLINE Vector load_numbers(const float* data) { return load(data); }
+LAI_INLINE Vector load_as_float(const float* data) { return load(data); }
 
 // The same where only `count` values may be left; zeros follow them.
-LAI_INLINE Vector load_some(const float* data, std::size_t count) {
+LAI_INLINE Vector load_partial(const float* data, std::size_t count) {
     if (count >= kWidth) return load(data);
     Vector vector = {};
     std::memcpy(&vector, data, count * sizeof(float));
@@ -68,27 +68,27 @@ LAI_INLINE void transpose(const float* from, std::size_t from_stride, float* to,
 
 // Asks for memory that will be read 8 KB later: what the processor fetches by itself ends with each page. Memory that is read
 // once, then not for a long time, need not push anything else out of the caches.
-template <bool Once = false>
-LAI_INLINE void fetch_ahead(const void* data) {
-    __builtin_prefetch(static_cast<const char*>(data) + 8192, 0, Once ? 0 : 3);
+template <bool NonTemporal = false>
+LAI_INLINE void prefetch_ahead(const void* data) {
+    __builtin_prefetch(static_cast<const char*>(data) + 8192, 0, NonTemporal ? 0 : 3);
 }
 
 // Asks for some cache lines, to be near when they are read.
-LAI_INLINE void fetch(const void* data, std::size_t bytes) {
+LAI_INLINE void prefetch(const void* data, std::size_t bytes) {
     for (std::size_t at = 0; at < bytes; at += 64) __builtin_prefetch(static_cast<const char*>(data) + at, 0, 2);
 }
 
 LAI_INLINE Vector broadcast(float value) { return value - Vector{}; }
 
-LAI_INLINE std::size_t smaller(std::size_t a, std::size_t b) { return a < b ? a : b; }
+LAI_INLINE std::size_t min_size(std::size_t a, std::size_t b) { return a < b ? a : b; }
 
 // Cephes' expf: 2^n times a polynomial on [-ln 2 / 2, ln 2 / 2], within two units in the last place.
 // Arguments outside what a float's exponent can hold give the ends of that range.
-LAI_INLINE Vector exponential(Vector x) {
-    const Vector lowest = broadcast(-87.0F);
-    const Vector highest = broadcast(88.0F);
-    x = x < lowest ? lowest : x;
-    x = x > highest ? highest : x;
+LAI_INLINE Vector vector_exp(Vector x) {
+    const Vector min = broadcast(-87.0F);
+    const Vector max = broadcast(88.0F);
+    x = x < min ? min : x;
+    x = x > max ? max : x;
     const Vector magic = broadcast(12582912.0F);  // 1.5 * 2^23: adding it rounds to a whole number
     const Vector n = (x * 1.44269504F + magic) - magic;
     Vector r = x - n * 0.693359375F;

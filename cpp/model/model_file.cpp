@@ -16,8 +16,8 @@ constexpr std::size_t kHeaderSize = 256;
 constexpr std::size_t kAlignment = 64;
 constexpr std::uint32_t kFlagTied = 1;
 // Far above any model of today; keeps products of sizes inside 64 bits and positions inside 32.
-constexpr std::size_t kLargestSize = std::size_t{1} << 28;
-constexpr std::size_t kLongestContext = std::size_t{1} << 24;
+constexpr std::size_t kMaxSize = std::size_t{1} << 28;
+constexpr std::size_t kMaxContext = std::size_t{1} << 24;
 
 // The header is packed without gaps, so fields are copied out.
 template <class Value>
@@ -27,7 +27,7 @@ Value field(const MappedFile& file, std::size_t offset) {
     return value;
 }
 
-std::size_t aligned(std::size_t offset) { return (offset + kAlignment - 1) / kAlignment * kAlignment; }
+std::size_t align_up(std::size_t offset) { return (offset + kAlignment - 1) / kAlignment * kAlignment; }
 
 // Hands out the tensors of a file one after another; past the end it only adds up how long the file should be.
 class TensorCursor {
@@ -46,7 +46,7 @@ public:
 
 private:
     const std::uint8_t* take(std::size_t bytes) {
-        if (align_) offset_ = aligned(offset_);
+        if (align_) offset_ = align_up(offset_);
         const std::uint8_t* data = offset_ <= file_.size() ? file_.data() + offset_ : nullptr;
         offset_ += bytes;
         return data;
@@ -73,7 +73,7 @@ ModelFile::ModelFile(const std::string& path, bool verify, ThreadPool& pool) : p
     if (const auto file_size = field<std::uint64_t>(file_, 65); file_size != 0) {
         check_size(file_size);
         checksum_ = Checksum::not_checked;
-        if (verify) check_content(field<std::uint32_t>(file_, 73), pool);
+        if (verify) check_crc32(field<std::uint32_t>(file_, 73), pool);
     }
     read_vocabulary(field<std::uint64_t>(file_, 49), field<std::uint64_t>(file_, 57));
     locate_weights();
@@ -91,7 +91,7 @@ void ModelFile::read_header() {
     std::size_t offset = 8;
     for (const auto& [name, size] : sizes) {
         const auto value = field<std::int32_t>(file_, offset);
-        if (value < 1 || static_cast<std::size_t>(value) > kLargestSize) {
+        if (value < 1 || static_cast<std::size_t>(value) > kMaxSize) {
             fail(std::string("has ") + name + " " + std::to_string(value) + " in its header, expected 1 to 2^28");
         }
         *size = static_cast<std::size_t>(value);
@@ -137,13 +137,13 @@ void ModelFile::check_config() const {
     if (config_.n_heads % config_.n_kv_heads != 0) {
         fail("has n_heads " + text(config_.n_heads) + ", expected a multiple of its n_kv_heads " + text(config_.n_kv_heads));
     }
-    if (config_.max_seq_len > kLongestContext) {
-        fail("has max_seq_len " + text(config_.max_seq_len) + ", expected at most " + text(kLongestContext));
+    if (config_.max_seq_len > kMaxContext) {
+        fail("has max_seq_len " + text(config_.max_seq_len) + ", expected at most " + text(kMaxContext));
     }
     const auto positive = [](float value) { return std::isfinite(value) && value > 0; };
     if (!positive(config_.rope_theta)) fail("has a rope_theta that is not a positive number");
     if (!positive(config_.norm_eps)) fail("has a norm_eps that is not a positive number");
-    if (is_blocked(dtype_) && (config_.dim % kBlock != 0 || config_.hidden_dim % kBlock != 0)) {
+    if (is_quantized(dtype_) && (config_.dim % kBlockSize != 0 || config_.hidden_dim % kBlockSize != 0)) {
         fail("has dim " + text(config_.dim) + " and hidden_dim " + text(config_.hidden_dim) + ", expected multiples of 32 for " +
              dtype_name(dtype_));
     }
@@ -156,7 +156,7 @@ void ModelFile::check_size(std::uint64_t file_size) const {
     }
 }
 
-void ModelFile::check_content(std::uint32_t stored, ThreadPool& pool) {
+void ModelFile::check_crc32(std::uint32_t stored, ThreadPool& pool) {
     constexpr std::size_t kPieceBytes = std::size_t{1} << 20;
     std::vector<std::uint32_t> pieces((file_.size() - kHeaderSize + kPieceBytes - 1) / kPieceBytes);
     const auto offset_of = [&](std::size_t piece) { return std::min(kHeaderSize + piece * kPieceBytes, file_.size()); };
@@ -165,7 +165,7 @@ void ModelFile::check_content(std::uint32_t stored, ThreadPool& pool) {
         pieces[piece] = crc32(file_.data() + offset_of(piece), offset_of(piece + 1) - offset_of(piece));
     });
     std::uint32_t crc = 0;
-    for (std::size_t piece = 0; piece < pieces.size(); ++piece) crc = crc32_joined(crc, pieces[piece], offset_of(piece + 1) - offset_of(piece));
+    for (std::size_t piece = 0; piece < pieces.size(); ++piece) crc = crc32_combine(crc, pieces[piece], offset_of(piece + 1) - offset_of(piece));
     if (crc != stored) {
         fail("is damaged: its content does not match the checksum in its header");
     }
@@ -182,7 +182,7 @@ void ModelFile::read_vocabulary(std::uint64_t vocab_offset, std::uint64_t weight
         fail("has a vocabulary of " + std::to_string(vocabulary_->size()) + " tokens, its header expects " +
              std::to_string(config_.vocab_size));
     }
-    const std::size_t expected = aligned(offset + vocabulary_->bytes_read());
+    const std::size_t expected = align_up(offset + vocabulary_->bytes_read());
     if (weights_offset < expected || weights_offset > file_.size() || weights_offset % kAlignment != 0) {
         fail("has its weights at offset " + std::to_string(weights_offset) + ", expected " + std::to_string(expected) +
              " or a later multiple of 64");

@@ -71,7 +71,7 @@ private:
     void check_config() const;
     void check_flags(std::uint32_t flags) const;
     void check_size(std::uint64_t file_size) const;
-    void check_content(std::uint32_t stored, ThreadPool& pool);
+    void check_crc32(std::uint32_t stored, ThreadPool& pool);
     void read_vocabulary(std::uint64_t vocab_offset, std::uint64_t weights_offset);
     void locate_weights();
     [[noreturn]] void fail(const std::string& what) const;

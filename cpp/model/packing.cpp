@@ -8,31 +8,31 @@ namespace lai {
 
 namespace {
 
-std::uint16_t read_half(const std::uint8_t* data) {
+std::uint16_t read_f16(const std::uint8_t* data) {
     std::uint16_t half;
     std::memcpy(&half, data, sizeof half);
     return half;
 }
 
 // q8_0's signed bytes are packed as unsigned ones, by flipping the sign bit; q4_0's nibbles are unsigned as they stand.
-std::uint32_t flipped_bits(DType dtype) { return dtype == DType::q8_0 ? 0x80808080U : 0U; }
+std::uint32_t sign_flip_mask(DType dtype) { return dtype == DType::q8_0 ? 0x80808080U : 0U; }
 
-void unpack_block(DType dtype, const std::uint8_t* block, float* out) {
-    const float scale = half_to_float(read_half(block));
+void dequantize_block(DType dtype, const std::uint8_t* block, float* out) {
+    const float scale = half_to_float(read_f16(block));
     const std::uint8_t* quants = block + 2;
     if (dtype == DType::q8_0) {
-        for (std::size_t i = 0; i < kBlock; ++i) out[i] = scale * static_cast<float>(static_cast<std::int8_t>(quants[i]));
+        for (std::size_t i = 0; i < kBlockSize; ++i) out[i] = scale * static_cast<float>(static_cast<std::int8_t>(quants[i]));
         return;
     }
-    for (std::size_t i = 0; i < kBlock / 2; ++i) {
+    for (std::size_t i = 0; i < kBlockSize / 2; ++i) {
         out[i] = scale * static_cast<float>((quants[i] & 15) - 8);
-        out[i + kBlock / 2] = scale * static_cast<float>((quants[i] >> 4) - 8);
+        out[i + kBlockSize / 2] = scale * static_cast<float>((quants[i] >> 4) - 8);
     }
 }
 
 // Four columns of sixteen rows, the halves of a column one after the other. Sixteen halves are moved as four words, and all
 // words alike, so that compilers make vectors of them: models are loaded with this.
-void pack_four_columns(const std::uint8_t* from, std::size_t row_bytes, std::uint8_t* out) {
+void pack_four_f16_columns(const std::uint8_t* from, std::size_t row_bytes, std::uint8_t* out) {
     constexpr std::uint64_t kEven = 0x0000FFFF0000FFFF;
     constexpr std::uint64_t kFirst = 0x00000000FFFFFFFF;
     std::uint64_t rows[4][4];  // rows[i][q] is row 4q + i
@@ -72,40 +72,40 @@ float half_to_float(std::uint16_t half) {
     return value;
 }
 
-void pack_columns(const Matrix& matrix, std::size_t group, std::size_t first, std::size_t count, std::uint8_t* out) {
+void pack_f16_columns(const Matrix& matrix, std::size_t group, std::size_t first, std::size_t count, std::uint8_t* out) {
     const std::size_t first_row = group * kLanes;
     const std::size_t lanes = std::min(kLanes, matrix.rows - first_row);
     const std::size_t row_bytes = matrix.cols * 2;
     const std::uint8_t* from = matrix.data + first_row * row_bytes + first * 2;
     std::size_t col = 0;
     if (lanes == kLanes) {
-        for (; col + 4 <= count; col += 4) pack_four_columns(from + col * 2, row_bytes, out + col * kHalvesBytes);
+        for (; col + 4 <= count; col += 4) pack_four_f16_columns(from + col * 2, row_bytes, out + col * kF16ColumnBytes);
     }
     for (; col < count; ++col) {
-        std::memset(out + col * kHalvesBytes, 0, kHalvesBytes);
+        std::memset(out + col * kF16ColumnBytes, 0, kF16ColumnBytes);
         for (std::size_t lane = 0; lane < lanes; ++lane) {
-            std::memcpy(out + col * kHalvesBytes + lane * 2, from + lane * row_bytes + col * 2, 2);
+            std::memcpy(out + col * kF16ColumnBytes + lane * 2, from + lane * row_bytes + col * 2, 2);
         }
     }
 }
 
 void pack_group(const Matrix& matrix, std::size_t group, std::uint8_t* out) {
     if (matrix.dtype == DType::f16) {
-        const std::size_t bytes = matrix.cols * kHalvesBytes;
-        pack_columns(matrix, group, 0, matrix.cols, out);
+        const std::size_t bytes = matrix.cols * kF16ColumnBytes;
+        pack_f16_columns(matrix, group, 0, matrix.cols, out);
         std::memset(out + bytes, 0, packed_group_bytes(DType::f16, matrix.cols) - bytes);
         return;
     }
-    const std::size_t blocks = matrix.cols / kBlock;
+    const std::size_t blocks = matrix.cols / kBlockSize;
     const std::size_t words = packed_words(matrix.dtype);
-    const std::size_t file_block = weight_bytes(matrix.dtype, kBlock);
-    const std::uint32_t flip = flipped_bits(matrix.dtype);
+    const std::size_t file_block = weight_bytes(matrix.dtype, kBlockSize);
+    const std::uint32_t flip = sign_flip_mask(matrix.dtype);
     for (std::size_t lane = 0; lane < kLanes; ++lane) {
         const std::size_t row = group * kLanes + lane;
         for (std::size_t block = 0; block < blocks; ++block) {
             const bool exists = row < matrix.rows;
             const std::uint8_t* from = exists ? matrix.data + (row * blocks + block) * file_block : nullptr;
-            const std::uint16_t scale = exists ? read_half(from) : std::uint16_t{0};
+            const std::uint16_t scale = exists ? read_f16(from) : std::uint16_t{0};
             std::memcpy(out + packed_scales_at(matrix.dtype, block) + lane * 2, &scale, 2);
             std::uint8_t* packed_quants = out + packed_quants_at(matrix.dtype, block) + lane * 4;
             for (std::size_t word = 0; word < words; ++word) {
@@ -118,29 +118,29 @@ void pack_group(const Matrix& matrix, std::size_t group, std::uint8_t* out) {
     }
 }
 
-void unpack_row(const Matrix& matrix, std::size_t row, float* out) {
+void dequantize_row(const Matrix& matrix, std::size_t row, float* out) {
     const std::uint8_t* data = matrix.data + weight_bytes(matrix.dtype, matrix.cols) * row;
     if (matrix.dtype == DType::f32) {
         std::memcpy(out, data, matrix.cols * sizeof(float));
     } else if (matrix.dtype == DType::f16) {
-        for (std::size_t i = 0; i < matrix.cols; ++i) out[i] = half_to_float(read_half(data + 2 * i));
+        for (std::size_t i = 0; i < matrix.cols; ++i) out[i] = half_to_float(read_f16(data + 2 * i));
     } else {
-        for (std::size_t block = 0; block < matrix.cols / kBlock; ++block) {
-            unpack_block(matrix.dtype, data + block * weight_bytes(matrix.dtype, kBlock), out + block * kBlock);
+        for (std::size_t block = 0; block < matrix.cols / kBlockSize; ++block) {
+            dequantize_block(matrix.dtype, data + block * weight_bytes(matrix.dtype, kBlockSize), out + block * kBlockSize);
         }
     }
 }
 
-void unpack_packed_row(const Matrix& packed, std::size_t row, float* out) {
+void dequantize_packed_row(const Matrix& packed, std::size_t row, float* out) {
     const std::uint8_t* group = packed.data + row / kLanes * packed_group_bytes(packed.dtype, packed.cols);
     const std::size_t lane = row % kLanes;
     if (packed.dtype == DType::f16) {
-        for (std::size_t col = 0; col < packed.cols; ++col) out[col] = half_to_float(read_half(group + col * kHalvesBytes + lane * 2));
+        for (std::size_t col = 0; col < packed.cols; ++col) out[col] = half_to_float(read_f16(group + col * kF16ColumnBytes + lane * 2));
         return;
     }
-    const std::uint32_t flip = flipped_bits(packed.dtype);
-    for (std::size_t block = 0; block < packed.cols / kBlock; ++block) {
-        std::uint8_t as_in_file[weight_bytes(DType::q8_0, kBlock)];  // the longer one
+    const std::uint32_t flip = sign_flip_mask(packed.dtype);
+    for (std::size_t block = 0; block < packed.cols / kBlockSize; ++block) {
+        std::uint8_t as_in_file[weight_bytes(DType::q8_0, kBlockSize)];  // the longer one
         std::memcpy(as_in_file, group + packed_scales_at(packed.dtype, block) + lane * 2, 2);
         const std::uint8_t* packed_quants = group + packed_quants_at(packed.dtype, block) + lane * 4;
         for (std::size_t word = 0; word < packed_words(packed.dtype); ++word) {
@@ -149,7 +149,7 @@ void unpack_packed_row(const Matrix& packed, std::size_t row, float* out) {
             quants ^= flip;
             std::memcpy(as_in_file + 2 + 4 * word, &quants, 4);
         }
-        unpack_block(packed.dtype, as_in_file, out + block * kBlock);
+        dequantize_block(packed.dtype, as_in_file, out + block * kBlockSize);
     }
 }
 

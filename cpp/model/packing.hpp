@@ -24,11 +24,11 @@ namespace lai {
 // cache line: vectors that straddle two take twice as long to load.
 //
 // f14 is described in kernels_f14.hpp, which alone makes and reads it.
-constexpr std::size_t kLine = 64;
+constexpr std::size_t kCacheLine = 64;
 constexpr std::size_t kWordBytes = 4 * kLanes;
-constexpr std::size_t kHalvesBytes = 2 * kLanes;  // one half of each row
+constexpr std::size_t kF16ColumnBytes = 2 * kLanes;  // one half of each row
 constexpr std::size_t kUnitColumns = 16;          // of f14, whose columns come in these
-constexpr std::size_t kUnitBytes = 7 * kLine;
+constexpr std::size_t kUnitBytes = 7 * kCacheLine;
 
 // All static: a copy compiled for one instruction set must not be linked into what runs without it.
 static constexpr bool is_packed(DType dtype) { return dtype != DType::f32; }
@@ -37,15 +37,15 @@ static constexpr std::size_t packed_quant_bytes(DType dtype) { return packed_wor
 
 // Where a block's scales lie in a group; its quants follow both blocks' scales.
 static constexpr std::size_t packed_scales_at(DType dtype, std::size_t block) {
-    return block / 2 * (2 * kHalvesBytes + 2 * packed_quant_bytes(dtype)) + block % 2 * kHalvesBytes;
+    return block / 2 * (2 * kF16ColumnBytes + 2 * packed_quant_bytes(dtype)) + block % 2 * kF16ColumnBytes;
 }
 static constexpr std::size_t packed_quants_at(DType dtype, std::size_t block) {
-    return packed_scales_at(dtype, block / 2 * 2) + 2 * kHalvesBytes + block % 2 * packed_quant_bytes(dtype);
+    return packed_scales_at(dtype, block / 2 * 2) + 2 * kF16ColumnBytes + block % 2 * packed_quant_bytes(dtype);
 }
 static constexpr std::size_t packed_group_bytes(DType dtype, std::size_t cols) {
-    if (dtype == DType::f16) return (cols * 2 * kLanes + kLine - 1) / kLine * kLine;
-    if (dtype == DType::f14) return kLine + cols / kUnitColumns * kUnitBytes;
-    return packed_quants_at(dtype, cols / kBlock - 1) + packed_quant_bytes(dtype);
+    if (dtype == DType::f16) return (cols * 2 * kLanes + kCacheLine - 1) / kCacheLine * kCacheLine;
+    if (dtype == DType::f14) return kCacheLine + cols / kUnitColumns * kUnitBytes;
+    return packed_quants_at(dtype, cols / kBlockSize - 1) + packed_quant_bytes(dtype);
 }
 static inline std::size_t packed_groups(const Matrix& matrix) { return (matrix.rows + kLanes - 1) / kLanes; }
 static inline std::size_t packed_bytes(const Matrix& matrix) {
@@ -56,13 +56,13 @@ static inline std::size_t packed_bytes(const Matrix& matrix) {
 void pack_group(const Matrix& matrix, std::size_t group, std::uint8_t* out);
 
 // Some columns of a group of f16, a column of sixteen halves after the other; rows after the matrix's last are zero.
-void pack_columns(const Matrix& matrix, std::size_t group, std::size_t first, std::size_t count, std::uint8_t* out);
+void pack_f16_columns(const Matrix& matrix, std::size_t group, std::size_t first, std::size_t count, std::uint8_t* out);
 
 // One row of a matrix that lies as in the file, as floats.
-void unpack_row(const Matrix& matrix, std::size_t row, float* out);
+void dequantize_row(const Matrix& matrix, std::size_t row, float* out);
 
 // The same of a packed matrix other than f14, whose data is all its groups.
-void unpack_packed_row(const Matrix& packed, std::size_t row, float* out);
+void dequantize_packed_row(const Matrix& packed, std::size_t row, float* out);
 
 // The value of a float16.
 float half_to_float(std::uint16_t half);

@@ -16,33 +16,33 @@ struct Turn {
     std::string_view content;
 };
 
-std::string opening(std::size_t role) { return "<" + std::string(kRoles[role]) + ">"; }
-std::string closing(std::size_t role) { return "</" + std::string(kRoles[role]) + ">"; }
+std::string open_tag(std::size_t role) { return "<" + std::string(kRoles[role]) + ">"; }
+std::string close_tag(std::size_t role) { return "</" + std::string(kRoles[role]) + ">"; }
 
 bool starts_with(std::string_view text, std::string_view prefix) { return text.substr(0, prefix.size()) == prefix; }
 
-std::string_view without_leading_space(std::string_view text) {
+std::string_view strip_leading_space(std::string_view text) {
     const std::size_t first = text.find_first_not_of(" \t\n\r\f\v");
     return first == std::string_view::npos ? std::string_view() : text.substr(first);
 }
 
 bool contains_tag(std::string_view text) {
     for (std::size_t role = 0; role < kRoles.size(); ++role) {
-        if (text.find(opening(role)) != std::string_view::npos || text.find(closing(role)) != std::string_view::npos) return true;
+        if (text.find(open_tag(role)) != std::string_view::npos || text.find(close_tag(role)) != std::string_view::npos) return true;
     }
     return false;
 }
 
 // The turn at the front of the text, which is cut off behind it.
-std::optional<Turn> take_turn(std::string_view& text) {
+std::optional<Turn> parse_turn(std::string_view& text) {
     for (std::size_t role = 0; role < kRoles.size(); ++role) {
-        if (!starts_with(text, opening(role))) continue;
-        const std::size_t begin = opening(role).size();
-        const std::size_t end = text.find(closing(role), begin);
+        if (!starts_with(text, open_tag(role))) continue;
+        const std::size_t begin = open_tag(role).size();
+        const std::size_t end = text.find(close_tag(role), begin);
         if (end == std::string_view::npos) return std::nullopt;
         const Turn turn = {role, text.substr(begin, end - begin)};
         if (contains_tag(turn.content)) return std::nullopt;
-        text.remove_prefix(end + closing(role).size());
+        text.remove_prefix(end + close_tag(role).size());
         return turn;
     }
     return std::nullopt;
@@ -51,8 +51,8 @@ std::optional<Turn> take_turn(std::string_view& text) {
 // Empty for plain text.
 std::vector<Turn> parse_turns(std::string_view line) {
     std::vector<Turn> turns;
-    for (std::string_view rest = without_leading_space(line); !rest.empty(); rest = without_leading_space(rest)) {
-        const std::optional<Turn> turn = take_turn(rest);
+    for (std::string_view rest = strip_leading_space(line); !rest.empty(); rest = strip_leading_space(rest)) {
+        const std::optional<Turn> turn = parse_turn(rest);
         if (!turn) return {};
         turns.push_back(*turn);
     }
@@ -69,16 +69,16 @@ void check_chat_tags(const Vocabulary& vocabulary, const std::string& path) {
     }
 }
 
-std::vector<TokenId> chat_turn(const Vocabulary& vocabulary, std::string_view text, const std::string& path) {
+std::vector<TokenId> encode_chat_turn(const Vocabulary& vocabulary, std::string_view text, const std::string& path) {
     check_chat_tags(vocabulary, path);
     const ChatTags& tags = vocabulary.tags();
     std::vector<TokenId> ids = {tags.user};
-    append(ids, vocabulary.encode(text, TextKind::typed));
+    append(ids, vocabulary.encode(text, TextKind::literal));
     append(ids, {tags.user_end, tags.assistant});
     return ids;
 }
 
-Document read_document(const Vocabulary& vocabulary, std::string_view line) {
+Document encode_document(const Vocabulary& vocabulary, std::string_view line) {
     const ChatTags& tags = vocabulary.tags();
     const std::array<TokenId, 3> open = {tags.system, tags.user, tags.assistant};
     const std::array<TokenId, 3> close = {tags.system_end, tags.user_end, tags.assistant_end};
@@ -87,12 +87,12 @@ Document read_document(const Vocabulary& vocabulary, std::string_view line) {
     Document document = {{kBos}, 0};
     for (const Turn& turn : turns) {
         document.ids.push_back(open[turn.role]);
-        append(document.ids, vocabulary.encode(turn.content, TextKind::typed));
+        append(document.ids, vocabulary.encode(turn.content, TextKind::literal));
         document.ids.push_back(close[turn.role]);
-        document.bytes += opening(turn.role).size() + turn.content.size() + closing(turn.role).size();
+        document.bytes += open_tag(turn.role).size() + turn.content.size() + close_tag(turn.role).size();
     }
     if (turns.empty()) {
-        append(document.ids, vocabulary.encode(line, TextKind::typed));
+        append(document.ids, vocabulary.encode(line, TextKind::literal));
         document.bytes = line.size();
     }
     document.ids.push_back(kEos);

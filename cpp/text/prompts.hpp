@@ -17,7 +17,7 @@ void check_chat_tags(const Vocabulary& vocabulary, const std::string& path);
 
 // <user> text </user> <assistant>: the tags as tokens, the text as typed, so that nothing in it becomes a tag.
 // Checks that the vocabulary has them.
-std::vector<TokenId> chat_turn(const Vocabulary& vocabulary, std::string_view text, const std::string& path);
+std::vector<TokenId> encode_chat_turn(const Vocabulary& vocabulary, std::string_view text, const std::string& path);
 
 // A line of training text as <bos> … <eos>. A line that consists of well-formed turns is markup, every other line is
 // plain text (the rules of lai/tokenizer/chat.py).
@@ -25,6 +25,6 @@ struct Document {
     std::vector<TokenId> ids;
     std::size_t bytes;  // of its text form, white space between turns left out
 };
-Document read_document(const Vocabulary& vocabulary, std::string_view line);
+Document encode_document(const Vocabulary& vocabulary, std::string_view line);
 
 }  // namespace lai

@@ -13,7 +13,7 @@ namespace lai {
 namespace {
 
 // In one line or prompt: far more than any context holds. A device or a pipe may never end.
-constexpr std::size_t kMostBytes = 256'000'000;
+constexpr std::size_t kMaxBytes = 256'000'000;
 
 [[noreturn]] void fail(const std::string& path) { throw Error("cannot read " + path + ": " + std::strerror(errno)); }
 
@@ -33,7 +33,7 @@ bool TextInput::fill() {
     if (std::ferror(file_) != 0) fail(path_);
     buffer_.erase(0, read_);
     read_ = 0;
-    if (buffer_.size() + length > kMostBytes) throw Error("cannot read " + path_ + ": found more than 256 MB without an end, expected a text");
+    if (buffer_.size() + length > kMaxBytes) throw Error("cannot read " + path_ + ": found more than 256 MB without an end, expected a text");
     buffer_.append(piece.data(), length);
     return length > 0;
 }
@@ -53,7 +53,7 @@ bool TextInput::next_line(std::string& line) {
     return true;
 }
 
-std::string TextInput::rest() {
+std::string TextInput::read_rest() {
     while (fill()) {
     }
     return std::move(buffer_);

@@ -14,7 +14,7 @@ public:
     // The next line without its end; false at the end of the text.
     bool next_line(std::string& line);
     // All that has not been read.
-    std::string rest();
+    std::string read_rest();
 
 private:
     struct Close {

@@ -12,27 +12,27 @@ constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
 
 struct Character {
     std::size_t length;  // bytes of a whole character, or of the part that is none
-    enum { whole, broken, unfinished } state;
+    enum { complete, invalid, incomplete } state;
 };
 
 // The second byte's range shuts out overlong forms, surrogates and what lies above U+10FFFF (Unicode, table 3-7).
-Character read_character(std::string_view bytes) {
+Character decode_character(std::string_view bytes) {
     const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(bytes[i]); };
     const unsigned lead = byte(0);
-    if (lead < 0x80) return {1, Character::whole};
-    if (lead < 0xC2 || lead > 0xF4) return {1, Character::broken};
+    if (lead < 0x80) return {1, Character::complete};
+    if (lead < 0xC2 || lead > 0xF4) return {1, Character::invalid};
     const std::size_t length = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
     for (std::size_t i = 1; i < length; ++i) {
-        if (i == bytes.size()) return {i, Character::unfinished};
-        unsigned lowest = 0x80;
-        unsigned highest = 0xBF;
-        if (i == 1 && lead == 0xE0) lowest = 0xA0;
-        if (i == 1 && lead == 0xED) highest = 0x9F;
-        if (i == 1 && lead == 0xF0) lowest = 0x90;
-        if (i == 1 && lead == 0xF4) highest = 0x8F;
-        if (byte(i) < lowest || byte(i) > highest) return {i, Character::broken};
+        if (i == bytes.size()) return {i, Character::incomplete};
+        unsigned min = 0x80;
+        unsigned max = 0xBF;
+        if (i == 1 && lead == 0xE0) min = 0xA0;
+        if (i == 1 && lead == 0xED) max = 0x9F;
+        if (i == 1 && lead == 0xF0) min = 0x90;
+        if (i == 1 && lead == 0xF4) max = 0x8F;
+        if (byte(i) < min || byte(i) > max) return {i, Character::invalid};
     }
-    return {length, Character::whole};
+    return {length, Character::complete};
 }
 
 }  // namespace
@@ -42,9 +42,9 @@ std::string Utf8Stream::push(std::string_view bytes) {
     std::string text;
     std::string_view rest = pending_;
     while (!rest.empty()) {
-        const Character character = read_character(rest);
-        if (character.state == Character::unfinished) break;
-        text += character.state == Character::whole ? rest.substr(0, character.length) : kReplacement;
+        const Character character = decode_character(rest);
+        if (character.state == Character::incomplete) break;
+        text += character.state == Character::complete ? rest.substr(0, character.length) : kReplacement;
         rest.remove_prefix(character.length);
     }
     pending_ = std::string(rest);

@@ -14,18 +14,18 @@ namespace {
 
 constexpr std::uint32_t kMagic = 0x4C414956;
 constexpr float kNever = -1e10F;  // the score of a token that text never produces
-constexpr std::size_t kSmallest = 260;
+constexpr std::size_t kMinTokens = 260;
 constexpr std::array<std::string_view, 6> kTags = {"<system>", "</system>",   "<user>",
                                                    "</user>",  "<assistant>", "</assistant>"};
 
 template <class Value>
-Value read(const std::uint8_t* data) {
+Value read_value(const std::uint8_t* data) {
     Value value;
     std::memcpy(&value, data, sizeof value);
     return value;
 }
 
-bool begins_tag(std::string_view bytes) {
+bool is_tag_prefix(std::string_view bytes) {
     if (bytes.size() < 2 || bytes.front() != '<') return false;
     return std::any_of(kTags.begin(), kTags.end(), [&](auto tag) { return tag.substr(0, bytes.size()) == bytes; });
 }
@@ -41,19 +41,19 @@ public:
 
     std::uint64_t operator()(std::string_view bytes) {
         const std::uint64_t last = std::uint64_t{bytes.size()} << 56;
-        for (; bytes.size() >= 8; bytes.remove_prefix(8)) take(read<std::uint64_t>(reinterpret_cast<const std::uint8_t*>(bytes.data())));
+        for (; bytes.size() >= 8; bytes.remove_prefix(8)) absorb(read_value<std::uint64_t>(reinterpret_cast<const std::uint8_t*>(bytes.data())));
         std::uint64_t rest = 0;
         std::memcpy(&rest, bytes.data(), bytes.size());
-        take(rest | last);
+        absorb(rest | last);
         v2_ ^= 0xFF;
         for (int i = 0; i < 3; ++i) round();
         return v0_ ^ v1_ ^ v2_ ^ v3_;
     }
 
 private:
-    static std::uint64_t turned(std::uint64_t value, int bits) { return value << bits | value >> (64 - bits); }
+    static std::uint64_t rotate_left(std::uint64_t value, int bits) { return value << bits | value >> (64 - bits); }
 
-    void take(std::uint64_t word) {
+    void absorb(std::uint64_t word) {
         v3_ ^= word;
         round();
         v0_ ^= word;
@@ -61,22 +61,22 @@ private:
 
     void round() {
         v0_ += v1_;
-        v1_ = turned(v1_, 13) ^ v0_;
-        v0_ = turned(v0_, 32);
+        v1_ = rotate_left(v1_, 13) ^ v0_;
+        v0_ = rotate_left(v0_, 32);
         v2_ += v3_;
-        v3_ = turned(v3_, 16) ^ v2_;
+        v3_ = rotate_left(v3_, 16) ^ v2_;
         v0_ += v3_;
-        v3_ = turned(v3_, 21) ^ v0_;
+        v3_ = rotate_left(v3_, 21) ^ v0_;
         v2_ += v1_;
-        v1_ = turned(v1_, 17) ^ v2_;
-        v2_ = turned(v2_, 32);
+        v1_ = rotate_left(v1_, 17) ^ v2_;
+        v2_ = rotate_left(v2_, 32);
     }
 
     std::uint64_t v0_, v1_, v2_, v3_;
 };
 
 // Of a token's record.
-float score_of(const std::uint8_t* record) { return read<float>(record + 4 + read<std::uint32_t>(record)); }
+float score_of(const std::uint8_t* record) { return read_value<float>(record + 4 + read_value<std::uint32_t>(record)); }
 
 // The length of the character at the front, told by its first byte alone; the end of the text cuts it off.
 std::size_t character_length(std::string_view text) {
@@ -99,22 +99,22 @@ Vocabulary::Vocabulary(const std::uint8_t* data, std::size_t size, const std::st
 void Vocabulary::read_tokens(const std::uint8_t* data, std::size_t size, const std::string& name) {
     const auto fail = [&](const std::string& what) { throw Error(name + ": the vocabulary " + what); };
     if (size < 12) fail("is cut short: " + std::to_string(size) + " bytes found, at least 12 expected");
-    if (read<std::uint32_t>(data) != kMagic) fail("does not start with the magic number 0x4C414956");
-    const auto version = read<std::uint32_t>(data + 4);
+    if (read_value<std::uint32_t>(data) != kMagic) fail("does not start with the magic number 0x4C414956");
+    const auto version = read_value<std::uint32_t>(data + 4);
     if (version != 1) fail("has version " + std::to_string(version) + ", expected 1");
-    const std::size_t count = read<std::uint32_t>(data + 8);
-    if (count < kSmallest) fail("has " + std::to_string(count) + " tokens, expected at least 260");
+    const std::size_t count = read_value<std::uint32_t>(data + 8);
+    if (count < kMinTokens) fail("has " + std::to_string(count) + " tokens, expected at least 260");
     if (count > (size - 12) / 8) fail("has " + std::to_string(count) + " tokens, more than the file has room for");
     records_.reserve(count);
     std::size_t offset = 12;
     for (std::size_t id = 0; id < count; ++id) {
         const std::string token = "token " + std::to_string(id);
         if (size - offset < 8) fail("is cut short at " + token + " of " + std::to_string(count));
-        const std::size_t length = read<std::uint32_t>(data + offset);
+        const std::size_t length = read_value<std::uint32_t>(data + offset);
         if (length > size - offset - 8) fail("has a " + token + " of " + std::to_string(length) + " bytes, past the end of the file");
         if (!std::isfinite(score_of(data + offset))) fail("has a score that is not a finite number at " + token);
         records_.push_back(data + offset);
-        longest_ = std::max(longest_, length);
+        max_token_bytes_ = std::max(max_token_bytes_, length);
         offset += 8 + length;
     }
     bytes_read_ = offset;
@@ -141,7 +141,7 @@ void Vocabulary::build_index() {
         const auto id = static_cast<TokenId>(i);
         const float score = score_of(records_[i]);
         if (score <= kNever) continue;
-        const std::size_t at = slot(bytes(id));
+        const std::size_t at = find_slot(bytes(id));
         if (slots_[at] == 0) {
             entries_.push_back({score, id});
             slots_[at] = static_cast<std::uint32_t>(entries_.size());
@@ -153,11 +153,11 @@ void Vocabulary::build_index() {
 
 std::string_view Vocabulary::bytes(TokenId id) const {
     const std::uint8_t* record = records_[static_cast<std::size_t>(id)];
-    return {reinterpret_cast<const char*>(record + 4), read<std::uint32_t>(record)};
+    return {reinterpret_cast<const char*>(record + 4), read_value<std::uint32_t>(record)};
 }
 
 // Where the entry with these bytes is, or where it would be put.
-std::size_t Vocabulary::slot(std::string_view bytes) const {
+std::size_t Vocabulary::find_slot(std::string_view bytes) const {
     const std::size_t mask = slots_.size() - 1;
     std::size_t at = SipHash(key_)(bytes) & mask;
     while (slots_[at] != 0 && this->bytes(entries_[slots_[at] - 1].id) != bytes) at = (at + 1) & mask;
@@ -165,10 +165,10 @@ std::size_t Vocabulary::slot(std::string_view bytes) const {
 }
 
 const Vocabulary::Entry* Vocabulary::find(std::string_view bytes, TextKind kind) const {
-    if (bytes.size() > longest_) return nullptr;
-    const std::uint32_t index = slots_[slot(bytes)];
+    if (bytes.size() > max_token_bytes_) return nullptr;
+    const std::uint32_t index = slots_[find_slot(bytes)];
     if (index == 0) return nullptr;
-    return kind == TextKind::typed && begins_tag(bytes) ? nullptr : &entries_[index - 1];
+    return kind == TextKind::literal && is_tag_prefix(bytes) ? nullptr : &entries_[index - 1];
 }
 
 TokenId Vocabulary::id_of(std::string_view bytes) const {
@@ -187,7 +187,7 @@ public:
     Merger(const Vocabulary& vocabulary, std::string_view text, TextKind kind)
         : vocabulary_(vocabulary), text_(text), kind_(kind) {
         split();
-        for (std::int64_t left = 0; left + 1 < static_cast<std::int64_t>(pieces_.size()); ++left) consider(left, false);
+        for (std::int64_t left = 0; left + 1 < static_cast<std::int64_t>(pieces_.size()); ++left) push_pair(left, false);
         std::make_heap(heap_.begin(), heap_.end());
         while (!heap_.empty()) merge_best();
     }
@@ -232,7 +232,7 @@ private:
         if (!pieces_.empty()) pieces_.back().next = -1;
     }
 
-    void consider(std::int64_t left, bool sift) {
+    void push_pair(std::int64_t left, bool sift) {
         const std::int64_t right = pieces_[index(left)].next;
         if (right < 0) return;
         const std::size_t length = pieces_[index(left)].length + pieces_[index(right)].length;
@@ -253,8 +253,8 @@ private:
         left.next = right.next;
         right.length = 0;
         if (left.next >= 0) pieces_[index(left.next)].previous = pair.left;
-        if (left.previous >= 0) consider(left.previous, true);
-        consider(pair.left, true);
+        if (left.previous >= 0) push_pair(left.previous, true);
+        push_pair(pair.left, true);
     }
 
     void append(std::string_view piece, std::vector<TokenId>& ids) const {

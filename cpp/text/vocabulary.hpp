@@ -25,7 +25,7 @@ struct ChatTags {
 using HashKey = std::array<std::uint64_t, 2>;
 
 // What may become a token: text in which tags are markup, or text a person typed, which can never form a tag.
-enum class TextKind { markup, typed };
+enum class TextKind { markup, literal };
 
 // The tokens of a model and the three steps of docs/format.md that turn text into them.
 class Vocabulary {
@@ -36,7 +36,7 @@ public:
     std::size_t size() const { return records_.size(); }
     std::size_t bytes_read() const { return bytes_read_; }
     std::string_view bytes(TokenId id) const;
-    std::size_t longest() const { return longest_; }  // of the tokens' bytes
+    std::size_t max_token_bytes() const { return max_token_bytes_; }  // of the tokens' bytes
     const ChatTags& tags() const { return tags_; }
     bool has_chat_tags() const;
 
@@ -57,7 +57,7 @@ private:
 
     void read_tokens(const std::uint8_t* data, std::size_t size, const std::string& name);
     void build_index();
-    std::size_t slot(std::string_view bytes) const;
+    std::size_t find_slot(std::string_view bytes) const;
     const Entry* find(std::string_view bytes, TextKind kind) const;
     TokenId id_of(std::string_view bytes) const;
 
@@ -65,7 +65,7 @@ private:
     std::vector<Entry> entries_;
     std::vector<std::uint32_t> slots_;  // open addressing: 1 + index into entries_, 0 for empty
     HashKey key_{};
-    std::size_t longest_ = 0;
+    std::size_t max_token_bytes_ = 0;
     std::size_t bytes_read_ = 0;
     ChatTags tags_{};
 };

@@ -22,10 +22,10 @@ double best_seconds(const Work& work) {
     return best;
 }
 
-using Piece = Transformer::Bytes;
+using Piece = Transformer::ByteRange;
 
 // About as large as what a thread takes of a product.
-std::vector<Piece> pieces_of(const std::vector<Piece>& ranges) {
+std::vector<Piece> split_ranges(const std::vector<Piece>& ranges) {
     constexpr std::size_t kPieceBytes = std::size_t{1} << 16;
     std::vector<Piece> pieces;
     for (const Piece& range : ranges) {
@@ -41,7 +41,7 @@ std::vector<Piece> pieces_of(const std::vector<Piece>& ranges) {
 std::vector<Speed> measure_speed(Transformer& transformer) {
     using Clock = std::chrono::steady_clock;
     const ModelConfig& config = transformer.config();
-    KvCache cache = transformer.empty_cache();
+    KvCache cache = transformer.make_cache();
     std::vector<TokenId> tokens(std::min<std::size_t>(512, config.max_seq_len));
     for (std::size_t i = 0; i < tokens.size(); ++i) {
         tokens[i] = static_cast<TokenId>(static_cast<std::size_t>(kFirstByte) + i % (config.vocab_size - 4));
@@ -52,7 +52,7 @@ std::vector<Speed> measure_speed(Transformer& transformer) {
         const double seconds = best_seconds([&](const auto& since) {
             cache.length = 0;
             const auto start = Clock::now();
-            transformer.read(tokens.data(), count, cache);
+            transformer.forward(tokens.data(), count, cache);
             return since(start);
         });
         speeds.push_back({"read", count, static_cast<double>(count) / seconds});
@@ -61,23 +61,23 @@ std::vector<Speed> measure_speed(Transformer& transformer) {
     const std::size_t answer = std::min<std::size_t>(128, config.max_seq_len - prompt);
     const double seconds = best_seconds([&](const auto& since) {
         cache.length = 0;
-        if (prompt > 0) transformer.read(tokens.data(), prompt, cache);
+        if (prompt > 0) transformer.forward(tokens.data(), prompt, cache);
         const auto start = Clock::now();
-        for (std::size_t i = 0; i < answer; ++i) transformer.read(tokens.data() + i, 1, cache);
+        for (std::size_t i = 0; i < answer; ++i) transformer.forward(tokens.data() + i, 1, cache);
         return since(start);
     });
     speeds.push_back({"write", answer, static_cast<double>(answer) / seconds});
     return speeds;
 }
 
-double measure_roof(const Transformer& transformer, ThreadPool& pool, const Kernels& kernels) {
+double measure_bandwidth_ceiling(const Transformer& transformer, ThreadPool& pool, const Kernels& kernels) {
     using Clock = std::chrono::steady_clock;
-    const std::vector<Piece> pieces = pieces_of(transformer.weights_read());
+    const std::vector<Piece> pieces = split_ranges(transformer.streamed_weights());
     std::vector<std::int32_t> sums(pieces.size());
     const double seconds = best_seconds([&](const auto& since) {
         const auto start = Clock::now();
         for (int pass = 0; pass < kPasses; ++pass) {
-            pool.parallel_for(pieces.size(), [&](std::size_t piece) { sums[piece] = kernels.touch(pieces[piece].data, pieces[piece].size); });
+            pool.parallel_for(pieces.size(), [&](std::size_t piece) { sums[piece] = kernels.stream_read(pieces[piece].data, pieces[piece].size); });
         }
         return since(start);
     });

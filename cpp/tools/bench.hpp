@@ -9,7 +9,7 @@
 namespace lai {
 
 struct Speed {
-    const char* what;  // "read" (a prompt) or "write" (token by token)
+    const char* phase;  // "read" (a prompt) or "write" (token by token)
     std::size_t tokens;
     double tokens_per_second;
 };
@@ -19,6 +19,6 @@ struct Speed {
 std::vector<Speed> measure_speed(Transformer& transformer);
 
 // How often a second the threads can read all weights and do nothing with them: no token can be written in less time.
-double measure_roof(const Transformer& transformer, ThreadPool& pool, const Kernels& kernels);
+double measure_bandwidth_ceiling(const Transformer& transformer, ThreadPool& pool, const Kernels& kernels);
 
 }  // namespace lai

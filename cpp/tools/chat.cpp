@@ -33,13 +33,13 @@ constexpr const char* kCommands = R"(/chat [TEXT]        talk, TEXT or every lin
 /quit               leave; so does Ctrl-D. Ctrl-C stops an answer.
 )";
 
-constexpr const char* kBlanks = " \t";
+constexpr const char* kWhitespace = " \t";
 
 // A terminal hands over no longer line; what is typed or pasted beyond it is lost.
 #if defined(__APPLE__)
-constexpr std::size_t kLongestLine = 1023;
+constexpr std::size_t kMaxLineBytes = 1023;
 #else
-constexpr std::size_t kLongestLine = 4095;
+constexpr std::size_t kMaxLineBytes = 4095;
 #endif
 
 std::atomic<bool> interrupted{false};
@@ -120,7 +120,7 @@ public:
         : file_(file),
           transformer_(transformer),
           sampler_(sampler),
-          limits_(options.generation),
+          generation_options_(options.generation),
           generator_(transformer, file.vocabulary(), sampler) {}
 
     void run() {
@@ -129,10 +129,10 @@ public:
         if (const std::string note = training_note(file_); !note.empty()) print(note + "\n");
         LineReader lines;
         while (const std::optional<std::string> line = lines.next()) {
-            const std::size_t last = line->find_last_not_of(kBlanks);
+            const std::size_t last = line->find_last_not_of(kWhitespace);
             if (last == std::string::npos) continue;
-            if (line->size() >= kLongestLine) {
-                print("(the terminal cuts lines after " + std::to_string(kLongestLine) + " bytes; use lai -f FILE for such a text)\n");
+            if (line->size() >= kMaxLineBytes) {
+                print("(the terminal cuts lines after " + std::to_string(kMaxLineBytes) + " bytes; use lai -f FILE for such a text)\n");
                 continue;
             }
             try {
@@ -151,26 +151,26 @@ public:
 private:
     // False to leave.
     bool command(const std::string& line) {
-        const std::size_t space = line.find_first_of(kBlanks);
+        const std::size_t space = line.find_first_of(kWhitespace);
         const std::string name = line.substr(0, space);
-        const std::string rest = space == std::string::npos ? "" : line.substr(line.find_first_not_of(kBlanks, space));
+        const std::string rest = space == std::string::npos ? "" : line.substr(line.find_first_not_of(kWhitespace, space));
         if (name == "/hu" || name == "/en" || name == "/translate") {
             if (name != "/translate") direction_ = name == "/hu" ? Translate::to_hungarian : Translate::to_english;
             answer_or_switch(rest, direction_);
         } else if (name == "/chat") {
             answer_or_switch(rest, Translate::no);
         } else if (name == "/temp") {
-            sampler_.options().temperature = static_cast<float>(read_number(name, rest, 0, kHottest));
+            sampler_.options().temperature = static_cast<float>(read_number(name, rest, 0, kMaxTemperature));
         } else if (name == "/tokens") {
-            limits_.max_tokens = read_whole_number(name, rest, 0, kMostTokens);
+            generation_options_.max_tokens = read_whole_number(name, rest, 0, kMaxTokens);
         } else {
-            return plain_command(name, rest);
+            return command_without_argument(name, rest);
         }
         return true;
     }
 
     // The commands that take nothing.
-    bool plain_command(const std::string& name, const std::string& rest) {
+    bool command_without_argument(const std::string& name, const std::string& rest) {
         constexpr std::array<std::string_view, 6> kNames = {"/reset", "/stats", "/info", "/help", "/quit", "/exit"};
         if (std::find(kNames.begin(), kNames.end(), name) == kNames.end()) {
             throw Error("unknown command " + name + "; /help lists the commands");
@@ -201,19 +201,19 @@ private:
     // A translation stands alone; a turn of the chat stands behind the turns before it.
     void answer(const std::string& text, Translate mode) {
         if (mode == Translate::no) {
-            begin_chat_turn(chat_turn(file_.vocabulary(), text, file_.path()));
+            begin_chat_turn(encode_chat_turn(file_.vocabulary(), text, file_.path()));
         } else {
             const std::string_view request = mode == Translate::to_hungarian ? kToHungarian : kToEnglish;
-            std::vector<TokenId> tokens = chat_turn(file_.vocabulary(), std::string(request) + text, file_.path());
+            std::vector<TokenId> tokens = encode_chat_turn(file_.vocabulary(), std::string(request) + text, file_.path());
             tokens.insert(tokens.begin(), kBos);
             generator_.reset();
             generator_.append(tokens);
         }
         Utf8Stream stream;
         last_ = generator_.generate(
-            limits_, [&](TokenId id) { print_now(stream.push(file_.vocabulary().decode({id}))); }, &interrupted);
+            generation_options_, [&](TokenId id) { print_now(stream.push(file_.vocabulary().decode({id}))); }, &interrupted);
         print(stream.finish() + "\n");
-        if (last_.stop == Stop::context) print("(the context is full)\n");
+        if (last_.stop == StopReason::context) print("(the context is full)\n");
         if (mode == Translate::no) end_chat_turn();
     }
 
@@ -222,24 +222,24 @@ private:
     void begin_chat_turn(const std::vector<TokenId>& turn) {
         const std::size_t context = transformer_.config().max_seq_len;
         generator_.check_fits(1 + turn.size());  // before anything is forgotten for it
-        const std::size_t room = std::min(limits_.max_tokens, context / 4);
+        const std::size_t room = std::min(generation_options_.max_tokens, context / 4);
         const auto total = [&] {
             std::size_t sum = 1 + turn.size() + room;
             for (const auto& earlier : turns_) sum += earlier.size();
             return sum;
         };
         const std::size_t before = turns_.size();
-        const std::size_t kept = turns_of_first(limits_.keep.value_or(0));
+        const std::size_t kept = turns_within(generation_options_.keep.value_or(0));
         while (turns_.size() > kept && total() > context) turns_.erase(turns_.begin() + static_cast<std::ptrdiff_t>(kept));
         while (!turns_.empty() && total() > context) turns_.pop_front();
         if (turns_.size() < before) print("(older turns are forgotten: the context is full)\n");
-        if (generator_.sequence() != flattened()) generator_.restart(flattened());
+        if (generator_.sequence() != all_turns()) generator_.restart(all_turns());
         generator_.append(turn);
         turns_.push_back(turn);
     }
 
     // How many turns the sequence's first tokens reach into.
-    std::size_t turns_of_first(std::size_t tokens) const {
+    std::size_t turns_within(std::size_t tokens) const {
         std::size_t turns = 0;
         for (std::size_t end = 1; turns < turns_.size() && end < tokens; ++turns) end += turns_[turns].size();
         return turns;
@@ -253,7 +253,7 @@ private:
         }
     }
 
-    std::vector<TokenId> flattened() const {
+    std::vector<TokenId> all_turns() const {
         std::vector<TokenId> all = {kBos};
         for (const auto& turn : turns_) all.insert(all.end(), turn.begin(), turn.end());
         return all;
@@ -262,14 +262,14 @@ private:
     void print_stats() const {
         const std::size_t context = transformer_.config().max_seq_len;
         std::printf("read %zu tokens, %.0f tokens/s; wrote %zu tokens, %.0f tokens/s; %zu of %zu tokens of context used\n",
-                    last_.prompt_tokens, last_.prompt_speed(), last_.ids.size(),
-                    last_.answer_speed(), std::min(generator_.sequence().size(), context), context);
+                    last_.prompt_tokens, last_.prefill_speed(), last_.ids.size(),
+                    last_.decode_speed(), std::min(generator_.sequence().size(), context), context);
     }
 
     const ModelFile& file_;
     Transformer& transformer_;
     Sampler& sampler_;
-    GenerationOptions limits_;
+    GenerationOptions generation_options_;
     Generator generator_;
     Translate mode_ = Translate::no;
     Translate direction_ = Translate::to_hungarian;

@@ -39,8 +39,8 @@ extern "C" void on_bus_error(int) {
 }
 
 // A file's text without what editors put around it: a byte order mark, and the ends of the last lines.
-std::string text_of(const std::string& path) {
-    std::string text = TextInput(path).rest();
+std::string read_text(const std::string& path) {
+    std::string text = TextInput(path).read_rest();
     if (text.compare(0, 3, "\xEF\xBB\xBF") == 0) text.erase(0, 3);
     text.erase(text.find_last_not_of("\r\n") + 1);
     return text;
@@ -79,15 +79,15 @@ private:
         json.text("kernels", kernels_.name).count("threads", pool_.size()).number("load_ms", load_milliseconds_);
         if (!options_.json) std::printf("%s kernels, %zu threads, loaded in %.1f ms\n", kernels_.name, pool_.size(), load_milliseconds_);
         for (const Speed& speed : measure_speed(transformer_)) {
-            json.number(speed.what + ("_" + std::to_string(speed.tokens)), speed.tokens_per_second);
-            if (!options_.json) std::printf("%-5s %4zu tokens: %8.0f tokens/s\n", speed.what, speed.tokens, speed.tokens_per_second);
+            json.number(speed.phase + ("_" + std::to_string(speed.tokens)), speed.tokens_per_second);
+            if (!options_.json) std::printf("%-5s %4zu tokens: %8.0f tokens/s\n", speed.phase, speed.tokens, speed.tokens_per_second);
         }
-        const double roof = measure_roof(transformer_, pool_, kernels_);
-        json.number("roof", roof);
+        const double ceiling = measure_bandwidth_ceiling(transformer_, pool_, kernels_);
+        json.number("roof", ceiling);
         if (options_.json) {
             print(json.str() + "\n");
         } else {
-            std::printf("limit of writing: %8.0f tokens/s, by reading the weights from memory\n", roof);
+            std::printf("limit of writing: %8.0f tokens/s, by reading the weights from memory\n", ceiling);
         }
     }
 
@@ -130,14 +130,14 @@ private:
             print(answer_json(prompt, text + rest, result) + "\n");
         } else if (options_.generation.max_tokens > 0) {
             print_now(rest + "\n");
-            if (result.stop == Stop::context) {
+            if (result.stop == StopReason::context) {
                 std::fprintf(stderr, "note: the context of %zu tokens is full; --keep N goes on\n", file_.config().max_seq_len);
             }
         }
     }
 
     std::vector<TokenId> prompt_ids() const {
-        std::string text = options_.prompt ? *options_.prompt : text_of(options_.file ? *options_.file : "-");
+        std::string text = options_.prompt ? *options_.prompt : read_text(options_.file ? *options_.file : "-");
         // --raw -p '' has a meaning: a text from its beginning.
         const bool is_blank = options_.raw ? !options_.prompt && text.empty() : text.find_first_not_of(" \t\n\r\f\v") == std::string::npos;
         if (is_blank) throw Error("the prompt is empty; give one with -p, -f or on standard input");
@@ -149,7 +149,7 @@ private:
         } else {
             if (options_.translate == Translate::to_hungarian) text.insert(0, kToHungarian);
             if (options_.translate == Translate::to_english) text.insert(0, kToEnglish);
-            rest = chat_turn(file_.vocabulary(), text, file_.path());
+            rest = encode_chat_turn(file_.vocabulary(), text, file_.path());
         }
         ids.insert(ids.end(), rest.begin(), rest.end());
         return ids;
@@ -158,17 +158,17 @@ private:
     // Told before a text is taken apart that has no chance, which takes far more memory than the text.
     void check_length(const std::string& text) const {
         const std::size_t context = file_.config().max_seq_len;
-        if (text.size() / file_.vocabulary().longest() <= context) return;
+        if (text.size() / file_.vocabulary().max_token_bytes() <= context) return;
         throw Error("the prompt has " + std::to_string(text.size()) + " bytes, the model's context holds " + std::to_string(context) +
-                    " tokens of at most " + std::to_string(file_.vocabulary().longest()) + "; shorten the prompt");
+                    " tokens of at most " + std::to_string(file_.vocabulary().max_token_bytes()) + "; shorten the prompt");
     }
 
     void write_logits(const std::vector<TokenId>& prompt) {
         check_logits_file();
         std::FILE* out = std::fopen(options_.logits->c_str(), "wb");
         if (out == nullptr) throw Error("cannot write " + *options_.logits + ": " + std::strerror(errno));
-        KvCache cache = transformer_.empty_cache();
-        transformer_.read_all(prompt.data(), prompt.size(), cache, [&](std::size_t, std::size_t tokens, const float* logits) {
+        KvCache cache = transformer_.make_cache();
+        transformer_.forward_all(prompt.data(), prompt.size(), cache, [&](std::size_t, std::size_t tokens, const float* logits) {
             std::fwrite(logits, sizeof(float), tokens * transformer_.config().vocab_size, out);
         });
         const bool failed = std::ferror(out) != 0;
@@ -194,14 +194,14 @@ private:
     std::string answer_json(const std::vector<TokenId>& prompt, const std::string& text, const Generation& result) const {
         JsonObject timing;
         timing.number("load_ms", load_milliseconds_);
-        timing.count("prompt_tokens", result.prompt_tokens).number("prompt_ms", result.prompt_seconds * 1e3);
-        timing.number("prompt_tokens_per_second", result.prompt_speed());
-        timing.count("answer_tokens", result.ids.size()).number("answer_ms", result.answer_seconds * 1e3);
-        timing.number("answer_tokens_per_second", result.answer_speed());
+        timing.count("prompt_tokens", result.prompt_tokens).number("prompt_ms", result.prefill_seconds * 1e3);
+        timing.number("prompt_tokens_per_second", result.prefill_speed());
+        timing.count("answer_tokens", result.ids.size()).number("answer_ms", result.decode_seconds * 1e3);
+        timing.number("answer_tokens_per_second", result.decode_speed());
         JsonObject json;
         json.text("version", kVersion).text("model", valid_utf8(options_.model)).text("kernels", kernels_.name);
         json.count("threads", pool_.size()).count("seed", seed_).ids("prompt_ids", prompt).ids("ids", result.ids);
-        json.text("text", text).text("stop", stop_name(result.stop)).object("timing", timing);
+        json.text("text", text).text("stop", stop_reason_name(result.stop)).object("timing", timing);
         return json.str();
     }
 

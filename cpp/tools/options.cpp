@@ -51,16 +51,16 @@ In the chat, /help lists the commands; Ctrl-C stops the answer, Ctrl-D leaves.
 
 namespace {
 
-std::string short_text(double bound) {
+std::string format_number(double bound) {
     std::string digits = std::to_string(bound);
     digits.erase(digits.find_last_not_of('0') + 1);
     if (digits.back() == '.') digits.pop_back();
     return digits;
 }
 
-[[noreturn]] void refuse(const std::string& name, const std::string& found, const std::string& what, const std::string& lowest,
-                         const std::string& highest) {
-    throw Error(name + " is '" + found + "', expected " + what + " from " + lowest + " to " + highest);
+[[noreturn]] void throw_invalid(const std::string& name, const std::string& found, const std::string& what, const std::string& min,
+                         const std::string& max) {
+    throw Error(name + " is '" + found + "', expected " + what + " from " + min + " to " + max);
 }
 
 class Parser {
@@ -92,14 +92,14 @@ private:
         return arguments_[at_++];
     }
 
-    double number(double lowest, double highest) {
+    double number(double min, double max) {
         const std::string option = "option " + name_;
-        return read_number(option, value(), lowest, highest);
+        return read_number(option, value(), min, max);
     }
 
-    std::uint64_t whole_number(std::uint64_t lowest, std::uint64_t highest) {
+    std::uint64_t whole_number(std::uint64_t min, std::uint64_t max) {
         const std::string option = "option " + name_;
-        return read_whole_number(option, value(), lowest, highest);
+        return read_whole_number(option, value(), min, max);
     }
 
     std::string file_name() {
@@ -143,9 +143,9 @@ private:
     bool sampling_option() {
         SamplerOptions& sampler = options_.sampler;
         if (is("--temp")) {
-            sampler.temperature = static_cast<float>(number(0, kHottest));
+            sampler.temperature = static_cast<float>(number(0, kMaxTemperature));
         } else if (is("--top-k")) {
-            sampler.top_k = whole_number(0, kMostTokens);
+            sampler.top_k = whole_number(0, kMaxTokens);
         } else if (is("--top-p")) {
             sampler.top_p = static_cast<float>(number(0, 1));
         } else if (is("--repeat-penalty")) {
@@ -160,9 +160,9 @@ private:
 
     bool generation_option() {
         if (is("--tokens")) {
-            options_.generation.max_tokens = whole_number(0, kMostTokens);
+            options_.generation.max_tokens = whole_number(0, kMaxTokens);
         } else if (is("--keep")) {
-            options_.generation.keep = whole_number(0, kMostTokens);
+            options_.generation.keep = whole_number(0, kMaxTokens);
         } else if (is("--threads")) {
             options_.threads = whole_number(1, 256);
         } else if (is("--logits")) {
@@ -214,16 +214,16 @@ private:
 
 }  // namespace
 
-double read_number(const std::string& name, const std::string& text, double lowest, double highest) {
+double read_number(const std::string& name, const std::string& text, double min, double max) {
     char* end = nullptr;
     const double number = std::strtod(text.c_str(), &end);
     // Other than the library, no blanks in front, no hexadecimal digits, no words.
     const bool valid = !text.empty() && *end == '\0' && text.find_first_not_of("+-.0123456789eE") == std::string::npos;
-    if (!valid || !(number >= lowest && number <= highest)) refuse(name, text, "a number", short_text(lowest), short_text(highest));
+    if (!valid || !(number >= min && number <= max)) throw_invalid(name, text, "a number", format_number(min), format_number(max));
     return number;
 }
 
-std::uint64_t read_whole_number(const std::string& name, const std::string& text, std::uint64_t lowest, std::uint64_t highest) {
+std::uint64_t read_whole_number(const std::string& name, const std::string& text, std::uint64_t min, std::uint64_t max) {
     std::uint64_t number = 0;
     bool valid = !text.empty() && text.size() <= 20;
     for (const char digit : text) {
@@ -231,8 +231,8 @@ std::uint64_t read_whole_number(const std::string& name, const std::string& text
         if (digit < '0' || digit > '9' || number > (UINT64_MAX - value) / 10) valid = false;
         number = number * 10 + value;
     }
-    if (!valid || number < lowest || number > highest) {
-        refuse(name, text, "a whole number", std::to_string(lowest), std::to_string(highest));
+    if (!valid || number < min || number > max) {
+        throw_invalid(name, text, "a whole number", std::to_string(min), std::to_string(max));
     }
     return number;
 }

@@ -29,12 +29,12 @@ struct Options {
     std::size_t threads = 0;             // 0: as many as there are cores
 };
 
-constexpr double kHottest = 100;  // of temperatures
-constexpr std::uint64_t kMostTokens = std::uint64_t{1} << 30;  // that can be asked for
+constexpr double kMaxTemperature = 100;  // of temperatures
+constexpr std::uint64_t kMaxTokens = std::uint64_t{1} << 30;  // that can be asked for
 
 // A number as a person writes it; throws Error where the text is none, or lies outside. `name` is what has it, for the message.
-double read_number(const std::string& name, const std::string& text, double lowest, double highest);
-std::uint64_t read_whole_number(const std::string& name, const std::string& text, std::uint64_t lowest, std::uint64_t highest);
+double read_number(const std::string& name, const std::string& text, double min, double max);
+std::uint64_t read_whole_number(const std::string& name, const std::string& text, std::uint64_t min, std::uint64_t max);
 
 // Throws Error for an option that does not exist, lacks its value or has an impossible one.
 Options parse_options(int count, char** arguments);

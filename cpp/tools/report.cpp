@@ -36,7 +36,7 @@ std::string decimal(double value) {
 }
 
 // Six digits, or as many more as tell the number from every other float.
-std::string shortest(float value) {
+std::string format_float(float value) {
     std::array<char, 32> text{};
     for (int digits = 6; digits <= 9; ++digits) {
         std::snprintf(text.data(), text.size(), "%.*g", digits, static_cast<double>(value));
@@ -62,7 +62,7 @@ std::string describe_training(const TrainingRecord& training) {
 }
 
 // What a full context takes.
-std::size_t cache_bytes(const Transformer& transformer) { return transformer.empty_cache().full_bytes(); }
+std::size_t cache_bytes(const Transformer& transformer) { return transformer.make_cache().max_bytes(); }
 
 }  // namespace
 
@@ -121,7 +121,7 @@ std::string describe_model(const ModelFile& file, const Transformer& transformer
         {"layers", text(config.n_layers) + " of dim " + text(config.dim) + ", hidden_dim " + text(config.hidden_dim) + ", " +
                        activation_name(config.activation)},
         {"heads", text(config.n_heads) + " of width " + text(config.head_dim()) + ", " + text(config.n_kv_heads) + " for keys and values"},
-        {"context", text(config.max_seq_len) + " tokens, rope_theta " + shortest(config.rope_theta) + ", norm_eps " + shortest(config.norm_eps)},
+        {"context", text(config.max_seq_len) + " tokens, rope_theta " + format_float(config.rope_theta) + ", norm_eps " + format_float(config.norm_eps)},
         {"vocabulary", text(config.vocab_size) + " tokens, " + (file.vocabulary().has_chat_tags() ? "with" : "without") + " chat tags"},
         {"memory", megabytes(transformer.weight_bytes()) + " weights, " + megabytes(cache_bytes(transformer)) + " keys and values of a full context"},
         {"training", describe_training(file.training())},

@@ -80,7 +80,7 @@ inline std::string model_bytes(const lai::ModelConfig& config, lai::DType dtype,
             for (std::size_t i = 0; i < rows * cols; ++i) put_value(data, normal(generator));
             return;
         }
-        const std::size_t step = dtype == lai::DType::f16 ? 2 : lai::weight_bytes(dtype, lai::kBlock);
+        const std::size_t step = dtype == lai::DType::f16 ? 2 : lai::weight_bytes(dtype, lai::kBlockSize);
         for (std::size_t i = 0; i < rows * lai::weight_bytes(dtype, cols); ++i) {
             const auto byte = static_cast<unsigned>(generator() & 255U);
             data += static_cast<char>(i % step == 1 ? (byte & 0x83U) | 0x20U : byte);

@@ -8,9 +8,9 @@
 namespace lai {
 namespace {
 
-constexpr std::size_t kPanelTokens = 6;
-constexpr std::size_t kPackedTokens = 1;
-constexpr std::size_t kBlockTokens = 4;
+constexpr std::size_t kFloatTileTokens = 6;
+constexpr std::size_t kQuantizedTileTokens = 1;
+constexpr std::size_t kMaxQuantizedTokens = 4;
 
 LAI_INLINE float sum(Vector vector) {
     __m128 half = _mm_add_ps(_mm256_castps256_ps128(vector), _mm256_extractf128_ps(vector, 1));
@@ -18,11 +18,11 @@ LAI_INLINE float sum(Vector vector) {
     return _mm_cvtss_f32(_mm_add_ss(half, _mm_movehdup_ps(half)));
 }
 
-LAI_INLINE Vector load_halves(const void* halves) {
+LAI_INLINE Vector load_f16(const void* halves) {
     return _mm256_cvtph_ps(_mm_loadu_si128(static_cast<const __m128i*>(halves)));
 }
 
-LAI_INLINE Vector load_numbers(const std::int16_t* shorts) {
+LAI_INLINE Vector load_as_float(const std::int16_t* shorts) {
     const void* from = shorts;
     return _mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(_mm_loadu_si128(static_cast<const __m128i*>(from))));
 }
@@ -33,7 +33,7 @@ LAI_INLINE void quantize_block(const std::int32_t* integers, std::int8_t* payloa
         const void* from = integers + column;
         return _mm256_shuffle_epi32(_mm256_loadu_si256(static_cast<const __m256i*>(from)), 0xD8);
     };
-    LAI_UNROLL for (std::size_t column = 0; column < kBlock; column += 2 * kWidth) {
+    LAI_UNROLL for (std::size_t column = 0; column < kBlockSize; column += 2 * kWidth) {
         // Packing works within halves of 128 bits, so the quarters have to be put in order.
         const __m256i packed = _mm256_packs_epi32(four_by_four(column), four_by_four(column + kWidth));
         void* to = payload + 2 * column;
@@ -41,14 +41,14 @@ LAI_INLINE void quantize_block(const std::int32_t* integers, std::int8_t* payloa
     }
 }
 
-LAI_INLINE __m256i two_columns(const std::int8_t* shorts) {
+LAI_INLINE __m256i broadcast_two_columns(const std::int8_t* shorts) {
     std::int32_t word;
     std::memcpy(&word, shorts, sizeof word);
     return _mm256_set1_epi32(word);
 }
 
 // Adds two columns of eight rows.
-LAI_INLINE void add_columns(__m256i& sums, __m256i quants, __m256i x) {
+LAI_INLINE void add_column_products(__m256i& sums, __m256i quants, __m256i x) {
     sums = _mm256_add_epi32(sums, _mm256_madd_epi16(quants, x));
     // To compilers the sums seem to be changed here, so they do not put off the additions, for which they lack the registers.
     __asm__("" : "+x"(sums));
@@ -59,27 +59,27 @@ template <DType Type>
 LAI_INLINE void add_block(const std::uint8_t* quants, const std::int8_t* payload, __m256i (&sums)[2]) {
     const __m256i mask = _mm256_set1_epi16(Type == DType::q8_0 ? 255 : 15);
     for (std::size_t word = 0; word < packed_words(Type); ++word) {
-        fetch_ahead(quants + kWordBytes * word);
-        const __m256i even = two_columns(payload + 8 * word);
-        const __m256i odd = two_columns(payload + 8 * word + 4);
+        prefetch_ahead(quants + kWordBytes * word);
+        const __m256i even = broadcast_two_columns(payload + 8 * word);
+        const __m256i odd = broadcast_two_columns(payload + 8 * word + 4);
         LAI_UNROLL for (std::size_t half = 0; half < 2; ++half) {
             const std::uint8_t* from = quants + kWordBytes * word + 32 * half;
             const __m256i bytes = _mm256_loadu_si256(static_cast<const __m256i*>(static_cast<const void*>(from)));
-            add_columns(sums[half], _mm256_and_si256(bytes, mask), even);
+            add_column_products(sums[half], _mm256_and_si256(bytes, mask), even);
             if constexpr (Type == DType::q8_0) {
-                add_columns(sums[half], _mm256_srli_epi16(bytes, 8), odd);
+                add_column_products(sums[half], _mm256_srli_epi16(bytes, 8), odd);
             } else {
-                add_columns(sums[half], _mm256_and_si256(_mm256_srli_epi16(bytes, 8), mask), odd);
-                add_columns(sums[half], _mm256_and_si256(_mm256_srli_epi16(bytes, 4), mask), two_columns(payload + 8 * word + 32));
-                add_columns(sums[half], _mm256_srli_epi16(bytes, 12), two_columns(payload + 8 * word + 36));
+                add_column_products(sums[half], _mm256_and_si256(_mm256_srli_epi16(bytes, 8), mask), odd);
+                add_column_products(sums[half], _mm256_and_si256(_mm256_srli_epi16(bytes, 4), mask), broadcast_two_columns(payload + 8 * word + 32));
+                add_column_products(sums[half], _mm256_srli_epi16(bytes, 12), broadcast_two_columns(payload + 8 * word + 36));
             }
         }
     }
 }
 
 template <DType Type, std::size_t Tokens>
-LAI_INLINE void packed_tile(const std::uint8_t* group, std::size_t blocks, const ActivationBlock* input, float (&results)[Tokens][kLanes]) {
-    static_assert(Tokens == kPackedTokens);
+LAI_INLINE void quantized_tile(const std::uint8_t* group, std::size_t blocks, const ActivationBlock* input, float (&results)[Tokens][kLanes]) {
+    static_assert(Tokens == kQuantizedTileTokens);
     // q8_0 has 128 in every byte, sixteen times the 8 of q4_0.
     constexpr std::int32_t kOffsets = Type == DType::q8_0 ? 16 : 1;
     Vector totals[2] = {};
@@ -90,7 +90,7 @@ LAI_INLINE void packed_tile(const std::uint8_t* group, std::size_t blocks, const
         add_block<Type>(group + packed_quants_at(Type, block), x.payload, sums);
         const std::uint8_t* scales = group + packed_scales_at(Type, block);
         LAI_UNROLL for (std::size_t half = 0; half < 2; ++half) {
-            totals[half] += _mm256_cvtepi32_ps(sums[half]) * (load_halves(scales + 16 * half) * x.scale);
+            totals[half] += _mm256_cvtepi32_ps(sums[half]) * (load_f16(scales + 16 * half) * x.scale);
         }
     }
     LAI_UNROLL for (std::size_t half = 0; half < 2; ++half) store(results[0] + kWidth * half, totals[half]);
@@ -103,5 +103,5 @@ LAI_INLINE void packed_tile(const std::uint8_t* group, std::size_t blocks, const
 
 namespace lai {
 extern const Kernels kAvx2Kernels;
-const Kernels kAvx2Kernels = {"avx2", kBlockTokens, quantize, multiply, nullptr, nullptr, shorten, rms_norm, rotate, attend, activate, touch};
+const Kernels kAvx2Kernels = {"avx2", kMaxQuantizedTokens, quantize, matmul, nullptr, nullptr, quantize_int16, rmsnorm, rope, attention, gated_activation, stream_read};
 }  // namespace lai

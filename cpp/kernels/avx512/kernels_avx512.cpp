@@ -8,27 +8,27 @@
 namespace lai {
 namespace {
 
-constexpr std::size_t kPanelTokens = 16;
-constexpr std::size_t kPackedTokens = 8;
-constexpr std::size_t kBlockTokens = kMaxBatch;
+constexpr std::size_t kFloatTileTokens = 16;
+constexpr std::size_t kQuantizedTileTokens = 8;
+constexpr std::size_t kMaxQuantizedTokens = kMaxBatch;
 
 LAI_INLINE float sum(Vector vector) { return _mm512_reduce_add_ps(vector); }
 
-LAI_INLINE Vector load_halves(const void* halves) {
+LAI_INLINE Vector load_f16(const void* halves) {
     return _mm512_cvtph_ps(_mm256_loadu_si256(static_cast<const __m256i*>(halves)));
 }
 
-LAI_INLINE Vector load_numbers(const std::int16_t* shorts) {
+LAI_INLINE Vector load_as_float(const std::int16_t* shorts) {
     const void* from = shorts;
     return _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(_mm256_loadu_si256(static_cast<const __m256i*>(from))));
 }
 
 // The high and the low bytes of the integers: value = 256 * high + low, both signed.
 void quantize_block(const std::int32_t* integers, std::int8_t* payload) {
-    for (std::size_t i = 0; i < kBlock; ++i) {
+    for (std::size_t i = 0; i < kBlockSize; ++i) {
         const std::int32_t high = (integers[i] + 128) >> 8;
         payload[i] = static_cast<std::int8_t>(high);
-        payload[kBlock + i] = static_cast<std::int8_t>(integers[i] - high * 256);
+        payload[kBlockSize + i] = static_cast<std::int8_t>(integers[i] - high * 256);
     }
 }
 
@@ -64,14 +64,14 @@ LAI_INLINE void add_block(const std::uint8_t* pair, std::size_t which, const Act
     constexpr unsigned kOffsetShift = Type == DType::q8_0 ? 4 : 0;
     __m512i w[8];
     load_quants<Type>(pair + packed_quants_at(Type, which), w);
-    const __m512 scales = load_halves(pair + packed_scales_at(Type, which));
+    const __m512 scales = load_f16(pair + packed_scales_at(Type, which));
     LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) {
         const ActivationBlock& x = input[t * stride];
         __m512i low = _mm512_slli_epi32(_mm512_set1_epi32(x.offset), kOffsetShift);
         __m512i high = _mm512_setzero_si512();
         LAI_UNROLL for (std::size_t i = 0; i < 8; ++i) {
             add_products(high, w[i], x.payload + 4 * i);
-            add_products(low, w[i], x.payload + kBlock + 4 * i);
+            add_products(low, w[i], x.payload + kBlockSize + 4 * i);
         }
         const __m512i sums = _mm512_add_epi32(_mm512_slli_epi32(high, 8), low);
         const __m512 scale = _mm512_mul_ps(scales, _mm512_set1_ps(x.scale));
@@ -80,7 +80,7 @@ LAI_INLINE void add_block(const std::uint8_t* pair, std::size_t which, const Act
 }
 
 template <DType Type, std::size_t Tokens>
-LAI_INLINE void packed_tile(const std::uint8_t* group, std::size_t blocks, const ActivationBlock* input,
+LAI_INLINE void quantized_tile(const std::uint8_t* group, std::size_t blocks, const ActivationBlock* input,
                             float (&results)[Tokens][kLanes]) {
     __m512 totals[Tokens];
     LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) totals[t] = _mm512_setzero_ps();
@@ -102,21 +102,21 @@ LAI_INLINE void packed_tile(const std::uint8_t* group, std::size_t blocks, const
 namespace lai {
 
 extern const Kernels kAvx512Kernels;
-const Kernels kAvx512Kernels = {"avx512", kBlockTokens, quantize, multiply, nullptr, nullptr, shorten, rms_norm, rotate, attend, activate, touch};
+const Kernels kAvx512Kernels = {"avx512", kMaxQuantizedTokens, quantize, matmul, nullptr, nullptr, quantize_int16, rmsnorm, rope, attention, gated_activation, stream_read};
 
 namespace {
 
 // A few tokens read all weights once before the next read them again; where these do not fit into the caches, AMD's processors read
 // a few percent faster when told.
-void multiply_any(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, const Output& out) {
-    if (matrix.dtype == DType::f14) return multiply_f14(matrix, input, begin, end, out);
-    if (matrix.dtype == DType::f32 && input.tokens <= kFewTokens) return multiply_few<true>(matrix, input, begin, end, out);
-    multiply(matrix, input, begin, end, out);
+void matmul_zen4(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, const Output& out) {
+    if (matrix.dtype == DType::f14) return matmul_f14(matrix, input, begin, end, out);
+    if (matrix.dtype == DType::f32 && input.tokens <= kMaxGemvTokens) return matmul_f32_few<true>(matrix, input, begin, end, out);
+    matmul(matrix, input, begin, end, out);
 }
 
 }  // namespace
 
 extern const Kernels kZen4Kernels;
-const Kernels kZen4Kernels = {"zen4", kBlockTokens, quantize, multiply_any, pack_f14, unpack_f14_row, shorten, rms_norm, rotate, attend, activate, touch<true>};
+const Kernels kZen4Kernels = {"zen4", kMaxQuantizedTokens, quantize, matmul_zen4, pack_f14, dequantize_f14_row, quantize_int16, rmsnorm, rope, attention, gated_activation, stream_read<true>};
 
 }  // namespace lai

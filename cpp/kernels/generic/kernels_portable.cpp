@@ -6,14 +6,14 @@
 namespace lai {
 namespace {
 
-constexpr std::size_t kPanelTokens = 3;
-constexpr std::size_t kPackedTokens = 1;
-constexpr std::size_t kBlockTokens = 1;
+constexpr std::size_t kFloatTileTokens = 3;
+constexpr std::size_t kQuantizedTileTokens = 1;
+constexpr std::size_t kMaxQuantizedTokens = 1;
 
 LAI_INLINE float sum(Vector vector) { return (vector[0] + vector[2]) + (vector[1] + vector[3]); }
 
 // half_to_float (packing.cpp) of four.
-LAI_INLINE Vector load_halves(const void* data) {
+LAI_INLINE Vector load_f16(const void* data) {
     typedef std::uint16_t Halves __attribute__((vector_size(2 * kWidth)));
     Halves halves;
     std::memcpy(&halves, data, sizeof halves);
@@ -30,15 +30,15 @@ LAI_INLINE Vector load_halves(const void* data) {
     return value;
 }
 
-LAI_INLINE Vector load_numbers(const std::int16_t* data) {
-    Shorts shorts;
+LAI_INLINE Vector load_as_float(const std::int16_t* data) {
+    ShortVector shorts;
     std::memcpy(&shorts, data, sizeof shorts);
     return __builtin_convertvector(__builtin_convertvector(shorts, IntVector), Vector);
 }
 
 void quantize_block(const std::int32_t* integers, std::int8_t* payload) {
-    std::int16_t shorts[kBlock] = {};
-    for (std::size_t i = 0; i < kBlock; ++i) shorts[i] = static_cast<std::int16_t>(integers[i]);
+    std::int16_t shorts[kBlockSize] = {};
+    for (std::size_t i = 0; i < kBlockSize; ++i) shorts[i] = static_cast<std::int16_t>(integers[i]);
     std::memcpy(payload, shorts, sizeof shorts);
 }
 
@@ -69,14 +69,14 @@ void block_sums(const std::uint8_t* quants, const std::int16_t* x, std::int32_t*
 }
 
 template <DType Type, std::size_t Tokens>
-void packed_tile(const std::uint8_t* group, std::size_t blocks, const ActivationBlock* input, float (&results)[Tokens][kLanes]) {
-    static_assert(Tokens == kPackedTokens);
+void quantized_tile(const std::uint8_t* group, std::size_t blocks, const ActivationBlock* input, float (&results)[Tokens][kLanes]) {
+    static_assert(Tokens == kQuantizedTileTokens);
     // q8_0 has 128 in every byte, sixteen times the 8 of q4_0.
     constexpr std::int32_t kOffsets = Type == DType::q8_0 ? 16 : 1;
     std::memset(results, 0, sizeof results);
     for (std::size_t block = 0; block < blocks; ++block) {
         const ActivationBlock& x = input[block];
-        std::int16_t shorts[kBlock];
+        std::int16_t shorts[kBlockSize];
         std::memcpy(shorts, x.payload, sizeof shorts);
         std::int32_t sums[kLanes];
         for (std::size_t lane = 0; lane < kLanes; ++lane) sums[lane] = kOffsets * x.offset;
@@ -84,7 +84,7 @@ void packed_tile(const std::uint8_t* group, std::size_t blocks, const Activation
         const std::uint8_t* scales = group + packed_scales_at(Type, block);
         for (std::size_t lane = 0; lane < kLanes; lane += kWidth) {
             float products[kWidth];
-            store(products, load_halves(scales + 2 * lane) * x.scale);
+            store(products, load_f16(scales + 2 * lane) * x.scale);
             for (std::size_t i = 0; i < kWidth; ++i) results[0][lane + i] += static_cast<float>(sums[lane + i]) * products[i];
         }
     }
@@ -97,5 +97,5 @@ void packed_tile(const std::uint8_t* group, std::size_t blocks, const Activation
 
 namespace lai {
 extern const Kernels kPortableKernels;
-const Kernels kPortableKernels = {"portable", kBlockTokens, quantize, multiply, nullptr, nullptr, shorten, rms_norm, rotate, attend, activate, touch};
+const Kernels kPortableKernels = {"portable", kMaxQuantizedTokens, quantize, matmul, nullptr, nullptr, quantize_int16, rmsnorm, rope, attention, gated_activation, stream_read};
 }  // namespace lai

@@ -8,26 +8,26 @@
 namespace lai {
 namespace {
 
-constexpr std::size_t kPanelTokens = 4;
-constexpr std::size_t kPackedTokens = 2;
-constexpr std::size_t kBlockTokens = kMaxBatch;
+constexpr std::size_t kFloatTileTokens = 4;
+constexpr std::size_t kQuantizedTileTokens = 2;
+constexpr std::size_t kMaxQuantizedTokens = kMaxBatch;
 
 LAI_INLINE float sum(Vector vector) { return vaddvq_f32(vector); }
 
-LAI_INLINE Vector load_halves(const void* data) {
+LAI_INLINE Vector load_f16(const void* data) {
     std::uint16_t halves[kWidth];
     std::memcpy(halves, data, sizeof halves);
     return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(halves)));
 }
 
-LAI_INLINE Vector load_numbers(const std::int16_t* shorts) { return vcvtq_f32_s32(vmovl_s16(vld1_s16(shorts))); }
+LAI_INLINE Vector load_as_float(const std::int16_t* shorts) { return vcvtq_f32_s32(vmovl_s16(vld1_s16(shorts))); }
 
 // The high and the low bytes of the integers: value = 256 * high + low, both signed.
 void quantize_block(const std::int32_t* integers, std::int8_t* payload) {
-    for (std::size_t i = 0; i < kBlock; ++i) {
+    for (std::size_t i = 0; i < kBlockSize; ++i) {
         const std::int32_t high = (integers[i] + 128) >> 8;
         payload[i] = static_cast<std::int8_t>(high);
-        payload[kBlock + i] = static_cast<std::int8_t>(integers[i] - high * 256);
+        payload[kBlockSize + i] = static_cast<std::int8_t>(integers[i] - high * 256);
     }
 }
 
@@ -38,7 +38,7 @@ LAI_INLINE void add_rows(uint8x16_t quants, const std::int8_t* x, int32x4_t& hig
     std::int32_t word;
     std::memcpy(&word, x, sizeof word);
     high = vdotq_s32(high, signed_quants, vreinterpretq_s8_s32(vdupq_n_s32(word)));
-    std::memcpy(&word, x + kBlock, sizeof word);
+    std::memcpy(&word, x + kBlockSize, sizeof word);
     low = vdotq_s32(low, signed_quants, vreinterpretq_s8_s32(vdupq_n_s32(word)));
 }
 
@@ -61,7 +61,7 @@ LAI_INLINE int32x4_t row_sums(const std::uint8_t* quants, const ActivationBlock&
 }
 
 template <DType Type, std::size_t Tokens>
-LAI_INLINE void packed_tile(const std::uint8_t* group, std::size_t blocks, const ActivationBlock* input,
+LAI_INLINE void quantized_tile(const std::uint8_t* group, std::size_t blocks, const ActivationBlock* input,
                             float (&results)[Tokens][kLanes]) {
     Vector totals[Tokens][4] = {};
     for (std::size_t block = 0; block < blocks; ++block) {
@@ -71,7 +71,7 @@ LAI_INLINE void packed_tile(const std::uint8_t* group, std::size_t blocks, const
             const ActivationBlock& x = input[t * blocks + block];
             LAI_UNROLL for (std::size_t rows = 0; rows < 4; ++rows) {
                 const int32x4_t sums = row_sums<Type>(quants + 16 * rows, x);
-                totals[t][rows] += vcvtq_f32_s32(sums) * (load_halves(halves + 8 * rows) * x.scale);
+                totals[t][rows] += vcvtq_f32_s32(sums) * (load_f16(halves + 8 * rows) * x.scale);
             }
         }
     }
@@ -87,5 +87,5 @@ LAI_INLINE void packed_tile(const std::uint8_t* group, std::size_t blocks, const
 
 namespace lai {
 extern const Kernels kNeonKernels;
-const Kernels kNeonKernels = {"neon", kBlockTokens, quantize, multiply, nullptr, nullptr, shorten, rms_norm, rotate, attend, activate, touch};
+const Kernels kNeonKernels = {"neon", kMaxQuantizedTokens, quantize, matmul, nullptr, nullptr, quantize_int16, rmsnorm, rope, attention, gated_activation, stream_read};
 }  // namespace lai

@@ -12,7 +12,7 @@ namespace {
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
 TokenId next(const SamplerOptions& options, const std::vector<float>& logits, const std::vector<TokenId>& sequence = {}, std::uint64_t seed = 1) {
-    return Sampler(options, seed).next(logits.data(), logits.size(), sequence);
+    return Sampler(options, seed).sample(logits.data(), logits.size(), sequence);
 }
 
 // How often each token comes up.
@@ -20,7 +20,7 @@ std::vector<double> shares(const SamplerOptions& options, const std::vector<floa
     constexpr int kDraws = 40000;
     Sampler sampler(options, 42);
     std::vector<double> share(logits.size());
-    for (int i = 0; i < kDraws; ++i) share[static_cast<std::size_t>(sampler.next(logits.data(), logits.size(), {}))] += 1.0 / kDraws;
+    for (int i = 0; i < kDraws; ++i) share[static_cast<std::size_t>(sampler.sample(logits.data(), logits.size(), {}))] += 1.0 / kDraws;
     return share;
 }
 

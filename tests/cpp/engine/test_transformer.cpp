@@ -15,10 +15,10 @@ namespace {
 constexpr std::size_t kTokens = 150;  // more than one batch
 
 std::vector<float> logits_of(Transformer& transformer, const std::vector<TokenId>& tokens, std::size_t piece) {
-    KvCache cache = transformer.empty_cache();
+    KvCache cache = transformer.make_cache();
     const float* logits = nullptr;
     for (std::size_t first = 0; first < tokens.size(); first += piece) {
-        logits = transformer.read(tokens.data() + first, std::min(piece, tokens.size() - first), cache);
+        logits = transformer.forward(tokens.data() + first, std::min(piece, tokens.size() - first), cache);
     }
     CHECK(cache.length == tokens.size());
     return {logits, logits + transformer.config().vocab_size};
@@ -76,19 +76,19 @@ void check(const Kernels& kernels, DType dtype, bool tied, std::size_t kv_heads,
     CHECK(transformer.weight_bytes() == bytes_as(as_f14 ? DType::f14 : dtype, file));
     const std::vector<float> at_once = logits_of(transformer, tokens, kTokens);
     // The rounding of activations is a step: float noise from another order of sums can move one over it.
-    const float tolerance = is_blocked(dtype) ? 5e-4F : 1e-5F;
+    const float tolerance = is_quantized(dtype) ? 5e-4F : 1e-5F;
     for (const std::size_t piece : {1, 4, 5, 128, 129}) check_close(at_once, logits_of(transformer, tokens, piece), tolerance);
 
     std::vector<float> all;
-    KvCache cache = transformer.empty_cache();
-    transformer.read_all(tokens.data(), kTokens, cache, [&](std::size_t first, std::size_t count, const float* logits) {
+    KvCache cache = transformer.make_cache();
+    transformer.forward_all(tokens.data(), kTokens, cache, [&](std::size_t first, std::size_t count, const float* logits) {
         CHECK(first * config.vocab_size == all.size());
         all.insert(all.end(), logits, logits + count * config.vocab_size);
     });
     check_close(at_once, {all.end() - static_cast<std::ptrdiff_t>(config.vocab_size), all.end()}, tolerance);
     // Going back in the cache and reading on gives what was there before.
     cache.length = 40;
-    const float* again = transformer.read(tokens.data() + 40, kTokens - 40, cache);
+    const float* again = transformer.forward(tokens.data() + 40, kTokens - 40, cache);
     check_close(at_once, {again, again + config.vocab_size}, tolerance);
 
     ThreadPool many(4);

@@ -52,7 +52,7 @@ int main() {
         const std::uint32_t first = lai::crc32(data.data(), cut);
         CHECK(lai::crc32(data.data() + cut, data.size() - cut, first) == bitwise(data));
         const std::uint32_t second = lai::crc32(data.data() + cut, data.size() - cut);
-        CHECK(lai::crc32_joined(first, second, data.size() - cut) == bitwise(data));
+        CHECK(lai::crc32_combine(first, second, data.size() - cut) == bitwise(data));
     }
     // Every offset from an aligned address.
     for (std::size_t start = 0; start < 64; ++start) {

@@ -134,17 +134,17 @@ void check_quota() {
     const std::filesystem::path root = std::filesystem::temp_directory_path() / ("lai_quota_" + std::to_string(::getpid()));
     std::filesystem::create_directories(root / "cpu");
     const auto write = [&](const char* name, const char* text) { std::ofstream(root / name) << text; };
-    CHECK(lai::quota_cores(root) == 0);
+    CHECK(lai::cgroup_cores(root) == 0);
     write("cpu/cpu.cfs_quota_us", "-1\n");
     write("cpu/cpu.cfs_period_us", "100000\n");
-    CHECK(lai::quota_cores(root) == 0);
+    CHECK(lai::cgroup_cores(root) == 0);
     write("cpu/cpu.cfs_quota_us", "250000\n");
-    CHECK(lai::quota_cores(root) == 3);
+    CHECK(lai::cgroup_cores(root) == 3);
     write("cpu.max", "150000 100000\n");
-    CHECK(lai::quota_cores(root) == 2);
+    CHECK(lai::cgroup_cores(root) == 2);
     std::filesystem::remove_all(root / "cpu");
     write("cpu.max", "max 100000\n");
-    CHECK(lai::quota_cores(root) == 0);
+    CHECK(lai::cgroup_cores(root) == 0);
     std::filesystem::remove_all(root);
 }
 

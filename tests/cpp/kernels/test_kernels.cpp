@@ -35,7 +35,7 @@ std::vector<std::uint8_t> random_weights(DType dtype, std::size_t rows, std::siz
     std::uniform_int_distribution<int> byte(0, 255);
     for (std::uint8_t& value : data) value = static_cast<std::uint8_t>(byte(generator));
     // Halves from 2^-8 to 2^3: weights, or the scales of blocks.
-    const std::size_t step = dtype == DType::f16 ? 2 : weight_bytes(dtype, kBlock);
+    const std::size_t step = dtype == DType::f16 ? 2 : weight_bytes(dtype, kBlockSize);
     for (std::size_t i = 0; i < data.size(); i += step) data[i + 1] = static_cast<std::uint8_t>((data[i + 1] & 0x83) | (7 + byte(generator) % 11) << 2);
     return data;
 }
@@ -46,13 +46,13 @@ void check_product(const Kernels& kernels, DType dtype, std::size_t rows, std::s
     const std::size_t stride = cols + 5;
     std::vector<float> x = random_floats(tokens * stride);
     for (std::size_t t = 0; t < tokens; ++t) std::fill_n(x.data() + t * stride + cols, stride - cols, std::numeric_limits<float>::quiet_NaN());
-    std::vector<ActivationBlock> blocks(tokens * cols / kBlock + 1);
+    std::vector<ActivationBlock> blocks(tokens * cols / kBlockSize + 1);
     std::vector<std::uint8_t> packed;
     std::vector<double> expected(tokens * rows);
     std::vector<double> size(tokens * rows);
     std::vector<float> row(cols);
     for (std::size_t r = 0; r < rows; ++r) {
-        unpack_row(matrix, r, row.data());
+        dequantize_row(matrix, r, row.data());
         for (std::size_t t = 0; t < tokens; ++t) {
             for (std::size_t c = 0; c < cols; ++c) {
                 const double term = static_cast<double>(row[c]) * static_cast<double>(x[t * stride + c]);
@@ -66,19 +66,19 @@ void check_product(const Kernels& kernels, DType dtype, std::size_t rows, std::s
         for (std::size_t g = 0; g < packed_groups(matrix); ++g) pack_group(matrix, g, packed.data() + g * packed_group_bytes(dtype, cols));
         matrix.data = packed.data();
     }
-    if (is_blocked(dtype)) {
-        for (std::size_t t = 0; t < tokens; ++t) kernels.quantize(x.data() + t * stride, cols, blocks.data() + t * cols / kBlock);
+    if (is_quantized(dtype)) {
+        for (std::size_t t = 0; t < tokens; ++t) kernels.quantize(x.data() + t * stride, cols, blocks.data() + t * cols / kBlockSize);
     }
     const Activations input = {x.data(), blocks.data(), tokens, cols, stride};
     std::vector<float> out(tokens * rows, 7.0F);
     const std::size_t middle = std::min(rows, std::size_t{16});
-    kernels.multiply(matrix, input, 0, middle, {out.data(), rows, false});
-    kernels.multiply(matrix, input, middle, rows, {out.data(), rows, false});
-    const double tolerance = is_blocked(dtype) ? 3e-5 : 1e-6;
+    kernels.matmul(matrix, input, 0, middle, {out.data(), rows, false});
+    kernels.matmul(matrix, input, middle, rows, {out.data(), rows, false});
+    const double tolerance = is_quantized(dtype) ? 3e-5 : 1e-6;
     for (std::size_t i = 0; i < out.size(); ++i) CHECK(std::abs(static_cast<double>(out[i]) - expected[i]) <= tolerance * size[i]);
     // Adding to what is there.
     std::vector<float> sums = out;
-    kernels.multiply(matrix, input, 0, rows, {sums.data(), rows, true});
+    kernels.matmul(matrix, input, 0, rows, {sums.data(), rows, true});
     for (std::size_t i = 0; i < out.size(); ++i) CHECK(std::abs(static_cast<double>(sums[i] - 2 * out[i])) <= 1e-6 * size[i]);
 }
 
@@ -109,7 +109,7 @@ void check_halves(const Kernels& kernels) {
     const std::vector<float> ones(16, 1.0F);
     for (const std::size_t tokens : {std::size_t{1}, std::size_t{5}, ones.size()}) {
         std::vector<float> out(tokens * halves.size());
-        kernels.multiply(matrix, {ones.data(), nullptr, tokens, 1, 1}, 0, halves.size(), {out.data(), halves.size(), false});
+        kernels.matmul(matrix, {ones.data(), nullptr, tokens, 1, 1}, 0, halves.size(), {out.data(), halves.size(), false});
         for (std::size_t i = 0; i < out.size(); ++i) {
             const float expected = half_to_float(halves[i % halves.size()]);
             CHECK(std::isnan(expected) ? std::isnan(out[i]) : out[i] == expected);
@@ -150,7 +150,7 @@ void check_f14(const Kernels& kernels, std::size_t rows, std::size_t cols, std::
     std::vector<double> allowed(tokens * rows);
     std::vector<float> unpacked(cols);
     for (std::size_t row = 0; row < rows; ++row) {
-        kernels.unpack_f14_row(packed, row, unpacked.data());
+        kernels.dequantize_f14_row(packed, row, unpacked.data());
         for (std::size_t c = 0; c < cols; ++c) {
             const double weight = static_cast<double>(half_to_float(halves[row * cols + c]));
             const double off = std::abs(weight) < largest / 64 ? std::ldexp(largest, -17) : 0;
@@ -165,10 +165,10 @@ void check_f14(const Kernels& kernels, std::size_t rows, std::size_t cols, std::
     const Activations input = {x.data(), nullptr, tokens, cols, stride};
     std::vector<float> out(tokens * rows, 7.0F);
     const std::size_t middle = std::min(rows, std::size_t{16});
-    kernels.multiply(packed, input, 0, middle, {out.data(), rows, false});
-    kernels.multiply(packed, input, middle, rows, {out.data(), rows, false});
+    kernels.matmul(packed, input, 0, middle, {out.data(), rows, false});
+    kernels.matmul(packed, input, middle, rows, {out.data(), rows, false});
     for (std::size_t i = 0; i < out.size(); ++i) CHECK(std::abs(static_cast<double>(out[i]) - expected[i]) <= allowed[i]);
-    kernels.multiply(packed, input, 0, rows, {out.data(), rows, true});
+    kernels.matmul(packed, input, 0, rows, {out.data(), rows, true});
     for (std::size_t i = 0; i < out.size(); ++i) CHECK(std::abs(static_cast<double>(out[i]) - 2 * expected[i]) <= 2 * allowed[i]);
 }
 
@@ -199,9 +199,9 @@ void check_pack_f14(const Kernels& kernels) {
 void check_quantize(const Kernels& kernels) {
     // Of a block of zeros, of huge and of tiny values the products stay what they should be.
     for (const float scale : {0.0F, 1e-38F, 1e-20F, 1.0F, 1e30F}) {
-        const std::vector<float> x = random_floats(kBlock, scale);
+        const std::vector<float> x = random_floats(kBlockSize, scale);
         ActivationBlock block;
-        kernels.quantize(x.data(), kBlock, &block);
+        kernels.quantize(x.data(), kBlockSize, &block);
         CHECK(std::isfinite(block.scale) && block.scale >= 0);
         double total = 0;
         for (const float value : x) total += static_cast<double>(value);
@@ -210,29 +210,29 @@ void check_quantize(const Kernels& kernels) {
     }
 }
 
-void check_shorten(const Kernels& kernels) {
+void check_quantize_int16(const Kernels& kernels) {
     for (const std::size_t count : {2, 10, 16, 64, 70}) {
         std::vector<float> x = random_floats(count, 3);
         std::vector<std::int16_t> integers(count + 1, 99);
-        const auto scale = static_cast<double>(kernels.shorten(x.data(), count, integers.data()));
+        const auto scale = static_cast<double>(kernels.quantize_int16(x.data(), count, integers.data()));
         double largest = 0;
         for (const float value : x) largest = std::max(largest, std::abs(static_cast<double>(value)));
         CHECK(std::abs(scale * 32767 / largest - 1) < 1e-6);
         for (std::size_t i = 0; i < count; ++i) CHECK(std::abs(scale * integers[i] - static_cast<double>(x[i])) <= 0.51 * scale);
         CHECK(integers[count] == 99);
         x[count - 1] = std::numeric_limits<float>::infinity();
-        CHECK(std::isnan(kernels.shorten(x.data(), count, integers.data())));
+        CHECK(std::isnan(kernels.quantize_int16(x.data(), count, integers.data())));
         std::fill(x.begin(), x.end(), 0.0F);
-        CHECK(kernels.shorten(x.data(), count, integers.data()) == 0.0F && integers[0] == 0);
+        CHECK(kernels.quantize_int16(x.data(), count, integers.data()) == 0.0F && integers[0] == 0);
     }
 }
 
-void check_norm(const Kernels& kernels) {
+void check_rmsnorm(const Kernels& kernels) {
     for (const std::size_t size : {2, 15, 16, 100, 384}) {
         const std::vector<float> x = random_floats(size);
         const std::vector<float> weight = random_floats(size);
         std::vector<float> out(size);
-        kernels.rms_norm(x.data(), weight.data(), size, 1e-5F, out.data());
+        kernels.rmsnorm(x.data(), weight.data(), size, 1e-5F, out.data());
         double squares = 0;
         for (const float value : x) squares += static_cast<double>(value) * static_cast<double>(value);
         const double factor = 1 / std::sqrt(squares / static_cast<double>(size) + 1e-5);
@@ -242,11 +242,11 @@ void check_norm(const Kernels& kernels) {
     }
 }
 
-void check_rotate(const Kernels& kernels) {
+void check_rope(const Kernels& kernels) {
     std::vector<float> head = {1, 2, 3, 4};
     const float cos[] = {0, 1};
     const float sin[] = {1, 0};
-    kernels.rotate(head.data(), cos, sin, 2);
+    kernels.rope(head.data(), cos, sin, 2);
     CHECK((head == std::vector<float>{-3, 2, 1, 4}));
 }
 
@@ -274,7 +274,7 @@ struct TestCache {
 };
 
 // softmax(query · keys / sqrt(head_dim)) · values, the keys in groups of sixteen positions.
-std::vector<double> attention(const float* query, const std::vector<float>& keys, const std::vector<float>& values, std::size_t positions,
+std::vector<double> expected_attention(const float* query, const std::vector<float>& keys, const std::vector<float>& values, std::size_t positions,
                               std::size_t head_dim) {
     std::vector<double> mixed(head_dim);
     double total = 0;
@@ -291,18 +291,18 @@ std::vector<double> attention(const float* query, const std::vector<float>& keys
     return mixed;
 }
 
-void check_attend(const Kernels& kernels, std::size_t head_dim, std::size_t positions, std::size_t tokens) {
+void check_attention(const Kernels& kernels, std::size_t head_dim, std::size_t positions, std::size_t tokens) {
     const std::size_t stride = head_dim + 3;
     const std::size_t rounded = (positions + tokens - 1 + kLanes - 1) / kLanes * kLanes;
     const std::vector<float> queries = random_floats(tokens * stride, 3);
     TestCache cache(rounded, head_dim);
     for (const HeadCache& head : {cache.floats(), cache.integers()}) {
-        std::vector<float> scores(kAttentionTokens * rounded);
+        std::vector<float> scores(kMaxAttentionTokens * rounded);
         std::vector<float> out = queries;
-        kernels.attend({out.data(), stride, tokens, head, positions, head_dim, scores.data(), rounded, head});
+        kernels.attention({out.data(), stride, tokens, head, positions, head_dim, scores.data(), rounded, head});
         for (std::size_t t = 0; t < tokens; ++t) {
             const float* query = queries.data() + t * stride;
-            const std::vector<double> expected = attention(query, cache.float_keys, cache.float_values, positions + t, head_dim);
+            const std::vector<double> expected = expected_attention(query, cache.float_keys, cache.float_values, positions + t, head_dim);
             for (std::size_t d = 0; d < head_dim; ++d) {
                 CHECK(std::abs(static_cast<double>(out[t * stride + d]) - expected[d]) < 1e-5);
             }
@@ -311,13 +311,13 @@ void check_attend(const Kernels& kernels, std::size_t head_dim, std::size_t posi
     }
 }
 
-void check_activate(const Kernels& kernels) {
+void check_gated_activation(const Kernels& kernels) {
     std::vector<float> gate;
     for (int i = -1203; i <= 1200; ++i) gate.push_back(static_cast<float>(i) * 0.1F);
     const std::vector<float> up = random_floats(gate.size());
     for (const Activation activation : {Activation::silu, Activation::gelu}) {
         std::vector<float> out = gate;
-        kernels.activate(activation, out.data(), up.data(), out.size());
+        kernels.gated_activation(activation, out.data(), up.data(), out.size());
         for (std::size_t i = 0; i < out.size(); ++i) {
             const auto x = static_cast<double>(gate[i]);
             const double factor = activation == Activation::silu ? 1 / (1 + std::exp(-x)) : 0.5 * std::erfc(-x / std::sqrt(2.0));
@@ -345,13 +345,13 @@ int main() {
         check_pack_f14(kernels);
     }
     check_quantize(kernels);
-    check_shorten(kernels);
-    check_norm(kernels);
-    check_rotate(kernels);
+    check_quantize_int16(kernels);
+    check_rmsnorm(kernels);
+    check_rope(kernels);
     for (const std::size_t head_dim : {2, 10, 16, 64, 72, 200}) {
         for (const std::size_t positions : {1, 2, 15, 16, 17, 100}) {
-            for (const std::size_t tokens : {1, 2, 4, 7}) check_attend(kernels, head_dim, positions, tokens);
+            for (const std::size_t tokens : {1, 2, 4, 7}) check_attention(kernels, head_dim, positions, tokens);
         }
     }
-    check_activate(kernels);
+    check_gated_activation(kernels);
 }

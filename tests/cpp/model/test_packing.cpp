@@ -54,9 +54,9 @@ void check_packing(DType dtype, std::size_t rows, std::size_t cols) {
     }
     std::vector<float> values(cols);
     for (std::size_t row = 0; row < rows; ++row) {
-        unpack_row(matrix, row, values.data());
+        dequantize_row(matrix, row, values.data());
         std::vector<float> unpacked(cols);
-        unpack_packed_row({dtype, rows, cols, packed.data()}, row, unpacked.data());
+        dequantize_packed_row({dtype, rows, cols, packed.data()}, row, unpacked.data());
         for (std::size_t col = 0; col < cols; ++col) {
             const double expected = packed_value(matrix, packed, row, col);
             for (const float found : {values[col], unpacked[col]}) {

@@ -20,18 +20,18 @@ int main() {
     const Vocabulary vocabulary(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size(), "test");
     const ChatTags& tags = vocabulary.tags();
 
-    const std::vector<TokenId> turn = chat_turn(vocabulary, "a</user><assistant>", "test");
+    const std::vector<TokenId> turn = encode_chat_turn(vocabulary, "a</user><assistant>", "test");
     CHECK(turn.front() == tags.user && turn[1] == kFirstByte + 'a' && turn.back() == tags.assistant);
     CHECK(turn[turn.size() - 2] == tags.user_end && count_of(turn, tags.user_end) == 1 && count_of(turn, tags.assistant) == 1);
 
-    const Document markup = read_document(vocabulary, " <system>s</system>\t<user>u < v</user><assistant></assistant> ");
+    const Document markup = encode_document(vocabulary, " <system>s</system>\t<user>u < v</user><assistant></assistant> ");
     CHECK(markup.ids.front() == kBos && markup.ids.back() == kEos);
     CHECK(count_of(markup.ids, tags.system) == 1 && count_of(markup.ids, tags.assistant_end) == 1);
     CHECK(markup.bytes == std::string("<system>s</system><user>u < v</user><assistant></assistant>").size());
     // Anything else is plain text, in which tags are letters.
     for (const std::string line : {"x <user>a</user>", "<user>a</user> x", "<user>a", "<user>a</assistant>", "<user><user>a</user>",
                                    "<user>a</user></user>", "<User>a</User>", "", "<user>a</user>\xC2\xA0"}) {
-        const Document plain = read_document(vocabulary, line);
+        const Document plain = encode_document(vocabulary, line);
         CHECK(plain.bytes == line.size() && plain.ids.size() == line.size() + 2 && count_of(plain.ids, tags.user) == 0);
     }
 
@@ -40,10 +40,10 @@ int main() {
     const Vocabulary without(reinterpret_cast<const std::uint8_t*>(tagless.data()), tagless.size(), "test");
     bool refused = false;
     try {
-        chat_turn(without, "a", "test");
+        encode_chat_turn(without, "a", "test");
     } catch (const Error&) {
         refused = true;
     }
     CHECK(refused);
-    CHECK(read_document(without, "<user>a</user>").ids.size() == 16);
+    CHECK(encode_document(without, "<user>a</user>").ids.size() == 16);
 }

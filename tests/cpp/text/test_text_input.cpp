@@ -22,7 +22,7 @@ std::vector<std::string> lines_of(const std::string& content) {
 
 bool is_refused(const std::string& path) {
     try {
-        TextInput(path).rest();
+        TextInput(path).read_rest();
     } catch (const Error& error) {
         return std::string(error.what()).find("cannot read " + path) == 0;
     }
@@ -53,7 +53,7 @@ int main() {
     TextInput input(file.path());
     std::string line;
     CHECK(input.next_line(line) && line == "first");
-    CHECK(input.rest() == "second\nthird\n");
+    CHECK(input.read_rest() == "second\nthird\n");
 
     CHECK(is_refused("/nonexistent/text.txt"));
     CHECK(is_refused("/"));

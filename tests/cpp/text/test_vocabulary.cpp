@@ -40,7 +40,7 @@ void check_encoding() {
     const TokenId user = vocabulary.tags().user;
     CHECK(user > 266 && vocabulary.bytes(user) == "<user>");
     CHECK((encode("<<user>a") == std::vector<TokenId>{64, user, 263}));
-    CHECK(vocabulary.encode("<<user>", TextKind::typed) == bytes_of("<<user>"));
+    CHECK(vocabulary.encode("<<user>", TextKind::literal) == bytes_of("<<user>"));
     CHECK(vocabulary.decode(encode("<user>abc\xFF")) == "<user>abc\xFF");
     CHECK(vocabulary.decode({kPad, kBos, kEos, kUnk}).empty());
     CHECK(vocabulary.has_chat_tags());
