@@ -23,7 +23,7 @@ namespace lai {
 // columns 4w to 4w+3, the high ones columns 16+4w to 16+4w+3, as they stand in the file (the quant + 8). A word is one
 // cache line: vectors that straddle two take twice as long to load.
 //
-// f14 is described in kernels_f14.hpp, which alone makes and reads it.
+// f14 is described in f14.hpp, which alone makes and reads it.
 constexpr std::size_t kCacheLine = 64;
 constexpr std::size_t kWordBytes = 4 * kLanes;
 constexpr std::size_t kF16ColumnBytes = 2 * kLanes;  // one half of each row

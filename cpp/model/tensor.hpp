@@ -5,7 +5,7 @@
 
 namespace lai {
 
-// Numbers as in the file header. f14 is in no file: some machines keep the weights of f16 so (kernels_f14.hpp).
+// Numbers as in the file header. f14 is in no file: some machines keep the weights of f16 so (f14.hpp).
 enum class DType : std::uint8_t { f32 = 0, f16 = 1, q4_0 = 2, q8_0 = 3, f14 = 4 };
 enum class Activation : std::int32_t { silu = 0, gelu = 1 };
 

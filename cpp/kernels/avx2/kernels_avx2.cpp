@@ -1,7 +1,7 @@
 // AVX2, FMA and F16C (Haswell, Zen and later).
 
 #define LAI_WIDTH 8
-#include "kernels/kernels_vector.hpp"
+#include "kernels/vector.hpp"
 
 #include <immintrin.h>
 
@@ -99,7 +99,7 @@ LAI_INLINE void quantized_tile(const std::uint8_t* group, std::size_t blocks, co
 }  // namespace
 }  // namespace lai
 
-#include "kernels/kernels_body.hpp"
+#include "kernels/operations.hpp"
 
 namespace lai {
 extern const Kernels kAvx2Kernels;

@@ -1,7 +1,7 @@
 // AVX-512 with F, BW, DQ, VL and VNNI (Ice Lake, Zen 4 and later); and the same with f14, for Zen 4 and later.
 
 #define LAI_WIDTH 16
-#include "kernels/kernels_vector.hpp"
+#include "kernels/vector.hpp"
 
 #include <immintrin.h>
 
@@ -96,8 +96,8 @@ LAI_INLINE void quantized_tile(const std::uint8_t* group, std::size_t blocks, co
 }  // namespace
 }  // namespace lai
 
-#include "kernels/kernels_body.hpp"
-#include "kernels/avx512/kernels_f14.hpp"
+#include "kernels/operations.hpp"
+#include "kernels/avx512/f14.hpp"
 
 namespace lai {
 

@@ -1,7 +1,7 @@
 // For every machine: vectors of four floats, which is SSE2 on x86-64 and NEON on ARM64.
 
 #define LAI_WIDTH 4
-#include "kernels/kernels_vector.hpp"
+#include "kernels/vector.hpp"
 
 namespace lai {
 namespace {
@@ -93,7 +93,7 @@ void quantized_tile(const std::uint8_t* group, std::size_t blocks, const Activat
 }  // namespace
 }  // namespace lai
 
-#include "kernels/kernels_body.hpp"
+#include "kernels/operations.hpp"
 
 namespace lai {
 extern const Kernels kPortableKernels;

@@ -1,7 +1,7 @@
 // ARM64 with the dot product instructions (ARMv8.2 and later). Floats as in the portable kernels, which are NEON there.
 
 #define LAI_WIDTH 4
-#include "kernels/kernels_vector.hpp"
+#include "kernels/vector.hpp"
 
 #include <arm_neon.h>
 
@@ -83,7 +83,7 @@ LAI_INLINE void quantized_tile(const std::uint8_t* group, std::size_t blocks, co
 }  // namespace
 }  // namespace lai
 
-#include "kernels/kernels_body.hpp"
+#include "kernels/operations.hpp"
 
 namespace lai {
 extern const Kernels kNeonKernels;

@@ -130,7 +130,7 @@ std::vector<std::uint16_t> random_halves(std::size_t count, int exponent) {
     return halves;
 }
 
-// As exact as kernels_f14.hpp says.
+// As exact as f14.hpp says.
 void check_f14(const Kernels& kernels, std::size_t rows, std::size_t cols, std::size_t tokens, int exponent, float input_scale) {
     std::vector<std::uint16_t> halves;
     for (std::size_t row = 0; row < rows; ++row) {

@@ -1,11 +1,11 @@
 #pragma once
 
-// The kernels, written once in terms of kernels_vector.hpp. The file that includes this one has defined, for its
+// The kernels, written once in terms of vector.hpp. The file that includes this one has defined, for its
 // instruction set: sum(), load_halves(), load_numbers() of 16-bit integers, quantize_block(), packed_tile(), kPanelTokens,
 // which is how many tokens' sums fit into the registers, kPackedTokens, the same for blocked weights and integers, and
 // kBlockTokens (Kernels::block_tokens).
 
-#include "kernels/kernels_vector.hpp"
+#include "kernels/vector.hpp"
 
 #include <cmath>
 #include <type_traits>
@@ -296,7 +296,7 @@ void matmul(const Matrix& matrix, const Activations& input, std::size_t begin, s
         case DType::f16: return matmul_dtype<DType::f16>(matrix, input, begin, end, out);
         case DType::q4_0: return matmul_dtype<DType::q4_0>(matrix, input, begin, end, out);
         case DType::q8_0: return matmul_dtype<DType::q8_0>(matrix, input, begin, end, out);
-        case DType::f14: __builtin_unreachable();  // only where Kernels::pack_f14 is, and kernels_f14.hpp has these products
+        case DType::f14: __builtin_unreachable();  // only where Kernels::pack_f14 is, and f14.hpp has these products
     }
 }
 
