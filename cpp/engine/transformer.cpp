@@ -10,7 +10,6 @@ namespace lai {
 
 namespace {
 
-constexpr std::size_t kGroupsPerRelease = 64;  // of a matrix, packed before their pages in the file are given back
 constexpr std::size_t kAttentionSlice = 32;  // tokens of a batch whose attention is one piece of work
 // Of each of the feed-forward's two products, held on a thread's stack while they are needed: 32 KB, where some systems give 128.
 constexpr std::size_t kFeedForwardFloats = 2 * kMaxBatch * kBlockSize;
@@ -18,8 +17,8 @@ constexpr std::size_t kFeedForwardFloats = 2 * kMaxBatch * kBlockSize;
 // From one token's input of a product to the next: an odd number of cache lines. Sixteen tokens whose values lie a power of two
 // apart, as those of 512 or 2048 would, push each other out of the first-level cache.
 std::size_t padded_stride(std::size_t width) {
-    constexpr std::size_t kCacheLine = 64 / sizeof(float);
-    return ((width + kCacheLine - 1) / kCacheLine | 1) * kCacheLine;
+    constexpr std::size_t kLineFloats = 64 / sizeof(float);
+    return ((width + kLineFloats - 1) / kLineFloats | 1) * kLineFloats;
 }
 
 // Rows of a product that are handed out together: enough pieces to share out evenly, few enough to be cheap.
@@ -27,24 +26,6 @@ std::size_t rows_per_piece(std::size_t rows, std::size_t threads) {
     if (threads == 1) return rows;
     const std::size_t pieces = 8 * threads;
     return std::max<std::size_t>(kBlockSize, (rows / pieces + kBlockSize - 1) / kBlockSize * kBlockSize);
-}
-
-// Every matrix that activations are multiplied with.
-std::vector<Matrix*> matrices_of(Weights& weights) {
-    std::vector<Matrix*> matrices = {&weights.output};
-    for (LayerWeights& layer : weights.layers) {
-        for (Matrix* matrix : {&layer.wq, &layer.wk, &layer.wv, &layer.wo, &layer.w_gate, &layer.w_up, &layer.w_down}) {
-            matrices.push_back(matrix);
-        }
-    }
-    return matrices;
-}
-
-// The pages of some rows of a matrix in the file: they are read again if need be.
-void release_rows(const ModelFile& file, const Matrix& matrix, std::size_t first, std::size_t rows) {
-    const auto begin = static_cast<std::size_t>(matrix.data - file.file().data());
-    const std::size_t row_bytes = weight_bytes(matrix.dtype, matrix.cols);
-    file.file().release(begin + first * row_bytes, begin + std::min(first + rows, matrix.rows) * row_bytes);
 }
 
 }  // namespace
@@ -60,92 +41,7 @@ Transformer::Transformer(const ModelFile& file, ThreadPool& pool, const Kernels&
         const float exponent = static_cast<float>(2 * i) / static_cast<float>(config_.head_dim());
         rope_frequencies_.push_back(std::pow(config_.rope_theta, -exponent));
     }
-    if (is_packed(file.dtype())) {
-        pack_weights(file);
-        copy_norms();
-        if (file.weights().output.data == embedding_.data) embedding_ = weights_.output;
-        file.file().release(0, file.file().size());
-        return;
-    }
-    if (file.checksum() != Checksum::correct) file.file().populate(0, file.file().size());  // the checksum has not done it
-    // Single rows are read of the embedding; where it is not the output matrix too, checking the file has read it for nothing.
-    if (embedding_.data != weights_.output.data) release_rows(file, embedding_, 0, embedding_.rows);
-}
-
-// Whether a matrix that lies as in the file is to be packed as f14.
-bool Transformer::can_use_f14(const Matrix& matrix) const {
-    return kernels_.pack_f14 != nullptr && matrix.dtype == DType::f16 && matrix.cols % kUnitColumns == 0;
-}
-
-void Transformer::pack_weights(const ModelFile& file) {
-    const std::vector<Matrix*> matrices = matrices_of(weights_);
-    const auto planned = [&](Matrix matrix) {
-        if (can_use_f14(matrix)) matrix.dtype = DType::f14;
-        return matrix;
-    };
-    // A group's bytes are a multiple of a cache line, and so is where every matrix begins.
-    std::size_t total = 0;
-    for (const Matrix* matrix : matrices) total += packed_bytes(planned(*matrix));
-    packed_ = PageBuffer(total);
-    std::uint8_t* next = packed_.data();
-    for (Matrix* matrix : matrices) {
-        const Matrix plan = planned(*matrix);
-        std::uint8_t* out = next;
-        if (plan.dtype == DType::f14 && pack_f14(file, *matrix, out)) {
-            matrix->dtype = DType::f14;
-        } else {
-            if (plan.dtype == DType::f14) out = f16_matrices_.emplace_back(packed_bytes(*matrix)).data();
-            pack_and_release(file, *matrix, [&](std::size_t group) {
-                pack_group(*matrix, group, out + group * packed_group_bytes(matrix->dtype, matrix->cols));
-            });
-        }
-        if (out == next) next += packed_bytes(*matrix);  // where f14 did not fit, the place is the next matrix's
-        matrix->data = out;
-    }
-}
-
-// False where that would lose too much.
-bool Transformer::pack_f14(const ModelFile& file, const Matrix& matrix, std::uint8_t* out) {
-    std::atomic<bool> fits = true;
-    pack_and_release(file, matrix, [&](std::size_t group) {
-        if (fits && !kernels_.pack_f14(matrix, group, out + group * packed_group_bytes(DType::f14, matrix.cols))) fits = false;
-    });
-    return fits;
-}
-
-// Calls pack(group) for all groups of a matrix, and gives their pages in the file back.
-void Transformer::pack_and_release(const ModelFile& file, const Matrix& matrix, const std::function<void(std::size_t)>& pack) {
-    const std::size_t groups = packed_groups(matrix);
-    for (std::size_t first = 0; first < groups; first += kGroupsPerRelease) {
-        const std::size_t count = std::min(kGroupsPerRelease, groups - first);
-        pool_.parallel_for(count, [&](std::size_t i) { pack(first + i); });
-        release_rows(file, matrix, first * kLanes, count * kLanes);
-    }
-}
-
-void Transformer::copy_norms() {
-    std::vector<const float**> norms = {&weights_.final_norm};
-    for (LayerWeights& layer : weights_.layers) norms.insert(norms.end(), {&layer.attn_norm, &layer.ffn_norm});
-    norms_.reserve(norms.size() * config_.dim);  // so that none is moved
-    for (const float** norm : norms) {
-        norms_.insert(norms_.end(), *norm, *norm + config_.dim);
-        *norm = norms_.data() + norms_.size() - config_.dim;
-    }
-}
-
-std::vector<Transformer::ByteRange> Transformer::streamed_weights() const {
-    Weights weights = weights_;
-    std::vector<ByteRange> ranges;
-    for (const Matrix* matrix : matrices_of(weights)) {
-        ranges.push_back({matrix->data, packed_.size() > 0 ? packed_bytes(*matrix) : matrix->bytes()});
-    }
-    return ranges;
-}
-
-std::size_t Transformer::weight_bytes() const {
-    std::size_t total = 0;
-    for (const ByteRange& range : streamed_weights()) total += range.size;
-    return total;
+    load_weights(file);
 }
 
 // cos and sin of position * theta^(-2i / head_dim), rounded to floats at the same places as PyTorch does.

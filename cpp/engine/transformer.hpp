@@ -53,6 +53,7 @@ private:
         float* values;
     };
 
+    void load_weights(const ModelFile& file);
     void pack_weights(const ModelFile& file);
     bool can_use_f14(const Matrix& matrix) const;
     bool pack_f14(const ModelFile& file, const Matrix& matrix, std::uint8_t* out);

@@ -97,7 +97,8 @@ LAI_INLINE void quantized_tile(const std::uint8_t* group, std::size_t blocks, co
 }  // namespace lai
 
 #include "kernels/operations.hpp"
-#include "kernels/avx512/f14.hpp"
+#include "kernels/avx512/f14_matmul.hpp"
+#include "kernels/avx512/f14_pack.hpp"
 
 namespace lai {
 
