@@ -61,7 +61,7 @@ const float* Generator::forward_pending(const std::atomic<bool>* interrupt) {
     return transformer_.forward(sequence_.data() + done, sequence_.size() - done, cache_, interrupt);
 }
 
-// The first tokens stay where they are and are not read again.
+// The first `keep` tokens keep their positions and their keys and values.
 void Generator::slide_window(std::size_t keep) {
     const std::size_t recent = (sequence_.size() - keep) / 2;
     sequence_.erase(sequence_.begin() + static_cast<std::ptrdiff_t>(keep), sequence_.end() - static_cast<std::ptrdiff_t>(recent));

@@ -18,43 +18,44 @@ const char* stop_reason_name(StopReason stop);
 
 struct GenerationOptions {
     std::size_t max_tokens = 256;
-    // Where the context is full: keep this many tokens from the beginning and the later half of the others, and go on.
-    // Without a value, generation stops there.
+    // When the context is full, the window slides: the first `keep` tokens and the later half of the others stay.
+    // Without a value, generation stops.
     std::optional<std::size_t> keep;
     bool stop_at_assistant_end = true;
 };
 
-// Throws Error where `keep` leaves no room to go on in.
+// Throws Error if `keep` leaves no room for new tokens.
 void check_keep(const GenerationOptions& options, const ModelConfig& config);
 
 struct Generation {
-    std::vector<TokenId> ids;  // without the token that stopped it
+    std::vector<TokenId> ids;  // without the stop token
     StopReason stop = StopReason::tokens;
-    std::size_t prompt_tokens = 0;  // read before the first token was chosen
+    std::size_t prompt_tokens = 0;  // tokens of the prefill
     double prefill_seconds = 0;
     double decode_seconds = 0;
 
-    // Tokens a second; 0 where no time was measured.
+    // Tokens per second; 0 if no time was measured.
     double prefill_speed() const { return prefill_seconds > 0 ? static_cast<double>(prompt_tokens) / prefill_seconds : 0; }
     double decode_speed() const { return decode_seconds > 0 ? static_cast<double>(ids.size()) / decode_seconds : 0; }
 };
 
-// A sequence that grows by prompts and by answers to them. The model never reads more than max_seq_len tokens of it; the
-// one chosen after the last of them may stand behind them.
+// A growing sequence of prompts and answers. The model computes at most max_seq_len tokens of it. One more token may
+// follow: the token sampled from the last logits.
 class Generator {
 public:
     Generator(Transformer& transformer, const Vocabulary& vocabulary, Sampler& sampler);
 
-    // Throws Error where a sequence of so many tokens does not fit into the context.
+    // Throws Error if a sequence of this many tokens exceeds the context.
     void check_fits(std::size_t tokens) const;
-    // Puts tokens behind the sequence, which must fit.
+    // Appends tokens to the sequence. Throws Error if they do not fit.
     void append(const std::vector<TokenId>& tokens);
-    // Lets the model go on behind tokens that it has not read yet; `emit` gets each token as it is chosen. Stops early when `interrupt` becomes true.
+    // Runs the prefill of all pending tokens, then decodes. `emit` receives each token as it is sampled. Stops early
+    // when `interrupt` becomes true.
     using Emit = std::function<void(TokenId)>;
     Generation generate(const GenerationOptions& options, const Emit& emit, const std::atomic<bool>* interrupt = nullptr);
 
     void reset();
-    // Forgets all but the given tokens.
+    // Replaces the sequence by these tokens and empties the cache.
     void restart(const std::vector<TokenId>& tokens);
     const std::vector<TokenId>& sequence() const { return sequence_; }
 
@@ -66,7 +67,7 @@ private:
     const Vocabulary& vocabulary_;
     Sampler& sampler_;
     KvCache cache_;
-    std::vector<TokenId> sequence_;  // the first cache_.length of them have been read
+    std::vector<TokenId> sequence_;  // the first cache_.length tokens are in the cache
 };
 
 }  // namespace lai

@@ -10,7 +10,7 @@ namespace {
 
 std::size_t round_up_to_lanes(std::size_t positions) { return (positions + kLanes - 1) / kLanes * kLanes; }
 
-// One position's key among those of its group.
+// Stores one position's key in the lanes of its group.
 template <class Element>
 void scatter_key(const Element* key, std::size_t head_dim, std::size_t position, Element* keys) {
     Element* to = keys + position / kLanes * kLanes * head_dim + position % kLanes;
@@ -34,11 +34,11 @@ HeadCache KvCache::head_cache_in(const PageBuffer& buffer, std::size_t capacity,
 
 void KvCache::reserve(std::size_t positions) {
     if (positions <= capacity_) return;
-    // Doubling keeps the copying of a growing conversation in proportion to its length.
+    // Doubling keeps the cost of copying proportional to the length of the conversation.
     const std::size_t capacity = round_up_to_lanes(std::min(max_positions_, std::max(positions, 2 * capacity_)));
     const std::size_t all_heads = layers_ * heads_;
     const std::size_t used = round_up_to_lanes(length);
-    if (used == 0) {  // not the old and the new one at once
+    if (used == 0) {  // frees the old buffer before the new one is allocated
         buffer_ = PageBuffer();
         capacity_ = 0;
     }
@@ -64,7 +64,7 @@ void KvCache::store(std::size_t layer, std::size_t head, std::size_t position, c
         return;
     }
     auto* row = static_cast<std::int16_t*>(to.values) + position * head_dim_;
-    // The key is rounded where its value will be, and spread out from there.
+    // The key is quantized in the place of its value, then scattered to its lanes.
     to.key_scales[position] = kernels.quantize_int16(key, head_dim_, row);
     scatter_key(row, head_dim_, position, static_cast<std::int16_t*>(to.keys));
     to.value_scales[position] = kernels.quantize_int16(value, head_dim_, row);

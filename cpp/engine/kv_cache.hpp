@@ -8,25 +8,25 @@
 
 namespace lai {
 
-// Keys and values of the tokens already seen, each head by itself. Values are (position, head_dim). Keys come in groups
-// of sixteen positions, (head_dim, 16) each, so that sixteen scores are made at once without sums across a vector.
-// Rounded ones are integers of 16 bits with a scale for each position and head: half the memory, and as exact as the
-// activations that blocked weights are multiplied with.
+// The KV cache: keys and values of all tokens seen, head by head. Values are (position, head_dim). Keys lie in groups
+// of sixteen positions, (head_dim, 16) each. So sixteen attention scores need no horizontal sum.
+// A quantized cache holds int16 with one scale per position and head. It takes half the memory and is as exact as the
+// activations that quantized weights are multiplied with.
 class KvCache {
 public:
     KvCache(const ModelConfig& config, bool quantized);
 
-    // Makes room for `positions`, at most the model's context; what is stored stays.
+    // Grows the cache to `positions`, at most the model's context. Stored positions stay.
     void reserve(std::size_t positions);
     std::size_t capacity() const { return capacity_; }
 
-    // What the model's whole context takes.
+    // Bytes of a cache for the whole context.
     std::size_t max_bytes() const;
 
     HeadCache head_cache(std::size_t layer, std::size_t head) const { return head_cache_in(buffer_, capacity_, layer * heads_ + head); }
     void store(std::size_t layer, std::size_t head, std::size_t position, const float* key, const float* value, const Kernels& kernels);
 
-    std::size_t length = 0;  // positions filled; setting it lower forgets the later ones
+    std::size_t length = 0;  // positions filled; a lower value forgets the later ones
 
 private:
     std::size_t element_bytes() const { return quantized_ ? sizeof(std::int16_t) : sizeof(float); }
@@ -36,7 +36,7 @@ private:
     std::size_t layers_, heads_, head_dim_, max_positions_;
     bool quantized_;
     std::size_t capacity_ = 0;  // a multiple of kLanes
-    PageBuffer buffer_;  // one head after the other: keys, values and, if rounded, the scales of both
+    PageBuffer buffer_;  // head after head: keys, values and, if quantized, the scales of both
 };
 
 }  // namespace lai

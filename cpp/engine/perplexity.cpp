@@ -13,7 +13,7 @@ namespace lai {
 
 namespace {
 
-// -ln softmax(logits)[target], summed in double so that its error stays below that of the logits.
+// -ln softmax(logits)[target]. The sum is in double, so its error stays below that of the logits.
 double negative_log_likelihood(const float* logits, std::size_t size, TokenId target) {
     const float largest = *std::max_element(logits, logits + size);
     const double total = std::accumulate(logits, logits + size, 0.0, [&](double sum, float logit) {
@@ -37,7 +37,7 @@ void add_document_loss(const std::vector<TokenId>& ids, Transformer& transformer
     loss.tokens += predictions;
 }
 
-// In a text file the end of a line inside a document is written as U+2028.
+// A text file holds one document per line. U+2028 stands for a line break inside a document.
 std::string restore_line_breaks(const std::string& line) {
     constexpr std::string_view kSeparator = "\xE2\x80\xA8";
     std::string text;
@@ -55,7 +55,7 @@ void check_plain_text(const std::string& path) {
     }
     for (const std::string ending : {".gz", ".jsonl", ".tsv", ".parquet"}) {
         if (name.size() > ending.size() && name.compare(name.size() - ending.size(), ending.size(), ending) == 0) {
-            throw Error(path + " ends in " + ending + ", expected plain text, one document a line");
+            throw Error(path + " ends in " + ending + ", expected plain text with one document per line");
         }
     }
 }
@@ -83,7 +83,7 @@ Loss measure_loss(const std::string& path, const Vocabulary& vocabulary, Transfo
         ++loss.documents;
     }
     if (!std::isfinite(loss.nats)) throw Error(kNotANumber);
-    if (loss.documents == 0) throw Error(path + " holds no document, expected one a line");
+    if (loss.documents == 0) throw Error(path + " holds no document, expected one per line");
     return loss;
 }
 

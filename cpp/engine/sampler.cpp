@@ -39,7 +39,7 @@ void Sampler::apply_repeat_penalty(const std::vector<TokenId>& sequence) {
     }
 }
 
-// A logit that is not a number compares false and is passed over.
+// A NaN compares false and is skipped.
 TokenId Sampler::argmax() const {
     std::size_t best = 0;
     for (std::size_t id = 1; id < logits_.size(); ++id) {
@@ -59,7 +59,7 @@ void Sampler::select_top_k() {
             candidates_.push_back(candidate);
             if (!all) std::push_heap(candidates_.begin(), candidates_.end(), ranks_higher);
         } else if (ranks_higher(candidate, candidates_.front())) {
-            // The heap's top is the last of the best so far.
+            // The heap's top is the worst of the best so far.
             std::pop_heap(candidates_.begin(), candidates_.end(), ranks_higher);
             candidates_.back() = candidate;
             std::push_heap(candidates_.begin(), candidates_.end(), ranks_higher);

@@ -15,23 +15,23 @@ struct SamplerOptions {
     float repeat_penalty = 1.1F;
 };
 
-// Chooses the next token. lai/inference/sampling.py follows the same steps, so this is their definition:
+// Samples the next token. This is the definition; lai/inference/sampling.py follows the same steps:
 //
-//  1. Repeat penalty p, where it is not 1: of the last 64 tokens of the sequence (prompt and answer, control tokens and
-//     tags included) each distinct token's logit l becomes l / p where l > 0, else l * p. In float32.
-//  2. <pad>, <bos> and <unk> are left out.
-//  3. Temperature 0: the token with the largest logit, the lowest id of equals. Nothing random is drawn.
-//  4. The candidates are the top_k tokens with the largest logits (0: all), in falling order, equals by rising id.
+//  1. Repeat penalty p, unless it is 1: each distinct token among the last 64 of the sequence gets a new logit.
+//     l becomes l / p if l > 0, else l * p, in float32. Prompt, answer, control tokens and tags all count.
+//  2. <pad>, <bos> and <unk> are excluded.
+//  3. Temperature 0: the token with the largest logit wins; the lowest id among equals. No random number is drawn.
+//  4. The candidates are the top_k tokens with the largest logits (0: all). Sorted by falling logit, then by id.
 //  5. Candidate i has the weight exp((l_i - l_0) / temperature), in float64.
-//  6. Only the shortest beginning of the candidates stays whose weights add up to at least top_p times the sum of all.
-//  7. With u drawn from [0, 1): the first candidate at which the running sum of weights is above u times their sum.
+//  6. Only the first candidates stay: as few as reach at least top_p times the sum of all weights.
+//  7. With u drawn from [0, 1): the first candidate at which the running sum of weights exceeds u times their sum.
 //
-// u is the upper 53 bits of a splitmix64 number, times 2^-53; its state begins as the seed.
+// u is the upper 53 bits of a splitmix64 number, times 2^-53. The generator's first state is the seed.
 class Sampler {
 public:
     Sampler(const SamplerOptions& options, std::uint64_t seed) : options_(options), state_(seed) {}
 
-    // Throws Error where no logit is a number.
+    // Throws Error if the largest logit is not finite.
     TokenId sample(const float* logits, std::size_t size, const std::vector<TokenId>& sequence);
 
     SamplerOptions& options() { return options_; }

@@ -10,18 +10,19 @@ namespace lai {
 
 namespace {
 
-constexpr std::size_t kAttentionSlice = 32;  // tokens of a batch whose attention is one piece of work
-// Of each of the feed-forward's two products, held on a thread's stack while they are needed: 32 KB, where some systems give 128.
+constexpr std::size_t kAttentionSlice = 32;  // tokens of a batch that one piece of attention work covers
+// Floats of each of the two feed-forward products, on a thread's stack. They take 32 KB each; some systems limit a
+// stack to 128 KB.
 constexpr std::size_t kFeedForwardFloats = 2 * kMaxBatch * kBlockSize;
 
-// From one token's input of a product to the next: an odd number of cache lines. Sixteen tokens whose values lie a power of two
-// apart, as those of 512 or 2048 would, push each other out of the first-level cache.
+// The stride between two tokens' inputs of a matmul: an odd number of cache lines. With a power of two, such as 512 or
+// 2048 floats, sixteen tokens would evict each other from the L1 cache.
 std::size_t padded_stride(std::size_t width) {
     constexpr std::size_t kLineFloats = 64 / sizeof(float);
     return ((width + kLineFloats - 1) / kLineFloats | 1) * kLineFloats;
 }
 
-// Rows of a product that are handed out together: enough pieces to share out evenly, few enough to be cheap.
+// Rows of a matmul per piece of work: enough pieces for an even load, few enough to be cheap.
 std::size_t rows_per_piece(std::size_t rows, std::size_t threads) {
     if (threads == 1) return rows;
     const std::size_t pieces = 8 * threads;
@@ -44,7 +45,7 @@ Transformer::Transformer(const ModelFile& file, ThreadPool& pool, const Kernels&
     load_weights(file);
 }
 
-// cos and sin of position * theta^(-2i / head_dim), rounded to floats at the same places as PyTorch does.
+// cos and sin of position * theta^(-2i / head_dim), rounded to float32 at the same places as in PyTorch.
 void Transformer::compute_rope(std::size_t token, std::size_t position) {
     const std::size_t half = rope_frequencies_.size();
     for (std::size_t i = 0; i < half; ++i) {
@@ -55,7 +56,7 @@ void Transformer::compute_rope(std::size_t token, std::size_t position) {
 }
 
 const float* Transformer::forward(const TokenId* tokens, std::size_t count, KvCache& cache, const std::atomic<bool>* interrupt) {
-    cache.reserve(cache.length + count);  // at once, not batch by batch
+    cache.reserve(cache.length + count);  // once, not per batch
     std::size_t batch = 0;
     for (std::size_t first = 0; first < count; first += batch) {
         if (interrupt != nullptr && interrupt->load()) return nullptr;
@@ -73,7 +74,7 @@ void Transformer::forward_all(const TokenId* tokens, std::size_t count, KvCache&
     }
 }
 
-// For the activations of a batch.
+// Allocates the activations of a batch.
 void Transformer::reserve_activations(std::size_t count) {
     const std::size_t dim = config_.dim;
     if (residual_.size() >= count * dim) return;
@@ -85,7 +86,7 @@ void Transformer::reserve_activations(std::size_t count) {
     scratch_.resize(std::max(count * std::max({padded_stride(dim), projected, hidden}), padded_stride(dim) + projected));
     if (!quantized) normed_.resize(count * padded_stride(dim));
     if (quantized_) input_blocks_.resize(std::min(count, kernels_.max_quantized_tokens) * dim / kBlockSize);
-    residual_.resize(count * dim);  // last, as it tells whether all the others have their room
+    residual_.resize(count * dim);  // last: its size tells whether all others are allocated
 }
 
 void Transformer::forward_batch(const TokenId* tokens, std::size_t count, KvCache& cache, std::size_t logit_tokens) {
@@ -102,7 +103,7 @@ void Transformer::forward_batch(const TokenId* tokens, std::size_t count, KvCach
         compute_rope(token, cache.length + token);
     });
     for (std::size_t layer = 0; layer < config_.n_layers; ++layer) {
-        // Of the last layer only its keys and values are needed for the tokens whose results are not.
+        // Tokens without logits need only their keys and values of the last layer.
         const std::size_t first = layer + 1 < config_.n_layers ? 0 : count - logit_tokens;
         attention(weights_.layers[layer], layer, first, count, cache);
         if (first < count) feed_forward(weights_.layers[layer], first, count - first);
@@ -110,7 +111,8 @@ void Transformer::forward_batch(const TokenId* tokens, std::size_t count, KvCach
     cache.length += count;
 }
 
-// Tokens of the residual stream as the input of a product. `wide_` is free for their floats where blocks are what is used.
+// The rmsnorm of tokens of the residual stream, as input of a matmul. If the input is quantized, `scratch_` holds its
+// floats meanwhile.
 Activations Transformer::normalize(const float* weight, std::size_t first, std::size_t count) {
     const std::size_t dim = config_.dim;
     const std::size_t stride = padded_stride(dim);
@@ -123,7 +125,7 @@ Activations Transformer::normalize(const float* weight, std::size_t first, std::
     return {values, input_blocks_.data(), count, dim, stride};
 }
 
-// Tokens of (T, stride_of(D)) values as the input of a product.
+// Values of shape (T, padded_stride(D)) as input of a matmul.
 Activations Transformer::quantize_input(const float* values, std::size_t count) {
     const std::size_t dim = config_.dim;
     const std::size_t stride = padded_stride(dim);
@@ -143,7 +145,7 @@ Activations Transformer::skip_tokens(const Activations& all, std::size_t first) 
     return {values, all.blocks + first * all.width / kBlockSize, count, all.width, all.stride};
 }
 
-// Several matrices times one input; all their rows are shared out among the threads in one go.
+// Several matmuls with the same input. The threads share the rows of all of them in one loop.
 template <std::size_t Count>
 void Transformer::matmul(const MatmulJob (&products)[Count], const Activations& input, bool add) {
     std::size_t pieces_until[Count];
@@ -161,7 +163,7 @@ void Transformer::matmul(const MatmulJob (&products)[Count], const Activations& 
     });
 }
 
-// Keys and values of all tokens of the batch, and what those from `first` on make of them.
+// Stores the keys and values of all tokens; computes the attention of the tokens from `first` on.
 void Transformer::attention(const LayerWeights& weights, std::size_t layer, std::size_t first, std::size_t count, KvCache& cache) {
     const std::size_t dim = config_.dim;
     const std::size_t kv_dim = config_.kv_dim();
@@ -177,7 +179,7 @@ void Transformer::attention(const LayerWeights& weights, std::size_t layer, std:
             for (std::size_t i = 0; i < group; ++i) attention_head(queries, layer, head * group + i, 0, 1, cache, thread);
         });
     } else {
-        // Queries take the place of keys and values, once these are in the cache.
+        // The queries overwrite keys and values once these are in the cache.
         const ProjectedKv projected = {scratch_.data(), scratch_.data() + count * kv_dim};
         matmul<2>({{&weights.wk, projected.keys, kv_dim}, {&weights.wv, projected.values, kv_dim}}, normed);
         pool_.parallel_for(config_.n_kv_heads, [&](std::size_t head) { store_kv(projected, layer, head, count, cache); });

@@ -16,30 +16,31 @@ namespace lai {
 // Runs a model as docs/format.md defines it. Shapes in the comments: T tokens of a batch, D dim.
 class Transformer {
 public:
-    // The file must outlive the object. Weights other than f32 are packed; their mapped pages are given back.
+    // The file must outlive the object. Weights other than f32 are packed; their pages of the file are released.
     Transformer(const ModelFile& file, ThreadPool& pool, const Kernels& kernels);
 
-    // What this model's tokens are read into; where weights are rounded, so are keys and values, to 16 bits.
+    // An empty KV cache for this model. It is int16 unless the weights are f32.
     KvCache make_cache() const { return {config_, packed_.size() > 0}; }
 
-    // Reads `count` tokens, at least one, behind those in the cache and returns the logits of the last one (vocab_size), valid until
-    // the next call. Together they must fit into max_seq_len. When `interrupt` becomes true, reading ends with the batch
-    // and there are no logits; the cache then holds what was read.
+    // Computes `count` tokens (at least one) after those in the cache. Returns the logits of the last one,
+    // (vocab_size); they are valid until the next call. Cache and tokens together must fit into max_seq_len. When
+    // `interrupt` becomes true, the call returns null after the current batch; the cache holds what was computed.
     const float* forward(const TokenId* tokens, std::size_t count, KvCache& cache, const std::atomic<bool>* interrupt = nullptr);
 
-    // The same, with the logits of every token: calls take(first, tokens, logits (tokens, vocab_size)) batch by batch.
+    // The same with the logits of every token. Calls on_logits(first, tokens, logits (tokens, vocab_size)) batch by
+    // batch.
     using LogitsCallback = std::function<void(std::size_t first, std::size_t tokens, const float* logits)>;
     void forward_all(const TokenId* tokens, std::size_t count, KvCache& cache, const LogitsCallback& on_logits);
 
     const ModelConfig& config() const { return config_; }
 
-    // Where the weights lie that each token's reading goes through: all matrices but the embedding's rows.
+    // The memory that every decode step reads: all matrices but the rows of the embedding.
     struct ByteRange {
         const std::uint8_t* data;
         std::size_t size;
     };
     std::vector<ByteRange> streamed_weights() const;
-    std::size_t weight_bytes() const;  // of all these together
+    std::size_t weight_bytes() const;  // sum of all streamed weights
 
 private:
     struct MatmulJob {
@@ -60,17 +61,17 @@ private:
     void pack_and_release(const ModelFile& file, const Matrix& matrix, const std::function<void(std::size_t)>& pack);
     void copy_norms();
     void compute_rope(std::size_t token, std::size_t position);
-    // Leaves the results of the last `wanted` tokens in x_.
+    // Leaves the residual stream of the last `logit_tokens` tokens in residual_.
     void forward_batch(const TokenId* tokens, std::size_t count, KvCache& cache, std::size_t logit_tokens);
     void attention(const LayerWeights& weights, std::size_t layer, std::size_t first, std::size_t count, KvCache& cache);
     void store_kv(const ProjectedKv& projected, std::size_t layer, std::size_t head, std::size_t count, KvCache& cache);
-    // A head of one of the batch's tokens, turned to its position.
+    // Applies rope to one head of a token of the batch.
     void apply_rope(float* head, std::size_t token);
-    // What the head makes of it takes the place of its queries.
+    // The result overwrites the head's queries.
     void attention_head(float* queries, std::size_t layer, std::size_t head, std::size_t first, std::size_t count, KvCache& cache, std::size_t thread);
     void feed_forward(const LayerWeights& weights, std::size_t first, std::size_t count);
     const float* logits(std::size_t first, std::size_t count);
-    // Whether products of so many tokens take their input as blocks.
+    // Whether a matmul of this many tokens takes quantized input.
     bool quantizes_input(std::size_t count) const { return quantized_ && count <= kernels_.max_quantized_tokens; }
     void reserve_activations(std::size_t count);
     Activations normalize(const float* weight, std::size_t first, std::size_t count);
@@ -81,21 +82,24 @@ private:
 
     ModelConfig config_;
     Weights weights_;
-    Matrix embedding_;  // for looking up rows: as in the file, or the packed output matrix where that is the same
+    // For looking up rows: as in the file, or the packed output matrix if the two are tied.
+    Matrix embedding_;
     ThreadPool& pool_;
     const Kernels& kernels_;
     bool quantized_;
     PageBuffer packed_;
-    std::vector<PageBuffer> f16_matrices_;  // matrices of f16 that were to be f14, but would have lost too much
-    std::vector<float> norms_;  // copies, where nothing but rows of an embedding of its own is read of the file any more
+    std::vector<PageBuffer> f16_matrices_;  // f16 matrices that would lose too much as f14
+    // Copies of the norms' weights, so that the pages of the file can be released.
+    std::vector<float> norms_;
 
     std::vector<float> rope_frequencies_;            // (head_dim / 2): theta^(-2i / head_dim)
     std::vector<float> rope_cos_, rope_sin_;              // (T, head_dim / 2)
     std::vector<float> residual_;                      // (T, D): the residual stream
-    std::vector<float> normed_;                 // (T, stride_of(D)): the same normalised, where no blocks are taken
-    // Queries (T, stride_of(D)); keys and values (T, kv_dim) each; (T, stride_of(hidden_dim)) of the feed-forward, or its blocks.
+    std::vector<float> normed_;  // (T, padded_stride(D)): rmsnorm output, unless it is quantized
+    // Queries (T, padded_stride(D)); keys and values (T, kv_dim) each; feed-forward (T, padded_stride(hidden_dim)), or
+    // its quantized blocks.
     std::vector<float> scratch_;
-    std::vector<float> scores_;                 // (threads, kAttentionTokens, positions)
+    std::vector<float> scores_;  // (threads, kMaxAttentionTokens, positions)
     std::vector<float> logits_;                 // (T or 1, vocab_size)
     std::vector<ActivationBlock> input_blocks_;       // (T, D / 32)
 };

@@ -1,4 +1,4 @@
-// Loading of a model's weights: packed in memory, or as they lie in the file.
+// Loads a model's weights: packed in memory, or as they lie in the file.
 
 #include "engine/transformer.hpp"
 
@@ -10,9 +10,9 @@ namespace lai {
 
 namespace {
 
-constexpr std::size_t kGroupsPerRelease = 64;  // of a matrix, packed before their pages in the file are given back
+constexpr std::size_t kGroupsPerRelease = 64;  // packed before their pages of the file are released
 
-// Every matrix that activations are multiplied with.
+// Every matrix that a decode step multiplies with.
 std::vector<Matrix*> matrices_of(Weights& weights) {
     std::vector<Matrix*> matrices = {&weights.output};
     for (LayerWeights& layer : weights.layers) {
@@ -23,7 +23,7 @@ std::vector<Matrix*> matrices_of(Weights& weights) {
     return matrices;
 }
 
-// The pages of some rows of a matrix in the file: they are read again if need be.
+// Releases the pages of some rows of a matrix in the file. They are read again if need be.
 void release_rows(const ModelFile& file, const Matrix& matrix, std::size_t first, std::size_t rows) {
     const auto begin = static_cast<std::size_t>(matrix.data - file.file().data());
     const std::size_t row_bytes = weight_bytes(matrix.dtype, matrix.cols);
@@ -40,12 +40,13 @@ void Transformer::load_weights(const ModelFile& file) {
         file.file().release(0, file.file().size());
         return;
     }
-    if (file.checksum() != Checksum::correct) file.file().populate(0, file.file().size());  // the checksum has not done it
-    // Single rows are read of the embedding; where it is not the output matrix too, checking the file has read it for nothing.
+    // Verifying the checksum has read the file already.
+    if (file.checksum() != Checksum::correct) file.file().populate(0, file.file().size());
+    // Only single rows of the embedding are read. Unless it is also the output matrix, its pages are not needed.
     if (embedding_.data != weights_.output.data) release_rows(file, embedding_, 0, embedding_.rows);
 }
 
-// Whether a matrix that lies as in the file is to be packed as f14.
+// Whether a matrix of the file can be packed as f14.
 bool Transformer::can_use_f14(const Matrix& matrix) const {
     return kernels_.pack_f14 != nullptr && matrix.dtype == DType::f16 && matrix.cols % kUnitColumns == 0;
 }
@@ -56,7 +57,7 @@ void Transformer::pack_weights(const ModelFile& file) {
         if (can_use_f14(matrix)) matrix.dtype = DType::f14;
         return matrix;
     };
-    // A group's bytes are a multiple of a cache line, and so is where every matrix begins.
+    // A group's size is a multiple of a cache line. So every matrix begins with a cache line.
     std::size_t total = 0;
     for (const Matrix* matrix : matrices) total += packed_bytes(planned(*matrix));
     packed_ = PageBuffer(total);
@@ -72,12 +73,12 @@ void Transformer::pack_weights(const ModelFile& file) {
                 pack_group(*matrix, group, out + group * packed_group_bytes(matrix->dtype, matrix->cols));
             });
         }
-        if (out == next) next += packed_bytes(*matrix);  // where f14 did not fit, the place is the next matrix's
+        if (out == next) next += packed_bytes(*matrix);  // without f14, the next matrix takes this place
         matrix->data = out;
     }
 }
 
-// False where that would lose too much.
+// Returns false if f14 would lose too much.
 bool Transformer::pack_f14(const ModelFile& file, const Matrix& matrix, std::uint8_t* out) {
     std::atomic<bool> fits = true;
     pack_and_release(file, matrix, [&](std::size_t group) {
@@ -86,7 +87,7 @@ bool Transformer::pack_f14(const ModelFile& file, const Matrix& matrix, std::uin
     return fits;
 }
 
-// Calls pack(group) for all groups of a matrix, and gives their pages in the file back.
+// Calls pack(group) for all groups of a matrix and releases their pages of the file.
 void Transformer::pack_and_release(const ModelFile& file, const Matrix& matrix, const std::function<void(std::size_t)>& pack) {
     const std::size_t groups = packed_groups(matrix);
     for (std::size_t first = 0; first < groups; first += kGroupsPerRelease) {
@@ -99,7 +100,7 @@ void Transformer::pack_and_release(const ModelFile& file, const Matrix& matrix, 
 void Transformer::copy_norms() {
     std::vector<const float**> norms = {&weights_.final_norm};
     for (LayerWeights& layer : weights_.layers) norms.insert(norms.end(), {&layer.attn_norm, &layer.ffn_norm});
-    norms_.reserve(norms.size() * config_.dim);  // so that none is moved
+    norms_.reserve(norms.size() * config_.dim);  // must not reallocate: the pointers stay valid
     for (const float** norm : norms) {
         norms_.insert(norms_.end(), *norm, *norm + config_.dim);
         *norm = norms_.data() + norms_.size() - config_.dim;

@@ -1,4 +1,4 @@
-// Any bytes as a model file: refused with an Error, or good enough to run three tokens.
+// Takes any bytes as a model file. The engine must refuse them with an Error or run three tokens.
 
 #include "host/error.hpp"
 #include "model/model_file.hpp"
@@ -15,7 +15,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto length = static_cast<ssize_t>(size);
     if (::ftruncate(descriptor, length) != 0 || ::pwrite(descriptor, data, size, 0) != length) return 0;
     try {
-        // The checksum is left out: no mutation would pass it.
+        // Without the checksum: no mutation would match it.
         const lai::ModelFile file(path, false, pool);
         lai::Transformer transformer(file, pool, lai::choose_kernels());
         lai::KvCache cache = transformer.make_cache();

@@ -1,4 +1,4 @@
-// Writes small model files of every dtype into a folder: what fuzz_model_file begins with.
+// Writes a small model file of every dtype into a folder, as the first inputs of fuzz_model_file.
 
 #include "model_bytes.hpp"
 

@@ -1,4 +1,5 @@
-// Any bytes as a vocabulary; and any tokens and text, encoded and compared with the steps of docs/format.md done slowly.
+// Takes any bytes as a vocabulary. Encodes any text with any tokens and compares the ids with a slow implementation of
+// docs/format.md.
 
 #include "host/error.hpp"
 #include "text/vocabulary.hpp"
@@ -25,7 +26,7 @@ void put_token(std::string& data, const Token& token) {
     put_value(data, token.score);
 }
 
-// The control tokens and the bytes, as every vocabulary begins.
+// The control tokens and the bytes, with which every vocabulary begins.
 std::string first_tokens() {
     std::string data;
     for (int id = 0; id < lai::kFirstByte; ++id) put_token(data, {"<x>", -1e10F});
@@ -35,7 +36,7 @@ std::string first_tokens() {
 
 constexpr std::uint32_t kFirstLearned = lai::kFirstByte + 256;
 
-// A vocabulary of the first tokens and these.
+// A vocabulary record of the first tokens and the learned ones.
 std::string record(const std::vector<Token>& learned) {
     static const std::string first = first_tokens();
     std::string data;
@@ -102,7 +103,7 @@ void check_parser(const std::uint8_t* data, std::size_t size) {
     }
 }
 
-// The input: the number of tokens; each its length (0 to 7), score and bytes; then the text.
+// The input: the number of tokens; for each its length (0 to 7), score and bytes; then the text.
 void check_encoder(const std::uint8_t* data, std::size_t size) {
     std::vector<Token> learned;
     const std::uint8_t* end = data + size;

@@ -13,7 +13,7 @@ namespace {
 // Slicing by eight (Kounavis & Berry 2005): tables[n][b] is the CRC of byte b followed by n zero bytes.
 using Tables = std::array<std::array<std::uint32_t, 256>, 8>;
 
-constexpr std::uint32_t kPolynomial = 0xEDB88320;  // bits reversed
+constexpr std::uint32_t kPolynomial = 0xEDB88320;  // reflected
 
 Tables make_tables() {
     Tables tables{};
@@ -40,7 +40,7 @@ const Tables& tables() {
     return made;
 }
 
-// The register's state after these bytes, without the inversions at both ends.
+// The CRC register after these bytes, without the inversions at start and end.
 std::uint32_t update_crc(const std::uint8_t* data, std::size_t size, std::uint32_t crc) {
     const Tables& t = tables();
     for (; size >= 8; data += 8, size -= 8) {
@@ -53,7 +53,7 @@ std::uint32_t update_crc(const std::uint8_t* data, std::size_t size, std::uint32
     return crc;
 }
 
-// The product of two polynomials modulo the CRC's; the highest bit is the coefficient of x^0.
+// The product of two polynomials modulo the CRC polynomial. The highest bit is the coefficient of x^0.
 std::uint32_t multiply_polynomials(std::uint32_t a, std::uint32_t b) {
     std::uint32_t product = 0;
     for (; a != 0; a <<= 1) {
@@ -66,7 +66,7 @@ std::uint32_t multiply_polynomials(std::uint32_t a, std::uint32_t b) {
 }  // namespace
 
 std::uint32_t crc32_combine(std::uint32_t first, std::uint32_t second, std::size_t second_size) {
-    // Each byte of the second piece moves the first one's remainder on by x^8.
+    // Each byte of the second piece multiplies the first CRC by x^8.
     std::uint32_t power = 0x00800000;
     for (; second_size > 0; second_size >>= 1) {
         if ((second_size & 1U) != 0) first = multiply_polynomials(power, first);

@@ -1,5 +1,5 @@
-// CRC-32 by carry-less multiplication: four vectors, of sixteen or of thirty-two bytes, are folded over the ones that follow, again and
-// again (Gopal et al., "Fast CRC Computation for Generic Polynomials Using PCLMULQDQ Instruction", Intel 2009).
+// CRC-32 by carry-less multiplication. Four vectors of 16 or 32 bytes are folded over the data that follows them (Gopal
+// et al., "Fast CRC Computation for Generic Polynomials Using PCLMULQDQ Instruction", Intel 2009).
 
 #include "host/crc32_x86.hpp"
 
@@ -11,7 +11,7 @@ namespace {
 
 __m128i load(const std::uint8_t* data) { return _mm_loadu_si128(static_cast<const __m128i*>(static_cast<const void*>(data))); }
 
-// Moves a vector forward by the distance that the constants stand for and adds the bytes that lie there.
+// Moves a vector forward by the distance of the constants and adds the bytes at that place.
 __m128i fold(__m128i vector, __m128i constants, __m128i next) {
     const __m128i low = _mm_clmulepi64_si128(vector, constants, 0x00);
     const __m128i high = _mm_clmulepi64_si128(vector, constants, 0x11);
@@ -22,14 +22,14 @@ __m128i fold(__m128i vector, __m128i constants, __m128i next) {
 
 LAI_WIDE __m256i load_two(const std::uint8_t* data) { return _mm256_loadu_si256(static_cast<const __m256i*>(static_cast<const void*>(data))); }
 
-// fold() of two vectors each.
+// fold() on two vectors at once.
 LAI_WIDE __m256i fold_two(__m256i vectors, __m256i constants, __m256i next) {
     const __m256i low = _mm256_clmulepi64_epi128(vectors, constants, 0x00);
     const __m256i high = _mm256_clmulepi64_epi128(vectors, constants, 0x11);
     return _mm256_xor_si256(_mm256_xor_si256(low, high), next);
 }
 
-// x^(128+32) and x^(128-32) modulo the polynomial, bits reversed.
+// x^(128+32) and x^(128-32) modulo the polynomial, reflected.
 __m128i over_16_bytes() { return _mm_set_epi64x(0x00CCAA009E, 0x01751997D0); }
 
 }  // namespace
@@ -43,7 +43,7 @@ std::size_t crc32_fold(const std::uint8_t* data, std::size_t size, std::uint32_t
     __m128i fourth = load(data + 48);
     std::size_t done = 64;
     for (; done + 64 <= size; done += 64) {
-        __builtin_prefetch(data + done + 2048);  // what the processor fetches by itself ends with each page
+        __builtin_prefetch(data + done + 2048);  // hardware prefetching ends at page boundaries
         first = fold(first, over_64_bytes, load(data + done));
         second = fold(second, over_64_bytes, load(data + done + 16));
         third = fold(third, over_64_bytes, load(data + done + 32));

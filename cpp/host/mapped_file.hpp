@@ -6,7 +6,7 @@
 
 namespace lai {
 
-// A file's bytes, mapped read-only. Pages are read from disk when they are first touched.
+// A read-only memory-mapped file. The system reads a page from disk at its first access.
 class MappedFile {
 public:
     explicit MappedFile(const std::string& path);
@@ -17,11 +17,10 @@ public:
     const std::uint8_t* data() const { return data_; }
     std::size_t size() const { return size_; }
 
-    // Maps the pages of these bytes at once where the system can. Asking for memory ahead takes far longer than reading it
-    // where a page is not mapped yet.
+    // Maps these pages at once, if the system can. Prefetching an unmapped page takes far longer than reading it.
     void populate(std::size_t begin, std::size_t end) const;
 
-    // Gives the pages wholly inside these bytes back to the system; they are read again when touched again.
+    // Releases the pages that lie entirely inside this range. The next access reads them again.
     void release(std::size_t begin, std::size_t end) const;
 
 private:

@@ -18,7 +18,7 @@ PageBuffer::PageBuffer(std::size_t size) : mapped_(size + kLargePage), size_(siz
     const auto address = reinterpret_cast<std::uintptr_t>(mapping_);
     data_ = static_cast<std::uint8_t*>(mapping_) + (kLargePage - address % kLargePage) % kLargePage;
 #if defined(MADV_HUGEPAGE)
-    // Whole large pages only: the rest is in small ones, so that no more memory is taken than is used.
+    // Only whole large pages. The rest uses small pages, so that memory beyond `size` stays unused.
     if (size >= kLargePage) ::madvise(data_, size / kLargePage * kLargePage, MADV_HUGEPAGE);
 #endif
 }

@@ -5,8 +5,8 @@
 
 namespace lai {
 
-// Memory straight from the system, zeroed, in large pages where it offers them: what is read from end to end for every
-// token costs fewer address translations then, and is made available faster.
+// Zeroed memory from the system, in large pages if available. Large pages save address translations when all of it is
+// read for every token. They are also allocated faster.
 class PageBuffer {
 public:
     PageBuffer() = default;

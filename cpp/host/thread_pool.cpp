@@ -15,11 +15,12 @@ namespace lai {
 
 namespace {
 
-// How long a thread spins: longer than the pauses between a token's loops, shorter than a scheduler's time slice. The pauses in
-// between cannot be counted for it: they take a nanosecond on one processor and forty on another.
+// How long a thread spins: longer than the gaps between a token's loops, shorter than a scheduler's time slice.
+// Counting pause instructions would not do: one takes 1 ns on some CPUs and 40 ns on others.
 constexpr std::chrono::microseconds kSpinTime{100};
-constexpr int kPausesPerCheck = 50;  // at the clock, and at which core the worker has
-// Longer than any wait for a worker that has its core; and how long to do without one that has not, at first and at most.
+constexpr int kPausesPerCheck = 50;  // between two looks at the clock and at the current core
+// kStallTime is longer than any wait for a worker that has a core. The suspension is how long the caller runs without
+// workers after a stall, at first and at most.
 constexpr std::chrono::microseconds kStallTime{300};
 constexpr std::chrono::milliseconds kMinSuspension{4};
 constexpr std::chrono::milliseconds kMaxSuspension{1000};
@@ -32,7 +33,7 @@ void pause() {
 #endif
 }
 
-// Whether it is `done` before the time is over or, looked at now and then, `give_up`.
+// Spins until `done` or until the time is over. Checks `give_up` now and then. Returns whether it is done.
 template <class Done, class GiveUp>
 bool spin_until(const Done& done, const GiveUp& give_up) {
     using Clock = std::chrono::steady_clock;
@@ -49,7 +50,7 @@ bool spin_until(const Done& done, const GiveUp& give_up) {
 
 constexpr std::uint64_t kTicketMask = (std::uint64_t{1} << kTicketBits) - 1;
 
-// The core that the calling thread runs on, -1 where the system does not tell.
+// The core of the calling thread, or -1 if the system does not tell.
 int current_core() {
 #if defined(__linux__)
     return sched_getcpu();
@@ -66,8 +67,8 @@ std::uint16_t epoch_of(std::uint64_t ticket) { return static_cast<std::uint16_t>
 std::uint64_t end_of(std::uint64_t ticket) { return ticket >> kTicketBits & kTicketMask; }
 std::uint64_t next_of(std::uint64_t ticket) { return ticket & kTicketMask; }
 
-// The numbers that a file begins with, in its first line or two; none where it cannot be read. The standard library's streams
-// would double the program, and fscanf make it a tenth larger.
+// The numbers at the start of a file, in its first line or two; none if it cannot be read. std::ifstream would double
+// the size of the program; fscanf would add a tenth.
 std::vector<double> read_numbers(const std::string& path) {
     std::vector<double> numbers;
     std::FILE* file = std::fopen(path.c_str(), "r");
@@ -87,8 +88,8 @@ std::vector<double> read_numbers(const std::string& path) {
 }  // namespace
 
 ThreadPool::ThreadPool(std::size_t threads) : shares_(threads) {
-    // Signals are for the calling thread: workers inherit a mask that lets none through but that of a mapped file which
-    // cannot be read, as it comes to the thread that reads.
+    // The calling thread handles signals. Workers block all but SIGBUS, which goes to the thread that reads an
+    // unreadable page of a mapped file.
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
@@ -96,7 +97,8 @@ ThreadPool::ThreadPool(std::size_t threads) : shares_(threads) {
     pthread_sigmask(SIG_SETMASK, &all, &before);
     try {
         for (std::size_t i = 1; i < threads; ++i) workers_.emplace_back([this, i] { worker_loop(i); });
-    } catch (const std::system_error&) {  // the system has no more for this process: the loops go on with those there are
+    // The system has no more threads for this process: the pool works with fewer.
+    } catch (const std::system_error&) {
     }
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
@@ -111,7 +113,7 @@ ThreadPool::~ThreadPool() {
 }
 
 void ThreadPool::run(std::uint32_t count, Call call, const void* context) {
-    // Of the loop before nothing is left to take, so nobody reads these.
+    // The previous loop has no iterations left, so no thread reads these.
     call_.store(call, std::memory_order_relaxed);
     context_.store(context, std::memory_order_relaxed);
     unfinished_.store(count, std::memory_order_relaxed);
@@ -119,7 +121,8 @@ void ThreadPool::run(std::uint32_t count, Call call, const void* context) {
     ++epoch_;
     const std::uint64_t threads = size();
     for (std::uint64_t i = 0; i < threads; ++i) {
-        // Sequentially consistent, as is the counting of sleepers: either this sees a sleeper, or the sleeper sees this.
+        // Sequentially consistent, like the sleeper count: either this thread sees the sleeper, or the sleeper sees the
+        // ticket.
         shares_[i].ticket.store(make_ticket(epoch_, count * i / threads, count * (i + 1) / threads));
     }
     if (sleepers_.load() > 0) {
@@ -134,11 +137,11 @@ void ThreadPool::run(std::uint32_t count, Call call, const void* context) {
 void ThreadPool::wait_for_others(Clock::time_point start, std::uint32_t count) {
     const auto done = [&] { return unfinished_.load(std::memory_order_acquire) == 0; };
     if (spin_until(done, [] { return false; })) return;
-    // An iteration is in another thread's hands; where that thread has no core, it is to have this one.
+    // Another thread runs the last iteration. If that thread has no core, it gets this one.
     const Clock::time_point waiting = Clock::now();
     while (!done()) std::this_thread::yield();
     const Clock::time_point end = Clock::now();
-    // An iteration may be long by itself: the others of this loop tell.
+    // An iteration may be long in itself. The other iterations of this loop tell.
     const auto typical = (waiting - start) * static_cast<int>(size()) / static_cast<int>(count);
     if (end - waiting < kStallTime + 4 * typical) return;
     suspend_workers(end);
@@ -160,7 +163,7 @@ bool ThreadPool::workers_suspended() {
     return suspended_;
 }
 
-// Whether this worker has the core that the calling thread needs to go on.
+// Whether this worker occupies the core that the calling thread needs.
 bool ThreadPool::blocks_caller() {
     const int core = current_core();
     if (core < 0 || core != callers_core_.load(std::memory_order_relaxed)) return false;
@@ -168,7 +171,7 @@ bool ThreadPool::blocks_caller() {
     return true;
 }
 
-// A thread's own share, then what is left of the others'.
+// Runs this thread's share first, then the rest of the others' shares.
 void ThreadPool::run_iterations(std::size_t thread) {
     for (std::size_t i = thread; i < size(); ++i) run_share(shares_[i], thread);
     for (std::size_t i = 0; i < thread; ++i) run_share(shares_[i], thread);
@@ -191,7 +194,7 @@ void ThreadPool::worker_loop(std::size_t thread) {
     while (wait_for_loop(shares_[thread], epoch)) run_iterations(thread);
 }
 
-// Waits for a loop newer than `epoch` and sets it; false when the pool is being taken down.
+// Waits for a loop newer than `epoch` and sets `epoch`. Returns false when the pool shuts down.
 bool ThreadPool::wait_for_loop(const Share& share, std::uint16_t& epoch) {
     const auto called = [&] { return epoch_of(share.ticket.load()) != epoch || stop_.load(); };
     if (!spin_until(called, [this] { return blocks_caller(); })) {
@@ -206,7 +209,7 @@ bool ThreadPool::wait_for_loop(const Share& share, std::uint16_t& epoch) {
 }
 
 std::size_t cgroup_cores(const std::string& root) {
-    // Microseconds in each period; "max" or -1 for no limit. Version 2 of the control groups has one file, version 1 two.
+    // Quota and period in microseconds; a quota of "max" or -1 means no limit. cgroup v2 has one file, v1 has two.
     std::vector<double> numbers = read_numbers(root + "/cpu.max");
     if (numbers.size() < 2) {
         numbers = read_numbers(root + "/cpu/cpu.cfs_quota_us");

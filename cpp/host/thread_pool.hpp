@@ -13,17 +13,23 @@
 
 namespace lai {
 
-constexpr int kTicketBits = 24;  // of the number of an iteration that is shared out
+constexpr int kTicketBits = 24;  // bits of an iteration's number
 
-// Runs a loop's iterations on the calling thread and its workers.
+// Runs the iterations of a loop on the calling thread and its workers.
 //
-// A token takes some fifty such loops of microseconds each, so workers spin for a short while between loops before
-// they sleep. Each thread has a share of a loop, iterations that follow each other: so it reads memory from one end to the
-// other, and no thread waits for another's cache line. When its share is done it takes what is left of the others'. A loop is
-// over when its iterations are done, not when every worker has come by: a worker that lost its core to another program
-// between iterations delays nothing. Lost in the middle of one, it keeps the loop waiting for some milliseconds; given the
-// calling thread's core, it keeps that one waiting. The calling thread then goes on alone for a while. Which thread does an
-// iteration is left open, so iterations must not depend on each other; results are then the same for any number of threads.
+// A token takes about fifty loops of some microseconds each. So workers spin for a short time between loops before they
+// sleep.
+//
+// Each thread has a share of consecutive iterations. It reads memory in order, and no two threads contend for a cache
+// line. A thread that finishes its share takes iterations from the others.
+//
+// A loop ends when its iterations are done, not when every worker has arrived. A worker that loses its core between
+// iterations delays nothing. A worker that loses its core within an iteration delays the loop by some milliseconds. A
+// worker on the calling thread's core delays that thread. In both cases the calling thread then runs without the
+// workers for a while.
+//
+// Any thread may run any iteration, so iterations must not depend on each other. Results are then the same for any
+// number of threads.
 class ThreadPool {
 public:
     explicit ThreadPool(std::size_t threads);
@@ -33,8 +39,8 @@ public:
 
     std::size_t size() const { return workers_.size() + 1; }
 
-    // Calls body(i) for every i below count, and returns when all calls have returned. The body must not throw. One that takes
-    // two arguments also gets the number of the thread, below size(): what it may use that no other call uses meanwhile.
+    // Calls body(i) for every i below count and returns when all calls have returned. The body must not throw. A body
+    // with two arguments also gets the thread's number, below size(); no two concurrent calls get the same number.
     template <class Body>
     void parallel_for(std::size_t count, const Body& body) {
         if (workers_.empty() || count < 2 || count >> kTicketBits > 0 || workers_suspended()) {
@@ -57,8 +63,8 @@ private:
         }
     }
 
-    // One thread's part of the loop in progress. The ticket is, from its highest bits, the loop's epoch (16), where the
-    // share ends and which iteration is next (kTicketBits each).
+    // One thread's share of the current loop. The ticket holds, from its highest bits: the loop's epoch (16), the end
+    // of the share and the next iteration (kTicketBits each).
     struct alignas(64) Share {
         std::atomic<std::uint64_t> ticket{0};
     };
@@ -73,7 +79,7 @@ private:
     void run_share(Share& share, std::size_t thread);
     bool wait_for_loop(const Share& share, std::uint16_t& epoch);
 
-    // What the loop in progress calls: read by who has taken an iteration, so that the loop cannot end meanwhile.
+    // The body of the current loop. Only a thread that holds an iteration reads it, so the loop cannot end meanwhile.
     std::atomic<Call> call_{nullptr};
     std::atomic<const void*> context_{nullptr};
     std::atomic<int> callers_core_{-1};
@@ -82,8 +88,8 @@ private:
     alignas(64) std::atomic<std::uint32_t> unfinished_{0};
     alignas(64) std::atomic<std::uint32_t> sleepers_{0};
     std::atomic<bool> stop_{false};
-    std::atomic<bool> worker_blocks_caller_{false};  // a worker has been given the calling thread's core
-    // Of the calling thread alone: until when it does without the workers, and for how long it did last.
+    std::atomic<bool> worker_blocks_caller_{false};  // a worker runs on the calling thread's core
+    // For the calling thread only: until when it runs without workers, and how long the last suspension was.
     Clock::time_point suspended_until_{};
     Clock::duration suspended_for_{};
     bool suspended_ = false;
@@ -92,11 +98,11 @@ private:
     std::vector<std::thread> workers_;
 };
 
-// The number of cores that this process may run on, or whose time it may use where that is less.
+// The number of cores this process may use: by affinity, or by CPU quota if that is less.
 std::size_t available_cores();
 
-// The cores' time that a container's control group allows, rounded up, as the files under `root` tell; 0 where they tell
-// of no limit.
+// The cores that a container's CPU quota allows, rounded up. `root` holds the control group's files. Returns 0 if there
+// is no limit.
 std::size_t cgroup_cores(const std::string& root);
 
 }  // namespace lai

@@ -1,6 +1,6 @@
 #pragma once
 
-// Attention of one head.
+// Scaled dot-product attention of one head, over the KV cache.
 
 #include "kernels/matmul_tile.hpp"
 
@@ -10,13 +10,13 @@
 namespace lai {
 namespace {
 
-// One token's attention computes so little that it waits for memory, at least with the integers of small weights. So while
-// scores are made, values are fetched, and while values are mixed, the next head's keys; and the scales of both.
+// Decoding computes little per byte, so it waits for memory, at least with an int16 cache. While the scores are
+// computed, the values are prefetched. While the values are summed, the next head's keys are prefetched.
 template <class Element, std::size_t Tokens>
 constexpr bool kPrefetches = Tokens == 1 && std::is_integral_v<Element>;
 
-// The scores of sixteen positions. With one token, several dimensions at once, so that no addition waits for the one
-// before it; one group after the other, so that memory is read from one end to the other.
+// The scores of sixteen positions: query · key * scale. With one token, several dimensions have sums of their own, so
+// that no addition waits for the previous one. Groups are read in order of memory.
 template <class Element, std::size_t Tokens>
 LAI_INLINE void attention_scores(const AttentionHead& head, const float* queries, std::size_t begin, float scale) {
     constexpr std::size_t kSums = Tokens == 1 ? 4 : 1;
@@ -47,9 +47,9 @@ LAI_INLINE void attention_scores(const AttentionHead& head, const float* queries
     }
 }
 
-// Turns the scores of the first `positions` places into weights of the values as they are stored, `scales` or null, and
-// returns one over their sum. Places after them, up to `end`, get none, and so do those that a sum of at least one would not
-// notice: multiplied with a scale they could be too small for a processor's fast ways.
+// Softmax of the first `positions` scores, without its division: returns one over the sum. The weights are multiplied
+// with the values' `scales`, unless these are null. Positions up to `end` get weight 0. So do weights below e^-60: they
+// do not change the sum, and subnormal products are slow.
 float softmax(float* scores, const float* scales, std::size_t positions, std::size_t end) {
     for (std::size_t i = positions; i < end; ++i) scores[i] = -INFINITY;
     Vector largest = load(scores);
@@ -69,7 +69,7 @@ float softmax(float* scores, const float* scales, std::size_t positions, std::si
     return 1.0F / sum(total);
 }
 
-// Some vectors of the values' dimensions, weighed and added up for each token.
+// The weighted sum of some vectors of the values, for each token.
 template <class Element, std::size_t Tokens, std::size_t Vectors>
 LAI_INLINE void weighted_value_sum(const AttentionHead& head, float* out, std::size_t d, std::size_t positions, const float* factors) {
     constexpr std::size_t kSums = Tokens == 1 ? 2 : 1;

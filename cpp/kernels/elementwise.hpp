@@ -28,7 +28,7 @@ void rope(float* head, const float* cos, const float* sin, std::size_t half) {
 
 LAI_INLINE Vector silu(Vector x) { return x / (1.0F + vector_exp(-x)); }
 
-// x times the normal distribution function, with erf by Abramowitz & Stegun 7.1.26 (within 1.5e-7).
+// x times the normal distribution function. erf is Abramowitz & Stegun 7.1.26 (within 1.5e-7).
 LAI_INLINE Vector gelu(Vector x) {
     const Vector z = x * 0.70710678F;
     const Vector magnitude = z < 0.0F ? -z : z;

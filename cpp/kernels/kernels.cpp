@@ -32,7 +32,7 @@ struct Candidate {
 };
 
 #if defined(LAI_X86_KERNELS)
-// clang++ does not know F16C by name before version 16.
+// clang++ knows the name F16C only since version 16.
 bool has_f16c() {
     unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
     return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
@@ -46,7 +46,7 @@ bool has_avx512() {
            __builtin_cpu_supports("avx512vnni") != 0;
 }
 
-// All of AMD's processors that have AVX-512 have VBMI, too.
+// Every AMD CPU with AVX-512 also has VBMI.
 bool has_zen4() { return has_avx512() && __builtin_cpu_supports("avx512vbmi") != 0 && __builtin_cpu_is("amd") != 0; }
 #endif
 

@@ -1,6 +1,6 @@
 #pragma once
 
-// Matmul with weights of any dtype.
+// Matmul with weights of any dtype in a file.
 
 #include "kernels/matmul_f32.hpp"
 #include "kernels/matmul_panel.hpp"
@@ -8,10 +8,10 @@
 namespace lai {
 namespace {
 
-// For so few tokens making panels of f32 and f16 takes longer than it saves.
+// Up to this many tokens, converting f32 and f16 weights to panels costs more than it saves.
 constexpr std::size_t kMaxGemvTokens = 8;
 
-// Sixteen rows times some tokens, with packed weights as they are.
+// One group of sixteen rows times some tokens, with packed weights as they are.
 template <DType Type, std::size_t Tokens>
 LAI_INLINE void matmul_group(const Matrix& matrix, const Activations& input, std::size_t row, std::size_t token, std::size_t rows,
                                const Output& out) {
@@ -57,7 +57,8 @@ void matmul(const Matrix& matrix, const Activations& input, std::size_t begin, s
         case DType::f16: return matmul_dtype<DType::f16>(matrix, input, begin, end, out);
         case DType::q4_0: return matmul_dtype<DType::q4_0>(matrix, input, begin, end, out);
         case DType::q8_0: return matmul_dtype<DType::q8_0>(matrix, input, begin, end, out);
-        case DType::f14: __builtin_unreachable();  // only where Kernels::pack_f14 is, and f14.hpp has these products
+        // Only kernel sets with pack_f14 have f14 weights, and f14_matmul.hpp multiplies them.
+        case DType::f14: __builtin_unreachable();
     }
 }
 

@@ -7,13 +7,14 @@
 namespace lai {
 namespace {
 
-// Tensors start at a multiple of their element's size (model_file.cpp).
+// Tensors are aligned to the size of their elements (model_file.cpp).
 LAI_INLINE const float* f32_data(const Matrix& matrix) { return static_cast<const float*>(static_cast<const void*>(matrix.data)); }
 
-// A row of f32 times some tokens.
+// One row times some tokens.
 template <std::size_t Tokens, bool NonTemporal>
 LAI_INLINE void matmul_f32_row(const Matrix& matrix, const Activations& input, std::size_t row, std::size_t token, const Output& out) {
-    constexpr std::size_t kSums = Tokens == 1 ? 4 : 2;  // of each token, so that no addition waits for the one before
+    // Several sums per token, so that no addition waits for the previous one.
+    constexpr std::size_t kSums = Tokens == 1 ? 4 : 2;
     const std::size_t width = input.width;
     const float* weights = f32_data(matrix) + row * width;
     const float* x = input.values + token * input.stride;
@@ -38,19 +39,19 @@ LAI_INLINE void matmul_f32_row(const Matrix& matrix, const Activations& input, s
     }
 }
 
-// Not inlined for its registers' sake, as multiply_panel.
+// noinline, as matmul_panel: inlined code around it would take its registers.
 template <std::size_t Tokens, bool NonTemporal>
 __attribute__((noinline)) void matmul_f32_rows(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end,
                                              std::size_t token, const Output& out) {
     for (std::size_t row = begin; row < end; ++row) matmul_f32_row<Tokens, NonTemporal>(matrix, input, row, token, out);
 }
 
-// A few tokens' products with f32 read each row once, as it is, and from one end of the matrix to the other: of two rows at a
-// time the processor fetches less ahead.
+// For a few tokens each row is read once, as it is, from one end of the matrix to the other. With two rows at a time
+// the CPU prefetches less.
 template <bool NonTemporal>
 void matmul_f32_few(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, const Output& out) {
     if (input.tokens == 1) return matmul_f32_rows<1, NonTemporal>(matrix, input, begin, end, 0, out);
-    // All tokens' products with some rows while these are in the cache.
+    // All tokens use these rows while they are in the cache.
     for (std::size_t row = begin; row < end; row += kLanes) {
         for_token_batches<4>(input.tokens, [&](auto batch, std::size_t token) {
             constexpr std::size_t kTokens = decltype(batch)::count;

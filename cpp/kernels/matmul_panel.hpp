@@ -1,19 +1,20 @@
 #pragma once
 
-// Matmul for many tokens: weights are converted to panels of floats.
+// Matmul for many tokens. Weights are converted to panels of floats, and all tokens use a panel while it is in the L1
+// cache.
 
 #include "kernels/matmul_f32.hpp"
 
 namespace lai {
 namespace {
 
-// Sixteen rows of so many columns, as floats, leave a first-level cache room for some tokens' activations.
+// Sixteen rows of this many floats leave room in the L1 cache for the activations of some tokens.
 constexpr std::size_t kPanelColumns = 384;
 
-// Some columns of sixteen rows of a matrix, from a row that is a multiple of sixteen, each column's sixteen floats together.
+// Some columns of a group of sixteen rows. The sixteen floats of a column are contiguous.
 struct Panel {
     std::size_t row;
-    std::size_t rows;  // less than sixteen at the matrix's end; the others are zero
+    std::size_t rows;  // less than sixteen at the end of the matrix; the others are zero
     std::size_t column;
     std::size_t columns;
     float floats[kPanelColumns * kLanes];
@@ -37,7 +38,8 @@ void fill_panel_f32(const Matrix& matrix, Panel& panel) {
     }
 }
 
-// A block of sixteen rows. Quants are unsigned, with 128 or 8 for zero; scales are short enough for exact products.
+// One block of sixteen rows. Quants are unsigned, 128 or 8 stands for zero. Scales have few bits, so the products are
+// exact.
 template <DType Type>
 LAI_INLINE void fill_panel_block(const std::uint8_t* group, std::size_t block, float* floats) {
     constexpr std::size_t kBits = Type == DType::q8_0 ? 8 : 4;
@@ -78,7 +80,7 @@ void fill_panel(const Matrix& matrix, Panel& panel) {
     }
 }
 
-// Asks for some sixteenths, from `first` to `last`, of what the panel after this one is made of: rows, or a part of a group.
+// Prefetches a part of the weights of the next panel: from sixteenth `first` to sixteenth `last`.
 template <DType Type>
 LAI_INLINE void prefetch_next_panel(const Matrix& matrix, const Panel& panel, std::size_t end, std::size_t first, std::size_t last) {
     const std::size_t next = panel.row + kLanes;
@@ -95,7 +97,7 @@ LAI_INLINE void prefetch_next_panel(const Matrix& matrix, const Panel& panel, st
     }
 }
 
-// Not inlined: what surrounds it would take the registers that the sums need.
+// noinline: inlined code around it would take the registers of the sums.
 template <std::size_t Tokens>
 __attribute__((noinline)) void matmul_panel(const Panel& panel, const Activations& input, std::size_t token, const Output& out) {
     float results[Tokens][kLanes];
@@ -104,7 +106,7 @@ __attribute__((noinline)) void matmul_panel(const Panel& panel, const Activation
     for (std::size_t t = 0; t < Tokens; ++t) store_output_lanes(out, token + t, panel.row, results[t], panel.rows);
 }
 
-// Many tokens: each panel of weights is made floats once, and used by all of them while it is in the first-level cache.
+// Converts each panel once and multiplies it with all tokens.
 template <DType Type>
 void matmul_panels(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, Output out) {
     Panel panel;

@@ -1,6 +1,6 @@
 #pragma once
 
-// The tile of a matmul: sixteen rows times a few tokens, and where its results go.
+// The inner tile of a matmul, sixteen rows times a few tokens, and the store of its results.
 
 #include "kernels/vector.hpp"
 
@@ -28,13 +28,13 @@ struct Batch {
     static constexpr std::size_t count = Count;
 };
 
-// Sixteen rows times some tokens. load_weights(column, v) gives vector v of a column of the rows.
+// Sixteen rows times some tokens. load_weights(column, v) returns vector v of a column.
 template <std::size_t Tokens, class LoadWeights>
 LAI_INLINE void matmul_tile(const LoadWeights& load_weights, std::size_t columns, const float* x, std::size_t stride, float (&results)[Tokens][kLanes]) {
-    // Of one token the sums are few: one for each of several columns keeps an addition from waiting for the one before it.
+    // One token has few sums. A sum for each of several columns keeps an addition from waiting for the previous one.
     constexpr std::size_t kSums = Tokens == 1 ? 4 : 1;
-    // Sixteen tokens are too many for each to have a register for where it lies: with several columns at once, if there are
-    // registers for their weights, it is worked out once for all of them.
+    // Sixteen tokens need more pointers than there are general registers. With several columns per pass, a pointer is
+    // reloaded once for all of them. This needs vector registers for the weights.
     constexpr std::size_t kColumns = Tokens == 1 || kWidth == 16 ? 4 : 1;
     Vector sums[kSums][Tokens][kVectors] = {};
     const auto add = [&](auto batch, std::size_t column) {
@@ -61,7 +61,7 @@ LAI_INLINE void matmul_tile(const LoadWeights& load_weights, std::size_t columns
     }
 }
 
-// Calls work(Batch<n>, first) for all tokens: as many at once as `Most`, then four, two, one.
+// Calls work(Batch<n>, first) until all tokens are covered: MaxTokens at a time, then four, two, one.
 template <std::size_t MaxTokens, class Work>
 LAI_INLINE void for_token_batches(std::size_t tokens, const Work& work) {
     std::size_t token = 0;

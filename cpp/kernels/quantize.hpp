@@ -1,6 +1,6 @@
 #pragma once
 
-// Quantization of activations, keys and values.
+// Quantization of activations, and of keys and values.
 
 #include "kernels/vector.hpp"
 
@@ -9,7 +9,7 @@ namespace {
 
 LAI_INLINE Vector vector_abs(Vector x) { return x < 0.0F ? -x : x; }
 
-// The largest magnitude of some values; not a number where one of them is not, or is infinity.
+// The largest magnitude; NaN if a value is NaN or infinite.
 LAI_INLINE float absmax(const float* values, std::size_t count) {
     Vector largest = {};
     Vector poison = {};
@@ -23,13 +23,14 @@ LAI_INLINE float absmax(const float* values, std::size_t count) {
     return result + sum(poison);
 }
 
-// Of values too small to invert nothing is lost that a sum would notice; what is no number stays in the scale.
+// Smaller values are rounded to zero: their inverse would overflow, and no sum would notice them. NaN stays in the
+// scale.
 constexpr float kMinAbsmax = 1e-30F;
 
 LAI_INLINE IntVector round(Vector x) { return __builtin_convertvector(x + (x < 0.0F ? broadcast(-0.5F) : broadcast(0.5F)), IntVector); }
 
 void quantize(const float* values, std::size_t count, ActivationBlock* blocks) {
-    // 127 * 256 + 127: the largest integer whose high byte, rounded, still fits into eight bits.
+    // 127 * 256 + 127: the largest integer whose rounded high byte fits into eight bits.
     constexpr float kMaxInteger = 32639.0F;
     for (std::size_t block = 0; block < count / kBlockSize; ++block) {
         const float* from = values + block * kBlockSize;

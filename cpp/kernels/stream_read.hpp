@@ -1,6 +1,6 @@
 #pragma once
 
-// Reading memory as fast as the CPU can: the memory-bandwidth ceiling.
+// Reads memory as fast as the CPU can: the memory-bandwidth ceiling.
 
 #include "kernels/vector.hpp"
 

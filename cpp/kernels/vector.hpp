@@ -1,10 +1,10 @@
 #pragma once
 
-// Vectors of LAI_WIDTH floats, by the vector extension that g++ and clang++ share. Included once by each kernels_*.cpp,
-// which is compiled for one instruction set and defines LAI_WIDTH first.
+// Vectors of LAI_WIDTH floats, by the vector extension of g++ and clang++. Each kernels_*.cpp is compiled for one
+// instruction set, defines LAI_WIDTH and includes this file.
 //
-// Everything is in an unnamed namespace and no inline function of the standard library is used: a function compiled for
-// AVX-512 must never be the copy that the linker keeps for machines without it.
+// Everything is in an unnamed namespace, and no inline function of the standard library is used. Otherwise the linker
+// could keep a copy compiled for AVX-512 and run it on CPUs without AVX-512.
 
 #include "kernels/kernels.hpp"
 #include "model/packing.hpp"
@@ -43,7 +43,7 @@ LAI_INLINE Vector load(const float* data) {
 
 LAI_INLINE Vector load_as_float(const float* data) { return load(data); }
 
-// The same where only `count` values may be left; zeros follow them.
+// The first `count` values; zeros fill the rest.
 LAI_INLINE Vector load_partial(const float* data, std::size_t count) {
     if (count >= kWidth) return load(data);
     Vector vector = {};
@@ -53,7 +53,7 @@ LAI_INLINE Vector load_partial(const float* data, std::size_t count) {
 
 LAI_INLINE void store(float* data, Vector vector) { std::memcpy(data, &vector, sizeof vector); }
 
-// Turns four by four floats: row i at from + i * from_stride becomes column i of what is at `to`.
+// Transposes 4 x 4 floats: row i at from + i * from_stride becomes column i at `to`.
 LAI_INLINE void transpose(const float* from, std::size_t from_stride, float* to, std::size_t to_stride) {
     Quad rows[4];
     LAI_UNROLL for (std::size_t i = 0; i < 4; ++i) std::memcpy(&rows[i], from + i * from_stride, sizeof rows[i]);
@@ -66,14 +66,14 @@ LAI_INLINE void transpose(const float* from, std::size_t from_stride, float* to,
     LAI_UNROLL for (std::size_t i = 0; i < 4; ++i) std::memcpy(to + i * to_stride, &columns[i], sizeof columns[i]);
 }
 
-// Asks for memory that will be read 8 KB later: what the processor fetches by itself ends with each page. Memory that is read
-// once, then not for a long time, need not push anything else out of the caches.
+// Prefetches memory that is read 8 KB later: hardware prefetching ends at page boundaries. NonTemporal is for memory
+// that is read once per token: it need not evict other data from the caches.
 template <bool NonTemporal = false>
 LAI_INLINE void prefetch_ahead(const void* data) {
     __builtin_prefetch(static_cast<const char*>(data) + 8192, 0, NonTemporal ? 0 : 3);
 }
 
-// Asks for some cache lines, to be near when they are read.
+// Prefetches some cache lines into L2.
 LAI_INLINE void prefetch(const void* data, std::size_t bytes) {
     for (std::size_t at = 0; at < bytes; at += 64) __builtin_prefetch(static_cast<const char*>(data) + at, 0, 2);
 }
@@ -82,14 +82,14 @@ LAI_INLINE Vector broadcast(float value) { return value - Vector{}; }
 
 LAI_INLINE std::size_t min_size(std::size_t a, std::size_t b) { return a < b ? a : b; }
 
-// Cephes' expf: 2^n times a polynomial on [-ln 2 / 2, ln 2 / 2], within two units in the last place.
-// Arguments outside what a float's exponent can hold give the ends of that range.
+// Cephes' expf: 2^n times a polynomial on [-ln 2 / 2, ln 2 / 2], within two units in the last place. Arguments are
+// clamped to the range of a float's exponent.
 LAI_INLINE Vector vector_exp(Vector x) {
     const Vector min = broadcast(-87.0F);
     const Vector max = broadcast(88.0F);
     x = x < min ? min : x;
     x = x > max ? max : x;
-    const Vector magic = broadcast(12582912.0F);  // 1.5 * 2^23: adding it rounds to a whole number
+    const Vector magic = broadcast(12582912.0F);  // 1.5 * 2^23: adding it rounds to an integer
     const Vector n = (x * 1.44269504F + magic) - magic;
     Vector r = x - n * 0.693359375F;
     r = r + n * 2.12194440e-4F;

@@ -15,11 +15,11 @@ namespace {
 constexpr std::size_t kHeaderSize = 256;
 constexpr std::size_t kAlignment = 64;
 constexpr std::uint32_t kFlagTied = 1;
-// Far above any model of today; keeps products of sizes inside 64 bits and positions inside 32.
+// Far above any model of today. Products of sizes stay within 64 bits, positions within 32.
 constexpr std::size_t kMaxSize = std::size_t{1} << 28;
 constexpr std::size_t kMaxContext = std::size_t{1} << 24;
 
-// The header is packed without gaps, so fields are copied out.
+// The header is packed without padding, so fields are copied out.
 template <class Value>
 Value field(const MappedFile& file, std::size_t offset) {
     Value value;
@@ -29,7 +29,7 @@ Value field(const MappedFile& file, std::size_t offset) {
 
 std::size_t align_up(std::size_t offset) { return (offset + kAlignment - 1) / kAlignment * kAlignment; }
 
-// Hands out the tensors of a file one after another; past the end it only adds up how long the file should be.
+// Returns the tensors of a file one after another. Past the end it only adds up the expected size.
 class TensorCursor {
 public:
     TensorCursor(const MappedFile& file, std::size_t offset, DType dtype, bool align)
@@ -38,7 +38,7 @@ public:
     Matrix matrix(std::size_t rows, std::size_t cols) {
         return {dtype_, rows, cols, take(weight_bytes(dtype_, rows * cols))};
     }
-    // The offsets of norms are multiples of four: every tensor's size is, and so is where the weights begin.
+    // Norms are aligned to four bytes: so are the start of the weights and the size of every tensor.
     const float* norm(std::size_t size) {
         return static_cast<const float*>(static_cast<const void*>(take(size * sizeof(float))));
     }
@@ -193,12 +193,13 @@ void ModelFile::read_vocabulary(std::uint64_t vocab_offset, std::uint64_t weight
 void ModelFile::locate_weights() {
     const std::size_t dim = config_.dim;
     const std::size_t hidden = config_.hidden_dim;
-    // A layer takes more than its norms' bytes: an impossible count is refused before anything is reserved for it.
+    // A layer is larger than its norms. An impossible count is refused before memory is reserved.
     if (config_.n_layers > file_.size() / (8 * dim)) {
         fail("has " + std::to_string(config_.n_layers) + " layers in its header, more than its " +
              std::to_string(file_.size()) + " bytes have room for");
     }
-    // Sizes are at most 2^28, so a layer adds less than 2^62 bytes; checking each layer keeps the sum from wrapping.
+    // Sizes are at most 2^28, so a layer adds less than 2^62 bytes. A check after each layer keeps the sum from
+    // overflowing.
     TensorCursor cursor(file_, weights_offset_, dtype_, version_ == 2);
     const auto check = [&] {
         if (cursor.offset() > file_.size()) {
@@ -233,7 +234,7 @@ bool ModelFile::is_tied() const {
     const std::size_t bytes = weights_.token_embed.bytes();
     const bool equal = std::memcmp(weights_.token_embed.data, weights_.output.data, bytes) == 0;
     const auto begin = static_cast<std::size_t>(weights_.token_embed.data - file_.data());
-    file_.release(begin, begin + bytes);  // of the embedding, single rows are read
+    file_.release(begin, begin + bytes);  // only single rows of the embedding are read
     return equal;
 }
 

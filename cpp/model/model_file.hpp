@@ -36,18 +36,19 @@ struct Weights {
     std::vector<LayerWeights> layers;
 };
 
-// How far the weights were trained; 0 where the file does not tell, or tells what nobody can have measured.
+// How far the weights are trained. 0 if the file does not tell, or holds an impossible value.
 struct TrainingRecord {
     std::uint64_t steps, tokens;
-    float val_loss, val_loss_floor;  // nats a token
+    float val_loss, val_loss_floor;  // nats per token
 };
 
 enum class Checksum { correct, unknown, not_checked };
 
-// A model file (docs/format.md), versions 1 and 2: mapped, every field checked, the weights where they lie in the file.
+// A model file (docs/format.md), version 1 or 2: memory-mapped, with every field checked. The weights stay where they
+// lie in the file.
 class ModelFile {
 public:
-    // `pool` is needed for the checksum only.
+    // Only the checksum needs `pool`.
     ModelFile(const std::string& path, bool verify, ThreadPool& pool);
 
     const std::string& path() const { return path_; }
@@ -60,9 +61,9 @@ public:
     Checksum checksum() const { return checksum_; }
     const TrainingRecord& training() const { return training_; }
 
-    // Whether output and embedding are one tensor, also where version 1 wrote it twice.
+    // Whether output and embedding are one tensor, also if version 1 wrote it twice.
     bool is_tied() const;
-    // Parameters, a tied tensor counted once.
+    // A tied tensor counts once.
     std::size_t parameter_count() const;
 
 private:

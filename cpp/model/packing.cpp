@@ -14,7 +14,7 @@ std::uint16_t read_f16(const std::uint8_t* data) {
     return half;
 }
 
-// q8_0's signed bytes are packed as unsigned ones, by flipping the sign bit; q4_0's nibbles are unsigned as they stand.
+// q8_0's signed bytes become unsigned by flipping the sign bit. q4_0's nibbles are unsigned already.
 std::uint32_t sign_flip_mask(DType dtype) { return dtype == DType::q8_0 ? 0x80808080U : 0U; }
 
 void dequantize_block(DType dtype, const std::uint8_t* block, float* out) {
@@ -30,8 +30,8 @@ void dequantize_block(DType dtype, const std::uint8_t* block, float* out) {
     }
 }
 
-// Four columns of sixteen rows, the halves of a column one after the other. Sixteen halves are moved as four words, and all
-// words alike, so that compilers make vectors of them: models are loaded with this.
+// Four columns of sixteen rows; the sixteen halves of a column are contiguous. Sixteen halves move as four words, all
+// in the same way, so that compilers vectorize the loop. Loading a model depends on its speed.
 void pack_four_f16_columns(const std::uint8_t* from, std::size_t row_bytes, std::uint8_t* out) {
     constexpr std::uint64_t kEven = 0x0000FFFF0000FFFF;
     constexpr std::uint64_t kFirst = 0x00000000FFFFFFFF;
@@ -60,9 +60,9 @@ float half_to_float(std::uint16_t half) {
     const std::uint32_t sign = static_cast<std::uint32_t>(half & 0x8000U) << 16;
     std::uint32_t bits = sign | (magnitude << 13);
     if (magnitude >= 0x7C00U) {
-        bits |= 0x7F800000U;  // infinity or not a number
+        bits |= 0x7F800000U;  // infinity or NaN
     } else {
-        // The exponent's bias differs by 112; multiplying by 2^112 also gives subnormal halves their value.
+        // The exponent bias differs by 112. Multiplying by 2^112 also gives subnormal halves their value.
         float value;
         std::memcpy(&value, &bits, sizeof value);
         return value * 0x1p112F;
@@ -140,7 +140,7 @@ void dequantize_packed_row(const Matrix& packed, std::size_t row, float* out) {
     }
     const std::uint32_t flip = sign_flip_mask(packed.dtype);
     for (std::size_t block = 0; block < packed.cols / kBlockSize; ++block) {
-        std::uint8_t as_in_file[weight_bytes(DType::q8_0, kBlockSize)];  // the longer one
+        std::uint8_t as_in_file[weight_bytes(DType::q8_0, kBlockSize)];  // the larger of the two dtypes
         std::memcpy(as_in_file, group + packed_scales_at(packed.dtype, block) + lane * 2, 2);
         const std::uint8_t* packed_quants = group + packed_quants_at(packed.dtype, block) + lane * 4;
         for (std::size_t word = 0; word < packed_words(packed.dtype); ++word) {

@@ -5,7 +5,7 @@
 
 namespace lai {
 
-// Numbers as in the file header. f14 is in no file: some machines keep the weights of f16 so (f14.hpp).
+// The numbers of the file header. f14 is in no file: some kernels keep f16 weights that way in memory (f14.hpp).
 enum class DType : std::uint8_t { f32 = 0, f16 = 1, q4_0 = 2, q8_0 = 3, f14 = 4 };
 enum class Activation : std::int32_t { silu = 0, gelu = 1 };
 
@@ -18,7 +18,7 @@ inline const char* dtype_name(DType dtype) {
     return names[static_cast<std::size_t>(dtype)];
 }
 
-// Bytes of `elements` weights in a file; blocked dtypes come in whole blocks.
+// Bytes of `elements` weights in a file. Quantized dtypes come in whole blocks.
 constexpr std::size_t weight_bytes(DType dtype, std::size_t elements) {
     switch (dtype) {
         case DType::f32: return elements * 4;
@@ -30,7 +30,7 @@ constexpr std::size_t weight_bytes(DType dtype, std::size_t elements) {
     return 0;
 }
 
-// A weight matrix (rows, cols), row after row as in the file, or packed as packing.hpp describes.
+// A weight matrix (rows, cols), row by row as in the file, or packed as packing.hpp describes.
 struct Matrix {
     DType dtype = DType::f32;
     std::size_t rows = 0;

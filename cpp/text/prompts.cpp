@@ -33,7 +33,7 @@ bool contains_tag(std::string_view text) {
     return false;
 }
 
-// The turn at the front of the text, which is cut off behind it.
+// Parses the turn at the front of the text and removes it.
 std::optional<Turn> parse_turn(std::string_view& text) {
     for (std::size_t role = 0; role < kRoles.size(); ++role) {
         if (!starts_with(text, open_tag(role))) continue;
@@ -48,7 +48,7 @@ std::optional<Turn> parse_turn(std::string_view& text) {
     return std::nullopt;
 }
 
-// Empty for plain text.
+// Empty if the line is plain text.
 std::vector<Turn> parse_turns(std::string_view line) {
     std::vector<Turn> turns;
     for (std::string_view rest = strip_leading_space(line); !rest.empty(); rest = strip_leading_space(rest)) {

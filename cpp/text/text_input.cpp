@@ -12,7 +12,7 @@ namespace lai {
 
 namespace {
 
-// In one line or prompt: far more than any context holds. A device or a pipe may never end.
+// The largest line or prompt, far more than any context holds. A device or a pipe may never end.
 constexpr std::size_t kMaxBytes = 256'000'000;
 
 [[noreturn]] void fail(const std::string& path) { throw Error("cannot read " + path + ": " + std::strerror(errno)); }
@@ -28,12 +28,12 @@ TextInput::TextInput(std::string path) : path_(std::move(path)), file_(stdin) {
 
 bool TextInput::fill() {
     std::array<char, 65536> piece;
-    // A terminal goes on behind the end that was typed, and would have to be told a second time.
+    // After end-of-file a terminal can still be read, and the user would have to type Ctrl-D again.
     const std::size_t length = std::feof(file_) != 0 ? 0 : std::fread(piece.data(), 1, piece.size(), file_);
     if (std::ferror(file_) != 0) fail(path_);
     buffer_.erase(0, read_);
     read_ = 0;
-    if (buffer_.size() + length > kMaxBytes) throw Error("cannot read " + path_ + ": found more than 256 MB without an end, expected a text");
+    if (buffer_.size() + length > kMaxBytes) throw Error("cannot read " + path_ + ": found more than 256 MB in one line or prompt, expected a shorter text");
     buffer_.append(piece.data(), length);
     return length > 0;
 }

@@ -6,14 +6,14 @@
 
 namespace lai {
 
-// Reads a text file, or standard input where the path is "-". All of these throw Error where that cannot be read, or
-// where a line, or what rest() is to give, has more than 256 MB.
+// Reads a text file, or standard input if the path is "-". All methods throw Error if it cannot be read. They also
+// throw if a line, or the rest, has more than 256 MB.
 class TextInput {
 public:
     explicit TextInput(std::string path);
-    // The next line without its end; false at the end of the text.
+    // Reads the next line without its line end. Returns false at the end of the text.
     bool next_line(std::string& line);
-    // All that has not been read.
+    // Everything that is not read yet.
     std::string read_rest();
 
 private:
@@ -21,14 +21,14 @@ private:
         void operator()(std::FILE* file) const { std::fclose(file); }
     };
 
-    // More of the file into the buffer; false at its end.
+    // Reads more of the file into the buffer. Returns false at its end.
     bool fill();
 
     std::string path_;
     std::unique_ptr<std::FILE, Close> opened_;
     std::FILE* file_;
     std::string buffer_;
-    std::size_t read_ = 0;  // bytes of the buffer that were handed out
+    std::size_t read_ = 0;  // bytes of the buffer already returned
 };
 
 }  // namespace lai

@@ -11,11 +11,11 @@ namespace {
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
 
 struct Character {
-    std::size_t length;  // bytes of a whole character, or of the part that is none
+    std::size_t length;  // bytes of a complete character, or of the invalid or incomplete part
     enum { complete, invalid, incomplete } state;
 };
 
-// The second byte's range shuts out overlong forms, surrogates and what lies above U+10FFFF (Unicode, table 3-7).
+// The range of the second byte excludes overlong forms, surrogates and values above U+10FFFF (Unicode, table 3-7).
 Character decode_character(std::string_view bytes) {
     const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(bytes[i]); };
     const unsigned lead = byte(0);

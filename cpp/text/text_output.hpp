@@ -5,27 +5,27 @@
 
 namespace lai {
 
-// Turns the bytes of tokens into valid UTF-8: holds back a character until it is whole, and puts U+FFFD in the place of
-// bytes that are none.
+// Turns the bytes of tokens into valid UTF-8. It holds a character back until it is complete and replaces invalid bytes
+// by U+FFFD.
 class Utf8Stream {
 public:
-    // The characters that have become whole.
+    // Returns the characters that are complete.
     std::string push(std::string_view bytes);
-    // What is left at the end: U+FFFD where a character was cut off.
+    // Returns U+FFFD if the last character is incomplete.
     std::string finish();
 
 private:
     std::string pending_;
 };
 
-// The same for bytes that are all there.
+// The same for a whole string.
 std::string valid_utf8(std::string_view bytes);
 
-// Writes to standard output; the second at once, for a person who waits.
+// Both write to standard output; print_now also flushes it.
 void print(std::string_view text);
 void print_now(std::string_view text);
 
-// A JSON string, quotes included. The text is valid UTF-8.
+// A JSON string with its quotes. The text must be valid UTF-8.
 std::string json_string(std::string_view text);
 
 }  // namespace lai

@@ -30,7 +30,7 @@ bool is_tag_prefix(std::string_view bytes) {
     return std::any_of(kTags.begin(), kTags.end(), [&](auto tag) { return tag.substr(0, bytes.size()) == bytes; });
 }
 
-// SipHash-1-3 (Aumasson & Bernstein 2012): with a random key no file can be made whose tokens collide.
+// SipHash-1-3 (Aumasson & Bernstein 2012). With a random key, no file can be made whose tokens collide.
 class SipHash {
 public:
     explicit SipHash(const HashKey& key)
@@ -75,10 +75,10 @@ private:
     std::uint64_t v0_, v1_, v2_, v3_;
 };
 
-// Of a token's record.
+// The score in a token's record.
 float score_of(const std::uint8_t* record) { return read_value<float>(record + 4 + read_value<std::uint32_t>(record)); }
 
-// The length of the character at the front, told by its first byte alone; the end of the text cuts it off.
+// The length of the first character, by its first byte alone. The end of the text cuts it off.
 std::size_t character_length(std::string_view text) {
     const auto lead = static_cast<unsigned char>(text.front());
     std::size_t length = 1;
@@ -156,7 +156,7 @@ std::string_view Vocabulary::bytes(TokenId id) const {
     return {reinterpret_cast<const char*>(record + 4), read_value<std::uint32_t>(record)};
 }
 
-// Where the entry with these bytes is, or where it would be put.
+// The slot of the entry with these bytes, or the slot where it belongs.
 std::size_t Vocabulary::find_slot(std::string_view bytes) const {
     const std::size_t mask = slots_.size() - 1;
     std::size_t at = SipHash(key_)(bytes) & mask;
@@ -180,8 +180,8 @@ bool Vocabulary::has_chat_tags() const {
     return tags_.user >= 0 && tags_.user_end >= 0 && tags_.assistant >= 0 && tags_.assistant_end >= 0;
 }
 
-// Step 2: a linked list of pieces, and a heap of the pairs that could be merged. A pair whose pieces have changed
-// since it was pushed is recognised by its length and dropped when it is popped.
+// Step 2 of encoding: a linked list of pieces and a heap of pairs that can merge. A pair whose pieces have changed
+// since it was pushed has another length; it is dropped when popped.
 class Vocabulary::Merger {
 public:
     Merger(const Vocabulary& vocabulary, std::string_view text, TextKind kind)
@@ -209,7 +209,7 @@ private:
         float score;
         std::int64_t left, right;
         std::size_t length;
-        // The heap's top is the highest score, the leftmost of equals.
+        // The heap's top is the highest score, the leftmost among equals.
         bool operator<(const Pair& other) const {
             return score != other.score ? score < other.score : left > other.left;
         }

@@ -9,7 +9,7 @@ namespace lai {
 namespace {
 
 constexpr int kRuns = 5;
-constexpr int kPasses = 20;  // over the weights, for each run
+constexpr int kPasses = 20;  // over the weights, per run
 
 template <class Work>
 double best_seconds(const Work& work) {
@@ -24,7 +24,7 @@ double best_seconds(const Work& work) {
 
 using Piece = Transformer::ByteRange;
 
-// About as large as what a thread takes of a product.
+// About the size of a thread's piece of a matmul.
 std::vector<Piece> split_ranges(const std::vector<Piece>& ranges) {
     constexpr std::size_t kPieceBytes = std::size_t{1} << 16;
     std::vector<Piece> pieces;
@@ -55,7 +55,7 @@ std::vector<Speed> measure_speed(Transformer& transformer) {
             transformer.forward(tokens.data(), count, cache);
             return since(start);
         });
-        speeds.push_back({"read", count, static_cast<double>(count) / seconds});
+        speeds.push_back({"prefill", count, static_cast<double>(count) / seconds});
     }
     const std::size_t prompt = std::min<std::size_t>(128, config.max_seq_len / 2);
     const std::size_t answer = std::min<std::size_t>(128, config.max_seq_len - prompt);
@@ -66,7 +66,7 @@ std::vector<Speed> measure_speed(Transformer& transformer) {
         for (std::size_t i = 0; i < answer; ++i) transformer.forward(tokens.data() + i, 1, cache);
         return since(start);
     });
-    speeds.push_back({"write", answer, static_cast<double>(answer) / seconds});
+    speeds.push_back({"decode", answer, static_cast<double>(answer) / seconds});
     return speeds;
 }
 

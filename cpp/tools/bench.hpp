@@ -9,16 +9,16 @@
 namespace lai {
 
 struct Speed {
-    const char* phase;  // "read" (a prompt) or "write" (token by token)
+    const char* phase;  // "prefill" or "decode"
     std::size_t tokens;
     double tokens_per_second;
 };
 
-// Reading prompts of 128 and 512 tokens, and writing 128 tokens behind 128; the best of several runs each, as far as
-// the model's context reaches.
+// Prefill of 128 and of 512 tokens, and decoding of 128 tokens after a prompt of 128, as far as the context reaches.
+// Each is the best of several runs.
 std::vector<Speed> measure_speed(Transformer& transformer);
 
-// How often a second the threads can read all weights and do nothing with them: no token can be written in less time.
+// The memory-bandwidth ceiling of decoding: how often per second the threads can read all weights.
 double measure_bandwidth_ceiling(const Transformer& transformer, ThreadPool& pool, const Kernels& kernels);
 
 }  // namespace lai

@@ -20,22 +20,22 @@ namespace lai {
 
 namespace {
 
-constexpr const char* kCommands = R"(/chat [TEXT]        talk, TEXT or every line from now on; the conversation so far is remembered
+constexpr const char* kCommands = R"(/chat [TEXT]        chat, with TEXT or every line from now on; earlier turns are remembered
 /hu [TEXT]          translate English to Hungarian, TEXT or every line from now on
 /en [TEXT]          translate Hungarian to English
 /translate [TEXT]   translate in the direction of the last /hu or /en
-/temp NUMBER        the temperature, 0 for the likeliest token each time
-/tokens N           the longest answer
+/temp NUMBER        sampling temperature, 0 for greedy decoding
+/tokens N           maximum number of new tokens
 /reset              forget the conversation
-/stats              speed and context of the last answer
+/stats              speed of the last answer, and the context in use
 /info               what the model file holds
 /help               this list
-/quit               leave; so does Ctrl-D. Ctrl-C stops an answer.
+/quit               leave, as does Ctrl-D; Ctrl-C stops an answer
 )";
 
 constexpr const char* kWhitespace = " \t";
 
-// A terminal hands over no longer line; what is typed or pasted beyond it is lost.
+// The longest line that a terminal passes on. The rest of a longer line is lost.
 #if defined(__APPLE__)
 constexpr std::size_t kMaxLineBytes = 1023;
 #else
@@ -46,13 +46,13 @@ std::atomic<bool> interrupted{false};
 
 extern "C" void on_interrupt(int) { interrupted.store(true); }
 
-// While the object lives, Ctrl-C sets a flag and ends nothing.
+// While the object lives, Ctrl-C sets a flag and does not end the program.
 class InterruptHandler {
 public:
     InterruptHandler() {
         struct sigaction action {};
         action.sa_handler = on_interrupt;
-        action.sa_flags = SA_RESTART;  // a terminal that is stopped or slow still gets what was being written
+        action.sa_flags = SA_RESTART;  // a stopped or slow terminal still receives the output
         sigemptyset(&action.sa_mask);
         sigaction(SIGINT, &action, &previous_);
     }
@@ -64,10 +64,10 @@ private:
     struct sigaction previous_ {};
 };
 
-// Lines from the terminal. The signal is let through only while waiting, so that none is lost just before.
+// Reads lines from the terminal. SIGINT is unblocked only while waiting, so that no signal is lost just before.
 class LineReader {
 public:
-    // The next line without its end; nothing at the end of the input.
+    // The next line without its line end; nothing at the end of the input.
     std::optional<std::string> next() {
         sigset_t interrupt;
         sigset_t before;
@@ -132,7 +132,7 @@ public:
             const std::size_t last = line->find_last_not_of(kWhitespace);
             if (last == std::string::npos) continue;
             if (line->size() >= kMaxLineBytes) {
-                print("(the terminal cuts lines after " + std::to_string(kMaxLineBytes) + " bytes; use lai -f FILE for such a text)\n");
+                print("(the terminal cuts lines after " + std::to_string(kMaxLineBytes) + " bytes; use lai -f FILE for a longer text)\n");
                 continue;
             }
             try {
@@ -149,7 +149,7 @@ public:
     }
 
 private:
-    // False to leave.
+    // Returns false to leave the chat.
     bool command(const std::string& line) {
         const std::size_t space = line.find_first_of(kWhitespace);
         const std::string name = line.substr(0, space);
@@ -169,13 +169,13 @@ private:
         return true;
     }
 
-    // The commands that take nothing.
+    // Commands without an argument.
     bool command_without_argument(const std::string& name, const std::string& rest) {
         constexpr std::array<std::string_view, 6> kNames = {"/reset", "/stats", "/info", "/help", "/quit", "/exit"};
         if (std::find(kNames.begin(), kNames.end(), name) == kNames.end()) {
             throw Error("unknown command " + name + "; /help lists the commands");
         }
-        if (!rest.empty()) throw Error(name + " is given '" + rest + "', expected nothing behind it");
+        if (!rest.empty()) throw Error(name + " is given '" + rest + "', expected no argument");
         if (name == "/reset") {
             turns_.clear();
             generator_.reset();
@@ -189,7 +189,7 @@ private:
         return name != "/quit" && name != "/exit";
     }
 
-    // A text is dealt with alone; without one, all lines from now on are.
+    // With a text, the mode applies to that text alone. Without a text, it applies to all lines from now on.
     void answer_or_switch(const std::string& text, Translate mode) {
         if (text.empty()) {
             mode_ = mode;
@@ -198,7 +198,7 @@ private:
         }
     }
 
-    // A translation stands alone; a turn of the chat stands behind the turns before it.
+    // A translation is independent of other turns. A chat turn follows the turns before it.
     void answer(const std::string& text, Translate mode) {
         if (mode == Translate::no) {
             begin_chat_turn(encode_chat_turn(file_.vocabulary(), text, file_.path()));
@@ -217,11 +217,11 @@ private:
         if (mode == Translate::no) end_chat_turn();
     }
 
-    // Forgets the oldest turns until at least a quarter of the context, or the longest answer, is free; those in which the
-    // tokens to keep stand only if it cannot be helped.
+    // Forgets the oldest turns until a quarter of the context, or the longest answer if that is less, is free. Turns
+    // with tokens to keep are forgotten last.
     void begin_chat_turn(const std::vector<TokenId>& turn) {
         const std::size_t context = transformer_.config().max_seq_len;
-        generator_.check_fits(1 + turn.size());  // before anything is forgotten for it
+        generator_.check_fits(1 + turn.size());  // before any turn is forgotten
         const std::size_t room = std::min(generation_options_.max_tokens, context / 4);
         const auto total = [&] {
             std::size_t sum = 1 + turn.size() + room;
@@ -232,13 +232,13 @@ private:
         const std::size_t kept = turns_within(generation_options_.keep.value_or(0));
         while (turns_.size() > kept && total() > context) turns_.erase(turns_.begin() + static_cast<std::ptrdiff_t>(kept));
         while (!turns_.empty() && total() > context) turns_.pop_front();
-        if (turns_.size() < before) print("(older turns are forgotten: the context is full)\n");
+        if (turns_.size() < before) print("(the context is full: older turns are forgotten)\n");
         if (generator_.sequence() != all_turns()) generator_.restart(all_turns());
         generator_.append(turn);
         turns_.push_back(turn);
     }
 
-    // How many turns the sequence's first tokens reach into.
+    // How many turns the first tokens of the sequence reach into.
     std::size_t turns_within(std::size_t tokens) const {
         std::size_t turns = 0;
         for (std::size_t end = 1; turns < turns_.size() && end < tokens; ++turns) end += turns_[turns].size();
@@ -261,7 +261,7 @@ private:
 
     void print_stats() const {
         const std::size_t context = transformer_.config().max_seq_len;
-        std::printf("read %zu tokens, %.0f tokens/s; wrote %zu tokens, %.0f tokens/s; %zu of %zu tokens of context used\n",
+        std::printf("prefill %zu tokens, %.0f tokens/s; decode %zu tokens, %.0f tokens/s; %zu of %zu tokens of context used\n",
                     last_.prompt_tokens, last_.prefill_speed(), last_.ids.size(),
                     last_.decode_speed(), std::min(generator_.sequence().size(), context), context);
     }

@@ -6,7 +6,7 @@
 
 namespace lai {
 
-// A conversation on the terminal, until /quit or the end of the input.
+// Chats on the terminal until /quit or the end of the input.
 void chat(const ModelFile& file, Transformer& transformer, Sampler& sampler, const Options& options);
 
 }  // namespace lai

@@ -31,14 +31,14 @@ double milliseconds_since(Clock::time_point start) {
     return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
 }
 
-// What reading a mapped file gives where it was cut off meanwhile, or the disk fails.
+// SIGBUS means that a mapped file was truncated or that the disk fails.
 extern "C" void on_bus_error(int) {
-    constexpr char message[] = "error: the model file cannot be read any more; was it changed while in use?\n";
+    constexpr char message[] = "error: the model file cannot be read any more; was it changed during use?\n";
     if (::write(STDERR_FILENO, message, sizeof message - 1) < 0) ::_exit(3);
     ::_exit(2);
 }
 
-// A file's text without what editors put around it: a byte order mark, and the ends of the last lines.
+// A file's text without a byte order mark and without the ends of its last lines.
 std::string read_text(const std::string& path) {
     std::string text = TextInput(path).read_rest();
     if (text.compare(0, 3, "\xEF\xBB\xBF") == 0) text.erase(0, 3);
@@ -46,7 +46,7 @@ std::string read_text(const std::string& path) {
     return text;
 }
 
-// Everything needed to run a model, in the order in which it is set up.
+// Everything that running a model needs, in the order of its setup.
 class Engine {
 public:
     explicit Engine(const Options& options)
@@ -80,14 +80,14 @@ private:
         if (!options_.json) std::printf("%s kernels, %zu threads, loaded in %.1f ms\n", kernels_.name, pool_.size(), load_milliseconds_);
         for (const Speed& speed : measure_speed(transformer_)) {
             json.number(speed.phase + ("_" + std::to_string(speed.tokens)), speed.tokens_per_second);
-            if (!options_.json) std::printf("%-5s %4zu tokens: %8.0f tokens/s\n", speed.phase, speed.tokens, speed.tokens_per_second);
+            if (!options_.json) std::printf("%-7s %4zu tokens: %8.0f tokens/s\n", speed.phase, speed.tokens, speed.tokens_per_second);
         }
         const double ceiling = measure_bandwidth_ceiling(transformer_, pool_, kernels_);
-        json.number("roof", ceiling);
+        json.number("bandwidth_ceiling", ceiling);
         if (options_.json) {
             print(json.str() + "\n");
         } else {
-            std::printf("limit of writing: %8.0f tokens/s, by reading the weights from memory\n", ceiling);
+            std::printf("decode ceiling:      %8.0f tokens/s, by memory bandwidth\n", ceiling);
         }
     }
 
@@ -108,7 +108,7 @@ private:
         check_keep(options_.generation, file_.config());
         const bool terminal = ::isatty(STDIN_FILENO) != 0;
         if (!options_.prompt && !options_.file && terminal && !options_.json && !options_.logits) {
-            if (options_.raw) throw Error("--raw continues a text, and none is given; give one with -p, -f or on standard input");
+            if (options_.raw) throw Error("--raw continues a text, but none is given; give one with -p, -f or on standard input");
             return chat(file_, transformer_, sampler_, options_);
         }
         const std::vector<TokenId> prompt = prompt_ids();
@@ -131,14 +131,14 @@ private:
         } else if (options_.generation.max_tokens > 0) {
             print_now(rest + "\n");
             if (result.stop == StopReason::context) {
-                std::fprintf(stderr, "note: the context of %zu tokens is full; --keep N goes on\n", file_.config().max_seq_len);
+                std::fprintf(stderr, "note: the context of %zu tokens is full; --keep N continues beyond it\n", file_.config().max_seq_len);
             }
         }
     }
 
     std::vector<TokenId> prompt_ids() const {
         std::string text = options_.prompt ? *options_.prompt : read_text(options_.file ? *options_.file : "-");
-        // --raw -p '' has a meaning: a text from its beginning.
+        // --raw -p '' is allowed: it generates a text from its beginning.
         const bool is_blank = options_.raw ? !options_.prompt && text.empty() : text.find_first_not_of(" \t\n\r\f\v") == std::string::npos;
         if (is_blank) throw Error("the prompt is empty; give one with -p, -f or on standard input");
         check_length(text);
@@ -155,7 +155,7 @@ private:
         return ids;
     }
 
-    // Told before a text is taken apart that has no chance, which takes far more memory than the text.
+    // Refuses a text that cannot fit before encoding it, which takes far more memory than the text.
     void check_length(const std::string& text) const {
         const std::size_t context = file_.config().max_seq_len;
         if (text.size() / file_.vocabulary().max_token_bytes() <= context) return;
@@ -175,7 +175,7 @@ private:
         if (std::fclose(out) != 0 || failed) throw Error("cannot write " + *options_.logits + ": " + std::strerror(errno));
     }
 
-    // Raw numbers begin with no mark of their own: a file is another one where no logits of this model are of its size.
+    // A file of raw floats has no magic number. A file is not overwritten if its size does not fit this model's logits.
     void check_logits_file() const {
         const std::string& path = *options_.logits;
         struct stat status {};
@@ -187,7 +187,7 @@ private:
         }
         const bool ours = start == "LAi1" || start == "VIAL";
         if (ours || static_cast<std::size_t>(status.st_size) % (sizeof(float) * transformer_.config().vocab_size) != 0) {
-            throw Error("--logits " + path + " exists and is another kind of file, which would be lost; give another name");
+            throw Error("--logits " + path + " exists and is another kind of file; give another name, so that it is not overwritten");
         }
     }
 
@@ -243,7 +243,7 @@ void detokenize(const Vocabulary& vocabulary, const Options& options) {
     }
 }
 
-// Tools that need the vocabulary alone.
+// Tools that need only the vocabulary.
 bool run_vocabulary_tool(const Options& options) {
     if (options.mode != Mode::tokenize && options.mode != Mode::tokenize_lines && options.mode != Mode::detokenize) return false;
     ThreadPool pool(1);

@@ -11,38 +11,40 @@ const char* const kVersion = LAI_VERSION;
 
 const char* const kHelp = R"(lai: runs a LAi language model
 
-usage: lai [-m FILE] [options]           chat, or answer what comes on standard input
+usage: lai [-m FILE] [options]           chat, or answer standard input
        lai [-m FILE] -p TEXT [options]   answer one prompt
 
 prompt
-  -m, --model FILE        the model (models/lai-tiny.bin)
-  -p, --prompt TEXT       what the user says; the answer is streamed
+  -m, --model FILE        model file (models/lai-tiny.bin)
+  -p, --prompt TEXT       the user message; the answer is streamed
   -t, --translate TEXT    translate English to Hungarian
       --to-en TEXT        translate Hungarian to English
   -f, --file FILE         read the prompt from a file, - for standard input
-      --raw               continue the text as it is; chat tags in it are markup
-                          (a file's without the ends of its last lines)
+      --raw               continue the text; chat tags in it are markup
+                          (line ends at the end of a file are removed)
 
 generation
-      --temp NUMBER       temperature, 0 for the likeliest token each time (0.7)
-      --top-k N           choose among the N likeliest tokens, 0 for all (40)
-      --top-p NUMBER      ... and among the likeliest that make up this share (0.9)
-      --repeat-penalty X  make the last 64 tokens less likely, 1 for no change (1.1)
-      --tokens N          the longest answer (256)
-      --seed N            the same seed gives the same text (random)
-      --keep N            when the context is full, keep its first N tokens, go on
-      --threads N         (the number of cores)
+      --temp NUMBER       sampling temperature, 0 for greedy decoding (0.7)
+      --top-k N           sample from the N most likely tokens, 0 for all (40)
+      --top-p NUMBER      sample from the most likely tokens of this total
+                          probability (0.9)
+      --repeat-penalty X  penalty for the last 64 tokens, 1 for none (1.1)
+      --tokens N          maximum number of new tokens (256)
+      --seed N            sampling seed; the same seed gives the same text (random)
+      --keep N            when the context is full, keep its first N tokens and
+                          continue (stop)
+      --threads N         CPU threads (the number of cores)
 
 tools
-      --info              what the model file holds
-      --bench             measure the speed of reading and writing
-      --perplexity FILE   the loss on a text file, one document a line
-      --tokenize TEXT     the ids of a text; chat tags in it are markup
-      --tokenize-lines F  the ids of each line of a file, - for standard input
-      --detokenize "IDS"  the bytes of the tokens
+      --info              show what the model file holds
+      --bench             measure the speed of prefill and decode
+      --perplexity FILE   the loss on a text file with one document per line
+      --tokenize TEXT     the token ids of a text; chat tags in it are markup
+      --tokenize-lines F  the token ids of each line of a file, - for standard input
+      --detokenize "IDS"  the text of token ids
       --logits FILE       write the logits of every prompt position as raw float32
-      --json              print one JSON object, with timing, in place of text
-      --no-verify         do not check the file's checksum
+      --json              print one JSON object with timing instead of text
+      --no-verify         skip the checksum of the model file
       --version
   -h, --help
 
@@ -88,7 +90,7 @@ private:
     bool is(std::string_view name) const { return name_ == name; }
 
     std::string value() {
-        if (at_ == count_) throw Error("option " + name_ + " is given without its value");
+        if (at_ == count_) throw Error("option " + name_ + " lacks its value");
         return arguments_[at_++];
     }
 
@@ -115,7 +117,7 @@ private:
     }
 
     void set_mode(Mode mode) {
-        if (!tool_.empty()) throw Error("two tools are asked for, " + tool_ + " and " + name_);
+        if (!tool_.empty()) throw Error(tool_ + " and " + name_ + " are given, expected one of them");
         options_.mode = mode;
         tool_ = name_;
     }
@@ -130,7 +132,7 @@ private:
         } else if (is("--to-en")) {
             set_prompt(Translate::to_english);
         } else if (is("-f") || is("--file")) {
-            if (options_.file) throw Error("two files are given for the prompt, expected one");
+            if (options_.file) throw Error("two prompt files are given, expected one");
             options_.file = file_name();
         } else if (is("--raw")) {
             options_.raw = true;
@@ -217,7 +219,7 @@ private:
 double read_number(const std::string& name, const std::string& text, double min, double max) {
     char* end = nullptr;
     const double number = std::strtod(text.c_str(), &end);
-    // Other than the library, no blanks in front, no hexadecimal digits, no words.
+    // Unlike strtod: no leading white space, no hexadecimal digits, no words such as inf.
     const bool valid = !text.empty() && *end == '\0' && text.find_first_not_of("+-.0123456789eE") == std::string::npos;
     if (!valid || !(number >= min && number <= max)) throw_invalid(name, text, "a number", format_number(min), format_number(max));
     return number;

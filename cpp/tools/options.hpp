@@ -26,17 +26,17 @@ struct Options {
     SamplerOptions sampler;
     GenerationOptions generation;
     std::optional<std::uint64_t> seed;
-    std::size_t threads = 0;             // 0: as many as there are cores
+    std::size_t threads = 0;  // 0: the number of cores
 };
 
-constexpr double kMaxTemperature = 100;  // of temperatures
-constexpr std::uint64_t kMaxTokens = std::uint64_t{1} << 30;  // that can be asked for
+constexpr double kMaxTemperature = 100;
+constexpr std::uint64_t kMaxTokens = std::uint64_t{1} << 30;  // largest value of an option
 
-// A number as a person writes it; throws Error where the text is none, or lies outside. `name` is what has it, for the message.
+// Parses a number. Throws Error if the text is not a number or is out of range. The message names `name`.
 double read_number(const std::string& name, const std::string& text, double min, double max);
 std::uint64_t read_whole_number(const std::string& name, const std::string& text, std::uint64_t min, std::uint64_t max);
 
-// Throws Error for an option that does not exist, lacks its value or has an impossible one.
+// Throws Error if an option is unknown, lacks its value or has an invalid value.
 Options parse_options(int count, char** arguments);
 
 extern const char* const kVersion;

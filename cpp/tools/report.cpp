@@ -35,7 +35,7 @@ std::string decimal(double value) {
     return text.data();
 }
 
-// Six digits, or as many more as tell the number from every other float.
+// Six digits, or as many more as distinguish the number from every other float.
 std::string format_float(float value) {
     std::array<char, 32> text{};
     for (int digits = 6; digits <= 9; ++digits) {
@@ -61,7 +61,7 @@ std::string describe_training(const TrainingRecord& training) {
     return text.empty() ? "unknown" : text.substr(0, text.size() - 2);
 }
 
-// What a full context takes.
+// Bytes of the KV cache for a full context.
 std::size_t cache_bytes(const Transformer& transformer) { return transformer.make_cache().max_bytes(); }
 
 }  // namespace
@@ -120,10 +120,10 @@ std::string describe_model(const ModelFile& file, const Transformer& transformer
         {"parameters", text(file.parameter_count()) + ", without embedding and output " + text(file.parameter_count() - outside)},
         {"layers", text(config.n_layers) + " of dim " + text(config.dim) + ", hidden_dim " + text(config.hidden_dim) + ", " +
                        activation_name(config.activation)},
-        {"heads", text(config.n_heads) + " of width " + text(config.head_dim()) + ", " + text(config.n_kv_heads) + " for keys and values"},
+        {"heads", text(config.n_heads) + " of width " + text(config.head_dim()) + ", " + text(config.n_kv_heads) + " KV heads"},
         {"context", text(config.max_seq_len) + " tokens, rope_theta " + format_float(config.rope_theta) + ", norm_eps " + format_float(config.norm_eps)},
         {"vocabulary", text(config.vocab_size) + " tokens, " + (file.vocabulary().has_chat_tags() ? "with" : "without") + " chat tags"},
-        {"memory", megabytes(transformer.weight_bytes()) + " weights, " + megabytes(cache_bytes(transformer)) + " keys and values of a full context"},
+        {"memory", megabytes(transformer.weight_bytes()) + " weights, " + megabytes(cache_bytes(transformer)) + " KV cache of a full context"},
         {"training", describe_training(file.training())},
         {"checksum", checksum_name(file.checksum())},
     };

@@ -10,7 +10,7 @@
 
 namespace lai {
 
-// A JSON object, field by field.
+// Builds a JSON object field by field.
 class JsonObject {
 public:
     JsonObject& text(std::string_view key, std::string_view value);
@@ -26,11 +26,11 @@ private:
     std::string fields_;
 };
 
-// What a model file holds and what running it takes, for people and for programs.
+// What a model file holds and how much memory it needs, as text and as JSON.
 std::string describe_model(const ModelFile& file, const Transformer& transformer);
 JsonObject model_json(const ModelFile& file, const Transformer& transformer);
 
-// A line for whoever talks to a model that is far from done, the same as that of lai/model/record.py; empty for others.
+// One line about a model that is far from fully trained, the same as in lai/model/record.py; empty for other models.
 std::string training_note(const ModelFile& file);
 
 }  // namespace lai

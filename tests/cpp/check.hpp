@@ -3,7 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 
-// Ends the test program where the condition does not hold; also in builds without assertions.
+// Ends the test program if the condition is false, in builds without assertions too.
 #define CHECK(condition)                                                              \
     do {                                                                              \
         if (!(condition)) {                                                           \

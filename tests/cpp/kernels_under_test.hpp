@@ -6,7 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 
-// The kernels that LAI_KERNELS names; ends the program as skipped where this machine cannot run them.
+// The kernels that LAI_KERNELS names. Exits with the skip code if this machine cannot run them.
 inline const lai::Kernels& kernels_under_test() {
     try {
         return lai::choose_kernels();

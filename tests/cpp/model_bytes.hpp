@@ -18,7 +18,7 @@ struct TestToken {
     float score;
 };
 
-// Control tokens, bytes, tags with their beginnings, and these.
+// Control tokens, bytes, the learned tokens, and the tags with all their prefixes.
 inline std::vector<TestToken> test_tokens(const std::vector<TestToken>& learned = {}) {
     std::vector<TestToken> tokens = {{"<pad>", -1e10F}, {"<bos>", -1e10F}, {"<eos>", -1e10F}, {"<unk>", -1e10F}};
     for (int byte = 0; byte < 256; ++byte) tokens.push_back({std::string(1, static_cast<char>(byte)), -100});
@@ -49,7 +49,7 @@ inline std::string vocabulary_bytes(const std::vector<TestToken>& tokens) {
     return data;
 }
 
-// A model of random weights; block scales and halves are kept small.
+// A model with random weights. Scales of blocks and halves are small.
 inline std::string model_bytes(const lai::ModelConfig& config, lai::DType dtype, const std::vector<TestToken>& tokens, bool tied) {
     std::string data = "LAi1";
     const bool version1 = dtype == lai::DType::f32 && !tied;
@@ -102,7 +102,7 @@ inline std::string model_bytes(const lai::ModelConfig& config, lai::DType dtype,
     return data;
 }
 
-// A file that is removed when the object goes.
+// A file that the destructor removes.
 class TemporaryFile {
 public:
     explicit TemporaryFile(const std::string& content) {

@@ -68,14 +68,14 @@ def test_the_chat(engine, make_model):
         ("/temp hot", b"'hot'"),
         ("/tokens 3", b""),
         ("hello", b""),
-        ("/stats", b"wrote 3 tokens"),
+        ("/stats", b"decode 3 tokens"),
         ("/hu hello", b""),
         ("/hu\thello", b""),
         ("/en", b""),
         ("/translate", b""),
         ("ház", b""),
         ("/chat", b""),
-        ("/reset now", b"expected nothing behind it"),
+        ("/reset now", b"expected no argument"),
         ("/reset", b""),
         (" \t", b""),
         ("/info", b"parameters"),
@@ -166,7 +166,7 @@ def test_ctrl_c_stops_the_answer_and_not_the_chat(engine, make_model):
     os.kill(chat.process, signal.SIGINT)
     chat.read_until(b"/quit or Ctrl-D leaves")
     chat.send("/stats")
-    assert b"wrote" in chat.read_until(b"context used")
+    assert b"decode" in chat.read_until(b"context used")
     chat.leave()
 
 
@@ -180,11 +180,11 @@ def test_ctrl_c_stops_the_reading_of_a_prompt(engine, make_model):
     os.kill(chat.process, signal.SIGINT)
     chat.read_until(b"\r\n> ")
     chat.send("/stats")
-    assert b"wrote 0 tokens" in chat.read_until(b"context used")
+    assert b"decode 0 tokens" in chat.read_until(b"context used")
     chat.send("hello")  # what was not read is read now
     chat.read_prompt()
     chat.send("/stats")
-    assert b"wrote 1 tokens" in chat.read_until(b"context used")
+    assert b"decode 1 tokens" in chat.read_until(b"context used")
     chat.leave()
 
 
@@ -241,7 +241,7 @@ def test_a_long_chat_forgets_its_oldest_turns(engine, make_model):
     for _ in range(8):
         chat.send("hello world hello")
         seen += chat.read_prompt()
-    assert b"older turns are forgotten" in seen
+    assert b"the context is full: older turns are forgotten" in seen
     chat.leave()
 
 

@@ -36,7 +36,7 @@ def test_the_default_model_is_named_when_it_is_missing(engine, tmp_path, monkeyp
     ("arguments", "expected"),
     [
         (["--tmp", "1"], "unknown option --tmp"),
-        (["--temp"], "--temp is given without its value"),
+        (["--temp"], "--temp lacks its value"),
         (["--temp", "warm"], "'warm', expected a number from 0 to 100"),
         (["--temp", "nan"], "'nan'"),
         (["--temp", "-1"], "'-1'"),
@@ -49,9 +49,9 @@ def test_the_default_model_is_named_when_it_is_missing(engine, tmp_path, monkeyp
         (["-p", "a", "-t", "b"], "two prompts"),
         (["-p", "a", "-f", "b"], "expected one of them"),
         (["--raw", "-t", "b"], "expected one of them"),
-        (["--info", "--bench"], "two tools are asked for, --info and --bench"),
-        (["--perplexity", "a", "--perplexity", "b"], "two tools"),
-        (["-f", "a", "-f", "b"], "two files"),
+        (["--info", "--bench"], "--info and --bench are given, expected one of them"),
+        (["--perplexity", "a", "--perplexity", "b"], "--perplexity and --perplexity are given"),
+        (["-f", "a", "-f", "b"], "two prompt files"),
         (["--info", "-p", "a"], "together with --info"),
         (["--bench", "--logits", "a"], "together with --bench"),
         (["--perplexity", "texts.jsonl"], "ends in .jsonl, expected plain text"),
@@ -284,13 +284,14 @@ def test_a_diverged_model_is_told(engine, make_model, tmp_path):
 def test_the_bench_prints_what_it_measured(engine, make_model):
     path, _ = make_model()
     result = engine.json("-m", path, "--bench", "--threads", "1")
-    assert result["read_128"] > 0 and result["write_128"] > 0 and "read_512" not in result
+    assert result["prefill_128"] > 0 and result["decode_128"] > 0 and "prefill_512" not in result
+    assert result["bandwidth_ceiling"] > 0
     assert json.dumps(result)
 
 
 def test_a_context_of_one_token(engine, make_model):
     path, _ = make_model(max_seq_len=1)
-    assert engine.json("-m", path, "--bench", "--threads", "1")["write_1"] > 0
+    assert engine.json("-m", path, "--bench", "--threads", "1")["decode_1"] > 0
     assert len(engine.json("-m", path, "--raw", "-p", "", *GREEDY)["ids"]) == 1
     assert "--keep is 0, expected at least 2 fewer" in engine.error("-m", path, "--raw", "-p", "", "--keep", "0")
 

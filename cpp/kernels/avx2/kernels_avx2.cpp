@@ -27,14 +27,14 @@ LAI_INLINE Vector load_as_float(const std::int16_t* shorts) {
     return _mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(_mm_loadu_si128(static_cast<const __m128i*>(from))));
 }
 
-// Words of four columns, as 16 bits each: first the even ones, then the odd ones.
+// Layout: words of four columns as int16, the even words first, then the odd ones.
 LAI_INLINE void quantize_block(const std::int32_t* integers, std::int8_t* payload) {
     const auto four_by_four = [&](std::size_t column) {
         const void* from = integers + column;
         return _mm256_shuffle_epi32(_mm256_loadu_si256(static_cast<const __m256i*>(from)), 0xD8);
     };
     LAI_UNROLL for (std::size_t column = 0; column < kBlockSize; column += 2 * kWidth) {
-        // Packing works within halves of 128 bits, so the quarters have to be put in order.
+        // The pack instruction works within 128-bit lanes, so the quarters are put in order.
         const __m256i packed = _mm256_packs_epi32(four_by_four(column), four_by_four(column + kWidth));
         void* to = payload + 2 * column;
         _mm256_storeu_si256(static_cast<__m256i*>(to), _mm256_permute4x64_epi64(packed, 0xD8));
@@ -50,11 +50,12 @@ LAI_INLINE __m256i broadcast_two_columns(const std::int8_t* shorts) {
 // Adds two columns of eight rows.
 LAI_INLINE void add_column_products(__m256i& sums, __m256i quants, __m256i x) {
     sums = _mm256_add_epi32(sums, _mm256_madd_epi16(quants, x));
-    // To compilers the sums seem to be changed here, so they do not put off the additions, for which they lack the registers.
+    // The compiler takes the sums for changed here, so it cannot postpone the additions: it lacks the registers for
+    // that.
     __asm__("" : "+x"(sums));
 }
 
-// Adds a block of sixteen rows.
+// Adds one block of sixteen rows.
 template <DType Type>
 LAI_INLINE void add_block(const std::uint8_t* quants, const std::int8_t* payload, __m256i (&sums)[2]) {
     const __m256i mask = _mm256_set1_epi16(Type == DType::q8_0 ? 255 : 15);
@@ -80,7 +81,7 @@ LAI_INLINE void add_block(const std::uint8_t* quants, const std::int8_t* payload
 template <DType Type, std::size_t Tokens>
 LAI_INLINE void quantized_tile(const std::uint8_t* group, std::size_t blocks, const ActivationBlock* input, float (&results)[Tokens][kLanes]) {
     static_assert(Tokens == kQuantizedTileTokens);
-    // q8_0 has 128 in every byte, sixteen times the 8 of q4_0.
+    // q8_0 adds 128 to every byte: sixteen times the 8 of q4_0.
     constexpr std::int32_t kOffsets = Type == DType::q8_0 ? 16 : 1;
     Vector totals[2] = {};
     for (std::size_t block = 0; block < blocks; ++block) {

@@ -1,22 +1,23 @@
 #pragma once
 
-// Products with f14, float16 weights whose exponent takes three bits: memory is what writing waits for, and this is an eighth less
-// of it. Only for processors that have AVX-512 with VBMI, and to which subnormal numbers are as good as others (AMD's, from Zen 4
-// on): included by kernels_avx512.cpp after everything else.
+// f14: float16 weights with an exponent of three bits. Decoding waits for memory, and f14 takes an eighth less of it.
+// It needs AVX-512 with VBMI and a CPU on which subnormal numbers are fast: AMD from Zen 4 on. Only kernels_avx512.cpp
+// includes it.
 //
-// Each row has a power of two that its weights are multiplied with, so that the largest one's exponent is float16's 7 (less where
-// all are subnormal). Of a row every weight of at least 1/64 of the largest is exact. The others become subnormal, off by 2^-17 of
-// the largest at the most: weights of a normal distribution give products that differ by some 3e-6, where rounding them to float16
-// made a difference of 2e-4.
+// Each row has a scale, a power of two, so that its largest weight has float16's exponent 7 (less if all weights are
+// subnormal). Weights of at least 1/64 of the row's largest are exact. Smaller weights become subnormal; their error is
+// at most 2^-17 of the largest. For normally distributed weights, products differ by about 3e-6. Rounding those weights
+// to float16 made a difference of 2e-4.
 //
-// A group of sixteen rows (packing.hpp), which begins with a cache line, is
+// A group of sixteen rows (packing.hpp) begins with a cache line:
 //
 //   f32 scales[16]
 //   u64 units[cols / 16][7][8]
 //
-// A unit is sixteen columns. Line i of its seven, a vector, has columns 2i and 2i + 1: its number q holds, of each, rows 2q and
-// 2q + 1, in 56 bits. The other eight are a part of an eighth line, so that all of it is full. Lines are turned left by 8i bits,
-// by which each has these bits elsewhere, and collecting them takes no shifting.
+// A unit is sixteen columns in seven cache lines. Line i holds columns 2i and 2i + 1: its u64 number q holds rows 2q
+// and 2q + 1 of both columns, in 56 bits. The other eight bits of the seven lines together are an eighth line. Line i
+// is rotated left by 8i bits, so its spare bits lie elsewhere than those of the other lines. Collecting them needs no
+// shifts.
 
 #include "kernels/vector.hpp"
 
@@ -28,19 +29,21 @@ namespace {
 constexpr unsigned kFullLines = 7;
 static_assert(kUnitColumns == 2 * (kFullLines + 1) && kUnitBytes == kFullLines * 8 * 8);
 
-// The parts of a float that a weight is, and where they begin in the 64 bits: the sign and, seven bits before it, the exponent's
-// upper two bits; the exponent's last above seven of the mantissa; the mantissa's last three. So every byte of the float is eight
-// bits in a row, some of which are others' and are masked out. Weights are those of the first column's two rows, then the second's.
+// A weight is stored in three parts of its float: the sign, with the upper two bits of the exponent seven bits before
+// it; the exponent's last bit and seven bits of mantissa; the last three bits of mantissa. So every byte of the float
+// is eight consecutive bits, after masking. kPartPositions is where each part begins in the u64, for the two rows of
+// the first column, then of the second.
 constexpr std::uint32_t kParts[3] = {0x83000000U, 0x00FF0000U, 0x0000E000U};
 constexpr unsigned kPartStarts[3] = {24, 16, 13};
 constexpr unsigned kPartPositions[4][3] = {{0, 12, 44}, {2, 20, 50}, {4, 28, 56}, {47, 36, 61}};
-constexpr unsigned kSpareBits[8] = {6, 8, 10, 49, 53, 55, 59, 60};  // what these leave; no two are alike modulo 8
+constexpr unsigned kSpareBits[8] = {6, 8, 10, 49, 53, 55, 59, 60};  // unused by the parts; all differ modulo 8
 
-// Taken as a float, a weight is 2^-112 times what it is before its row's scale. What makes up for that, in two factors.
+// Read as a float, a stored weight is 2^-112 times its value before the row's scale. These two factors make up for it.
 constexpr float kInputScale = 0x1p32F;
 constexpr float kWeightScale = 0x1p80F;
 
-constexpr std::int32_t kMaxExponent = 22;  // of a row's largest, for its scale times 2^112 to be a number: below 256
+// The exponent of a row's largest weight, below 256, so that its scale times 2^112 is finite.
+constexpr std::int32_t kMaxExponent = 22;
 
 constexpr std::uint64_t rotate_left(std::uint64_t bits, unsigned left) { return left % 64 == 0 ? bits : bits << left % 64 | bits >> (64 - left % 64); }
 
@@ -50,12 +53,12 @@ constexpr std::uint64_t spare_bits(unsigned line) {
     return rotate_left(bits, 8 * line);
 }
 
-// How far left a part of a column's row is turned to get to its place.
+// How far a part of a column's row is rotated left.
 constexpr unsigned rotation_of(unsigned column, unsigned row, unsigned part) {
     return (kPartPositions[2 * column + row][part] + 64 - kPartStarts[part] - 32 * row) % 64;
 }
 
-// The bits of a line that each byte of a column's two floats begins with: those of its part.
+// For each byte of a column's two floats, the bit of the line at which it begins.
 constexpr std::uint64_t byte_selectors(unsigned line, unsigned column) {
     std::uint64_t from = 0;
     for (unsigned row = 0; row < 2; ++row) {
@@ -67,8 +70,8 @@ constexpr std::uint64_t byte_selectors(unsigned line, unsigned column) {
     return from;
 }
 
-// Which bits of a column's two floats go to each byte of line 0, and which of them are meant. As up to two of its parts go to a
-// byte, there are two steps.
+// For each byte of line 0, the bit of a column's two floats at which it begins, and the mask of its bits. Up to two
+// parts share a byte, so there are two steps.
 struct Step {
     std::uint64_t from = 0;
     std::uint64_t mask = 0;
@@ -101,8 +104,8 @@ LAI_INLINE __m512i keep_in_register(__m512i vector) {
     return vector;
 }
 
-// Each byte of every number is the eight bits from the one that `from` says. As an instruction, so that what else is in this
-// file's products is not compiled for VBMI.
+// Each byte of the result is the eight bits that begin at the bit `from` of its u64. Inline assembly, so that the rest
+// of this file is not compiled for VBMI.
 LAI_INLINE __m512i multishift_bytes(__m512i from, __m512i numbers) {
     __m512i bytes;
     asm("vpmultishiftqb %2, %1, %0" : "=v"(bytes) : "v"(from), "v"(numbers));

@@ -1,6 +1,6 @@
 #pragma once
 
-// Matmul with weights of f14.
+// Matmul with f14 weights.
 
 #include "kernels/avx512/f14_unpack.hpp"
 #include "kernels/matmul.hpp"
@@ -8,7 +8,7 @@
 namespace lai {
 namespace {
 
-// The bits of the largest magnitude of some values, of infinity or more where one is no number.
+// The bits of the largest magnitude; those of infinity or more if a value is not finite.
 LAI_INLINE std::uint32_t absmax_bits(const float* values, std::size_t count) {
     const __m512i magnitude = _mm512_set1_epi32(0x7FFFFFFF);
     __m512i largest = _mm512_setzero_si512();
@@ -16,7 +16,7 @@ LAI_INLINE std::uint32_t absmax_bits(const float* values, std::size_t count) {
     return _mm512_reduce_max_epu32(largest);
 }
 
-// Some columns of some tokens' inputs, and what sums are multiplied with for each.
+// Some columns of the inputs of some tokens, and the factor of each token's sums.
 struct ScaledInput {
     const float* values;
     std::size_t stride;
@@ -25,11 +25,12 @@ struct ScaledInput {
     float factors[kMaxGemvTokens];
 };
 
-// Some rows times some tokens' inputs. Not inlined for its registers' sake.
+// Some rows times some tokens. noinline: inlined code around it would take its registers.
 template <std::size_t Tokens>
 __attribute__((noinline)) void matmul_f14_units(const Matrix& matrix, const ScaledInput& inputs, std::size_t token, std::size_t begin,
                                               std::size_t end, const Output& out) {
-    constexpr std::size_t kSums = Tokens == 1 ? 4 : 1;  // so that of one token no addition waits for the one before
+    // Several sums for one token, so that no addition waits for the previous one.
+    constexpr std::size_t kSums = Tokens == 1 ? 4 : 1;
     const UnpackConstants all = unpack_constants();
     const float* x = inputs.values + token * inputs.stride;
     for (std::size_t row = begin; row < end; row += kLanes) {
@@ -54,7 +55,7 @@ __attribute__((noinline)) void matmul_f14_units(const Matrix& matrix, const Scal
 
 void matmul_f14_batches(const Matrix& matrix, const ScaledInput& inputs, std::size_t tokens, std::size_t begin, std::size_t end, const Output& out) {
     if (tokens == 1) return matmul_f14_units<1>(matrix, inputs, 0, begin, end, out);
-    // All tokens' products with some rows while these are in the cache.
+    // All tokens use these rows while they are in the cache.
     for (std::size_t row = begin; row < end; row += kLanes) {
         for_token_batches<4>(tokens, [&](auto batch, std::size_t token) {
             constexpr std::size_t kTokens = decltype(batch)::count;
@@ -63,14 +64,15 @@ void matmul_f14_batches(const Matrix& matrix, const ScaledInput& inputs, std::si
     }
 }
 
-// Where a token's inputs are so small that sums of them would be subnormal, or so large that they would not be numbers: each
-// divided by the power of two that its largest is above, and multiplied with kLargeInput, some columns at a time.
+// For inputs so small that their sums would be subnormal, or so large that they would overflow. Each token's inputs are
+// divided by a power of two, the one below the largest, and multiplied by kInputScale. It works on some columns at a
+// time.
 __attribute__((noinline)) void matmul_f14_scaled(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, Output out) {
     float values[4096];
     float factors[kMaxGemvTokens];
     ScaledInput inputs = {values, 0, 0, 0, {}};
     for (std::size_t token = 0; token < input.tokens; ++token) {
-        // Of what is too small or no number, the nearest that can be divided by.
+        // Clamped to a power of two that can be divided by.
         std::uint32_t bits = absmax_bits(input.values + token * input.stride, input.width) & 0x7F800000U;
         bits = bits < 32U << 23 ? 32U << 23 : bits > 253U << 23 ? 253U << 23 : bits;
         std::memcpy(&inputs.factors[token], &bits, sizeof bits);
@@ -90,7 +92,7 @@ __attribute__((noinline)) void matmul_f14_scaled(const Matrix& matrix, const Act
 
 void matmul_f14(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, const Output& out) {
     if (input.tokens > kMaxGemvTokens) return matmul_panels<DType::f14>(matrix, input, begin, end, out);
-    constexpr std::uint32_t kMinAbsmaxBits = (127U - 6) << 23;  // 2^-6: sums' last bits are then below those of a float of their size
+    constexpr std::uint32_t kMinAbsmaxBits = (127U - 6) << 23;  // 2^-6: the last bits of the sums are then below those of a float of their size
     constexpr std::uint32_t kMaxAbsmaxBits = (127U + 60) << 23;
     ScaledInput inputs = {input.values, input.stride, 0, input.width, {}};
     for (std::size_t token = 0; token < input.tokens; ++token) {

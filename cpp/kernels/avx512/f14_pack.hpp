@@ -7,7 +7,7 @@
 namespace lai {
 namespace {
 
-// The power of two that makes a row's weights out of what f14 holds of them; 0 where they are too large for it, or no numbers.
+// The scale of a row, a power of two; 0 if its weights are too large for f14 or not finite.
 float f14_row_scale(const std::uint8_t* halves, std::size_t cols) {
     __m256i largest = _mm256_setzero_si256();
     for (std::size_t i = 0; i < cols; i += kLanes) {
@@ -22,7 +22,7 @@ float f14_row_scale(const std::uint8_t* halves, std::size_t cols) {
     return scale;
 }
 
-// What rounding changes, as sums of squares for each of sixteen rows.
+// The rounding error, as sums of squares for each of sixteen rows.
 struct SquaredErrors {
     Vector weights = {};
     Vector errors = {};
@@ -45,9 +45,9 @@ LAI_INLINE PackConstants pack_constants() {
     return all;
 }
 
-// Two columns of sixteen rows as line 0 has them.
+// Two columns of sixteen rows, in the layout of line 0.
 LAI_INLINE __m512i pack_line(const PackConstants& all, const std::uint8_t* halves, Vector factors, SquaredErrors& squares) {
-    constexpr float kRound = 0.75F;  // what is added to it becomes a multiple of the smallest float16
+    constexpr float kRound = 0.75F;  // adding it rounds to a multiple of the smallest float16
     __m512i line = _mm512_setzero_si512();
     LAI_UNROLL for (unsigned column = 0; column < 2; ++column) {
         const Vector exact = load_f16(halves + column * kF16ColumnBytes) * factors;
@@ -75,11 +75,11 @@ bool pack_f14(const Matrix& matrix, std::size_t group, std::uint8_t* out) {
     std::uint8_t* unit = out + kCacheLine;
     const PackConstants all = pack_constants();
     SquaredErrors squares;
-    // Many columns at once: what has just been written in small pieces is slow to read in large ones.
+    // Many columns at a time: large loads of recent small stores are slow.
     constexpr std::size_t kColumns = 8 * kUnitColumns;
     std::uint8_t halves[kColumns * kF16ColumnBytes];
     for (std::size_t column = 0; column < matrix.cols; column += kUnitColumns, unit += kUnitBytes) {
-        // As many bytes of the next rows as these columns are of their own.
+        // Prefetches as many bytes of the next rows as these columns take.
         prefetch(matrix.data + ((group + 1) * matrix.cols + column) * kF16ColumnBytes, kUnitColumns * kF16ColumnBytes);
         if (column % kColumns == 0) pack_f16_columns(matrix, group, column, min_size(kColumns, matrix.cols - column), halves);
         const auto line_of = [&](unsigned line) {
@@ -91,8 +91,8 @@ bool pack_f14(const Matrix& matrix, std::size_t group, std::uint8_t* out) {
             _mm512_storeu_si512(unit + line * kCacheLine, bit_select(broadcast_u64(spare_bits(line)), last, line_of(line)));
         }
     }
-    // Where the largest of a row is an outlier, many of the others are rounded: their error is to stay below 6e-5 of the whole,
-    // a third of what rounding to float16 does.
+    // If a row's largest weight is an outlier, many of the others are rounded. Their error must stay below 6e-5 of the
+    // whole, a third of the error of float16.
     return _mm512_cmp_ps_mask(squares.errors, squares.weights * 0x1p-28F, _CMP_GT_OQ) == 0;
 }
 

@@ -1,4 +1,4 @@
-// AVX-512 with F, BW, DQ, VL and VNNI (Ice Lake, Zen 4 and later); and the same with f14, for Zen 4 and later.
+// AVX-512 with F, BW, DQ, VL and VNNI (Ice Lake, Zen 4 and later); the same with f14 for Zen 4 and later.
 
 #define LAI_WIDTH 16
 #include "kernels/vector.hpp"
@@ -23,7 +23,7 @@ LAI_INLINE Vector load_as_float(const std::int16_t* shorts) {
     return _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(_mm256_loadu_si256(static_cast<const __m256i*>(from))));
 }
 
-// The high and the low bytes of the integers: value = 256 * high + low, both signed.
+// Layout: the high bytes, then the low bytes; value = 256 * high + low, both signed.
 void quantize_block(const std::int32_t* integers, std::int8_t* payload) {
     for (std::size_t i = 0; i < kBlockSize; ++i) {
         const std::int32_t high = (integers[i] + 128) >> 8;
@@ -32,7 +32,7 @@ void quantize_block(const std::int32_t* integers, std::int8_t* payload) {
     }
 }
 
-// Eight vectors of unsigned quants: vector w holds columns 4w to 4w+3 of the sixteen rows.
+// Eight vectors of unsigned quants. Vector w holds columns 4w to 4w+3 of the sixteen rows.
 template <DType Type>
 LAI_INLINE void load_quants(const std::uint8_t* quants, __m512i (&w)[8]) {
     if constexpr (Type == DType::q8_0) {
@@ -47,8 +47,8 @@ LAI_INLINE void load_quants(const std::uint8_t* quants, __m512i (&w)[8]) {
     }
 }
 
-// Adds four products to each sum: of a row's four quants and four bytes that are the same for all rows. As an instruction that
-// reads these from memory: compilers would load them into a register first, and half as many blocks would be on their way at once.
+// Adds four products to each sum: four quants of each row times four bytes shared by all rows. Inline assembly with a
+// memory operand: compilers would load the bytes into a register first, and half as many blocks would be in flight.
 LAI_INLINE void add_products(__m512i& sums, __m512i quants, const std::int8_t* bytes) {
     struct Four {
         std::int8_t bytes[4];
@@ -57,10 +57,10 @@ LAI_INLINE void add_products(__m512i& sums, __m512i quants, const std::int8_t* b
     asm("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(sums) : "v"(quants), "m"(*static_cast<const Four*>(from)));
 }
 
-// The first or second block of a pair (packing.hpp), times a block of each token's input.
+// The first or second block of a pair (packing.hpp), times one block of each token's input.
 template <DType Type, std::size_t Tokens>
 LAI_INLINE void add_block(const std::uint8_t* pair, std::size_t which, const ActivationBlock* input, std::size_t stride, __m512 (&totals)[Tokens]) {
-    // q8_0 has 128 in every byte, sixteen times the 8 of q4_0.
+    // q8_0 adds 128 to every byte: sixteen times the 8 of q4_0.
     constexpr unsigned kOffsetShift = Type == DType::q8_0 ? 4 : 0;
     __m512i w[8];
     load_quants<Type>(pair + packed_quants_at(Type, which), w);
@@ -107,8 +107,8 @@ const Kernels kAvx512Kernels = {"avx512", kMaxQuantizedTokens, quantize, matmul,
 
 namespace {
 
-// A few tokens read all weights once before the next read them again; where these do not fit into the caches, AMD's processors read
-// a few percent faster when told.
+// For a few tokens all weights are read once. If they do not fit into the caches, AMD CPUs read them a few percent
+// faster with non-temporal hints.
 void matmul_zen4(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, const Output& out) {
     if (matrix.dtype == DType::f14) return matmul_f14(matrix, input, begin, end, out);
     if (matrix.dtype == DType::f32 && input.tokens <= kMaxGemvTokens) return matmul_f32_few<true>(matrix, input, begin, end, out);

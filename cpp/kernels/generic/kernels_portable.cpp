@@ -1,4 +1,4 @@
-// For every machine: vectors of four floats, which is SSE2 on x86-64 and NEON on ARM64.
+// For every CPU: vectors of four floats, which is SSE2 on x86-64 and NEON on ARM64.
 
 #define LAI_WIDTH 4
 #include "kernels/vector.hpp"
@@ -12,7 +12,7 @@ constexpr std::size_t kMaxQuantizedTokens = 1;
 
 LAI_INLINE float sum(Vector vector) { return (vector[0] + vector[2]) + (vector[1] + vector[3]); }
 
-// half_to_float (packing.cpp) of four.
+// half_to_float (packing.cpp) on four values.
 LAI_INLINE Vector load_f16(const void* data) {
     typedef std::uint16_t Halves __attribute__((vector_size(2 * kWidth)));
     Halves halves;
@@ -71,7 +71,7 @@ void block_sums(const std::uint8_t* quants, const std::int16_t* x, std::int32_t*
 template <DType Type, std::size_t Tokens>
 void quantized_tile(const std::uint8_t* group, std::size_t blocks, const ActivationBlock* input, float (&results)[Tokens][kLanes]) {
     static_assert(Tokens == kQuantizedTileTokens);
-    // q8_0 has 128 in every byte, sixteen times the 8 of q4_0.
+    // q8_0 adds 128 to every byte: sixteen times the 8 of q4_0.
     constexpr std::int32_t kOffsets = Type == DType::q8_0 ? 16 : 1;
     std::memset(results, 0, sizeof results);
     for (std::size_t block = 0; block < blocks; ++block) {

@@ -1,4 +1,5 @@
-// ARM64 with the dot product instructions (ARMv8.2 and later). Floats as in the portable kernels, which are NEON there.
+// ARM64 with the dot product instructions (ARMv8.2 and later). Floats use the portable kernels' code, which is NEON
+// there.
 
 #define LAI_WIDTH 4
 #include "kernels/vector.hpp"
@@ -22,7 +23,7 @@ LAI_INLINE Vector load_f16(const void* data) {
 
 LAI_INLINE Vector load_as_float(const std::int16_t* shorts) { return vcvtq_f32_s32(vmovl_s16(vld1_s16(shorts))); }
 
-// The high and the low bytes of the integers: value = 256 * high + low, both signed.
+// Layout: the high bytes, then the low bytes; value = 256 * high + low, both signed.
 void quantize_block(const std::int32_t* integers, std::int8_t* payload) {
     for (std::size_t i = 0; i < kBlockSize; ++i) {
         const std::int32_t high = (integers[i] + 128) >> 8;
@@ -31,7 +32,7 @@ void quantize_block(const std::int32_t* integers, std::int8_t* payload) {
     }
 }
 
-// Four columns of four rows, for the high and the low bytes. The offset in the quants is taken off here: the
+// Four columns of four rows, for the high and the low bytes. The offset of the quants is removed here, because the
 // instruction multiplies signed bytes.
 LAI_INLINE void add_rows(uint8x16_t quants, const std::int8_t* x, int32x4_t& high, int32x4_t& low) {
     const int8x16_t signed_quants = vreinterpretq_s8_u8(quants);
@@ -42,7 +43,7 @@ LAI_INLINE void add_rows(uint8x16_t quants, const std::int8_t* x, int32x4_t& hig
     low = vdotq_s32(low, signed_quants, vreinterpretq_s8_s32(vdupq_n_s32(word)));
 }
 
-// The sums of four of the group's rows.
+// The sums of four rows of the group.
 template <DType Type>
 LAI_INLINE int32x4_t row_sums(const std::uint8_t* quants, const ActivationBlock& x) {
     constexpr std::size_t kWords = packed_words(Type);

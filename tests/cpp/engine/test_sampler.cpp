@@ -15,7 +15,7 @@ TokenId next(const SamplerOptions& options, const std::vector<float>& logits, co
     return Sampler(options, seed).sample(logits.data(), logits.size(), sequence);
 }
 
-// How often each token comes up.
+// The frequency of each token among many samples.
 std::vector<double> shares(const SamplerOptions& options, const std::vector<float>& logits) {
     constexpr int kDraws = 40000;
     Sampler sampler(options, 42);
@@ -28,12 +28,12 @@ bool close(double a, double b) { return std::abs(a - b) < 0.015; }
 
 void check_greedy() {
     const SamplerOptions greedy = {0, 40, 0.9F, 1.5F};
-    CHECK(next(greedy, {9, 9, 1, 9, 3, 3, 2}) == 4);               // control tokens are left out; the lowest of equals
+    CHECK(next(greedy, {9, 9, 1, 9, 3, 3, 2}) == 4);  // control tokens are excluded; the lowest id among equals
     CHECK(next(greedy, {0, 0, 5, 0, 3}) == kEos);
     CHECK(next(greedy, {0, 0, 0, 0, 3, 2.5F}, {4}) == 5);          // 3 / 1.5 = 2
     CHECK(next(greedy, {0, 0, -9, 0, -2, -2.5F}, {4, 4, 4}) == 5); // -2 * 1.5 = -3, once
     std::vector<TokenId> old(65, 5);
-    old[0] = 4;                                                    // the 65th token from the end has no part in it
+    old[0] = 4;  // the 65th token from the end does not count
     CHECK(next(greedy, {0, 0, 0, 0, 3, 3.5F}, old) == 4);
     CHECK(next(greedy, {0, 0, 0, 0, kNan, 3.5F, kNan}) == 5);
     for (const float temperature : {0.0F, 1.0F}) {
@@ -63,7 +63,7 @@ void check_sampling() {
     CHECK(next({1, 3, 1, 1}, logits, {}, 9) == next({1, 3, 1, 1}, logits, {}, 9));
 }
 
-// The first numbers of splitmix64 with the state 0, from its reference implementation, decide what is drawn.
+// The first numbers of splitmix64 with state 0, from its reference implementation, determine the sample.
 void check_generator() {
     const double first = static_cast<double>(0xE220A8397B1DCDAFU >> 11) * 0x1p-53;
     const std::vector<float> even(4 + 1000, 0.0F);

@@ -1,4 +1,5 @@
-// Reading in one batch, in pieces and token by token; the cache; forgetting; threads.
+// The same logits from one batch, from pieces and from single tokens; after a rewind of the cache; with any number of
+// threads.
 
 #include "check.hpp"
 #include "kernels_under_test.hpp"
@@ -31,7 +32,7 @@ void check_close(const std::vector<float>& a, const std::vector<float>& b, float
     for (std::size_t i = 0; i < a.size(); ++i) CHECK(std::abs(a[i] - b[i]) <= tolerance * largest);
 }
 
-// All that are multiplied with.
+// All matrices of a model's matmuls.
 std::vector<const Matrix*> matrices_of(const ModelFile& file) {
     std::vector<const Matrix*> matrices = {&file.weights().output};
     for (const LayerWeights& layer : file.weights().layers) {
@@ -48,7 +49,7 @@ std::size_t bytes_as(DType dtype, const ModelFile& file) {
     return total;
 }
 
-// Makes the last weight of every matrix of float16 so large that fourteen bits would lose too much.
+// Sets the last weight of every float16 matrix so large that f14 would lose too much.
 void put_outliers(std::string& bytes) {
     constexpr std::uint16_t k256 = 0x5C00;
     const TemporaryFile content(bytes);
@@ -75,7 +76,7 @@ void check(const Kernels& kernels, DType dtype, bool tied, std::size_t kv_heads,
     const bool as_f14 = dtype == DType::f16 && kernels.pack_f14 != nullptr && !outliers;
     CHECK(transformer.weight_bytes() == bytes_as(as_f14 ? DType::f14 : dtype, file));
     const std::vector<float> at_once = logits_of(transformer, tokens, kTokens);
-    // The rounding of activations is a step: float noise from another order of sums can move one over it.
+    // Quantizing activations is a step function: float noise from another order of summation can cross a step.
     const float tolerance = is_quantized(dtype) ? 5e-4F : 1e-5F;
     for (const std::size_t piece : {1, 4, 5, 128, 129}) check_close(at_once, logits_of(transformer, tokens, piece), tolerance);
 
@@ -86,7 +87,7 @@ void check(const Kernels& kernels, DType dtype, bool tied, std::size_t kv_heads,
         all.insert(all.end(), logits, logits + count * config.vocab_size);
     });
     check_close(at_once, {all.end() - static_cast<std::ptrdiff_t>(config.vocab_size), all.end()}, tolerance);
-    // Going back in the cache and reading on gives what was there before.
+    // Rewinding the cache and computing the tokens again gives the same logits.
     cache.length = 40;
     const float* again = transformer.forward(tokens.data() + 40, kTokens - 40, cache);
     check_close(at_once, {again, again + config.vocab_size}, tolerance);

@@ -22,13 +22,14 @@ std::uint32_t bitwise(const std::vector<std::uint8_t>& data) {
 #if defined(__x86_64__)
 using Fold = std::size_t (*)(const std::uint8_t*, std::size_t, std::uint32_t, std::uint8_t*);
 
-// That the sixteen bytes stand for all that were read.
+// The sixteen folded bytes have the CRC of all bytes read.
 void check_fold(Fold fold, std::size_t step, const std::vector<std::uint8_t>& data) {
     for (std::size_t size = step; size <= data.size(); size += 61) {
         std::vector<std::uint8_t> folded(16);
         const std::size_t done = fold(data.data(), size, 0xFFFFFFFF, folded.data());
         CHECK(done == size / step * step);
-        // bitwise() begins with ones, where the sixteen bytes are to be begun with zero: the first four make up for that.
+        // bitwise() starts with ones, but the folded bytes need a start of zero. Inverting the first four makes up for
+        // that.
         for (std::size_t i = 0; i < 4; ++i) folded[i] = static_cast<std::uint8_t>(~folded[i]);
         CHECK(bitwise(folded) == bitwise({data.begin(), data.begin() + static_cast<std::ptrdiff_t>(done)}));
     }

@@ -18,7 +18,7 @@ using std::chrono::steady_clock;
 
 namespace {
 
-// Whether a worker took one of two iterations; it sleeps for `nap` in it, as if it had lost its core.
+// Whether a worker took one of two iterations. It sleeps for `nap` in it, as if it had lost its core.
 bool worker_helps(lai::ThreadPool& pool, milliseconds nap) {
     const std::thread::id caller = std::this_thread::get_id();
     std::atomic<bool> helped{false};
@@ -34,7 +34,7 @@ bool worker_helps(lai::ThreadPool& pool, milliseconds nap) {
     return helped;
 }
 
-// No two calls have the same thread's number at a time.
+// No two concurrent calls have the same thread number.
 void check_numbers(lai::ThreadPool& pool) {
     std::vector<std::atomic<int>> inside(pool.size());
     std::atomic<int> calls{0};
@@ -52,19 +52,20 @@ void check_goes_on_alone() {
     lai::ThreadPool pool(2);
     for (int attempt = 0; attempt < 20 && !worker_helps(pool, milliseconds(1500)); ++attempt) {
     }
-    // After a worker that came to a stop the caller does without it for a while...
+    // After a worker stalls, the caller runs without workers for a while...
     const std::thread::id caller = std::this_thread::get_id();
     bool alone = true;
     pool.parallel_for(50, [&](std::size_t) { alone = alone && std::this_thread::get_id() == caller; });
     CHECK(alone);
-    // ... and not for ever.
+    // ... and then uses them again.
     std::this_thread::sleep_for(milliseconds(20));
     bool helped = false;
     for (int attempt = 0; attempt < 20 && !helped; ++attempt) helped = worker_helps(pool, milliseconds(0));
     CHECK(helped);
 }
 
-// Both threads in the same loop: each does its own half, in order, but for what is left where one of them is held up.
+// With both threads in the same loop, each runs its own half in order. The caller takes over what a delayed worker
+// leaves.
 void check_shares() {
     constexpr std::size_t kCount = 20;
     lai::ThreadPool pool(2);
@@ -72,7 +73,7 @@ void check_shares() {
     bool together = false;
     for (int attempt = 0; attempt < 50 && !together; ++attempt) {
         std::atomic<int> arrived{0};
-        std::atomic<std::size_t> others{0};  // of the worker's half, done by the calling thread
+        std::atomic<std::size_t> others{0};  // of the worker's half, run by the calling thread
         std::vector<std::size_t> of_caller;
         std::vector<std::size_t> of_worker;
         pool.parallel_for(kCount, [&](std::size_t i) {
@@ -96,7 +97,7 @@ void check_shares() {
     CHECK(together);
 }
 
-// With one core for all threads a worker that waits for the next loop only keeps the calling thread from it.
+// With one core for all threads, a spinning worker only delays the calling thread.
 void check_makes_way() {
 #if defined(__linux__)
     cpu_set_t all;
@@ -105,14 +106,14 @@ void check_makes_way() {
     CPU_ZERO(&one);
     CPU_SET(sched_getcpu(), &one);
     CHECK(sched_setaffinity(0, sizeof one, &one) == 0);
-    lai::ThreadPool pool(2);  // the worker has the same core, too
+    lai::ThreadPool pool(2);  // the worker is bound to the same core
     const std::thread::id caller = std::this_thread::get_id();
     std::atomic<bool> alone{false};
     for (int loop = 0; loop < 50 && !alone; ++loop) {
         alone = true;
         pool.parallel_for(4, [&](std::size_t) {
             if (std::this_thread::get_id() != caller) alone = false;
-            std::this_thread::sleep_for(std::chrono::microseconds(200));  // the worker may have the core
+            std::this_thread::sleep_for(std::chrono::microseconds(200));  // so that the worker can get the core
         });
     }
     CHECK(alone);
@@ -120,7 +121,7 @@ void check_makes_way() {
 #endif
 }
 
-// More loops than there are numbers for them.
+// More loops than the epoch counter has values.
 void check_many_loops() {
     lai::ThreadPool pool(3);
     for (int loop = 0; loop < 70000; ++loop) {
@@ -160,14 +161,14 @@ int main() {
         lai::ThreadPool pool(threads);
         CHECK(pool.size() == threads);
         check_numbers(pool);
-        // Every iteration once, in loops of all lengths, one right behind the other.
+        // Every iteration runs once, in consecutive loops of all lengths.
         for (std::size_t round = 0; round < 3000; ++round) {
             const std::size_t count = round % 40;
             std::vector<int> calls(count);
             pool.parallel_for(count, [&](std::size_t i) { ++calls[i]; });
             for (const int times : calls) CHECK(times == 1);
         }
-        // Workers that went to sleep come back.
+        // Sleeping workers wake up.
         std::atomic<std::size_t> total{0};
         for (int pause = 0; pause < 5; ++pause) {
             std::this_thread::sleep_for(std::chrono::milliseconds(10));

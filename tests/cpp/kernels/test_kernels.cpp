@@ -76,7 +76,7 @@ void check_product(const Kernels& kernels, DType dtype, std::size_t rows, std::s
     kernels.matmul(matrix, input, middle, rows, {out.data(), rows, false});
     const double tolerance = is_quantized(dtype) ? 3e-5 : 1e-6;
     for (std::size_t i = 0; i < out.size(); ++i) CHECK(std::abs(static_cast<double>(out[i]) - expected[i]) <= tolerance * size[i]);
-    // Adding to what is there.
+    // Adding to the previous results.
     std::vector<float> sums = out;
     kernels.matmul(matrix, input, 0, rows, {sums.data(), rows, true});
     for (std::size_t i = 0; i < out.size(); ++i) CHECK(std::abs(static_cast<double>(sums[i] - 2 * out[i])) <= 1e-6 * size[i]);
@@ -98,7 +98,7 @@ void check_products(const Kernels& kernels) {
     }
 }
 
-// Every half there is, subnormal and infinite ones, too, times one: alone and among several tokens.
+// Every half, also subnormal and infinite ones, times one: with one token and with several.
 void check_halves(const Kernels& kernels) {
     std::vector<std::uint16_t> halves(1 << 16);
     for (std::size_t i = 0; i < halves.size(); ++i) halves[i] = static_cast<std::uint16_t>(i);
@@ -117,7 +117,7 @@ void check_halves(const Kernels& kernels) {
     }
 }
 
-// Float16 of a row's weights: as many between a power of two and the next as there are below it, the largest of that exponent.
+// A row of float16 weights. Half of them have the largest exponent, a quarter the next lower one, and so on.
 std::vector<std::uint16_t> random_halves(std::size_t count, int exponent) {
     std::geometric_distribution<int> below;
     std::uniform_int_distribution<int> bits(0, 2047);
@@ -130,7 +130,7 @@ std::vector<std::uint16_t> random_halves(std::size_t count, int exponent) {
     return halves;
 }
 
-// As exact as f14.hpp says.
+// The error is within the bounds that f14.hpp states.
 void check_f14(const Kernels& kernels, std::size_t rows, std::size_t cols, std::size_t tokens, int exponent, float input_scale) {
     std::vector<std::uint16_t> halves;
     for (std::size_t row = 0; row < rows; ++row) {
@@ -139,7 +139,7 @@ void check_f14(const Kernels& kernels, std::size_t rows, std::size_t cols, std::
     }
     const Matrix matrix = {DType::f16, rows, cols, reinterpret_cast<const std::uint8_t*>(halves.data())};
     const std::size_t bytes = packed_group_bytes(DType::f14, cols);
-    const PageBuffer data(packed_groups(matrix) * bytes);  // groups are read from whole cache lines
+    const PageBuffer data(packed_groups(matrix) * bytes);  // groups are read in whole cache lines
     for (std::size_t g = 0; g < packed_groups(matrix); ++g) CHECK(kernels.pack_f14(matrix, g, data.data() + g * bytes));
     const Matrix packed = {DType::f14, rows, cols, data.data()};
     const double largest = static_cast<double>(half_to_float(static_cast<std::uint16_t>(std::max(exponent, 1) << 10)));
@@ -172,7 +172,7 @@ void check_f14(const Kernels& kernels, std::size_t rows, std::size_t cols, std::
     for (std::size_t i = 0; i < out.size(); ++i) CHECK(std::abs(static_cast<double>(out[i]) - 2 * expected[i]) <= 2 * allowed[i]);
 }
 
-// What f14 cannot hold is refused.
+// Weights that f14 cannot hold are refused.
 void check_pack_f14(const Kernels& kernels) {
     constexpr std::size_t kCols = 4096;
     std::vector<std::uint16_t> halves = random_halves(18 * kCols, 22);
@@ -184,12 +184,12 @@ void check_pack_f14(const Kernels& kernels) {
     };
     const auto fill = [&](std::uint16_t half) { std::fill_n(halves.begin() + 17 * kCols, kCols, half); };
     CHECK(fits_with(0x5BFF) && !fits_with(0x5C00));   // the largest below 256, and 256
-    CHECK(!fits_with(0x7C00) && !fits_with(0x7E00));  // infinity, no number
+    CHECK(!fits_with(0x7C00) && !fits_with(0x7E00));  // infinity, NaN
     fill(0);
     CHECK(fits_with(0) && fits_with(0x2000));
-    fill(1);  // the smallest there is
+    fill(1);  // the smallest half
     CHECK(fits_with(1) && fits_with(0x03FF));
-    // One weight larger than the others: 64 times, and 128 times, which takes their last bit.
+    // One weight is larger than the others: 64 times, and 128 times, which costs them their last bit.
     fill(0x0D55);
     CHECK(fits_with(0x2555) && !fits_with(0x2955));
     fill(0x0D54);
@@ -197,7 +197,7 @@ void check_pack_f14(const Kernels& kernels) {
 }
 
 void check_quantize(const Kernels& kernels) {
-    // Of a block of zeros, of huge and of tiny values the products stay what they should be.
+    // Blocks of zeros, of huge and of tiny values keep their products.
     for (const float scale : {0.0F, 1e-38F, 1e-20F, 1.0F, 1e30F}) {
         const std::vector<float> x = random_floats(kBlockSize, scale);
         ActivationBlock block;
@@ -250,7 +250,7 @@ void check_rope(const Kernels& kernels) {
     CHECK((head == std::vector<float>{-3, 2, 1, 4}));
 }
 
-// Keys and values as integers with scales, and the same as floats.
+// An int16 cache with scales, and the same cache as floats.
 struct TestCache {
     TestCache(std::size_t positions, std::size_t head_dim) : key_scales(positions), value_scales(positions) {
         std::uniform_int_distribution<int> integer(-32767, 32767);
@@ -273,7 +273,7 @@ struct TestCache {
     std::vector<float> key_scales, value_scales, float_keys, float_values;
 };
 
-// softmax(query · keys / sqrt(head_dim)) · values, the keys in groups of sixteen positions.
+// softmax(query · keys / sqrt(head_dim)) · values, with the keys in groups of sixteen positions.
 std::vector<double> expected_attention(const float* query, const std::vector<float>& keys, const std::vector<float>& values, std::size_t positions,
                               std::size_t head_dim) {
     std::vector<double> mixed(head_dim);

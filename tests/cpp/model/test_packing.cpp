@@ -10,7 +10,7 @@ using namespace lai;
 
 namespace {
 
-// Sign, exponent and fraction as IEEE 754 defines them.
+// Sign, exponent and fraction by IEEE 754.
 double half_value(std::uint16_t half) {
     const int exponent = half >> 10 & 31;
     const double fraction = (half & 1023) / 1024.0;
@@ -25,7 +25,7 @@ std::vector<std::uint8_t> blocks(DType dtype, std::size_t rows, std::size_t cols
     return data;
 }
 
-// The value that a packed matrix holds for one row and column, by the description in packing.hpp.
+// The value at a row and column of a packed matrix, by the description in packing.hpp.
 double packed_value(const Matrix& matrix, const std::vector<std::uint8_t>& packed, std::size_t row, std::size_t col) {
     const std::uint8_t* group = packed.data() + row / 16 * packed_group_bytes(matrix.dtype, matrix.cols);
     const std::size_t lane = row % 16;

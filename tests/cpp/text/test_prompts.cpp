@@ -28,7 +28,7 @@ int main() {
     CHECK(markup.ids.front() == kBos && markup.ids.back() == kEos);
     CHECK(count_of(markup.ids, tags.system) == 1 && count_of(markup.ids, tags.assistant_end) == 1);
     CHECK(markup.bytes == std::string("<system>s</system><user>u < v</user><assistant></assistant>").size());
-    // Anything else is plain text, in which tags are letters.
+    // Any other line is plain text, in which tags are literal.
     for (const std::string line : {"x <user>a</user>", "<user>a</user> x", "<user>a", "<user>a</assistant>", "<user><user>a</user>",
                                    "<user>a</user></user>", "<User>a</User>", "", "<user>a</user>\xC2\xA0"}) {
         const Document plain = encode_document(vocabulary, line);

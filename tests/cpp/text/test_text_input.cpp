@@ -1,4 +1,4 @@
-// Lines of files, and files as a whole.
+// TextInput reads lines of files, and whole files.
 
 #include "check.hpp"
 #include "host/error.hpp"
@@ -38,7 +38,7 @@ int main() {
     CHECK((lines_of("one\n\ntwo") == Lines{"one", "", "two"}));
     CHECK((lines_of("one\r\ntwo\n") == Lines{"one\r", "two"}));
 
-    // Lines that end at, before and behind every edge of what is read at once, and longer ones.
+    // Lines that end at, before and after every edge of a read, and longer lines.
     Lines lines;
     std::string content;
     for (std::size_t length = 65500; length < 65570; ++length) lines.push_back(std::string(length, static_cast<char>('a' + length % 26)));
@@ -57,6 +57,6 @@ int main() {
 
     CHECK(is_refused("/nonexistent/text.txt"));
     CHECK(is_refused("/"));
-    CHECK(is_refused("/dev/zero"));  // has no end
+    CHECK(is_refused("/dev/zero"));  // never ends
     return 0;
 }
