@@ -39,8 +39,8 @@ Generator::Generator(Transformer& transformer, const Vocabulary& vocabulary, Sam
 void Generator::check_fits(std::size_t tokens) const {
     const std::size_t limit = transformer_.config().max_seq_len;
     if (tokens > limit) {
-        throw Error("the prompt has " + std::to_string(tokens) + " tokens, the model's context holds " + std::to_string(limit) +
-                    "; shorten the prompt");
+        throw Error("the prompt has " + std::to_string(tokens) + " tokens, the model's context holds " +
+                    std::to_string(limit) + "; shorten the prompt");
     }
 }
 
@@ -64,7 +64,8 @@ const float* Generator::forward_pending(const std::atomic<bool>* interrupt) {
 // The first `keep` tokens keep their positions and their keys and values.
 void Generator::slide_window(std::size_t keep) {
     const std::size_t recent = (sequence_.size() - keep) / 2;
-    sequence_.erase(sequence_.begin() + static_cast<std::ptrdiff_t>(keep), sequence_.end() - static_cast<std::ptrdiff_t>(recent));
+    sequence_.erase(sequence_.begin() + static_cast<std::ptrdiff_t>(keep),
+                    sequence_.end() - static_cast<std::ptrdiff_t>(recent));
     cache_.length = keep;
 }
 

@@ -35,7 +35,9 @@ struct Generation {
     double decode_seconds = 0;
 
     // Tokens per second; 0 if no time was measured.
-    double prefill_speed() const { return prefill_seconds > 0 ? static_cast<double>(prompt_tokens) / prefill_seconds : 0; }
+    double prefill_speed() const {
+        return prefill_seconds > 0 ? static_cast<double>(prompt_tokens) / prefill_seconds : 0;
+    }
     double decode_speed() const { return decode_seconds > 0 ? static_cast<double>(ids.size()) / decode_seconds : 0; }
 };
 
@@ -52,7 +54,8 @@ public:
     // Runs the prefill of all pending tokens, then decodes. `emit` receives each token as it is sampled. Stops early
     // when `interrupt` becomes true.
     using Emit = std::function<void(TokenId)>;
-    Generation generate(const GenerationOptions& options, const Emit& emit, const std::atomic<bool>* interrupt = nullptr);
+    Generation generate(const GenerationOptions& options, const Emit& emit,
+                        const std::atomic<bool>* interrupt = nullptr);
 
     void reset();
     // Replaces the sequence by these tokens and empties the cache.

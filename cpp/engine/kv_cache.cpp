@@ -20,9 +20,15 @@ void scatter_key(const Element* key, std::size_t head_dim, std::size_t position,
 }  // namespace
 
 KvCache::KvCache(const ModelConfig& config, bool quantized)
-    : layers_(config.n_layers), heads_(config.n_kv_heads), head_dim_(config.head_dim()), max_positions_(config.max_seq_len), quantized_(quantized) {}
+    : layers_(config.n_layers),
+      heads_(config.n_kv_heads),
+      head_dim_(config.head_dim()),
+      max_positions_(config.max_seq_len),
+      quantized_(quantized) {}
 
-std::size_t KvCache::max_bytes() const { return layers_ * heads_ * round_up_to_lanes(max_positions_) * position_bytes(); }
+std::size_t KvCache::max_bytes() const {
+    return layers_ * heads_ * round_up_to_lanes(max_positions_) * position_bytes();
+}
 
 HeadCache KvCache::head_cache_in(const PageBuffer& buffer, std::size_t capacity, std::size_t index) const {
     std::uint8_t* keys = buffer.data() + index * capacity * position_bytes();
@@ -56,7 +62,8 @@ void KvCache::reserve(std::size_t positions) {
     capacity_ = capacity;
 }
 
-void KvCache::store(std::size_t layer, std::size_t head, std::size_t position, const float* key, const float* value, const Kernels& kernels) {
+void KvCache::store(std::size_t layer, std::size_t head, std::size_t position, const float* key, const float* value,
+                    const Kernels& kernels) {
     const HeadCache to = head_cache(layer, head);
     if (!quantized_) {
         scatter_key(key, head_dim_, position, static_cast<float*>(to.keys));

@@ -1,8 +1,8 @@
 #pragma once
 
+#include "host/page_buffer.hpp"
 #include "kernels/kernels.hpp"
 #include "model/model_file.hpp"
-#include "host/page_buffer.hpp"
 
 #include <cstddef>
 
@@ -23,8 +23,11 @@ public:
     // Bytes of a cache for the whole context.
     std::size_t max_bytes() const;
 
-    HeadCache head_cache(std::size_t layer, std::size_t head) const { return head_cache_in(buffer_, capacity_, layer * heads_ + head); }
-    void store(std::size_t layer, std::size_t head, std::size_t position, const float* key, const float* value, const Kernels& kernels);
+    HeadCache head_cache(std::size_t layer, std::size_t head) const {
+        return head_cache_in(buffer_, capacity_, layer * heads_ + head);
+    }
+    void store(std::size_t layer, std::size_t head, std::size_t position, const float* key, const float* value,
+               const Kernels& kernels);
 
     std::size_t length = 0;  // positions filled; a lower value forgets the later ones
 
@@ -36,7 +39,7 @@ private:
     std::size_t layers_, heads_, head_dim_, max_positions_;
     bool quantized_;
     std::size_t capacity_ = 0;  // a multiple of kLanes
-    PageBuffer buffer_;  // head after head: keys, values and, if quantized, the scales of both
+    PageBuffer buffer_;         // head after head: keys, values and, if quantized, the scales of both
 };
 
 }  // namespace lai

@@ -28,11 +28,13 @@ void add_document_loss(const std::vector<TokenId>& ids, Transformer& transformer
     for (std::size_t begin = 0; begin < predictions; begin += transformer.config().max_seq_len) {
         const std::size_t count = std::min(transformer.config().max_seq_len, predictions - begin);
         cache.length = 0;
-        transformer.forward_all(ids.data() + begin, count, cache, [&](std::size_t first, std::size_t tokens, const float* logits) {
-            for (std::size_t i = 0; i < tokens; ++i) {
-                loss.nats += negative_log_likelihood(logits + i * vocab_size, vocab_size, ids[begin + first + i + 1]);
-            }
-        });
+        transformer.forward_all(
+            ids.data() + begin, count, cache, [&](std::size_t first, std::size_t tokens, const float* logits) {
+                for (std::size_t i = 0; i < tokens; ++i) {
+                    loss.nats +=
+                        negative_log_likelihood(logits + i * vocab_size, vocab_size, ids[begin + first + i + 1]);
+                }
+            });
     }
     loss.tokens += predictions;
 }
@@ -42,7 +44,8 @@ std::string restore_line_breaks(const std::string& line) {
     constexpr std::string_view kSeparator = "\xE2\x80\xA8";
     std::string text;
     std::size_t begin = 0;
-    for (std::size_t end = 0; (end = line.find(kSeparator, begin)) != std::string::npos; begin = end + kSeparator.size()) {
+    for (std::size_t end = 0; (end = line.find(kSeparator, begin)) != std::string::npos;
+         begin = end + kSeparator.size()) {
         text.append(line, begin, end - begin) += '\n';
     }
     return text.append(line, begin);

@@ -49,7 +49,9 @@ TokenId Sampler::argmax() const {
 }
 
 void Sampler::select_top_k() {
-    const auto ranks_higher = [](const Candidate& a, const Candidate& b) { return a.logit != b.logit ? a.logit > b.logit : a.id < b.id; };
+    const auto ranks_higher = [](const Candidate& a, const Candidate& b) {
+        return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
+    };
     const bool all = options_.top_k == 0 || options_.top_k >= logits_.size();
     candidates_.clear();
     for (std::size_t id = 0; id < logits_.size(); ++id) {

@@ -55,7 +55,8 @@ void Transformer::compute_rope(std::size_t token, std::size_t position) {
     }
 }
 
-const float* Transformer::forward(const TokenId* tokens, std::size_t count, KvCache& cache, const std::atomic<bool>* interrupt) {
+const float* Transformer::forward(const TokenId* tokens, std::size_t count, KvCache& cache,
+                                  const std::atomic<bool>* interrupt) {
     cache.reserve(cache.length + count);  // once, not per batch
     std::size_t batch = 0;
     for (std::size_t first = 0; first < count; first += batch) {
@@ -66,7 +67,8 @@ const float* Transformer::forward(const TokenId* tokens, std::size_t count, KvCa
     return logits(batch - 1, 1);
 }
 
-void Transformer::forward_all(const TokenId* tokens, std::size_t count, KvCache& cache, const LogitsCallback& on_logits) {
+void Transformer::forward_all(const TokenId* tokens, std::size_t count, KvCache& cache,
+                              const LogitsCallback& on_logits) {
     for (std::size_t first = 0; first < count; first += kMaxBatch) {
         const std::size_t batch = std::min(kMaxBatch, count - first);
         forward_batch(tokens + first, batch, cache, batch);
@@ -83,7 +85,8 @@ void Transformer::reserve_activations(std::size_t count) {
     const std::size_t block_floats = config_.hidden_dim / kBlockSize * (sizeof(ActivationBlock) / sizeof(float));
     const std::size_t hidden = quantized ? block_floats : padded_stride(config_.hidden_dim);
     const std::size_t projected = 2 * config_.kv_dim();
-    scratch_.resize(std::max(count * std::max({padded_stride(dim), projected, hidden}), padded_stride(dim) + projected));
+    scratch_.resize(
+        std::max(count * std::max({padded_stride(dim), projected, hidden}), padded_stride(dim) + projected));
     if (!quantized) normed_.resize(count * padded_stride(dim));
     if (quantized_) input_blocks_.resize(std::min(count, kernels_.max_quantized_tokens) * dim / kBlockSize);
     residual_.resize(count * dim);  // last: its size tells whether all others are allocated
@@ -119,7 +122,8 @@ Activations Transformer::normalize(const float* weight, std::size_t first, std::
     const bool quantized = quantizes_input(count);
     float* values = quantized ? scratch_.data() : normed_.data();
     pool_.parallel_for(count, [&](std::size_t token) {
-        kernels_.rmsnorm(residual_.data() + (first + token) * dim, weight, dim, config_.norm_eps, values + token * stride);
+        kernels_.rmsnorm(residual_.data() + (first + token) * dim, weight, dim, config_.norm_eps,
+                         values + token * stride);
         if (quantized) kernels_.quantize(values + token * stride, dim, input_blocks_.data() + token * dim / kBlockSize);
     });
     return {values, input_blocks_.data(), count, dim, stride};
@@ -159,12 +163,14 @@ void Transformer::matmul(const MatmulJob (&products)[Count], const Activations& 
         while (piece >= pieces_until[i]) ++i;
         const Matrix& matrix = *products[i].matrix;
         const std::size_t begin = (piece - (i == 0 ? 0 : pieces_until[i - 1])) * step;
-        kernels_.matmul(matrix, input, begin, std::min(matrix.rows, begin + step), {products[i].out, products[i].stride, add});
+        kernels_.matmul(matrix, input, begin, std::min(matrix.rows, begin + step),
+                        {products[i].out, products[i].stride, add});
     });
 }
 
 // Stores the keys and values of all tokens; computes the attention of the tokens from `first` on.
-void Transformer::attention(const LayerWeights& weights, std::size_t layer, std::size_t first, std::size_t count, KvCache& cache) {
+void Transformer::attention(const LayerWeights& weights, std::size_t layer, std::size_t first, std::size_t count,
+                            KvCache& cache) {
     const std::size_t dim = config_.dim;
     const std::size_t kv_dim = config_.kv_dim();
     const std::size_t stride = padded_stride(dim);
@@ -173,25 +179,33 @@ void Transformer::attention(const LayerWeights& weights, std::size_t layer, std:
     float* queries = scratch_.data();
     if (count == 1) {
         const ProjectedKv projected = {queries + stride, queries + stride + kv_dim};
-        matmul<3>({{&weights.wq, queries, stride}, {&weights.wk, projected.keys, kv_dim}, {&weights.wv, projected.values, kv_dim}}, normed);
+        matmul<3>({{&weights.wq, queries, stride},
+                   {&weights.wk, projected.keys, kv_dim},
+                   {&weights.wv, projected.values, kv_dim}},
+                  normed);
         pool_.parallel_for(config_.n_kv_heads, [&](std::size_t head, std::size_t thread) {
             store_kv(projected, layer, head, 1, cache);
-            for (std::size_t i = 0; i < group; ++i) attention_head(queries, layer, head * group + i, 0, 1, cache, thread);
+            for (std::size_t i = 0; i < group; ++i) {
+                attention_head(queries, layer, head * group + i, 0, 1, cache, thread);
+            }
         });
     } else {
         // The queries overwrite keys and values once these are in the cache.
         const ProjectedKv projected = {scratch_.data(), scratch_.data() + count * kv_dim};
         matmul<2>({{&weights.wk, projected.keys, kv_dim}, {&weights.wv, projected.values, kv_dim}}, normed);
-        pool_.parallel_for(config_.n_kv_heads, [&](std::size_t head) { store_kv(projected, layer, head, count, cache); });
+        pool_.parallel_for(config_.n_kv_heads,
+                           [&](std::size_t head) { store_kv(projected, layer, head, count, cache); });
         if (first == count) return;
         matmul<1>({{&weights.wq, queries + first * stride, stride}}, skip_tokens(normed, first));
         const std::size_t slices = (count - first + kAttentionSlice - 1) / kAttentionSlice;
         pool_.parallel_for(config_.n_heads * slices, [&](std::size_t piece, std::size_t thread) {
             const std::size_t begin = first + piece % slices * kAttentionSlice;
-            attention_head(queries, layer, piece / slices, begin, std::min(kAttentionSlice, count - begin), cache, thread);
+            attention_head(queries, layer, piece / slices, begin, std::min(kAttentionSlice, count - begin), cache,
+                           thread);
         });
     }
-    matmul<1>({{&weights.wo, residual_.data() + first * dim, dim}}, quantize_input(queries + first * stride, count - first), true);
+    matmul<1>({{&weights.wo, residual_.data() + first * dim, dim}},
+              quantize_input(queries + first * stride, count - first), true);
 }
 
 void Transformer::apply_rope(float* head, std::size_t token) {
@@ -199,7 +213,8 @@ void Transformer::apply_rope(float* head, std::size_t token) {
     kernels_.rope(head, rope_cos_.data() + token * half, rope_sin_.data() + token * half, half);
 }
 
-void Transformer::store_kv(const ProjectedKv& projected, std::size_t layer, std::size_t head, std::size_t count, KvCache& cache) {
+void Transformer::store_kv(const ProjectedKv& projected, std::size_t layer, std::size_t head, std::size_t count,
+                           KvCache& cache) {
     const std::size_t head_dim = config_.head_dim();
     for (std::size_t token = 0; token < count; ++token) {
         const std::size_t position = cache.length + token;
@@ -209,8 +224,8 @@ void Transformer::store_kv(const ProjectedKv& projected, std::size_t layer, std:
     }
 }
 
-void Transformer::attention_head(float* queries, std::size_t layer, std::size_t head, std::size_t first, std::size_t count, KvCache& cache,
-                         std::size_t thread) {
+void Transformer::attention_head(float* queries, std::size_t layer, std::size_t head, std::size_t first,
+                                 std::size_t count, KvCache& cache, std::size_t thread) {
     const std::size_t head_dim = config_.head_dim();
     const std::size_t group = config_.n_heads / config_.n_kv_heads;
     const std::size_t kv_head = head / group;
@@ -222,7 +237,7 @@ void Transformer::attention_head(float* queries, std::size_t layer, std::size_t 
     const bool prefetches_next = (head + 1) % group == 0 && head + 1 < config_.n_heads;
     const HeadCache next = prefetches_next ? cache.head_cache(layer, kv_head + 1) : HeadCache{};
     kernels_.attention({queries, stride, count, cache.head_cache(layer, kv_head), cache.length + first + 1, head_dim,
-                     scores_.data() + thread * kMaxAttentionTokens * cache.capacity(), cache.capacity(), next});
+                        scores_.data() + thread * kMaxAttentionTokens * cache.capacity(), cache.capacity(), next});
 }
 
 void Transformer::feed_forward(const LayerWeights& weights, std::size_t first, std::size_t count) {
@@ -239,7 +254,8 @@ void Transformer::feed_forward(const LayerWeights& weights, std::size_t first, s
         for (std::size_t begin = piece * step; begin < last; begin += rows) {
             const std::size_t end = std::min(last, begin + rows);
             const std::size_t width = end - begin;
-            const Output gate = quantized ? Output{gate_values.data(), width, false, begin} : Output{scratch_.data() + begin, stride, false, begin};
+            const Output gate = quantized ? Output{gate_values.data(), width, false, begin}
+                                          : Output{scratch_.data() + begin, stride, false, begin};
             kernels_.matmul(weights.w_gate, normed, begin, end, gate);
             kernels_.matmul(weights.w_up, normed, begin, end, {up.data(), width, false, begin});
             for (std::size_t token = 0; token < count; ++token) {
@@ -249,7 +265,8 @@ void Transformer::feed_forward(const LayerWeights& weights, std::size_t first, s
             }
         }
     });
-    matmul<1>({{&weights.w_down, residual_.data() + first * config_.dim, config_.dim}}, {scratch_.data(), blocks, count, hidden, stride}, true);
+    matmul<1>({{&weights.w_down, residual_.data() + first * config_.dim, config_.dim}},
+              {scratch_.data(), blocks, count, hidden, stride}, true);
 }
 
 const float* Transformer::logits(std::size_t first, std::size_t count) {

@@ -1,13 +1,13 @@
 #pragma once
 
-#include "kernels/kernels.hpp"
 #include "engine/kv_cache.hpp"
-#include "model/model_file.hpp"
 #include "host/page_buffer.hpp"
 #include "host/thread_pool.hpp"
+#include "kernels/kernels.hpp"
+#include "model/model_file.hpp"
 
-#include <cstddef>
 #include <atomic>
+#include <cstddef>
 #include <functional>
 #include <vector>
 
@@ -25,7 +25,8 @@ public:
     // Computes `count` tokens (at least one) after those in the cache. Returns the logits of the last one,
     // (vocab_size); they are valid until the next call. Cache and tokens together must fit into max_seq_len. When
     // `interrupt` becomes true, the call returns null after the current batch; the cache holds what was computed.
-    const float* forward(const TokenId* tokens, std::size_t count, KvCache& cache, const std::atomic<bool>* interrupt = nullptr);
+    const float* forward(const TokenId* tokens, std::size_t count, KvCache& cache,
+                         const std::atomic<bool>* interrupt = nullptr);
 
     // The same with the logits of every token. Calls on_logits(first, tokens, logits (tokens, vocab_size)) batch by
     // batch.
@@ -63,12 +64,14 @@ private:
     void compute_rope(std::size_t token, std::size_t position);
     // Leaves the residual stream of the last `logit_tokens` tokens in residual_.
     void forward_batch(const TokenId* tokens, std::size_t count, KvCache& cache, std::size_t logit_tokens);
-    void attention(const LayerWeights& weights, std::size_t layer, std::size_t first, std::size_t count, KvCache& cache);
+    void attention(const LayerWeights& weights, std::size_t layer, std::size_t first, std::size_t count,
+                   KvCache& cache);
     void store_kv(const ProjectedKv& projected, std::size_t layer, std::size_t head, std::size_t count, KvCache& cache);
     // Applies rope to one head of a token of the batch.
     void apply_rope(float* head, std::size_t token);
     // The result overwrites the head's queries.
-    void attention_head(float* queries, std::size_t layer, std::size_t head, std::size_t first, std::size_t count, KvCache& cache, std::size_t thread);
+    void attention_head(float* queries, std::size_t layer, std::size_t head, std::size_t first, std::size_t count,
+                        KvCache& cache, std::size_t thread);
     void feed_forward(const LayerWeights& weights, std::size_t first, std::size_t count);
     const float* logits(std::size_t first, std::size_t count);
     // Whether a matmul of this many tokens takes quantized input.
@@ -92,16 +95,16 @@ private:
     // Copies of the norms' weights, so that the pages of the file can be released.
     std::vector<float> norms_;
 
-    std::vector<float> rope_frequencies_;            // (head_dim / 2): theta^(-2i / head_dim)
-    std::vector<float> rope_cos_, rope_sin_;              // (T, head_dim / 2)
-    std::vector<float> residual_;                      // (T, D): the residual stream
-    std::vector<float> normed_;  // (T, padded_stride(D)): rmsnorm output, unless it is quantized
+    std::vector<float> rope_frequencies_;     // (head_dim / 2): theta^(-2i / head_dim)
+    std::vector<float> rope_cos_, rope_sin_;  // (T, head_dim / 2)
+    std::vector<float> residual_;             // (T, D): the residual stream
+    std::vector<float> normed_;               // (T, padded_stride(D)): rmsnorm output, unless it is quantized
     // Queries (T, padded_stride(D)); keys and values (T, kv_dim) each; feed-forward (T, padded_stride(hidden_dim)), or
     // its quantized blocks.
     std::vector<float> scratch_;
-    std::vector<float> scores_;  // (threads, kMaxAttentionTokens, positions)
-    std::vector<float> logits_;                 // (T or 1, vocab_size)
-    std::vector<ActivationBlock> input_blocks_;       // (T, D / 32)
+    std::vector<float> scores_;                  // (threads, kMaxAttentionTokens, positions)
+    std::vector<float> logits_;                  // (T or 1, vocab_size)
+    std::vector<ActivationBlock> input_blocks_;  // (T, D / 32)
 };
 
 }  // namespace lai

@@ -82,13 +82,16 @@ void Transformer::pack_weights(const ModelFile& file) {
 bool Transformer::pack_f14(const ModelFile& file, const Matrix& matrix, std::uint8_t* out) {
     std::atomic<bool> fits = true;
     pack_and_release(file, matrix, [&](std::size_t group) {
-        if (fits && !kernels_.pack_f14(matrix, group, out + group * packed_group_bytes(DType::f14, matrix.cols))) fits = false;
+        if (fits && !kernels_.pack_f14(matrix, group, out + group * packed_group_bytes(DType::f14, matrix.cols))) {
+            fits = false;
+        }
     });
     return fits;
 }
 
 // Calls pack(group) for all groups of a matrix and releases their pages of the file.
-void Transformer::pack_and_release(const ModelFile& file, const Matrix& matrix, const std::function<void(std::size_t)>& pack) {
+void Transformer::pack_and_release(const ModelFile& file, const Matrix& matrix,
+                                   const std::function<void(std::size_t)>& pack) {
     const std::size_t groups = packed_groups(matrix);
     for (std::size_t first = 0; first < groups; first += kGroupsPerRelease) {
         const std::size_t count = std::min(kGroupsPerRelease, groups - first);

@@ -1,9 +1,9 @@
 // Takes any bytes as a model file. The engine must refuse them with an Error or run three tokens.
 
+#include "engine/transformer.hpp"
 #include "host/error.hpp"
 #include "model/model_file.hpp"
 #include "tools/report.hpp"
-#include "engine/transformer.hpp"
 
 #include <sys/mman.h>
 #include <unistd.h>

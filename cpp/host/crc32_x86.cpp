@@ -9,7 +9,9 @@ namespace lai {
 
 namespace {
 
-__m128i load(const std::uint8_t* data) { return _mm_loadu_si128(static_cast<const __m128i*>(static_cast<const void*>(data))); }
+__m128i load(const std::uint8_t* data) {
+    return _mm_loadu_si128(static_cast<const __m128i*>(static_cast<const void*>(data)));
+}
 
 // Moves a vector forward by the distance of the constants and adds the bytes at that place.
 __m128i fold(__m128i vector, __m128i constants, __m128i next) {
@@ -20,7 +22,9 @@ __m128i fold(__m128i vector, __m128i constants, __m128i next) {
 
 #define LAI_WIDE __attribute__((target("avx2,vpclmulqdq")))
 
-LAI_WIDE __m256i load_two(const std::uint8_t* data) { return _mm256_loadu_si256(static_cast<const __m256i*>(static_cast<const void*>(data))); }
+LAI_WIDE __m256i load_two(const std::uint8_t* data) {
+    return _mm256_loadu_si256(static_cast<const __m256i*>(static_cast<const void*>(data)));
+}
 
 // fold() on two vectors at once.
 LAI_WIDE __m256i fold_two(__m256i vectors, __m256i constants, __m256i next) {
@@ -56,7 +60,8 @@ std::size_t crc32_fold(const std::uint8_t* data, std::size_t size, std::uint32_t
     return done;
 }
 
-LAI_WIDE std::size_t crc32_fold_wide(const std::uint8_t* data, std::size_t size, std::uint32_t state, std::uint8_t* folded) {
+LAI_WIDE std::size_t crc32_fold_wide(const std::uint8_t* data, std::size_t size, std::uint32_t state,
+                                     std::uint8_t* folded) {
     // x^(1024+32) and x^(1024-32)
     const __m256i over_128_bytes = _mm256_broadcastsi128_si256(_mm_set_epi64x(0x014A7FE880, 0x01E88EF372));
     __m256i pairs[4];
@@ -64,7 +69,9 @@ LAI_WIDE std::size_t crc32_fold_wide(const std::uint8_t* data, std::size_t size,
     pairs[0] = _mm256_xor_si256(pairs[0], _mm256_set_epi32(0, 0, 0, 0, 0, 0, 0, static_cast<int>(state)));
     std::size_t done = 128;
     for (; done + 128 <= size; done += 128) {
-        for (std::size_t i = 0; i < 4; ++i) pairs[i] = fold_two(pairs[i], over_128_bytes, load_two(data + done + 32 * i));
+        for (std::size_t i = 0; i < 4; ++i) {
+            pairs[i] = fold_two(pairs[i], over_128_bytes, load_two(data + done + 32 * i));
+        }
     }
     __m128i all = _mm_setzero_si128();
     for (const __m256i pair : pairs) {

@@ -11,6 +11,7 @@ public:
 };
 
 // The message for a model whose logits are not finite.
-inline constexpr const char* kNotANumber = "the model's output is not a number: its weights are damaged or its training diverged";
+inline constexpr const char* kNotANumber =
+    "the model's output is not a number: its weights are damaged or its training diverged";
 
 }  // namespace lai

@@ -1,7 +1,7 @@
 #include "host/page_buffer.hpp"
 
-#include <new>
 #include <sys/mman.h>
+#include <new>
 #include <utility>
 
 namespace lai {

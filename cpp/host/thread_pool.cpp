@@ -97,7 +97,7 @@ ThreadPool::ThreadPool(std::size_t threads) : shares_(threads) {
     pthread_sigmask(SIG_SETMASK, &all, &before);
     try {
         for (std::size_t i = 1; i < threads; ++i) workers_.emplace_back([this, i] { worker_loop(i); });
-    // The system has no more threads for this process: the pool works with fewer.
+        // The system has no more threads for this process: the pool works with fewer.
     } catch (const std::system_error&) {
     }
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
@@ -126,7 +126,9 @@ void ThreadPool::run(std::uint32_t count, Call call, const void* context) {
         shares_[i].ticket.store(make_ticket(epoch_, count * i / threads, count * (i + 1) / threads));
     }
     if (sleepers_.load() > 0) {
-        { const std::lock_guard<std::mutex> lock(mutex_); }
+        {
+            const std::lock_guard<std::mutex> lock(mutex_);
+        }
         wake_.notify_all();
     }
     const Clock::time_point start = Clock::now();
@@ -181,7 +183,10 @@ void ThreadPool::run_share(Share& share, std::size_t thread) {
     std::uint32_t done = 0;
     std::uint64_t ticket = share.ticket.load(std::memory_order_acquire);
     while (next_of(ticket) < end_of(ticket)) {
-        if (!share.ticket.compare_exchange_weak(ticket, ticket + 1, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
+        if (!share.ticket.compare_exchange_weak(ticket, ticket + 1, std::memory_order_acq_rel,
+                                                std::memory_order_acquire)) {
+            continue;
+        }
         call_.load(std::memory_order_relaxed)(context_.load(std::memory_order_relaxed), next_of(ticket), thread);
         ++done;
         ticket = share.ticket.load(std::memory_order_acquire);
@@ -224,7 +229,9 @@ std::size_t available_cores() {
     std::size_t count = std::max(1U, std::thread::hardware_concurrency());
 #if defined(__linux__)
     cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0) count = static_cast<std::size_t>(CPU_COUNT(&set));
+    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0) {
+        count = static_cast<std::size_t>(CPU_COUNT(&set));
+    }
     if (const std::size_t quota = cgroup_cores("/sys/fs/cgroup"); quota > 0) count = std::min(count, quota);
 #endif
     return count;

@@ -32,13 +32,16 @@ LAI_INLINE void attention_scores(const AttentionHead& head, const float* queries
     std::size_t d = 0;
     for (; d + kSums <= head.head_dim; d += kSums) {
         if constexpr (kPrefetches<Element, Tokens>) {
-            prefetch(static_cast<const Element*>(head.cache.values) + begin * head.head_dim + d * kLanes, kSums * kLanes * sizeof(Element));
+            prefetch(static_cast<const Element*>(head.cache.values) + begin * head.head_dim + d * kLanes,
+                     kSums * kLanes * sizeof(Element));
         }
         LAI_UNROLL for (std::size_t slot = 0; slot < kSums; ++slot) add(d + slot, slot);
     }
     for (; d < head.head_dim; ++d) add(d, 0);
     LAI_UNROLL for (std::size_t v = 0; v < kVectors; ++v) {
-        const Vector scales = head.cache.key_scales == nullptr ? broadcast(scale) : load(head.cache.key_scales + begin + v * kWidth) * scale;
+        const Vector scales = head.cache.key_scales == nullptr
+                                  ? broadcast(scale)
+                                  : load(head.cache.key_scales + begin + v * kWidth) * scale;
         LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) {
             Vector total = sums[0][t][v];
             LAI_UNROLL for (std::size_t slot = 1; slot < kSums; ++slot) total += sums[slot][t][v];
@@ -71,21 +74,25 @@ float softmax(float* scores, const float* scales, std::size_t positions, std::si
 
 // The weighted sum of some vectors of the values, for each token.
 template <class Element, std::size_t Tokens, std::size_t Vectors>
-LAI_INLINE void weighted_value_sum(const AttentionHead& head, float* out, std::size_t d, std::size_t positions, const float* factors) {
+LAI_INLINE void weighted_value_sum(const AttentionHead& head, float* out, std::size_t d, std::size_t positions,
+                                   const float* factors) {
     constexpr std::size_t kSums = Tokens == 1 ? 2 : 1;
     Vector sums[kSums][Tokens][Vectors] = {};
     const auto add = [&](std::size_t position, std::size_t slot) {
         const Element* values = static_cast<const Element*>(head.cache.values) + position * head.head_dim + d;
         LAI_UNROLL for (std::size_t v = 0; v < Vectors; ++v) {
             const Vector value = load_as_float(values + v * kWidth);
-            LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) sums[slot][t][v] += value * head.scores[t * head.score_stride + position];
+            LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) {
+                sums[slot][t][v] += value * head.scores[t * head.score_stride + position];
+            }
         }
     };
     std::size_t position = 0;
     for (; position + kSums <= positions; position += kSums) {
         if constexpr (kPrefetches<Element, Tokens>) {
             if (d == 0 && head.next.keys != nullptr) {
-                prefetch(static_cast<const Element*>(head.next.keys) + position * head.head_dim, kSums * head.head_dim * sizeof(Element));
+                prefetch(static_cast<const Element*>(head.next.keys) + position * head.head_dim,
+                         kSums * head.head_dim * sizeof(Element));
                 if (position % kLanes == 0) prefetch(head.next.key_scales + position, kLanes * sizeof(float));
             }
         }
@@ -103,7 +110,8 @@ LAI_INLINE void weighted_value_sum(const AttentionHead& head, float* out, std::s
 
 template <class Element, std::size_t Tokens>
 void attention_tokens(const AttentionHead& head, std::size_t first) {
-    constexpr std::size_t kMaxVectors = Tokens == 1 || kWidth == 16 ? 4 : 2;  // vectors whose sums fit into the registers
+    // Vectors whose sums fit into the registers.
+    constexpr std::size_t kMaxVectors = Tokens == 1 || kWidth == 16 ? 4 : 2;
     const float scale = 1.0F / __builtin_sqrtf(static_cast<float>(head.head_dim));
     float* queries = head.queries + first * head.stride;
     const std::size_t positions = head.positions + first;
@@ -111,10 +119,16 @@ void attention_tokens(const AttentionHead& head, std::size_t first) {
     std::size_t end = 0;
     for (; end < all; end += kLanes) attention_scores<Element, Tokens>(head, queries, end, scale);
     float factors[Tokens];
-    for (std::size_t t = 0; t < Tokens; ++t) factors[t] = softmax(head.scores + t * head.score_stride, head.cache.value_scales, positions + t, end);
+    for (std::size_t t = 0; t < Tokens; ++t) {
+        factors[t] = softmax(head.scores + t * head.score_stride, head.cache.value_scales, positions + t, end);
+    }
     std::size_t d = 0;
-    for (; d + kMaxVectors * kWidth <= head.head_dim; d += kMaxVectors * kWidth) weighted_value_sum<Element, Tokens, kMaxVectors>(head, queries, d, all, factors);
-    for (; d + kWidth <= head.head_dim; d += kWidth) weighted_value_sum<Element, Tokens, 1>(head, queries, d, all, factors);
+    for (; d + kMaxVectors * kWidth <= head.head_dim; d += kMaxVectors * kWidth) {
+        weighted_value_sum<Element, Tokens, kMaxVectors>(head, queries, d, all, factors);
+    }
+    for (; d + kWidth <= head.head_dim; d += kWidth) {
+        weighted_value_sum<Element, Tokens, 1>(head, queries, d, all, factors);
+    }
     for (; d < head.head_dim; ++d) {
         for (std::size_t t = 0; t < Tokens; ++t) {
             float total = 0;

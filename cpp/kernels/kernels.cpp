@@ -67,9 +67,7 @@ bool has_dot_product() {
 const Kernels& choose_kernels() {
     const Candidate candidates[] = {
 #if defined(LAI_X86_KERNELS)
-        {&kZen4Kernels, has_zen4()},
-        {&kAvx512Kernels, has_avx512()},
-        {&kAvx2Kernels, has_avx2()},
+        {&kZen4Kernels, has_zen4()},        {&kAvx512Kernels, has_avx512()}, {&kAvx2Kernels, has_avx2()},
 #endif
 #if defined(LAI_NEON_KERNELS)
         {&kNeonKernels, has_dot_product()},
@@ -80,7 +78,9 @@ const Kernels& choose_kernels() {
     std::string names;
     for (const Candidate& candidate : candidates) {
         if (!candidate.runs) continue;
-        if (logit_tokens == nullptr || *logit_tokens == '\0' || std::string(logit_tokens) == candidate.kernels->name) return *candidate.kernels;
+        if (logit_tokens == nullptr || *logit_tokens == '\0' || std::string(logit_tokens) == candidate.kernels->name) {
+            return *candidate.kernels;
+        }
         names += std::string(names.empty() ? "" : ", ") + candidate.kernels->name;
     }
     throw Error(std::string("LAI_KERNELS is ") + logit_tokens + ", this machine can run " + names);

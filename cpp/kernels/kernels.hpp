@@ -53,15 +53,15 @@ constexpr std::size_t kMaxAttentionTokens = 4;
 // The attention of one head for consecutive tokens. The first token sees `positions` positions, each later one sees one
 // more.
 struct AttentionHead {
-    float* queries;  // (tokens, head_dim); the result overwrites them
+    float* queries;      // (tokens, head_dim); the result overwrites them
     std::size_t stride;  // from one token to the next
     std::size_t tokens;
     HeadCache cache;
     std::size_t positions;
     std::size_t head_dim;
-    float* scores;  // scratch, (kMaxAttentionTokens, score_stride)
+    float* scores;             // scratch, (kMaxAttentionTokens, score_stride)
     std::size_t score_stride;  // at least all positions, rounded up to kLanes
-    HeadCache next;  // what this thread probably reads next, to prefetch it; or nulls
+    HeadCache next;            // what this thread probably reads next, to prefetch it; or nulls
 };
 
 // One implementation of all expensive operations. All implementations give the same results up to rounding.
@@ -72,7 +72,8 @@ struct Kernels {
     void (*quantize)(const float* values, std::size_t count, ActivationBlock* blocks);
     // out = matrix · input for the rows from begin to end. Matrices other than f32 are packed. `begin` is a multiple of
     // kLanes.
-    void (*matmul)(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, const Output& out);
+    void (*matmul)(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end,
+                   const Output& out);
     // Packs a group of an f16 matrix of the file as f14. The columns must be a multiple of kUnitColumns. Returns false
     // if f14 loses too much. dequantize_f14_row gives one row of a packed matrix as floats. Both are null if the
     // kernels have no f14.

@@ -13,8 +13,8 @@ constexpr std::size_t kMaxGemvTokens = 8;
 
 // One group of sixteen rows times some tokens, with packed weights as they are.
 template <DType Type, std::size_t Tokens>
-LAI_INLINE void matmul_group(const Matrix& matrix, const Activations& input, std::size_t row, std::size_t token, std::size_t rows,
-                               const Output& out) {
+LAI_INLINE void matmul_group(const Matrix& matrix, const Activations& input, std::size_t row, std::size_t token,
+                             std::size_t rows, const Output& out) {
     const std::uint8_t* group = matrix.data + row / kLanes * packed_group_bytes(Type, input.width);
     float results[Tokens][kLanes];
     if constexpr (Type == DType::f16) {
@@ -30,18 +30,21 @@ LAI_INLINE void matmul_group(const Matrix& matrix, const Activations& input, std
 }
 
 template <DType Type>
-void matmul_groups(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, const Output& out) {
+void matmul_groups(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end,
+                   const Output& out) {
     for (std::size_t row = begin; row < end; row += kLanes) {
         const std::size_t rows = min_size(kLanes, end - row);
-        for_token_batches<is_quantized(Type) ? kQuantizedTileTokens : kFloatTileTokens>(input.tokens, [&](auto batch, std::size_t token) {
-            constexpr std::size_t kTokens = decltype(batch)::count;
-            matmul_group<Type, kTokens>(matrix, input, row, token, rows, out);
-        });
+        for_token_batches<is_quantized(Type) ? kQuantizedTileTokens : kFloatTileTokens>(
+            input.tokens, [&](auto batch, std::size_t token) {
+                constexpr std::size_t kTokens = decltype(batch)::count;
+                matmul_group<Type, kTokens>(matrix, input, row, token, rows, out);
+            });
     }
 }
 
 template <DType Type>
-void matmul_dtype(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, const Output& out) {
+void matmul_dtype(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end,
+                  const Output& out) {
     if (input.tokens > (is_quantized(Type) ? kMaxQuantizedTokens : kMaxGemvTokens)) {
         matmul_panels<Type>(matrix, input, begin, end, out);
     } else if constexpr (Type == DType::f32) {

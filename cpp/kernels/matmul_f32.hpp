@@ -8,11 +8,14 @@ namespace lai {
 namespace {
 
 // Tensors are aligned to the size of their elements (model_file.cpp).
-LAI_INLINE const float* f32_data(const Matrix& matrix) { return static_cast<const float*>(static_cast<const void*>(matrix.data)); }
+LAI_INLINE const float* f32_data(const Matrix& matrix) {
+    return static_cast<const float*>(static_cast<const void*>(matrix.data));
+}
 
 // One row times some tokens.
 template <std::size_t Tokens, bool NonTemporal>
-LAI_INLINE void matmul_f32_row(const Matrix& matrix, const Activations& input, std::size_t row, std::size_t token, const Output& out) {
+LAI_INLINE void matmul_f32_row(const Matrix& matrix, const Activations& input, std::size_t row, std::size_t token,
+                               const Output& out) {
     // Several sums per token, so that no addition waits for the previous one.
     constexpr std::size_t kSums = Tokens == 1 ? 4 : 2;
     const std::size_t width = input.width;
@@ -24,7 +27,9 @@ LAI_INLINE void matmul_f32_row(const Matrix& matrix, const Activations& input, s
         LAI_UNROLL for (std::size_t i = 0; i < kSums; ++i) {
             prefetch_ahead<NonTemporal>(weights + k + i * kWidth);
             const Vector w = load(weights + k + i * kWidth);
-            LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) sums[i][t] += w * load(x + t * input.stride + k + i * kWidth);
+            LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) {
+                sums[i][t] += w * load(x + t * input.stride + k + i * kWidth);
+            }
         }
     }
     for (; k + kWidth <= width; k += kWidth) {
@@ -41,15 +46,16 @@ LAI_INLINE void matmul_f32_row(const Matrix& matrix, const Activations& input, s
 
 // noinline, as matmul_panel: inlined code around it would take its registers.
 template <std::size_t Tokens, bool NonTemporal>
-__attribute__((noinline)) void matmul_f32_rows(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end,
-                                             std::size_t token, const Output& out) {
+__attribute__((noinline)) void matmul_f32_rows(const Matrix& matrix, const Activations& input, std::size_t begin,
+                                               std::size_t end, std::size_t token, const Output& out) {
     for (std::size_t row = begin; row < end; ++row) matmul_f32_row<Tokens, NonTemporal>(matrix, input, row, token, out);
 }
 
 // For a few tokens each row is read once, as it is, from one end of the matrix to the other. With two rows at a time
 // the CPU prefetches less.
 template <bool NonTemporal>
-void matmul_f32_few(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, const Output& out) {
+void matmul_f32_few(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end,
+                    const Output& out) {
     if (input.tokens == 1) return matmul_f32_rows<1, NonTemporal>(matrix, input, begin, end, 0, out);
     // All tokens use these rows while they are in the cache.
     for (std::size_t row = begin; row < end; row += kLanes) {

@@ -27,7 +27,8 @@ void fill_panel_f32(const Matrix& matrix, Panel& panel) {
         done = panel.columns / 4 * 4;
         for (std::size_t lane = 0; lane < kLanes; lane += 4) {
             for (std::size_t column = 0; column < done; column += 4) {
-                transpose(weights + lane * matrix.cols + column, matrix.cols, panel.floats + column * kLanes + lane, kLanes);
+                transpose(weights + lane * matrix.cols + column, matrix.cols, panel.floats + column * kLanes + lane,
+                          kLanes);
             }
         }
     }
@@ -56,7 +57,8 @@ LAI_INLINE void fill_panel_block(const std::uint8_t* group, std::size_t block, f
                 float* to = floats + (4 * word + byte) * kLanes + v * kWidth;
                 store(to, __builtin_convertvector((four >> (8 * byte)) & kMask, Vector) * scales - zeros);
                 if constexpr (Type == DType::q4_0) {
-                    store(to + kBlockSize / 2 * kLanes, __builtin_convertvector((four >> (8 * byte + 4)) & kMask, Vector) * scales - zeros);
+                    store(to + kBlockSize / 2 * kLanes,
+                          __builtin_convertvector((four >> (8 * byte + 4)) & kMask, Vector) * scales - zeros);
                 }
             }
         }
@@ -71,7 +73,9 @@ void fill_panel(const Matrix& matrix, Panel& panel) {
         const std::uint8_t* group = matrix.data + panel.row / kLanes * packed_group_bytes(Type, matrix.cols);
         if constexpr (Type == DType::f16) {
             const std::uint8_t* halves = group + panel.column * kF16ColumnBytes;
-            for (std::size_t i = 0; i < panel.columns * kLanes; i += kWidth) store(panel.floats + i, load_f16(halves + 2 * i));
+            for (std::size_t i = 0; i < panel.columns * kLanes; i += kWidth) {
+                store(panel.floats + i, load_f16(halves + 2 * i));
+            }
         } else {
             for (std::size_t i = 0; i < panel.columns; i += kBlockSize) {
                 fill_panel_block<Type>(group, (panel.column + i) / kBlockSize, panel.floats + i * kLanes);
@@ -82,13 +86,16 @@ void fill_panel(const Matrix& matrix, Panel& panel) {
 
 // Prefetches a part of the weights of the next panel: from sixteenth `first` to sixteenth `last`.
 template <DType Type>
-LAI_INLINE void prefetch_next_panel(const Matrix& matrix, const Panel& panel, std::size_t end, std::size_t first, std::size_t last) {
+LAI_INLINE void prefetch_next_panel(const Matrix& matrix, const Panel& panel, std::size_t end, std::size_t first,
+                                    std::size_t last) {
     const std::size_t next = panel.row + kLanes;
     if (next >= end) return;
     if constexpr (Type == DType::f32) {
         const float* weights = f32_data(matrix) + next * matrix.cols + panel.column;
         last = min_size(last, end - next);
-        for (std::size_t row = first; row < last; ++row) prefetch(weights + row * matrix.cols, panel.columns * sizeof(float));
+        for (std::size_t row = first; row < last; ++row) {
+            prefetch(weights + row * matrix.cols, panel.columns * sizeof(float));
+        }
     } else {
         const std::size_t bytes = packed_group_bytes(Type, matrix.cols);
         const std::uint8_t* group = matrix.data + next / kLanes * bytes;
@@ -99,9 +106,12 @@ LAI_INLINE void prefetch_next_panel(const Matrix& matrix, const Panel& panel, st
 
 // noinline: inlined code around it would take the registers of the sums.
 template <std::size_t Tokens>
-__attribute__((noinline)) void matmul_panel(const Panel& panel, const Activations& input, std::size_t token, const Output& out) {
+__attribute__((noinline)) void matmul_panel(const Panel& panel, const Activations& input, std::size_t token,
+                                            const Output& out) {
     float results[Tokens][kLanes];
-    const auto load_weights = [&](std::size_t column, std::size_t v) { return load(panel.floats + column * kLanes + v * kWidth); };
+    const auto load_weights = [&](std::size_t column, std::size_t v) {
+        return load(panel.floats + column * kLanes + v * kWidth);
+    };
     matmul_tile(load_weights, panel.columns, input.values + token * input.stride + panel.column, input.stride, results);
     for (std::size_t t = 0; t < Tokens; ++t) store_output_lanes(out, token + t, panel.row, results[t], panel.rows);
 }
@@ -117,7 +127,8 @@ void matmul_panels(const Matrix& matrix, const Activations& input, std::size_t b
             fill_panel<Type>(matrix, panel);
             for_token_batches<kFloatTileTokens>(input.tokens, [&](auto batch, std::size_t token) {
                 constexpr std::size_t kTokens = decltype(batch)::count;
-                prefetch_next_panel<Type>(matrix, panel, end, token * kLanes / input.tokens, (token + kTokens) * kLanes / input.tokens);
+                prefetch_next_panel<Type>(matrix, panel, end, token * kLanes / input.tokens,
+                                          (token + kTokens) * kLanes / input.tokens);
                 matmul_panel<kTokens>(panel, input, token, out);
             });
         }

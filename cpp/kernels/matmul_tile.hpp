@@ -14,13 +14,16 @@ LAI_INLINE void store_output(const Output& out, std::size_t token, std::size_t r
     *to = out.add ? *to + value : value;
 }
 
-LAI_INLINE void store_output_lanes(const Output& out, std::size_t token, std::size_t row, const float* results, std::size_t rows) {
+LAI_INLINE void store_output_lanes(const Output& out, std::size_t token, std::size_t row, const float* results,
+                                   std::size_t rows) {
     if (rows < kLanes) {
         for (std::size_t lane = 0; lane < rows; ++lane) store_output(out, token, row + lane, results[lane]);
         return;
     }
     float* to = out.data + token * out.stride + (row - out.first_row);
-    LAI_UNROLL for (std::size_t i = 0; i < kLanes; i += kWidth) store(to + i, out.add ? load(to + i) + load(results + i) : load(results + i));
+    LAI_UNROLL for (std::size_t i = 0; i < kLanes; i += kWidth) {
+        store(to + i, out.add ? load(to + i) + load(results + i) : load(results + i));
+    }
 }
 
 template <std::size_t Count>
@@ -30,7 +33,8 @@ struct Batch {
 
 // Sixteen rows times some tokens. load_weights(column, v) returns vector v of a column.
 template <std::size_t Tokens, class LoadWeights>
-LAI_INLINE void matmul_tile(const LoadWeights& load_weights, std::size_t columns, const float* x, std::size_t stride, float (&results)[Tokens][kLanes]) {
+LAI_INLINE void matmul_tile(const LoadWeights& load_weights, std::size_t columns, const float* x, std::size_t stride,
+                            float (&results)[Tokens][kLanes]) {
     // One token has few sums. A sum for each of several columns keeps an addition from waiting for the previous one.
     constexpr std::size_t kSums = Tokens == 1 ? 4 : 1;
     // Sixteen tokens need more pointers than there are general registers. With several columns per pass, a pointer is
@@ -45,7 +49,9 @@ LAI_INLINE void matmul_tile(const LoadWeights& load_weights, std::size_t columns
         }
         LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) {
             LAI_UNROLL for (std::size_t i = 0; i < kCount; ++i) {
-                LAI_UNROLL for (std::size_t v = 0; v < kVectors; ++v) sums[i % kSums][t][v] += w[i][v] * x[t * stride + column + i];
+                LAI_UNROLL for (std::size_t v = 0; v < kVectors; ++v) {
+                    sums[i % kSums][t][v] += w[i][v] * x[t * stride + column + i];
+                }
             }
         }
     };

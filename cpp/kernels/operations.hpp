@@ -7,8 +7,8 @@
 //   kQuantizedTileTokens  the same for quantized weights
 //   kMaxQuantizedTokens   Kernels::max_quantized_tokens
 
-#include "kernels/matmul.hpp"
-#include "kernels/quantize.hpp"
 #include "kernels/attention.hpp"
 #include "kernels/elementwise.hpp"
+#include "kernels/matmul.hpp"
+#include "kernels/quantize.hpp"
 #include "kernels/stream_read.hpp"

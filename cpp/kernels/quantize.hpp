@@ -27,7 +27,9 @@ LAI_INLINE float absmax(const float* values, std::size_t count) {
 // scale.
 constexpr float kMinAbsmax = 1e-30F;
 
-LAI_INLINE IntVector round(Vector x) { return __builtin_convertvector(x + (x < 0.0F ? broadcast(-0.5F) : broadcast(0.5F)), IntVector); }
+LAI_INLINE IntVector round(Vector x) {
+    return __builtin_convertvector(x + (x < 0.0F ? broadcast(-0.5F) : broadcast(0.5F)), IntVector);
+}
 
 void quantize(const float* values, std::size_t count, ActivationBlock* blocks) {
     // 127 * 256 + 127: the largest integer whose rounded high byte fits into eight bits.
@@ -56,7 +58,8 @@ float quantize_int16(const float* values, std::size_t count, std::int16_t* integ
     const float largest = absmax(values, count);
     const float inverse = largest > kMinAbsmax ? kMaxInteger / largest : 0.0F;
     for (std::size_t i = 0; i < count; i += kWidth) {
-        const ShortVector shorts = __builtin_convertvector(inverse > 0 ? round(load_partial(values + i, count - i) * inverse) : IntVector{}, ShortVector);
+        const ShortVector shorts = __builtin_convertvector(
+            inverse > 0 ? round(load_partial(values + i, count - i) * inverse) : IntVector{}, ShortVector);
         std::memcpy(integers + i, &shorts, min_size(kWidth, count - i) * sizeof(std::int16_t));
     }
     return largest / kMaxInteger;

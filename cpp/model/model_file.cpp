@@ -84,10 +84,13 @@ void ModelFile::fail(const std::string& what) const { throw Error(path_ + " " + 
 void ModelFile::read_header() {
     version_ = field<std::uint32_t>(file_, 4);
     if (version_ != 1 && version_ != 2) fail("has format version " + std::to_string(version_) + ", expected 1 or 2");
-    const std::pair<const char*, std::size_t*> sizes[] = {
-        {"dim", &config_.dim},           {"hidden_dim", &config_.hidden_dim}, {"n_layers", &config_.n_layers},
-        {"n_heads", &config_.n_heads},   {"n_kv_heads", &config_.n_kv_heads}, {"vocab_size", &config_.vocab_size},
-        {"max_seq_len", &config_.max_seq_len}};
+    const std::pair<const char*, std::size_t*> sizes[] = {{"dim", &config_.dim},
+                                                          {"hidden_dim", &config_.hidden_dim},
+                                                          {"n_layers", &config_.n_layers},
+                                                          {"n_heads", &config_.n_heads},
+                                                          {"n_kv_heads", &config_.n_kv_heads},
+                                                          {"vocab_size", &config_.vocab_size},
+                                                          {"max_seq_len", &config_.max_seq_len}};
     std::size_t offset = 8;
     for (const auto& [name, size] : sizes) {
         const auto value = field<std::int32_t>(file_, offset);
@@ -106,7 +109,8 @@ void ModelFile::read_header() {
     config_.activation = static_cast<Activation>(activation);
     const auto dtype = field<std::uint8_t>(file_, 48);
     if (dtype > (version_ == 1 ? 0 : 3)) {
-        fail("has weight dtype " + std::to_string(dtype) + ", expected " + (version_ == 1 ? "0 in version 1" : "0 to 3"));
+        fail("has weight dtype " + std::to_string(dtype) + ", expected " +
+             (version_ == 1 ? "0 in version 1" : "0 to 3"));
     }
     dtype_ = static_cast<DType>(dtype);
     check_flags(field<std::uint32_t>(file_, 77));
@@ -133,9 +137,12 @@ void ModelFile::check_config() const {
     if (config_.dim % config_.n_heads != 0) {
         fail("has dim " + text(config_.dim) + ", expected a multiple of its n_heads " + text(config_.n_heads));
     }
-    if (config_.head_dim() % 2 != 0) fail("has heads of width " + text(config_.head_dim()) + ", expected an even width");
+    if (config_.head_dim() % 2 != 0) {
+        fail("has heads of width " + text(config_.head_dim()) + ", expected an even width");
+    }
     if (config_.n_heads % config_.n_kv_heads != 0) {
-        fail("has n_heads " + text(config_.n_heads) + ", expected a multiple of its n_kv_heads " + text(config_.n_kv_heads));
+        fail("has n_heads " + text(config_.n_heads) + ", expected a multiple of its n_kv_heads " +
+             text(config_.n_kv_heads));
     }
     if (config_.max_seq_len > kMaxContext) {
         fail("has max_seq_len " + text(config_.max_seq_len) + ", expected at most " + text(kMaxContext));
@@ -144,8 +151,8 @@ void ModelFile::check_config() const {
     if (!positive(config_.rope_theta)) fail("has a rope_theta that is not a positive number");
     if (!positive(config_.norm_eps)) fail("has a norm_eps that is not a positive number");
     if (is_quantized(dtype_) && (config_.dim % kBlockSize != 0 || config_.hidden_dim % kBlockSize != 0)) {
-        fail("has dim " + text(config_.dim) + " and hidden_dim " + text(config_.hidden_dim) + ", expected multiples of 32 for " +
-             dtype_name(dtype_));
+        fail("has dim " + text(config_.dim) + " and hidden_dim " + text(config_.hidden_dim) +
+             ", expected multiples of 32 for " + dtype_name(dtype_));
     }
 }
 
@@ -165,7 +172,9 @@ void ModelFile::check_crc32(std::uint32_t stored, ThreadPool& pool) {
         pieces[piece] = crc32(file_.data() + offset_of(piece), offset_of(piece + 1) - offset_of(piece));
     });
     std::uint32_t crc = 0;
-    for (std::size_t piece = 0; piece < pieces.size(); ++piece) crc = crc32_combine(crc, pieces[piece], offset_of(piece + 1) - offset_of(piece));
+    for (std::size_t piece = 0; piece < pieces.size(); ++piece) {
+        crc = crc32_combine(crc, pieces[piece], offset_of(piece + 1) - offset_of(piece));
+    }
     if (crc != stored) {
         fail("is damaged: its content does not match the checksum in its header");
     }
@@ -203,7 +212,8 @@ void ModelFile::locate_weights() {
     TensorCursor cursor(file_, weights_offset_, dtype_, version_ == 2);
     const auto check = [&] {
         if (cursor.offset() > file_.size()) {
-            fail("has " + std::to_string(file_.size()) + " bytes, its header expects more than " + std::to_string(cursor.offset() - 1));
+            fail("has " + std::to_string(file_.size()) + " bytes, its header expects more than " +
+                 std::to_string(cursor.offset() - 1));
         }
     };
     weights_.token_embed = cursor.matrix(config_.vocab_size, dim);

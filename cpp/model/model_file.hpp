@@ -1,8 +1,8 @@
 #pragma once
 
 #include "host/mapped_file.hpp"
-#include "model/tensor.hpp"
 #include "host/thread_pool.hpp"
+#include "model/tensor.hpp"
 #include "text/vocabulary.hpp"
 
 #include <cstddef>
@@ -23,16 +23,16 @@ struct ModelConfig {
 };
 
 struct LayerWeights {
-    Matrix wq, wk, wv, wo;          // (dim, dim), (kv_dim, dim), (kv_dim, dim), (dim, dim)
-    Matrix w_gate, w_up, w_down;    // (hidden_dim, dim) twice, (dim, hidden_dim)
-    const float* attn_norm;         // (dim)
-    const float* ffn_norm;          // (dim)
+    Matrix wq, wk, wv, wo;        // (dim, dim), (kv_dim, dim), (kv_dim, dim), (dim, dim)
+    Matrix w_gate, w_up, w_down;  // (hidden_dim, dim) twice, (dim, hidden_dim)
+    const float* attn_norm;       // (dim)
+    const float* ffn_norm;        // (dim)
 };
 
 struct Weights {
-    Matrix token_embed;             // (vocab_size, dim)
-    Matrix output;                  // (vocab_size, dim)
-    const float* final_norm;        // (dim)
+    Matrix token_embed;       // (vocab_size, dim)
+    Matrix output;            // (vocab_size, dim)
+    const float* final_norm;  // (dim)
     std::vector<LayerWeights> layers;
 };
 

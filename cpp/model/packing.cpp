@@ -21,7 +21,9 @@ void dequantize_block(DType dtype, const std::uint8_t* block, float* out) {
     const float scale = half_to_float(read_f16(block));
     const std::uint8_t* quants = block + 2;
     if (dtype == DType::q8_0) {
-        for (std::size_t i = 0; i < kBlockSize; ++i) out[i] = scale * static_cast<float>(static_cast<std::int8_t>(quants[i]));
+        for (std::size_t i = 0; i < kBlockSize; ++i) {
+            out[i] = scale * static_cast<float>(static_cast<std::int8_t>(quants[i]));
+        }
         return;
     }
     for (std::size_t i = 0; i < kBlockSize / 2; ++i) {
@@ -72,14 +74,17 @@ float half_to_float(std::uint16_t half) {
     return value;
 }
 
-void pack_f16_columns(const Matrix& matrix, std::size_t group, std::size_t first, std::size_t count, std::uint8_t* out) {
+void pack_f16_columns(const Matrix& matrix, std::size_t group, std::size_t first, std::size_t count,
+                      std::uint8_t* out) {
     const std::size_t first_row = group * kLanes;
     const std::size_t lanes = std::min(kLanes, matrix.rows - first_row);
     const std::size_t row_bytes = matrix.cols * 2;
     const std::uint8_t* from = matrix.data + first_row * row_bytes + first * 2;
     std::size_t col = 0;
     if (lanes == kLanes) {
-        for (; col + 4 <= count; col += 4) pack_four_f16_columns(from + col * 2, row_bytes, out + col * kF16ColumnBytes);
+        for (; col + 4 <= count; col += 4) {
+            pack_four_f16_columns(from + col * 2, row_bytes, out + col * kF16ColumnBytes);
+        }
     }
     for (; col < count; ++col) {
         std::memset(out + col * kF16ColumnBytes, 0, kF16ColumnBytes);
@@ -126,7 +131,8 @@ void dequantize_row(const Matrix& matrix, std::size_t row, float* out) {
         for (std::size_t i = 0; i < matrix.cols; ++i) out[i] = half_to_float(read_f16(data + 2 * i));
     } else {
         for (std::size_t block = 0; block < matrix.cols / kBlockSize; ++block) {
-            dequantize_block(matrix.dtype, data + block * weight_bytes(matrix.dtype, kBlockSize), out + block * kBlockSize);
+            dequantize_block(matrix.dtype, data + block * weight_bytes(matrix.dtype, kBlockSize),
+                             out + block * kBlockSize);
         }
     }
 }
@@ -135,7 +141,9 @@ void dequantize_packed_row(const Matrix& packed, std::size_t row, float* out) {
     const std::uint8_t* group = packed.data + row / kLanes * packed_group_bytes(packed.dtype, packed.cols);
     const std::size_t lane = row % kLanes;
     if (packed.dtype == DType::f16) {
-        for (std::size_t col = 0; col < packed.cols; ++col) out[col] = half_to_float(read_f16(group + col * kF16ColumnBytes + lane * 2));
+        for (std::size_t col = 0; col < packed.cols; ++col) {
+            out[col] = half_to_float(read_f16(group + col * kF16ColumnBytes + lane * 2));
+        }
         return;
     }
     const std::uint32_t flip = sign_flip_mask(packed.dtype);

@@ -27,7 +27,7 @@ namespace lai {
 constexpr std::size_t kCacheLine = 64;
 constexpr std::size_t kWordBytes = 4 * kLanes;
 constexpr std::size_t kF16ColumnBytes = 2 * kLanes;  // one half of each row
-constexpr std::size_t kUnitColumns = 16;  // f14 matrices have a multiple of this many columns
+constexpr std::size_t kUnitColumns = 16;             // f14 matrices have a multiple of this many columns
 constexpr std::size_t kUnitBytes = 7 * kCacheLine;
 
 // All static: the linker must not choose a copy compiled for another instruction set.

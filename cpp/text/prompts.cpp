@@ -28,7 +28,10 @@ std::string_view strip_leading_space(std::string_view text) {
 
 bool contains_tag(std::string_view text) {
     for (std::size_t role = 0; role < kRoles.size(); ++role) {
-        if (text.find(open_tag(role)) != std::string_view::npos || text.find(close_tag(role)) != std::string_view::npos) return true;
+        if (text.find(open_tag(role)) != std::string_view::npos ||
+            text.find(close_tag(role)) != std::string_view::npos) {
+            return true;
+        }
     }
     return false;
 }
@@ -59,7 +62,9 @@ std::vector<Turn> parse_turns(std::string_view line) {
     return turns;
 }
 
-void append(std::vector<TokenId>& ids, const std::vector<TokenId>& more) { ids.insert(ids.end(), more.begin(), more.end()); }
+void append(std::vector<TokenId>& ids, const std::vector<TokenId>& more) {
+    ids.insert(ids.end(), more.begin(), more.end());
+}
 
 }  // namespace
 

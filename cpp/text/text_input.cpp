@@ -33,7 +33,9 @@ bool TextInput::fill() {
     if (std::ferror(file_) != 0) fail(path_);
     buffer_.erase(0, read_);
     read_ = 0;
-    if (buffer_.size() + length > kMaxBytes) throw Error("cannot read " + path_ + ": found more than 256 MB in one line or prompt, expected a shorter text");
+    if (buffer_.size() + length > kMaxBytes) {
+        throw Error("cannot read " + path_ + ": found more than 256 MB in one line or prompt, expected a shorter text");
+    }
     buffer_.append(piece.data(), length);
     return length > 0;
 }

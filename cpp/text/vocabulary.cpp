@@ -41,7 +41,9 @@ public:
 
     std::uint64_t operator()(std::string_view bytes) {
         const std::uint64_t last = std::uint64_t{bytes.size()} << 56;
-        for (; bytes.size() >= 8; bytes.remove_prefix(8)) absorb(read_value<std::uint64_t>(reinterpret_cast<const std::uint8_t*>(bytes.data())));
+        for (; bytes.size() >= 8; bytes.remove_prefix(8)) {
+            absorb(read_value<std::uint64_t>(reinterpret_cast<const std::uint8_t*>(bytes.data())));
+        }
         std::uint64_t rest = 0;
         std::memcpy(&rest, bytes.data(), bytes.size());
         absorb(rest | last);
@@ -111,7 +113,9 @@ void Vocabulary::read_tokens(const std::uint8_t* data, std::size_t size, const s
         const std::string token = "token " + std::to_string(id);
         if (size - offset < 8) fail("is cut short at " + token + " of " + std::to_string(count));
         const std::size_t length = read_value<std::uint32_t>(data + offset);
-        if (length > size - offset - 8) fail("has a " + token + " of " + std::to_string(length) + " bytes, past the end of the file");
+        if (length > size - offset - 8) {
+            fail("has a " + token + " of " + std::to_string(length) + " bytes, past the end of the file");
+        }
         if (!std::isfinite(score_of(data + offset))) fail("has a score that is not a finite number at " + token);
         records_.push_back(data + offset);
         max_token_bytes_ = std::max(max_token_bytes_, length);
@@ -119,7 +123,9 @@ void Vocabulary::read_tokens(const std::uint8_t* data, std::size_t size, const s
     }
     bytes_read_ = offset;
     for (std::size_t id = 0; id < static_cast<std::size_t>(kFirstByte); ++id) {
-        if (score_of(records_[id]) > kNever) fail("has a control token that text could produce, token " + std::to_string(id));
+        if (score_of(records_[id]) > kNever) {
+            fail("has a control token that text could produce, token " + std::to_string(id));
+        }
     }
     for (std::size_t byte = 0; byte < 256; ++byte) {
         const char expected = static_cast<char>(byte);
@@ -187,7 +193,9 @@ public:
     Merger(const Vocabulary& vocabulary, std::string_view text, TextKind kind)
         : vocabulary_(vocabulary), text_(text), kind_(kind) {
         split();
-        for (std::int64_t left = 0; left + 1 < static_cast<std::int64_t>(pieces_.size()); ++left) push_pair(left, false);
+        for (std::int64_t left = 0; left + 1 < static_cast<std::int64_t>(pieces_.size()); ++left) {
+            push_pair(left, false);
+        }
         std::make_heap(heap_.begin(), heap_.end());
         while (!heap_.empty()) merge_best();
     }

@@ -50,7 +50,7 @@ private:
     // All tokens with the same bytes, except those that text never produces.
     struct Entry {
         float score;  // the highest of them
-        TokenId id;  // the highest of them
+        TokenId id;   // the highest of them
     };
 
     class Merger;

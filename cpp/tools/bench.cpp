@@ -16,7 +16,8 @@ double best_seconds(const Work& work) {
     using Clock = std::chrono::steady_clock;
     double best = 0;
     for (int run = 0; run < kRuns; ++run) {
-        const double seconds = work([](Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); });
+        const double seconds =
+            work([](Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); });
         best = run == 0 ? seconds : std::min(best, seconds);
     }
     return best;
@@ -77,7 +78,9 @@ double measure_bandwidth_ceiling(const Transformer& transformer, ThreadPool& poo
     const double seconds = best_seconds([&](const auto& since) {
         const auto start = Clock::now();
         for (int pass = 0; pass < kPasses; ++pass) {
-            pool.parallel_for(pieces.size(), [&](std::size_t piece) { sums[piece] = kernels.stream_read(pieces[piece].data, pieces[piece].size); });
+            pool.parallel_for(pieces.size(), [&](std::size_t piece) {
+                sums[piece] = kernels.stream_read(pieces[piece].data, pieces[piece].size);
+            });
         }
         return since(start);
     });

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "host/thread_pool.hpp"
 #include "engine/transformer.hpp"
+#include "host/thread_pool.hpp"
 
 #include <cstddef>
 #include <vector>

@@ -2,9 +2,11 @@
 
 #include "host/error.hpp"
 #include "text/prompts.hpp"
-#include "tools/report.hpp"
 #include "text/text_output.hpp"
+#include "tools/report.hpp"
 
+#include <sys/select.h>
+#include <unistd.h>
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -13,14 +15,13 @@
 #include <deque>
 #include <optional>
 #include <string_view>
-#include <sys/select.h>
-#include <unistd.h>
 
 namespace lai {
 
 namespace {
 
-constexpr const char* kCommands = R"(/chat [TEXT]        chat, with TEXT or every line from now on; earlier turns are remembered
+constexpr const char* kCommands =
+    R"(/chat [TEXT]        chat, with TEXT or every line from now on; earlier turns are remembered
 /hu [TEXT]          translate English to Hungarian, TEXT or every line from now on
 /en [TEXT]          translate Hungarian to English
 /translate [TEXT]   translate in the direction of the last /hu or /en
@@ -50,7 +51,7 @@ extern "C" void on_interrupt(int) { interrupted.store(true); }
 class InterruptHandler {
 public:
     InterruptHandler() {
-        struct sigaction action {};
+        struct sigaction action{};
         action.sa_handler = on_interrupt;
         action.sa_flags = SA_RESTART;  // a stopped or slow terminal still receives the output
         sigemptyset(&action.sa_mask);
@@ -61,7 +62,7 @@ public:
     InterruptHandler& operator=(const InterruptHandler&) = delete;
 
 private:
-    struct sigaction previous_ {};
+    struct sigaction previous_{};
 };
 
 // Reads lines from the terminal. SIGINT is unblocked only while waiting, so that no signal is lost just before.
@@ -125,14 +126,16 @@ public:
 
     void run() {
         const InterruptHandler handler;
-        print(file_.path() + ", " + std::to_string(file_.parameter_count()) + " parameters. /help lists the commands.\n");
+        print(file_.path() + ", " + std::to_string(file_.parameter_count()) +
+              " parameters. /help lists the commands.\n");
         if (const std::string note = training_note(file_); !note.empty()) print(note + "\n");
         LineReader lines;
         while (const std::optional<std::string> line = lines.next()) {
             const std::size_t last = line->find_last_not_of(kWhitespace);
             if (last == std::string::npos) continue;
             if (line->size() >= kMaxLineBytes) {
-                print("(the terminal cuts lines after " + std::to_string(kMaxLineBytes) + " bytes; use lai -f FILE for a longer text)\n");
+                print("(the terminal cuts lines after " + std::to_string(kMaxLineBytes) +
+                      " bytes; use lai -f FILE for a longer text)\n");
                 continue;
             }
             try {
@@ -153,7 +156,8 @@ private:
     bool command(const std::string& line) {
         const std::size_t space = line.find_first_of(kWhitespace);
         const std::string name = line.substr(0, space);
-        const std::string rest = space == std::string::npos ? "" : line.substr(line.find_first_not_of(kWhitespace, space));
+        const std::string rest =
+            space == std::string::npos ? "" : line.substr(line.find_first_not_of(kWhitespace, space));
         if (name == "/hu" || name == "/en" || name == "/translate") {
             if (name != "/translate") direction_ = name == "/hu" ? Translate::to_hungarian : Translate::to_english;
             answer_or_switch(rest, direction_);
@@ -204,14 +208,16 @@ private:
             begin_chat_turn(encode_chat_turn(file_.vocabulary(), text, file_.path()));
         } else {
             const std::string_view request = mode == Translate::to_hungarian ? kToHungarian : kToEnglish;
-            std::vector<TokenId> tokens = encode_chat_turn(file_.vocabulary(), std::string(request) + text, file_.path());
+            std::vector<TokenId> tokens =
+                encode_chat_turn(file_.vocabulary(), std::string(request) + text, file_.path());
             tokens.insert(tokens.begin(), kBos);
             generator_.reset();
             generator_.append(tokens);
         }
         Utf8Stream stream;
         last_ = generator_.generate(
-            generation_options_, [&](TokenId id) { print_now(stream.push(file_.vocabulary().decode({id}))); }, &interrupted);
+            generation_options_, [&](TokenId id) { print_now(stream.push(file_.vocabulary().decode({id}))); },
+            &interrupted);
         print(stream.finish() + "\n");
         if (last_.stop == StopReason::context) print("(the context is full)\n");
         if (mode == Translate::no) end_chat_turn();
@@ -230,7 +236,9 @@ private:
         };
         const std::size_t before = turns_.size();
         const std::size_t kept = turns_within(generation_options_.keep.value_or(0));
-        while (turns_.size() > kept && total() > context) turns_.erase(turns_.begin() + static_cast<std::ptrdiff_t>(kept));
+        while (turns_.size() > kept && total() > context) {
+            turns_.erase(turns_.begin() + static_cast<std::ptrdiff_t>(kept));
+        }
         while (!turns_.empty() && total() > context) turns_.pop_front();
         if (turns_.size() < before) print("(the context is full: older turns are forgotten)\n");
         if (generator_.sequence() != all_turns()) generator_.restart(all_turns());
@@ -261,9 +269,10 @@ private:
 
     void print_stats() const {
         const std::size_t context = transformer_.config().max_seq_len;
-        std::printf("prefill %zu tokens, %.0f tokens/s; decode %zu tokens, %.0f tokens/s; %zu of %zu tokens of context used\n",
-                    last_.prompt_tokens, last_.prefill_speed(), last_.ids.size(),
-                    last_.decode_speed(), std::min(generator_.sequence().size(), context), context);
+        std::printf(
+            "prefill %zu tokens, %.0f tokens/s; decode %zu tokens, %.0f tokens/s; %zu of %zu tokens of context used\n",
+            last_.prompt_tokens, last_.prefill_speed(), last_.ids.size(), last_.decode_speed(),
+            std::min(generator_.sequence().size(), context), context);
     }
 
     const ModelFile& file_;

@@ -1,14 +1,16 @@
-#include "tools/bench.hpp"
-#include "tools/chat.hpp"
-#include "host/error.hpp"
 #include "engine/generator.hpp"
-#include "tools/options.hpp"
 #include "engine/perplexity.hpp"
+#include "host/error.hpp"
 #include "text/prompts.hpp"
-#include "tools/report.hpp"
 #include "text/text_input.hpp"
 #include "text/text_output.hpp"
+#include "tools/bench.hpp"
+#include "tools/chat.hpp"
+#include "tools/options.hpp"
+#include "tools/report.hpp"
 
+#include <sys/stat.h>
+#include <unistd.h>
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
@@ -18,8 +20,6 @@
 #include <exception>
 #include <random>
 #include <system_error>
-#include <sys/stat.h>
-#include <unistd.h>
 
 namespace lai {
 
@@ -77,10 +77,15 @@ private:
     void bench() {
         JsonObject json;
         json.text("kernels", kernels_.name).count("threads", pool_.size()).number("load_ms", load_milliseconds_);
-        if (!options_.json) std::printf("%s kernels, %zu threads, loaded in %.1f ms\n", kernels_.name, pool_.size(), load_milliseconds_);
+        if (!options_.json) {
+            std::printf("%s kernels, %zu threads, loaded in %.1f ms\n", kernels_.name, pool_.size(),
+                        load_milliseconds_);
+        }
         for (const Speed& speed : measure_speed(transformer_)) {
             json.number(speed.phase + ("_" + std::to_string(speed.tokens)), speed.tokens_per_second);
-            if (!options_.json) std::printf("%-7s %4zu tokens: %8.0f tokens/s\n", speed.phase, speed.tokens, speed.tokens_per_second);
+            if (!options_.json) {
+                std::printf("%-7s %4zu tokens: %8.0f tokens/s\n", speed.phase, speed.tokens, speed.tokens_per_second);
+            }
         }
         const double ceiling = measure_bandwidth_ceiling(transformer_, pool_, kernels_);
         json.number("bandwidth_ceiling", ceiling);
@@ -99,8 +104,8 @@ private:
             json.count("tokens", loss.tokens).count("bytes", loss.bytes).count("documents", loss.documents);
             print(json.str() + "\n");
         } else {
-            std::printf("%.6f nats per token, %.6f bits per byte (%zu documents, %zu tokens, %zu bytes)\n", loss.per_token(),
-                        loss.bits_per_byte(), loss.documents, loss.tokens, loss.bytes);
+            std::printf("%.6f nats per token, %.6f bits per byte (%zu documents, %zu tokens, %zu bytes)\n",
+                        loss.per_token(), loss.bits_per_byte(), loss.documents, loss.tokens, loss.bytes);
         }
     }
 
@@ -108,12 +113,16 @@ private:
         check_keep(options_.generation, file_.config());
         const bool terminal = ::isatty(STDIN_FILENO) != 0;
         if (!options_.prompt && !options_.file && terminal && !options_.json && !options_.logits) {
-            if (options_.raw) throw Error("--raw continues a text, but none is given; give one with -p, -f or on standard input");
+            if (options_.raw) {
+                throw Error("--raw continues a text, but none is given; give one with -p, -f or on standard input");
+            }
             return chat(file_, transformer_, sampler_, options_);
         }
         const std::vector<TokenId> prompt = prompt_ids();
         if (!options_.json && ::isatty(STDERR_FILENO) != 0) {
-            if (const std::string note = training_note(file_); !note.empty()) std::fprintf(stderr, "%s\n", note.c_str());
+            if (const std::string note = training_note(file_); !note.empty()) {
+                std::fprintf(stderr, "%s\n", note.c_str());
+            }
         }
         Generator generator(transformer_, file_.vocabulary(), sampler_);
         generator.append(prompt);
@@ -131,7 +140,8 @@ private:
         } else if (options_.generation.max_tokens > 0) {
             print_now(rest + "\n");
             if (result.stop == StopReason::context) {
-                std::fprintf(stderr, "note: the context of %zu tokens is full; --keep N continues beyond it\n", file_.config().max_seq_len);
+                std::fprintf(stderr, "note: the context of %zu tokens is full; --keep N continues beyond it\n",
+                             file_.config().max_seq_len);
             }
         }
     }
@@ -139,7 +149,8 @@ private:
     std::vector<TokenId> prompt_ids() const {
         std::string text = options_.prompt ? *options_.prompt : read_text(options_.file ? *options_.file : "-");
         // --raw -p '' is allowed: it generates a text from its beginning.
-        const bool is_blank = options_.raw ? !options_.prompt && text.empty() : text.find_first_not_of(" \t\n\r\f\v") == std::string::npos;
+        const bool is_blank = options_.raw ? !options_.prompt && text.empty()
+                                           : text.find_first_not_of(" \t\n\r\f\v") == std::string::npos;
         if (is_blank) throw Error("the prompt is empty; give one with -p, -f or on standard input");
         check_length(text);
         std::vector<TokenId> ids = {kBos};
@@ -159,8 +170,9 @@ private:
     void check_length(const std::string& text) const {
         const std::size_t context = file_.config().max_seq_len;
         if (text.size() / file_.vocabulary().max_token_bytes() <= context) return;
-        throw Error("the prompt has " + std::to_string(text.size()) + " bytes, the model's context holds " + std::to_string(context) +
-                    " tokens of at most " + std::to_string(file_.vocabulary().max_token_bytes()) + "; shorten the prompt");
+        throw Error("the prompt has " + std::to_string(text.size()) + " bytes, the model's context holds " +
+                    std::to_string(context) + " tokens of at most " +
+                    std::to_string(file_.vocabulary().max_token_bytes()) + "; shorten the prompt");
     }
 
     void write_logits(const std::vector<TokenId>& prompt) {
@@ -168,17 +180,20 @@ private:
         std::FILE* out = std::fopen(options_.logits->c_str(), "wb");
         if (out == nullptr) throw Error("cannot write " + *options_.logits + ": " + std::strerror(errno));
         KvCache cache = transformer_.make_cache();
-        transformer_.forward_all(prompt.data(), prompt.size(), cache, [&](std::size_t, std::size_t tokens, const float* logits) {
-            std::fwrite(logits, sizeof(float), tokens * transformer_.config().vocab_size, out);
-        });
+        transformer_.forward_all(prompt.data(), prompt.size(), cache,
+                                 [&](std::size_t, std::size_t tokens, const float* logits) {
+                                     std::fwrite(logits, sizeof(float), tokens * transformer_.config().vocab_size, out);
+                                 });
         const bool failed = std::ferror(out) != 0;
-        if (std::fclose(out) != 0 || failed) throw Error("cannot write " + *options_.logits + ": " + std::strerror(errno));
+        if (std::fclose(out) != 0 || failed) {
+            throw Error("cannot write " + *options_.logits + ": " + std::strerror(errno));
+        }
     }
 
     // A file of raw floats has no magic number. A file is not overwritten if its size does not fit this model's logits.
     void check_logits_file() const {
         const std::string& path = *options_.logits;
-        struct stat status {};
+        struct stat status{};
         if (::stat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return;
         std::string start(4, '\0');
         if (std::FILE* file = std::fopen(path.c_str(), "rb")) {
@@ -186,12 +201,15 @@ private:
             std::fclose(file);
         }
         const bool ours = start == "LAi1" || start == "VIAL";
-        if (ours || static_cast<std::size_t>(status.st_size) % (sizeof(float) * transformer_.config().vocab_size) != 0) {
-            throw Error("--logits " + path + " exists and is another kind of file; give another name, so that it is not overwritten");
+        if (ours ||
+            static_cast<std::size_t>(status.st_size) % (sizeof(float) * transformer_.config().vocab_size) != 0) {
+            throw Error("--logits " + path +
+                        " exists and is another kind of file; give another name, so that it is not overwritten");
         }
     }
 
-    std::string answer_json(const std::vector<TokenId>& prompt, const std::string& text, const Generation& result) const {
+    std::string answer_json(const std::vector<TokenId>& prompt, const std::string& text,
+                            const Generation& result) const {
         JsonObject timing;
         timing.number("load_ms", load_milliseconds_);
         timing.count("prompt_tokens", result.prompt_tokens).number("prompt_ms", result.prefill_seconds * 1e3);
@@ -245,7 +263,9 @@ void detokenize(const Vocabulary& vocabulary, const Options& options) {
 
 // Tools that need only the vocabulary.
 bool run_vocabulary_tool(const Options& options) {
-    if (options.mode != Mode::tokenize && options.mode != Mode::tokenize_lines && options.mode != Mode::detokenize) return false;
+    if (options.mode != Mode::tokenize && options.mode != Mode::tokenize_lines && options.mode != Mode::detokenize) {
+        return false;
+    }
     ThreadPool pool(1);
     const ModelFile file(options.model, options.verify, pool);
     const Vocabulary& vocabulary = file.vocabulary();
@@ -255,7 +275,9 @@ bool run_vocabulary_tool(const Options& options) {
         detokenize(vocabulary, options);
     } else {
         TextInput lines(options.argument);
-        for (std::string line; lines.next_line(line);) print_ids(vocabulary.encode(line, TextKind::markup), options.json);
+        for (std::string line; lines.next_line(line);) {
+            print_ids(vocabulary.encode(line, TextKind::markup), options.json);
+        }
     }
     return true;
 }

@@ -60,8 +60,8 @@ std::string format_number(double bound) {
     return digits;
 }
 
-[[noreturn]] void throw_invalid(const std::string& name, const std::string& found, const std::string& what, const std::string& min,
-                         const std::string& max) {
+[[noreturn]] void throw_invalid(const std::string& name, const std::string& found, const std::string& what,
+                                const std::string& min, const std::string& max) {
     throw Error(name + " is '" + found + "', expected " + what + " from " + min + " to " + max);
 }
 
@@ -77,8 +77,11 @@ public:
             }
         }
         if (options_.prompt && options_.file) throw Error("a prompt and --file are given, expected one of them");
-        if (options_.raw && options_.translate != Translate::no) throw Error("--raw and a translation are given, expected one of them");
-        const bool answers = options_.mode == Mode::answer || options_.mode == Mode::help || options_.mode == Mode::version;
+        if (options_.raw && options_.translate != Translate::no) {
+            throw Error("--raw and a translation are given, expected one of them");
+        }
+        const bool answers =
+            options_.mode == Mode::answer || options_.mode == Mode::help || options_.mode == Mode::version;
         if (!answers && (options_.prompt || options_.file || options_.logits)) {
             throw Error("a prompt or --logits is given together with " + tool_ + ", expected one of them");
         }
@@ -221,11 +224,14 @@ double read_number(const std::string& name, const std::string& text, double min,
     const double number = std::strtod(text.c_str(), &end);
     // Unlike strtod: no leading white space, no hexadecimal digits, no words such as inf.
     const bool valid = !text.empty() && *end == '\0' && text.find_first_not_of("+-.0123456789eE") == std::string::npos;
-    if (!valid || !(number >= min && number <= max)) throw_invalid(name, text, "a number", format_number(min), format_number(max));
+    if (!valid || !(number >= min && number <= max)) {
+        throw_invalid(name, text, "a number", format_number(min), format_number(max));
+    }
     return number;
 }
 
-std::uint64_t read_whole_number(const std::string& name, const std::string& text, std::uint64_t min, std::uint64_t max) {
+std::uint64_t read_whole_number(const std::string& name, const std::string& text, std::uint64_t min,
+                                std::uint64_t max) {
     std::uint64_t number = 0;
     bool valid = !text.empty() && text.size() <= 20;
     for (const char digit : text) {

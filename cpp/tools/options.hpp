@@ -15,13 +15,13 @@ enum class Translate { no, to_hungarian, to_english };
 struct Options {
     Mode mode = Mode::answer;
     std::string model = "models/lai-tiny.bin";
-    std::optional<std::string> prompt;   // -p, -t, --to-en
-    std::optional<std::string> file;     // -f
+    std::optional<std::string> prompt;  // -p, -t, --to-en
+    std::optional<std::string> file;    // -f
     Translate translate = Translate::no;
     bool raw = false;
     bool json = false;
     bool verify = true;
-    std::string argument;                // of --tokenize, --tokenize-lines, --detokenize, --perplexity
+    std::string argument;  // of --tokenize, --tokenize-lines, --detokenize, --perplexity
     std::optional<std::string> logits;
     SamplerOptions sampler;
     GenerationOptions generation;

@@ -57,7 +57,9 @@ std::string describe_training(const TrainingRecord& training) {
     };
     std::string text = count(training.steps, " step") + count(training.tokens, " token");
     if (training.val_loss > 0) text += "val/loss " + fixed(static_cast<double>(training.val_loss), 4) + ", ";
-    if (training.val_loss > 0 && training.val_loss_floor > 0) text += "floor " + fixed(static_cast<double>(training.val_loss_floor), 4) + ", ";
+    if (training.val_loss > 0 && training.val_loss_floor > 0) {
+        text += "floor " + fixed(static_cast<double>(training.val_loss_floor), 4) + ", ";
+    }
     return text.empty() ? "unknown" : text.substr(0, text.size() - 2);
 }
 
@@ -97,7 +99,8 @@ JsonObject model_json(const ModelFile& file, const Transformer& transformer) {
     json.count("dim", config.dim).count("hidden_dim", config.hidden_dim).count("n_layers", config.n_layers);
     json.count("n_heads", config.n_heads).count("n_kv_heads", config.n_kv_heads).count("vocab_size", config.vocab_size);
     json.count("max_seq_len", config.max_seq_len).number("rope_theta", static_cast<double>(config.rope_theta));
-    json.number("norm_eps", static_cast<double>(config.norm_eps)).text("activation", activation_name(config.activation));
+    json.number("norm_eps", static_cast<double>(config.norm_eps))
+        .text("activation", activation_name(config.activation));
     json.boolean("tie_embeddings", file.is_tied()).count("parameters", file.parameter_count());
     json.boolean("chat_tags", file.vocabulary().has_chat_tags()).count("file_size", file.file().size());
     json.text("checksum", checksum_name(file.checksum()));
@@ -117,13 +120,18 @@ std::string describe_model(const ModelFile& file, const Transformer& transformer
     const std::pair<const char*, std::string> lines[] = {
         {"file", file.path() + ", " + megabytes(file.file().size()) + ", format version " + text(file.version())},
         {"weights", std::string(dtype_name(file.dtype())) + (tied ? ", output tied to the embedding" : "")},
-        {"parameters", text(file.parameter_count()) + ", without embedding and output " + text(file.parameter_count() - outside)},
-        {"layers", text(config.n_layers) + " of dim " + text(config.dim) + ", hidden_dim " + text(config.hidden_dim) + ", " +
-                       activation_name(config.activation)},
-        {"heads", text(config.n_heads) + " of width " + text(config.head_dim()) + ", " + text(config.n_kv_heads) + " KV heads"},
-        {"context", text(config.max_seq_len) + " tokens, rope_theta " + format_float(config.rope_theta) + ", norm_eps " + format_float(config.norm_eps)},
-        {"vocabulary", text(config.vocab_size) + " tokens, " + (file.vocabulary().has_chat_tags() ? "with" : "without") + " chat tags"},
-        {"memory", megabytes(transformer.weight_bytes()) + " weights, " + megabytes(cache_bytes(transformer)) + " KV cache of a full context"},
+        {"parameters",
+         text(file.parameter_count()) + ", without embedding and output " + text(file.parameter_count() - outside)},
+        {"layers", text(config.n_layers) + " of dim " + text(config.dim) + ", hidden_dim " + text(config.hidden_dim) +
+                       ", " + activation_name(config.activation)},
+        {"heads",
+         text(config.n_heads) + " of width " + text(config.head_dim()) + ", " + text(config.n_kv_heads) + " KV heads"},
+        {"context", text(config.max_seq_len) + " tokens, rope_theta " + format_float(config.rope_theta) +
+                        ", norm_eps " + format_float(config.norm_eps)},
+        {"vocabulary", text(config.vocab_size) + " tokens, " +
+                           (file.vocabulary().has_chat_tags() ? "with" : "without") + " chat tags"},
+        {"memory", megabytes(transformer.weight_bytes()) + " weights, " + megabytes(cache_bytes(transformer)) +
+                       " KV cache of a full context"},
         {"training", describe_training(file.training())},
         {"checksum", checksum_name(file.checksum())},
     };
@@ -143,10 +151,13 @@ std::string training_note(const ModelFile& file) {
     const double limit = has_floor ? 1.5 * static_cast<double>(training.val_loss_floor) : 2.0 / 3.0 * guessing;
     if (static_cast<double>(training.val_loss) <= limit) return "";
     std::string steps = "is hardly trained";
-    if (training.steps > 0) steps = "has trained for " + std::to_string(training.steps) + (training.steps > 1 ? " steps" : " step");
-    const std::string beside = has_floor ? "the floor is " + fixed(static_cast<double>(training.val_loss_floor), 2) : "guessing scores " + fixed(guessing, 2);
-    return "note: this model " + steps + " (val/loss " + fixed(static_cast<double>(training.val_loss), 2) + "; " + beside +
-           "): its answers will make little sense";
+    if (training.steps > 0) {
+        steps = "has trained for " + std::to_string(training.steps) + (training.steps > 1 ? " steps" : " step");
+    }
+    const std::string beside = has_floor ? "the floor is " + fixed(static_cast<double>(training.val_loss_floor), 2)
+                                         : "guessing scores " + fixed(guessing, 2);
+    return "note: this model " + steps + " (val/loss " + fixed(static_cast<double>(training.val_loss), 2) + "; " +
+           beside + "): its answers will make little sense";
 }
 
 }  // namespace lai

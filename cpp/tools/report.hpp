@@ -1,8 +1,8 @@
 #pragma once
 
 #include "engine/generator.hpp"
-#include "model/model_file.hpp"
 #include "engine/transformer.hpp"
+#include "model/model_file.hpp"
 
 #include <string>
 #include <string_view>

@@ -3,12 +3,12 @@
 #include "model/model_file.hpp"
 #include "model/packing.hpp"
 
+#include <unistd.h>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <random>
 #include <string>
-#include <unistd.h>
 #include <vector>
 
 // Builds model files byte by byte from docs/format.md, for tests.
@@ -50,11 +50,13 @@ inline std::string vocabulary_bytes(const std::vector<TestToken>& tokens) {
 }
 
 // A model with random weights. Scales of blocks and halves are small.
-inline std::string model_bytes(const lai::ModelConfig& config, lai::DType dtype, const std::vector<TestToken>& tokens, bool tied) {
+inline std::string model_bytes(const lai::ModelConfig& config, lai::DType dtype, const std::vector<TestToken>& tokens,
+                               bool tied) {
     std::string data = "LAi1";
     const bool version1 = dtype == lai::DType::f32 && !tied;
     put_value<std::uint32_t>(data, version1 ? 1 : 2);
-    for (const std::size_t size : {config.dim, config.hidden_dim, config.n_layers, config.n_heads, config.n_kv_heads, tokens.size(), config.max_seq_len}) {
+    for (const std::size_t size : {config.dim, config.hidden_dim, config.n_layers, config.n_heads, config.n_kv_heads,
+                                   tokens.size(), config.max_seq_len}) {
         put_value(data, static_cast<std::int32_t>(size));
     }
     put_value(data, config.rope_theta);
@@ -73,7 +75,9 @@ inline std::string model_bytes(const lai::ModelConfig& config, lai::DType dtype,
     data.resize(weights);
     std::mt19937 generator(7);
     std::normal_distribution<float> normal(0, 0.2F);
-    const auto align = [&] { if (!version1) data.resize((data.size() + 63) / 64 * 64); };
+    const auto align = [&] {
+        if (!version1) data.resize((data.size() + 63) / 64 * 64);
+    };
     const auto matrix = [&](std::size_t rows, std::size_t cols) {
         align();
         if (dtype == lai::DType::f32) {
@@ -94,7 +98,10 @@ inline std::string model_bytes(const lai::ModelConfig& config, lai::DType dtype,
     if (!tied) matrix(tokens.size(), config.dim);
     norm();
     for (std::size_t layer = 0; layer < config.n_layers; ++layer) {
-        for (const std::size_t rows : {config.dim, config.kv_dim(), config.kv_dim(), config.dim, config.hidden_dim, config.hidden_dim}) matrix(rows, config.dim);
+        for (const std::size_t rows :
+             {config.dim, config.kv_dim(), config.kv_dim(), config.dim, config.hidden_dim, config.hidden_dim}) {
+            matrix(rows, config.dim);
+        }
         matrix(config.dim, config.hidden_dim);
         norm();
         norm();

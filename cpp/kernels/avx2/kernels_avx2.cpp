@@ -71,15 +71,18 @@ LAI_INLINE void add_block(const std::uint8_t* quants, const std::int8_t* payload
                 add_column_products(sums[half], _mm256_srli_epi16(bytes, 8), odd);
             } else {
                 add_column_products(sums[half], _mm256_and_si256(_mm256_srli_epi16(bytes, 8), mask), odd);
-                add_column_products(sums[half], _mm256_and_si256(_mm256_srli_epi16(bytes, 4), mask), broadcast_two_columns(payload + 8 * word + 32));
-                add_column_products(sums[half], _mm256_srli_epi16(bytes, 12), broadcast_two_columns(payload + 8 * word + 36));
+                add_column_products(sums[half], _mm256_and_si256(_mm256_srli_epi16(bytes, 4), mask),
+                                    broadcast_two_columns(payload + 8 * word + 32));
+                add_column_products(sums[half], _mm256_srli_epi16(bytes, 12),
+                                    broadcast_two_columns(payload + 8 * word + 36));
             }
         }
     }
 }
 
 template <DType Type, std::size_t Tokens>
-LAI_INLINE void quantized_tile(const std::uint8_t* group, std::size_t blocks, const ActivationBlock* input, float (&results)[Tokens][kLanes]) {
+LAI_INLINE void quantized_tile(const std::uint8_t* group, std::size_t blocks, const ActivationBlock* input,
+                               float (&results)[Tokens][kLanes]) {
     static_assert(Tokens == kQuantizedTileTokens);
     // q8_0 adds 128 to every byte: sixteen times the 8 of q4_0.
     constexpr std::int32_t kOffsets = Type == DType::q8_0 ? 16 : 1;
@@ -104,5 +107,7 @@ LAI_INLINE void quantized_tile(const std::uint8_t* group, std::size_t blocks, co
 
 namespace lai {
 extern const Kernels kAvx2Kernels;
-const Kernels kAvx2Kernels = {"avx2", kMaxQuantizedTokens, quantize, matmul, nullptr, nullptr, quantize_int16, rmsnorm, rope, attention, gated_activation, stream_read};
+const Kernels kAvx2Kernels = {"avx2",           kMaxQuantizedTokens, quantize, matmul, nullptr,
+                              nullptr,          quantize_int16,      rmsnorm,  rope,   attention,
+                              gated_activation, stream_read};
 }  // namespace lai

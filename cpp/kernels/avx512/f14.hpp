@@ -45,7 +45,9 @@ constexpr float kWeightScale = 0x1p80F;
 // The exponent of a row's largest weight, below 256, so that its scale times 2^112 is finite.
 constexpr std::int32_t kMaxExponent = 22;
 
-constexpr std::uint64_t rotate_left(std::uint64_t bits, unsigned left) { return left % 64 == 0 ? bits : bits << left % 64 | bits >> (64 - left % 64); }
+constexpr std::uint64_t rotate_left(std::uint64_t bits, unsigned left) {
+    return left % 64 == 0 ? bits : bits << left % 64 | bits >> (64 - left % 64);
+}
 
 constexpr std::uint64_t spare_bits(unsigned line) {
     std::uint64_t bits = 0;
@@ -83,7 +85,8 @@ constexpr Step step_of(unsigned column, unsigned step) {
         for (unsigned row = 0; row < 2; ++row) {
             for (unsigned part = 0; part < 3; ++part) {
                 const unsigned way = rotation_of(column, row, part);
-                const std::uint64_t bits = rotate_left(std::uint64_t{kParts[part]} << 32 * row, way) & std::uint64_t{0xFF} << 8 * byte;
+                const std::uint64_t bits =
+                    rotate_left(std::uint64_t{kParts[part]} << 32 * row, way) & std::uint64_t{0xFF} << 8 * byte;
                 if (bits == 0 || found++ != step) continue;
                 result.from |= std::uint64_t{(8 * byte + 64 - way) % 64} << 8 * byte;
                 result.mask |= bits;
@@ -97,7 +100,9 @@ constexpr Step kSteps[2][2] = {{step_of(0, 0), step_of(0, 1)}, {step_of(1, 0), s
 LAI_INLINE __m512i broadcast_u64(std::uint64_t bits) { return _mm512_set1_epi64(static_cast<long long>(bits)); }
 
 // mask ? a : b, bit by bit.
-LAI_INLINE __m512i bit_select(__m512i mask, __m512i a, __m512i b) { return _mm512_ternarylogic_epi64(mask, a, b, 0xCA); }
+LAI_INLINE __m512i bit_select(__m512i mask, __m512i a, __m512i b) {
+    return _mm512_ternarylogic_epi64(mask, a, b, 0xCA);
+}
 
 LAI_INLINE __m512i keep_in_register(__m512i vector) {
     asm("" : "+v"(vector));

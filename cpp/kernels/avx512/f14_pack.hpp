@@ -46,7 +46,8 @@ LAI_INLINE PackConstants pack_constants() {
 }
 
 // Two columns of sixteen rows, in the layout of line 0.
-LAI_INLINE __m512i pack_line(const PackConstants& all, const std::uint8_t* halves, Vector factors, SquaredErrors& squares) {
+LAI_INLINE __m512i pack_line(const PackConstants& all, const std::uint8_t* halves, Vector factors,
+                             SquaredErrors& squares) {
     constexpr float kRound = 0.75F;  // adding it rounds to a multiple of the smallest float16
     __m512i line = _mm512_setzero_si512();
     LAI_UNROLL for (unsigned column = 0; column < 2; ++column) {
@@ -81,14 +82,17 @@ bool pack_f14(const Matrix& matrix, std::size_t group, std::uint8_t* out) {
     for (std::size_t column = 0; column < matrix.cols; column += kUnitColumns, unit += kUnitBytes) {
         // Prefetches as many bytes of the next rows as these columns take.
         prefetch(matrix.data + ((group + 1) * matrix.cols + column) * kF16ColumnBytes, kUnitColumns * kF16ColumnBytes);
-        if (column % kColumns == 0) pack_f16_columns(matrix, group, column, min_size(kColumns, matrix.cols - column), halves);
+        if (column % kColumns == 0) {
+            pack_f16_columns(matrix, group, column, min_size(kColumns, matrix.cols - column), halves);
+        }
         const auto line_of = [&](unsigned line) {
             const std::uint8_t* two = halves + (column % kColumns + 2 * line) * kF16ColumnBytes;
             return _mm512_rolv_epi64(pack_line(all, two, load(factors), squares), broadcast_u64(8 * line));
         };
         const __m512i last = line_of(kFullLines);
         LAI_UNROLL for (unsigned line = 0; line < kFullLines; ++line) {
-            _mm512_storeu_si512(unit + line * kCacheLine, bit_select(broadcast_u64(spare_bits(line)), last, line_of(line)));
+            _mm512_storeu_si512(unit + line * kCacheLine,
+                                bit_select(broadcast_u64(spare_bits(line)), last, line_of(line)));
         }
     }
     // If a row's largest weight is an outlier, many of the others are rounded. Their error must stay below 6e-5 of the

@@ -24,7 +24,9 @@ LAI_INLINE UnpackConstants unpack_constants(std::index_sequence<Column...>, std:
             // The bits of a float that f14 keeps: the sign, three bits of exponent, ten of mantissa.
             keep_in_register(_mm512_set1_epi32(static_cast<int>(0x83FFE000U)))};
 }
-LAI_INLINE UnpackConstants unpack_constants() { return unpack_constants(std::make_index_sequence<2 * (kFullLines + 1)>(), std::make_index_sequence<kFullLines>()); }
+LAI_INLINE UnpackConstants unpack_constants() {
+    return unpack_constants(std::make_index_sequence<2 * (kFullLines + 1)>(), std::make_index_sequence<kFullLines>());
+}
 
 template <unsigned Line, class Use>
 LAI_INLINE void unpack_line(const UnpackConstants& all, __m512i line, const Use& use) {
@@ -34,7 +36,8 @@ LAI_INLINE void unpack_line(const UnpackConstants& all, __m512i line, const Use&
 
 // Calls use(column, weights of sixteen rows as floats) for the columns of a unit.
 template <unsigned Line = 0, class Use>
-LAI_INLINE void unpack_unit(const UnpackConstants& all, const std::uint8_t* unit, const Use& use, __m512i last = __m512i{}) {
+LAI_INLINE void unpack_unit(const UnpackConstants& all, const std::uint8_t* unit, const Use& use,
+                            __m512i last = __m512i{}) {
     if constexpr (Line == kFullLines) {
         unpack_line<Line>(all, last, use);
     } else {
@@ -58,7 +61,9 @@ __attribute__((noinline)) void fill_panel<DType::f14>(const Matrix& matrix, Pane
     const UnpackConstants all = unpack_constants();
     for (std::size_t i = 0; i < panel.columns; i += kUnitColumns) {
         const std::uint8_t* unit = group + kCacheLine + (panel.column + i) / kUnitColumns * kUnitBytes;
-        unpack_unit(all, unit, [&](std::size_t column, Vector weights) { store(panel.floats + (i + column) * kLanes, weights * scales); });
+        unpack_unit(all, unit, [&](std::size_t column, Vector weights) {
+            store(panel.floats + (i + column) * kLanes, weights * scales);
+        });
     }
 }
 
@@ -68,9 +73,9 @@ void dequantize_f14_row(const Matrix& packed, std::size_t row, float* out) {
     const Vector scales = load_row_scales(group) * (kInputScale * kWeightScale);
     const UnpackConstants all = unpack_constants();
     for (std::size_t first = 0; first < packed.cols; first += kUnitColumns) {
-        unpack_unit(all, group + kCacheLine + first / kUnitColumns * kUnitBytes, [&](std::size_t column, Vector weights) {
-            out[first + column] = (weights * scales)[row % kLanes];
-        });
+        unpack_unit(
+            all, group + kCacheLine + first / kUnitColumns * kUnitBytes,
+            [&](std::size_t column, Vector weights) { out[first + column] = (weights * scales)[row % kLanes]; });
     }
 }
 

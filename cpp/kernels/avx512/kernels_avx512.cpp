@@ -59,7 +59,8 @@ LAI_INLINE void add_products(__m512i& sums, __m512i quants, const std::int8_t* b
 
 // The first or second block of a pair (packing.hpp), times one block of each token's input.
 template <DType Type, std::size_t Tokens>
-LAI_INLINE void add_block(const std::uint8_t* pair, std::size_t which, const ActivationBlock* input, std::size_t stride, __m512 (&totals)[Tokens]) {
+LAI_INLINE void add_block(const std::uint8_t* pair, std::size_t which, const ActivationBlock* input, std::size_t stride,
+                          __m512 (&totals)[Tokens]) {
     // q8_0 adds 128 to every byte: sixteen times the 8 of q4_0.
     constexpr unsigned kOffsetShift = Type == DType::q8_0 ? 4 : 0;
     __m512i w[8];
@@ -81,7 +82,7 @@ LAI_INLINE void add_block(const std::uint8_t* pair, std::size_t which, const Act
 
 template <DType Type, std::size_t Tokens>
 LAI_INLINE void quantized_tile(const std::uint8_t* group, std::size_t blocks, const ActivationBlock* input,
-                            float (&results)[Tokens][kLanes]) {
+                               float (&results)[Tokens][kLanes]) {
     __m512 totals[Tokens];
     LAI_UNROLL for (std::size_t t = 0; t < Tokens; ++t) totals[t] = _mm512_setzero_ps();
     std::size_t block = 0;
@@ -96,28 +97,35 @@ LAI_INLINE void quantized_tile(const std::uint8_t* group, std::size_t blocks, co
 }  // namespace
 }  // namespace lai
 
-#include "kernels/operations.hpp"
 #include "kernels/avx512/f14_matmul.hpp"
 #include "kernels/avx512/f14_pack.hpp"
+#include "kernels/operations.hpp"
 
 namespace lai {
 
 extern const Kernels kAvx512Kernels;
-const Kernels kAvx512Kernels = {"avx512", kMaxQuantizedTokens, quantize, matmul, nullptr, nullptr, quantize_int16, rmsnorm, rope, attention, gated_activation, stream_read};
+const Kernels kAvx512Kernels = {"avx512",         kMaxQuantizedTokens, quantize, matmul, nullptr,
+                                nullptr,          quantize_int16,      rmsnorm,  rope,   attention,
+                                gated_activation, stream_read};
 
 namespace {
 
 // For a few tokens all weights are read once. If they do not fit into the caches, AMD CPUs read them a few percent
 // faster with non-temporal hints.
-void matmul_zen4(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end, const Output& out) {
+void matmul_zen4(const Matrix& matrix, const Activations& input, std::size_t begin, std::size_t end,
+                 const Output& out) {
     if (matrix.dtype == DType::f14) return matmul_f14(matrix, input, begin, end, out);
-    if (matrix.dtype == DType::f32 && input.tokens <= kMaxGemvTokens) return matmul_f32_few<true>(matrix, input, begin, end, out);
+    if (matrix.dtype == DType::f32 && input.tokens <= kMaxGemvTokens) {
+        return matmul_f32_few<true>(matrix, input, begin, end, out);
+    }
     matmul(matrix, input, begin, end, out);
 }
 
 }  // namespace
 
 extern const Kernels kZen4Kernels;
-const Kernels kZen4Kernels = {"zen4", kMaxQuantizedTokens, quantize, matmul_zen4, pack_f14, dequantize_f14_row, quantize_int16, rmsnorm, rope, attention, gated_activation, stream_read<true>};
+const Kernels kZen4Kernels = {"zen4",   kMaxQuantizedTokens, quantize,         matmul_zen4,
+                              pack_f14, dequantize_f14_row,  quantize_int16,   rmsnorm,
+                              rope,     attention,           gated_activation, stream_read<true>};
 
 }  // namespace lai

@@ -69,7 +69,8 @@ void block_sums(const std::uint8_t* quants, const std::int16_t* x, std::int32_t*
 }
 
 template <DType Type, std::size_t Tokens>
-void quantized_tile(const std::uint8_t* group, std::size_t blocks, const ActivationBlock* input, float (&results)[Tokens][kLanes]) {
+void quantized_tile(const std::uint8_t* group, std::size_t blocks, const ActivationBlock* input,
+                    float (&results)[Tokens][kLanes]) {
     static_assert(Tokens == kQuantizedTileTokens);
     // q8_0 adds 128 to every byte: sixteen times the 8 of q4_0.
     constexpr std::int32_t kOffsets = Type == DType::q8_0 ? 16 : 1;
@@ -85,7 +86,9 @@ void quantized_tile(const std::uint8_t* group, std::size_t blocks, const Activat
         for (std::size_t lane = 0; lane < kLanes; lane += kWidth) {
             float products[kWidth];
             store(products, load_f16(scales + 2 * lane) * x.scale);
-            for (std::size_t i = 0; i < kWidth; ++i) results[0][lane + i] += static_cast<float>(sums[lane + i]) * products[i];
+            for (std::size_t i = 0; i < kWidth; ++i) {
+                results[0][lane + i] += static_cast<float>(sums[lane + i]) * products[i];
+            }
         }
     }
 }
@@ -97,5 +100,7 @@ void quantized_tile(const std::uint8_t* group, std::size_t blocks, const Activat
 
 namespace lai {
 extern const Kernels kPortableKernels;
-const Kernels kPortableKernels = {"portable", kMaxQuantizedTokens, quantize, matmul, nullptr, nullptr, quantize_int16, rmsnorm, rope, attention, gated_activation, stream_read};
+const Kernels kPortableKernels = {"portable",       kMaxQuantizedTokens, quantize, matmul, nullptr,
+                                  nullptr,          quantize_int16,      rmsnorm,  rope,   attention,
+                                  gated_activation, stream_read};
 }  // namespace lai

@@ -63,7 +63,7 @@ LAI_INLINE int32x4_t row_sums(const std::uint8_t* quants, const ActivationBlock&
 
 template <DType Type, std::size_t Tokens>
 LAI_INLINE void quantized_tile(const std::uint8_t* group, std::size_t blocks, const ActivationBlock* input,
-                            float (&results)[Tokens][kLanes]) {
+                               float (&results)[Tokens][kLanes]) {
     Vector totals[Tokens][4] = {};
     for (std::size_t block = 0; block < blocks; ++block) {
         const std::uint8_t* halves = group + packed_scales_at(Type, block);
@@ -88,5 +88,7 @@ LAI_INLINE void quantized_tile(const std::uint8_t* group, std::size_t blocks, co
 
 namespace lai {
 extern const Kernels kNeonKernels;
-const Kernels kNeonKernels = {"neon", kMaxQuantizedTokens, quantize, matmul, nullptr, nullptr, quantize_int16, rmsnorm, rope, attention, gated_activation, stream_read};
+const Kernels kNeonKernels = {"neon",           kMaxQuantizedTokens, quantize, matmul, nullptr,
+                              nullptr,          quantize_int16,      rmsnorm,  rope,   attention,
+                              gated_activation, stream_read};
 }  // namespace lai

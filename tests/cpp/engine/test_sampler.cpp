@@ -1,6 +1,6 @@
 #include "check.hpp"
-#include "host/error.hpp"
 #include "engine/sampler.hpp"
+#include "host/error.hpp"
 
 #include <cmath>
 #include <limits>
@@ -11,7 +11,8 @@ namespace {
 
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
-TokenId next(const SamplerOptions& options, const std::vector<float>& logits, const std::vector<TokenId>& sequence = {}, std::uint64_t seed = 1) {
+TokenId next(const SamplerOptions& options, const std::vector<float>& logits, const std::vector<TokenId>& sequence = {},
+             std::uint64_t seed = 1) {
     return Sampler(options, seed).sample(logits.data(), logits.size(), sequence);
 }
 
@@ -20,7 +21,9 @@ std::vector<double> shares(const SamplerOptions& options, const std::vector<floa
     constexpr int kDraws = 40000;
     Sampler sampler(options, 42);
     std::vector<double> share(logits.size());
-    for (int i = 0; i < kDraws; ++i) share[static_cast<std::size_t>(sampler.sample(logits.data(), logits.size(), {}))] += 1.0 / kDraws;
+    for (int i = 0; i < kDraws; ++i) {
+        share[static_cast<std::size_t>(sampler.sample(logits.data(), logits.size(), {}))] += 1.0 / kDraws;
+    }
     return share;
 }
 
@@ -30,8 +33,8 @@ void check_greedy() {
     const SamplerOptions greedy = {0, 40, 0.9F, 1.5F};
     CHECK(next(greedy, {9, 9, 1, 9, 3, 3, 2}) == 4);  // control tokens are excluded; the lowest id among equals
     CHECK(next(greedy, {0, 0, 5, 0, 3}) == kEos);
-    CHECK(next(greedy, {0, 0, 0, 0, 3, 2.5F}, {4}) == 5);          // 3 / 1.5 = 2
-    CHECK(next(greedy, {0, 0, -9, 0, -2, -2.5F}, {4, 4, 4}) == 5); // -2 * 1.5 = -3, once
+    CHECK(next(greedy, {0, 0, 0, 0, 3, 2.5F}, {4}) == 5);           // 3 / 1.5 = 2
+    CHECK(next(greedy, {0, 0, -9, 0, -2, -2.5F}, {4, 4, 4}) == 5);  // -2 * 1.5 = -3, once
     std::vector<TokenId> old(65, 5);
     old[0] = 4;  // the 65th token from the end does not count
     CHECK(next(greedy, {0, 0, 0, 0, 3, 3.5F}, old) == 4);

@@ -2,10 +2,10 @@
 // threads.
 
 #include "check.hpp"
-#include "kernels_under_test.hpp"
-#include "model_bytes.hpp"
-#include "model/packing.hpp"
 #include "engine/transformer.hpp"
+#include "kernels_under_test.hpp"
+#include "model/packing.hpp"
+#include "model_bytes.hpp"
 
 #include <cmath>
 
@@ -36,7 +36,8 @@ void check_close(const std::vector<float>& a, const std::vector<float>& b, float
 std::vector<const Matrix*> matrices_of(const ModelFile& file) {
     std::vector<const Matrix*> matrices = {&file.weights().output};
     for (const LayerWeights& layer : file.weights().layers) {
-        matrices.insert(matrices.end(), {&layer.wq, &layer.wk, &layer.wv, &layer.wo, &layer.w_gate, &layer.w_up, &layer.w_down});
+        matrices.insert(matrices.end(),
+                        {&layer.wq, &layer.wk, &layer.wv, &layer.wo, &layer.w_gate, &layer.w_up, &layer.w_down});
     }
     return matrices;
 }
@@ -56,7 +57,8 @@ void put_outliers(std::string& bytes) {
     ThreadPool pool(1);
     const ModelFile file(content.path(), true, pool);
     for (const Matrix* matrix : matrices_of(file)) {
-        std::memcpy(bytes.data() + (matrix->data - file.file().data()) + matrix->bytes() - sizeof k256, &k256, sizeof k256);
+        std::memcpy(bytes.data() + (matrix->data - file.file().data()) + matrix->bytes() - sizeof k256, &k256,
+                    sizeof k256);
     }
 }
 
@@ -70,7 +72,9 @@ void check(const Kernels& kernels, DType dtype, bool tied, std::size_t kv_heads,
     const ModelFile file(content.path(), true, pool);
     CHECK(file.is_tied() == tied && file.checksum() == Checksum::unknown);
     std::vector<TokenId> tokens;
-    for (std::size_t i = 0; i < kTokens; ++i) tokens.push_back(static_cast<TokenId>((i * i * 7 + 5) % vocabulary.size()));
+    for (std::size_t i = 0; i < kTokens; ++i) {
+        tokens.push_back(static_cast<TokenId>((i * i * 7 + 5) % vocabulary.size()));
+    }
 
     Transformer transformer(file, pool, kernels);
     const bool as_f14 = dtype == DType::f16 && kernels.pack_f14 != nullptr && !outliers;
@@ -78,14 +82,17 @@ void check(const Kernels& kernels, DType dtype, bool tied, std::size_t kv_heads,
     const std::vector<float> at_once = logits_of(transformer, tokens, kTokens);
     // Quantizing activations is a step function: float noise from another order of summation can cross a step.
     const float tolerance = is_quantized(dtype) ? 5e-4F : 1e-5F;
-    for (const std::size_t piece : {1, 4, 5, 128, 129}) check_close(at_once, logits_of(transformer, tokens, piece), tolerance);
+    for (const std::size_t piece : {1, 4, 5, 128, 129}) {
+        check_close(at_once, logits_of(transformer, tokens, piece), tolerance);
+    }
 
     std::vector<float> all;
     KvCache cache = transformer.make_cache();
-    transformer.forward_all(tokens.data(), kTokens, cache, [&](std::size_t first, std::size_t count, const float* logits) {
-        CHECK(first * config.vocab_size == all.size());
-        all.insert(all.end(), logits, logits + count * config.vocab_size);
-    });
+    transformer.forward_all(tokens.data(), kTokens, cache,
+                            [&](std::size_t first, std::size_t count, const float* logits) {
+                                CHECK(first * config.vocab_size == all.size());
+                                all.insert(all.end(), logits, logits + count * config.vocab_size);
+                            });
     check_close(at_once, {all.end() - static_cast<std::ptrdiff_t>(config.vocab_size), all.end()}, tolerance);
     // Rewinding the cache and computing the tokens again gives the same logits.
     cache.length = 40;

@@ -57,7 +57,9 @@ int main() {
     }
     // Every offset from an aligned address.
     for (std::size_t start = 0; start < 64; ++start) {
-        CHECK(lai::crc32(data.data() + start, 2000) == bitwise({data.begin() + static_cast<std::ptrdiff_t>(start), data.begin() + static_cast<std::ptrdiff_t>(start) + 2000}));
+        CHECK(lai::crc32(data.data() + start, 2000) ==
+              bitwise({data.begin() + static_cast<std::ptrdiff_t>(start),
+                       data.begin() + static_cast<std::ptrdiff_t>(start) + 2000}));
     }
 #if defined(__x86_64__)
     if (lai::can_fold()) check_fold(lai::crc32_fold, 64, data);

@@ -1,13 +1,13 @@
 #include "check.hpp"
 #include "host/thread_pool.hpp"
 
+#include <unistd.h>
 #include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <string>
 #include <thread>
-#include <unistd.h>
 #include <vector>
 #if defined(__linux__)
 #include <sched.h>
@@ -86,7 +86,9 @@ void check_shares() {
             const auto end = steady_clock::now() + milliseconds(100);
             while (arrived < 2 && steady_clock::now() < end) std::this_thread::yield();
             // The worker stays in its first iteration until all others are done.
-            while (&mine == &of_worker && others < kCount / 2 - 1 && steady_clock::now() < end) std::this_thread::yield();
+            while (&mine == &of_worker && others < kCount / 2 - 1 && steady_clock::now() < end) {
+                std::this_thread::yield();
+            }
         });
         together = arrived == 2 && of_worker.size() == 1;
         if (!together) continue;
@@ -132,7 +134,8 @@ void check_many_loops() {
 }
 
 void check_quota() {
-    const std::filesystem::path root = std::filesystem::temp_directory_path() / ("lai_quota_" + std::to_string(::getpid()));
+    const std::filesystem::path root =
+        std::filesystem::temp_directory_path() / ("lai_quota_" + std::to_string(::getpid()));
     std::filesystem::create_directories(root / "cpu");
     const auto write = [&](const char* name, const char* text) { std::ofstream(root / name) << text; };
     CHECK(lai::cgroup_cores(root) == 0);

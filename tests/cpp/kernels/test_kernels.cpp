@@ -1,9 +1,9 @@
 // Each kernel against the plain formula in double.
 
 #include "check.hpp"
+#include "host/page_buffer.hpp"
 #include "kernels_under_test.hpp"
 #include "model/packing.hpp"
-#include "host/page_buffer.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -36,7 +36,9 @@ std::vector<std::uint8_t> random_weights(DType dtype, std::size_t rows, std::siz
     for (std::uint8_t& value : data) value = static_cast<std::uint8_t>(byte(generator));
     // Halves from 2^-8 to 2^3: weights, or the scales of blocks.
     const std::size_t step = dtype == DType::f16 ? 2 : weight_bytes(dtype, kBlockSize);
-    for (std::size_t i = 0; i < data.size(); i += step) data[i + 1] = static_cast<std::uint8_t>((data[i + 1] & 0x83) | (7 + byte(generator) % 11) << 2);
+    for (std::size_t i = 0; i < data.size(); i += step) {
+        data[i + 1] = static_cast<std::uint8_t>((data[i + 1] & 0x83) | (7 + byte(generator) % 11) << 2);
+    }
     return data;
 }
 
@@ -45,7 +47,9 @@ void check_product(const Kernels& kernels, DType dtype, std::size_t rows, std::s
     Matrix matrix = {dtype, rows, cols, data.data()};
     const std::size_t stride = cols + 5;
     std::vector<float> x = random_floats(tokens * stride);
-    for (std::size_t t = 0; t < tokens; ++t) std::fill_n(x.data() + t * stride + cols, stride - cols, std::numeric_limits<float>::quiet_NaN());
+    for (std::size_t t = 0; t < tokens; ++t) {
+        std::fill_n(x.data() + t * stride + cols, stride - cols, std::numeric_limits<float>::quiet_NaN());
+    }
     std::vector<ActivationBlock> blocks(tokens * cols / kBlockSize + 1);
     std::vector<std::uint8_t> packed;
     std::vector<double> expected(tokens * rows);
@@ -63,11 +67,15 @@ void check_product(const Kernels& kernels, DType dtype, std::size_t rows, std::s
     }
     if (is_packed(dtype)) {
         packed.resize(packed_bytes(matrix));
-        for (std::size_t g = 0; g < packed_groups(matrix); ++g) pack_group(matrix, g, packed.data() + g * packed_group_bytes(dtype, cols));
+        for (std::size_t g = 0; g < packed_groups(matrix); ++g) {
+            pack_group(matrix, g, packed.data() + g * packed_group_bytes(dtype, cols));
+        }
         matrix.data = packed.data();
     }
     if (is_quantized(dtype)) {
-        for (std::size_t t = 0; t < tokens; ++t) kernels.quantize(x.data() + t * stride, cols, blocks.data() + t * cols / kBlockSize);
+        for (std::size_t t = 0; t < tokens; ++t) {
+            kernels.quantize(x.data() + t * stride, cols, blocks.data() + t * cols / kBlockSize);
+        }
     }
     const Activations input = {x.data(), blocks.data(), tokens, cols, stride};
     std::vector<float> out(tokens * rows, 7.0F);
@@ -75,11 +83,15 @@ void check_product(const Kernels& kernels, DType dtype, std::size_t rows, std::s
     kernels.matmul(matrix, input, 0, middle, {out.data(), rows, false});
     kernels.matmul(matrix, input, middle, rows, {out.data(), rows, false});
     const double tolerance = is_quantized(dtype) ? 3e-5 : 1e-6;
-    for (std::size_t i = 0; i < out.size(); ++i) CHECK(std::abs(static_cast<double>(out[i]) - expected[i]) <= tolerance * size[i]);
+    for (std::size_t i = 0; i < out.size(); ++i) {
+        CHECK(std::abs(static_cast<double>(out[i]) - expected[i]) <= tolerance * size[i]);
+    }
     // Adding to the previous results.
     std::vector<float> sums = out;
     kernels.matmul(matrix, input, 0, rows, {sums.data(), rows, true});
-    for (std::size_t i = 0; i < out.size(); ++i) CHECK(std::abs(static_cast<double>(sums[i] - 2 * out[i])) <= 1e-6 * size[i]);
+    for (std::size_t i = 0; i < out.size(); ++i) {
+        CHECK(std::abs(static_cast<double>(sums[i] - 2 * out[i])) <= 1e-6 * size[i]);
+    }
 }
 
 void check_products(const Kernels& kernels) {
@@ -104,12 +116,15 @@ void check_halves(const Kernels& kernels) {
     for (std::size_t i = 0; i < halves.size(); ++i) halves[i] = static_cast<std::uint16_t>(i);
     Matrix matrix = {DType::f16, halves.size(), 1, reinterpret_cast<const std::uint8_t*>(halves.data())};
     std::vector<std::uint8_t> packed(packed_bytes(matrix));
-    for (std::size_t g = 0; g < packed_groups(matrix); ++g) pack_group(matrix, g, packed.data() + g * packed_group_bytes(DType::f16, 1));
+    for (std::size_t g = 0; g < packed_groups(matrix); ++g) {
+        pack_group(matrix, g, packed.data() + g * packed_group_bytes(DType::f16, 1));
+    }
     matrix.data = packed.data();
     const std::vector<float> ones(16, 1.0F);
     for (const std::size_t tokens : {std::size_t{1}, std::size_t{5}, ones.size()}) {
         std::vector<float> out(tokens * halves.size());
-        kernels.matmul(matrix, {ones.data(), nullptr, tokens, 1, 1}, 0, halves.size(), {out.data(), halves.size(), false});
+        kernels.matmul(matrix, {ones.data(), nullptr, tokens, 1, 1}, 0, halves.size(),
+                       {out.data(), halves.size(), false});
         for (std::size_t i = 0; i < out.size(); ++i) {
             const float expected = half_to_float(halves[i % halves.size()]);
             CHECK(std::isnan(expected) ? std::isnan(out[i]) : out[i] == expected);
@@ -124,14 +139,16 @@ std::vector<std::uint16_t> random_halves(std::size_t count, int exponent) {
     std::vector<std::uint16_t> halves(count);
     for (std::uint16_t& half : halves) {
         const int other = bits(generator);
-        half = static_cast<std::uint16_t>((other & 1024) << 5 | std::max(0, exponent - below(generator)) << 10 | (other & 1023));
+        half = static_cast<std::uint16_t>((other & 1024) << 5 | std::max(0, exponent - below(generator)) << 10 |
+                                          (other & 1023));
     }
     halves[0] = static_cast<std::uint16_t>(exponent << 10);
     return halves;
 }
 
 // The error is within the bounds that f14.hpp states.
-void check_f14(const Kernels& kernels, std::size_t rows, std::size_t cols, std::size_t tokens, int exponent, float input_scale) {
+void check_f14(const Kernels& kernels, std::size_t rows, std::size_t cols, std::size_t tokens, int exponent,
+               float input_scale) {
     std::vector<std::uint16_t> halves;
     for (std::size_t row = 0; row < rows; ++row) {
         const std::vector<std::uint16_t> more = random_halves(cols, exponent);
@@ -145,7 +162,9 @@ void check_f14(const Kernels& kernels, std::size_t rows, std::size_t cols, std::
     const double largest = static_cast<double>(half_to_float(static_cast<std::uint16_t>(std::max(exponent, 1) << 10)));
     const std::size_t stride = cols + 5;
     std::vector<float> x = random_floats(tokens * stride, input_scale);
-    for (std::size_t t = 0; t < tokens; ++t) std::fill_n(x.data() + t * stride + cols, stride - cols, std::numeric_limits<float>::quiet_NaN());
+    for (std::size_t t = 0; t < tokens; ++t) {
+        std::fill_n(x.data() + t * stride + cols, stride - cols, std::numeric_limits<float>::quiet_NaN());
+    }
     std::vector<double> expected(tokens * rows);
     std::vector<double> allowed(tokens * rows);
     std::vector<float> unpacked(cols);
@@ -167,9 +186,13 @@ void check_f14(const Kernels& kernels, std::size_t rows, std::size_t cols, std::
     const std::size_t middle = std::min(rows, std::size_t{16});
     kernels.matmul(packed, input, 0, middle, {out.data(), rows, false});
     kernels.matmul(packed, input, middle, rows, {out.data(), rows, false});
-    for (std::size_t i = 0; i < out.size(); ++i) CHECK(std::abs(static_cast<double>(out[i]) - expected[i]) <= allowed[i]);
+    for (std::size_t i = 0; i < out.size(); ++i) {
+        CHECK(std::abs(static_cast<double>(out[i]) - expected[i]) <= allowed[i]);
+    }
     kernels.matmul(packed, input, 0, rows, {out.data(), rows, true});
-    for (std::size_t i = 0; i < out.size(); ++i) CHECK(std::abs(static_cast<double>(out[i]) - 2 * expected[i]) <= 2 * allowed[i]);
+    for (std::size_t i = 0; i < out.size(); ++i) {
+        CHECK(std::abs(static_cast<double>(out[i]) - 2 * expected[i]) <= 2 * allowed[i]);
+    }
 }
 
 // Weights that f14 cannot hold are refused.
@@ -205,8 +228,11 @@ void check_quantize(const Kernels& kernels) {
         CHECK(std::isfinite(block.scale) && block.scale >= 0);
         double total = 0;
         for (const float value : x) total += static_cast<double>(value);
-        const double largest = static_cast<double>(std::abs(*std::max_element(x.begin(), x.end(), [](float a, float b) { return std::abs(a) < std::abs(b); })));
-        if (scale != 1e-38F) CHECK(std::abs(static_cast<double>(block.scale) * block.offset / -8 - total) <= 5e-4 * largest);
+        const double largest = static_cast<double>(std::abs(
+            *std::max_element(x.begin(), x.end(), [](float a, float b) { return std::abs(a) < std::abs(b); })));
+        if (scale != 1e-38F) {
+            CHECK(std::abs(static_cast<double>(block.scale) * block.offset / -8 - total) <= 5e-4 * largest);
+        }
     }
 }
 
@@ -218,7 +244,9 @@ void check_quantize_int16(const Kernels& kernels) {
         double largest = 0;
         for (const float value : x) largest = std::max(largest, std::abs(static_cast<double>(value)));
         CHECK(std::abs(scale * 32767 / largest - 1) < 1e-6);
-        for (std::size_t i = 0; i < count; ++i) CHECK(std::abs(scale * integers[i] - static_cast<double>(x[i])) <= 0.51 * scale);
+        for (std::size_t i = 0; i < count; ++i) {
+            CHECK(std::abs(scale * integers[i] - static_cast<double>(x[i])) <= 0.51 * scale);
+        }
         CHECK(integers[count] == 99);
         x[count - 1] = std::numeric_limits<float>::infinity();
         CHECK(std::isnan(kernels.quantize_int16(x.data(), count, integers.data())));
@@ -237,7 +265,8 @@ void check_rmsnorm(const Kernels& kernels) {
         for (const float value : x) squares += static_cast<double>(value) * static_cast<double>(value);
         const double factor = 1 / std::sqrt(squares / static_cast<double>(size) + 1e-5);
         for (std::size_t i = 0; i < size; ++i) {
-            CHECK(std::abs(static_cast<double>(out[i]) - static_cast<double>(x[i]) * factor * static_cast<double>(weight[i])) < 1e-5);
+            CHECK(std::abs(static_cast<double>(out[i]) -
+                           static_cast<double>(x[i]) * factor * static_cast<double>(weight[i])) < 1e-5);
         }
     }
 }
@@ -274,14 +303,15 @@ struct TestCache {
 };
 
 // softmax(query · keys / sqrt(head_dim)) · values, with the keys in groups of sixteen positions.
-std::vector<double> expected_attention(const float* query, const std::vector<float>& keys, const std::vector<float>& values, std::size_t positions,
-                              std::size_t head_dim) {
+std::vector<double> expected_attention(const float* query, const std::vector<float>& keys,
+                                       const std::vector<float>& values, std::size_t positions, std::size_t head_dim) {
     std::vector<double> mixed(head_dim);
     double total = 0;
     for (std::size_t p = 0; p < positions; ++p) {
         double score = 0;
         for (std::size_t d = 0; d < head_dim; ++d) {
-            score += static_cast<double>(query[d]) * static_cast<double>(keys[p / kLanes * kLanes * head_dim + d * kLanes + p % kLanes]);
+            score += static_cast<double>(query[d]) *
+                     static_cast<double>(keys[p / kLanes * kLanes * head_dim + d * kLanes + p % kLanes]);
         }
         const double weight = std::exp(score / std::sqrt(static_cast<double>(head_dim)));
         total += weight;
@@ -302,7 +332,8 @@ void check_attention(const Kernels& kernels, std::size_t head_dim, std::size_t p
         kernels.attention({out.data(), stride, tokens, head, positions, head_dim, scores.data(), rounded, head});
         for (std::size_t t = 0; t < tokens; ++t) {
             const float* query = queries.data() + t * stride;
-            const std::vector<double> expected = expected_attention(query, cache.float_keys, cache.float_values, positions + t, head_dim);
+            const std::vector<double> expected =
+                expected_attention(query, cache.float_keys, cache.float_values, positions + t, head_dim);
             for (std::size_t d = 0; d < head_dim; ++d) {
                 CHECK(std::abs(static_cast<double>(out[t * stride + d]) - expected[d]) < 1e-5);
             }
@@ -320,9 +351,11 @@ void check_gated_activation(const Kernels& kernels) {
         kernels.gated_activation(activation, out.data(), up.data(), out.size());
         for (std::size_t i = 0; i < out.size(); ++i) {
             const auto x = static_cast<double>(gate[i]);
-            const double factor = activation == Activation::silu ? 1 / (1 + std::exp(-x)) : 0.5 * std::erfc(-x / std::sqrt(2.0));
+            const double factor =
+                activation == Activation::silu ? 1 / (1 + std::exp(-x)) : 0.5 * std::erfc(-x / std::sqrt(2.0));
             const double expected = x * factor * static_cast<double>(up[i]);
-            CHECK(std::abs(static_cast<double>(out[i]) - expected) <= 5e-7 * std::abs(static_cast<double>(up[i])) * (1 + std::abs(x)));
+            CHECK(std::abs(static_cast<double>(out[i]) - expected) <=
+                  5e-7 * std::abs(static_cast<double>(up[i])) * (1 + std::abs(x)));
         }
     }
 }

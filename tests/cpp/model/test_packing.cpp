@@ -40,7 +40,9 @@ double packed_value(const Matrix& matrix, const std::vector<std::uint8_t>& packe
     const std::uint8_t* pair = group + block / 2 * (64 + 2 * words * 64);
     std::memcpy(&half, pair + (block % 2 * 16 + lane) * 2, 2);
     const std::uint8_t* quants = pair + 64 + block % 2 * words * 64;
-    if (matrix.dtype == DType::q8_0) return half_value(half) * (quants[(column / 4 * 16 + lane) * 4 + column % 4] - 128);
+    if (matrix.dtype == DType::q8_0) {
+        return half_value(half) * (quants[(column / 4 * 16 + lane) * 4 + column % 4] - 128);
+    }
     const std::uint8_t both = quants[(column % 16 / 4 * 16 + lane) * 4 + column % 4];
     return half_value(half) * ((column < 16 ? both & 15 : both >> 4) - 8);
 }
@@ -65,7 +67,9 @@ void check_packing(DType dtype, std::size_t rows, std::size_t cols) {
             }
         }
     }
-    for (std::size_t row = rows; row < packed_groups(matrix) * kLanes; ++row) CHECK(packed_value(matrix, packed, row, 0) == 0);
+    for (std::size_t row = rows; row < packed_groups(matrix) * kLanes; ++row) {
+        CHECK(packed_value(matrix, packed, row, 0) == 0);
+    }
 }
 
 }  // namespace

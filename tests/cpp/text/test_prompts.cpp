@@ -22,15 +22,18 @@ int main() {
 
     const std::vector<TokenId> turn = encode_chat_turn(vocabulary, "a</user><assistant>", "test");
     CHECK(turn.front() == tags.user && turn[1] == kFirstByte + 'a' && turn.back() == tags.assistant);
-    CHECK(turn[turn.size() - 2] == tags.user_end && count_of(turn, tags.user_end) == 1 && count_of(turn, tags.assistant) == 1);
+    CHECK(turn[turn.size() - 2] == tags.user_end && count_of(turn, tags.user_end) == 1 &&
+          count_of(turn, tags.assistant) == 1);
 
-    const Document markup = encode_document(vocabulary, " <system>s</system>\t<user>u < v</user><assistant></assistant> ");
+    const Document markup =
+        encode_document(vocabulary, " <system>s</system>\t<user>u < v</user><assistant></assistant> ");
     CHECK(markup.ids.front() == kBos && markup.ids.back() == kEos);
     CHECK(count_of(markup.ids, tags.system) == 1 && count_of(markup.ids, tags.assistant_end) == 1);
     CHECK(markup.bytes == std::string("<system>s</system><user>u < v</user><assistant></assistant>").size());
     // Any other line is plain text, in which tags are literal.
-    for (const std::string line : {"x <user>a</user>", "<user>a</user> x", "<user>a", "<user>a</assistant>", "<user><user>a</user>",
-                                   "<user>a</user></user>", "<User>a</User>", "", "<user>a</user>\xC2\xA0"}) {
+    for (const std::string line :
+         {"x <user>a</user>", "<user>a</user> x", "<user>a", "<user>a</assistant>", "<user><user>a</user>",
+          "<user>a</user></user>", "<User>a</User>", "", "<user>a</user>\xC2\xA0"}) {
         const Document plain = encode_document(vocabulary, line);
         CHECK(plain.bytes == line.size() && plain.ids.size() == line.size() + 2 && count_of(plain.ids, tags.user) == 0);
     }

@@ -41,7 +41,9 @@ int main() {
     // Lines that end at, before and after every edge of a read, and longer lines.
     Lines lines;
     std::string content;
-    for (std::size_t length = 65500; length < 65570; ++length) lines.push_back(std::string(length, static_cast<char>('a' + length % 26)));
+    for (std::size_t length = 65500; length < 65570; ++length) {
+        lines.push_back(std::string(length, static_cast<char>('a' + length % 26)));
+    }
     lines.push_back(std::string(1000000, 'x'));
     lines.emplace_back("last");
     for (const std::string& line : lines) content += line + "\n";

@@ -35,12 +35,14 @@ int main() {
     CHECK(valid_utf8("a\xC3") == "a" + kNone);
     CHECK(valid_utf8("\xC3z") == kNone + "z");
     CHECK(valid_utf8("\xFF\x80") == kNone + kNone);
-    CHECK(valid_utf8("\xC0\x80") == kNone + kNone);                  // overlong
-    CHECK(valid_utf8("\xE0\x80\x80") == kNone + kNone + kNone);      // overlong
-    CHECK(valid_utf8("\xED\xA0\x80") == kNone + kNone + kNone);      // a surrogate
+    CHECK(valid_utf8("\xC0\x80") == kNone + kNone);                          // overlong
+    CHECK(valid_utf8("\xE0\x80\x80") == kNone + kNone + kNone);              // overlong
+    CHECK(valid_utf8("\xED\xA0\x80") == kNone + kNone + kNone);              // a surrogate
     CHECK(valid_utf8("\xF4\x90\x80\x80") == kNone + kNone + kNone + kNone);  // above U+10FFFF
     CHECK(valid_utf8("\xF0\x9F\x99\x82\xF4\x8F\xBF\xBF") == "\xF0\x9F\x99\x82\xF4\x8F\xBF\xBF");
-    for (const char* bytes : {"\xF0\x9F\x99\x82", "\xF0\x9F\xC3\xA1", "\xE2\x82z", "\xED\xA0\x80", "\xFF\xFE\xC3"}) check_bytewise(bytes);
+    for (const char* bytes : {"\xF0\x9F\x99\x82", "\xF0\x9F\xC3\xA1", "\xE2\x82z", "\xED\xA0\x80", "\xFF\xFE\xC3"}) {
+        check_bytewise(bytes);
+    }
 
     CHECK(json_string("a\"b\\c\n\x01\x7F\xC3\xA1") == "\"a\\\"b\\\\c\\u000a\\u0001\\u007f\xC3\xA1\"");
 }

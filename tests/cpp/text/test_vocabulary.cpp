@@ -7,7 +7,9 @@ using namespace lai;
 
 namespace {
 
-Vocabulary read(const std::string& bytes) { return {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size(), "test"}; }
+Vocabulary read(const std::string& bytes) {
+    return {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size(), "test"};
+}
 
 bool refused(const std::string& bytes) {
     try {
@@ -31,12 +33,12 @@ void check_encoding() {
     const Vocabulary vocabulary = read(bytes);
     const auto encode = [&](const std::string& text) { return vocabulary.encode(text, TextKind::markup); };
     CHECK(encode("").empty());
-    CHECK((encode("a") == std::vector<TokenId>{263}));           // the highest id of equal bytes
-    CHECK((encode("abc") == std::vector<TokenId>{262}));         // "bc" first, then "abc"
-    CHECK((encode("ddd") == std::vector<TokenId>{265, 104}));    // the leftmost of equals
+    CHECK((encode("a") == std::vector<TokenId>{263}));         // the highest id of equal bytes
+    CHECK((encode("abc") == std::vector<TokenId>{262}));       // "bc" first, then "abc"
+    CHECK((encode("ddd") == std::vector<TokenId>{265, 104}));  // the leftmost of equals
     CHECK(encode("zz") == bytes_of("zz"));
     CHECK(encode("<eos>") == bytes_of("<eos>"));
-    CHECK((encode("\xC3") == bytes_of("\xC3")));                 // cut off by the end
+    CHECK((encode("\xC3") == bytes_of("\xC3")));  // cut off by the end
     const TokenId user = vocabulary.tags().user;
     CHECK(user > 266 && vocabulary.bytes(user) == "<user>");
     CHECK((encode("<<user>a") == std::vector<TokenId>{64, user, 263}));
