@@ -13,6 +13,7 @@ LOWEST := .venv-lowest/bin/python
 INSTALLED := $(VENV)/.installed
 MODEL := models/lai-quickstart.bin
 ENGINE := build/lai
+CPP_FILES = $(shell find cpp tests/cpp -name '*.cpp' -o -name '*.hpp')
 SOURCES := $(filter-out lai/programs/%,$(shell find lai conf -name '*.py' -o -name '*.yaml' -o -name '*.txt'))
 ENGINE_SOURCES := $(shell find cpp -name '*.cpp' -o -name '*.hpp' -o -name CMakeLists.txt) lai/__init__.py
 
@@ -83,12 +84,13 @@ lowest: $(ENGINE)  ## run the quick tests with the versions of constraints-lowes
 	@$(call pip_install,$(LOWEST),constraints-lowest.txt,-e '.[dev]')
 	$(LOWEST) -m pytest -m 'not slow' -n auto --maxprocesses 8 --dist worksteal
 
-lint: $(INSTALLED)  ## check style, types, and which module may import which
+lint: $(INSTALLED)  ## check style, types, which module may import which, and the format of C++
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 	$(RUN) -m mypy --platform win32
 	$(VENV)/bin/lint-imports --no-logo
+	$(VENV)/bin/clang-format --dry-run --Werror $(CPP_FILES)
 
 settings: $(INSTALLED)  ## write docs/configuration.md and conf/schema.json anew from the schema
 	$(RUN) -m lai.config.describe > docs/configuration.md
