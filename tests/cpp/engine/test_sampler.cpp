@@ -29,7 +29,7 @@ std::vector<double> shares(const SamplerOptions& options, const std::vector<floa
 
 bool close(double a, double b) { return std::abs(a - b) < 0.015; }
 
-void check_greedy() {
+void greedy_sampling_takes_the_largest_logit() {
     const SamplerOptions greedy = {0, 40, 0.9F, 1.5F};
     CHECK(next(greedy, {9, 9, 1, 9, 3, 3, 2}) == 4);  // control tokens are excluded; the lowest id among equals
     CHECK(next(greedy, {0, 0, 5, 0, 3}) == kEos);
@@ -50,7 +50,7 @@ void check_greedy() {
     }
 }
 
-void check_sampling() {
+void tokens_are_sampled_by_their_probabilities() {
     const float low = -1e30F;
     const std::vector<float> logits = {0, 0, low, 0, std::log(0.5F), std::log(0.25F), std::log(0.15F), std::log(0.1F)};
     const std::vector<double> all = shares({1, 0, 1, 1}, logits);
@@ -67,7 +67,7 @@ void check_sampling() {
 }
 
 // The first numbers of splitmix64 with state 0, from its reference implementation, determine the sample.
-void check_generator() {
+void random_numbers_are_those_of_splitmix64() {
     const double first = static_cast<double>(0xE220A8397B1DCDAFU >> 11) * 0x1p-53;
     const std::vector<float> even(4 + 1000, 0.0F);
     const TokenId id = next({1, 0, 1, 1}, even, {}, 0);
@@ -79,7 +79,7 @@ void check_generator() {
 }  // namespace
 
 int main() {
-    check_greedy();
-    check_sampling();
-    check_generator();
+    greedy_sampling_takes_the_largest_logit();
+    tokens_are_sampled_by_their_probabilities();
+    random_numbers_are_those_of_splitmix64();
 }

@@ -62,7 +62,8 @@ void put_outliers(std::string& bytes) {
     }
 }
 
-void check(const Kernels& kernels, DType dtype, bool tied, std::size_t kv_heads, bool outliers = false) {
+void logits_do_not_depend_on_batches_cache_or_threads(const Kernels& kernels, DType dtype, bool tied,
+                                                      std::size_t kv_heads, bool outliers = false) {
     const std::vector<TestToken> vocabulary = test_tokens();
     const ModelConfig config = {96, 160, 2, 6, kv_heads, vocabulary.size(), 200, 10000.0F, 1e-5F, Activation::silu};
     std::string bytes = model_bytes(config, dtype, vocabulary, tied);
@@ -109,8 +110,9 @@ void check(const Kernels& kernels, DType dtype, bool tied, std::size_t kv_heads,
 int main() {
     const Kernels& kernels = kernels_under_test();
     for (const DType dtype : {DType::f32, DType::f16, DType::q4_0, DType::q8_0}) {
-        check(kernels, dtype, true, 6);
-        check(kernels, dtype, false, 2);
+        logits_do_not_depend_on_batches_cache_or_threads(kernels, dtype, true, 6);
+        logits_do_not_depend_on_batches_cache_or_threads(kernels, dtype, false, 2);
     }
-    for (const bool tied : {true, false}) check(kernels, DType::f16, tied, 6, true);
+    for (const bool tied : {true, false})
+        logits_do_not_depend_on_batches_cache_or_threads(kernels, DType::f16, tied, 6, true);
 }

@@ -23,7 +23,7 @@ std::uint32_t bitwise(const std::vector<std::uint8_t>& data) {
 using Fold = std::size_t (*)(const std::uint8_t*, std::size_t, std::uint32_t, std::uint8_t*);
 
 // The sixteen folded bytes have the CRC of all bytes read.
-void check_fold(Fold fold, std::size_t step, const std::vector<std::uint8_t>& data) {
+void folded_bytes_have_the_crc_of_all_bytes(Fold fold, std::size_t step, const std::vector<std::uint8_t>& data) {
     for (std::size_t size = step; size <= data.size(); size += 61) {
         std::vector<std::uint8_t> folded(16);
         const std::size_t done = fold(data.data(), size, 0xFFFFFFFF, folded.data());
@@ -62,7 +62,7 @@ int main() {
                        data.begin() + static_cast<std::ptrdiff_t>(start) + 2000}));
     }
 #if defined(__x86_64__)
-    if (lai::can_fold()) check_fold(lai::crc32_fold, 64, data);
-    if (lai::can_fold_wide()) check_fold(lai::crc32_fold_wide, 128, data);
+    if (lai::can_fold()) folded_bytes_have_the_crc_of_all_bytes(lai::crc32_fold, 64, data);
+    if (lai::can_fold_wide()) folded_bytes_have_the_crc_of_all_bytes(lai::crc32_fold_wide, 128, data);
 #endif
 }

@@ -35,7 +35,7 @@ bool worker_helps(lai::ThreadPool& pool, milliseconds nap) {
 }
 
 // No two concurrent calls have the same thread number.
-void check_numbers(lai::ThreadPool& pool) {
+void concurrent_calls_have_distinct_thread_numbers(lai::ThreadPool& pool) {
     std::vector<std::atomic<int>> inside(pool.size());
     std::atomic<int> calls{0};
     std::atomic<int> wrong{0};
@@ -48,7 +48,7 @@ void check_numbers(lai::ThreadPool& pool) {
     CHECK(calls == 500 && wrong == 0);
 }
 
-void check_goes_on_alone() {
+void the_caller_runs_without_a_stalled_worker() {
     lai::ThreadPool pool(2);
     for (int attempt = 0; attempt < 20 && !worker_helps(pool, milliseconds(1500)); ++attempt) {
     }
@@ -66,7 +66,7 @@ void check_goes_on_alone() {
 
 // With both threads in the same loop, each runs its own half in order. The caller takes over what a delayed worker
 // leaves.
-void check_shares() {
+void each_thread_runs_its_own_share_first() {
     constexpr std::size_t kCount = 20;
     lai::ThreadPool pool(2);
     const std::thread::id caller = std::this_thread::get_id();
@@ -100,7 +100,7 @@ void check_shares() {
 }
 
 // With one core for all threads, a spinning worker only delays the calling thread.
-void check_makes_way() {
+void a_worker_on_the_callers_core_steps_aside() {
 #if defined(__linux__)
     cpu_set_t all;
     CHECK(sched_getaffinity(0, sizeof all, &all) == 0);
@@ -124,7 +124,7 @@ void check_makes_way() {
 }
 
 // More loops than the epoch counter has values.
-void check_many_loops() {
+void the_epoch_counter_may_wrap_around() {
     lai::ThreadPool pool(3);
     for (int loop = 0; loop < 70000; ++loop) {
         std::atomic<int> calls{0};
@@ -133,7 +133,7 @@ void check_many_loops() {
     }
 }
 
-void check_quota() {
+void a_cpu_quota_limits_the_cores() {
     const std::filesystem::path root =
         std::filesystem::temp_directory_path() / ("lai_quota_" + std::to_string(::getpid()));
     std::filesystem::create_directories(root / "cpu");
@@ -155,15 +155,15 @@ void check_quota() {
 }  // namespace
 
 int main() {
-    check_quota();
-    check_goes_on_alone();
-    check_shares();
-    check_makes_way();
-    check_many_loops();
+    a_cpu_quota_limits_the_cores();
+    the_caller_runs_without_a_stalled_worker();
+    each_thread_runs_its_own_share_first();
+    a_worker_on_the_callers_core_steps_aside();
+    the_epoch_counter_may_wrap_around();
     for (const std::size_t threads : {1, 2, 5}) {
         lai::ThreadPool pool(threads);
         CHECK(pool.size() == threads);
-        check_numbers(pool);
+        concurrent_calls_have_distinct_thread_numbers(pool);
         // Every iteration runs once, in consecutive loops of all lengths.
         for (std::size_t round = 0; round < 3000; ++round) {
             const std::size_t count = round % 40;

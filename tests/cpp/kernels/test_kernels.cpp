@@ -4,12 +4,15 @@
 #include "host/page_buffer.hpp"
 #include "kernels_under_test.hpp"
 #include "model/packing.hpp"
+#include "refused.hpp"
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <random>
+#include <string>
 #include <vector>
 
 using namespace lai;
@@ -42,7 +45,8 @@ std::vector<std::uint8_t> random_weights(DType dtype, std::size_t rows, std::siz
     return data;
 }
 
-void check_product(const Kernels& kernels, DType dtype, std::size_t rows, std::size_t cols, std::size_t tokens) {
+void matmul_equals_the_sum_of_products(const Kernels& kernels, DType dtype, std::size_t rows, std::size_t cols,
+                                       std::size_t tokens) {
     const std::vector<std::uint8_t> data = random_weights(dtype, rows, cols);
     Matrix matrix = {dtype, rows, cols, data.data()};
     const std::size_t stride = cols + 5;
@@ -94,24 +98,25 @@ void check_product(const Kernels& kernels, DType dtype, std::size_t rows, std::s
     }
 }
 
-void check_products(const Kernels& kernels) {
+void matmul_is_right_for_all_dtypes_and_shapes(const Kernels& kernels) {
     for (const DType dtype : {DType::f32, DType::f16, DType::q4_0, DType::q8_0}) {
         for (const std::size_t tokens : {1, 2, 5, 8, 13, 37}) {
-            check_product(kernels, dtype, 16, 32, tokens);
-            check_product(kernels, dtype, 53, 96, tokens);
-            check_product(kernels, dtype, 3, 416, tokens);
-            check_product(kernels, dtype, 40, 800, tokens);
+            matmul_equals_the_sum_of_products(kernels, dtype, 16, 32, tokens);
+            matmul_equals_the_sum_of_products(kernels, dtype, 53, 96, tokens);
+            matmul_equals_the_sum_of_products(kernels, dtype, 3, 416, tokens);
+            matmul_equals_the_sum_of_products(kernels, dtype, 40, 800, tokens);
         }
     }
     for (const DType dtype : {DType::f32, DType::f16}) {
         for (const std::size_t tokens : {1, 3, 9}) {
-            for (const std::size_t cols : {1, 7, 20, 33, 63, 387}) check_product(kernels, dtype, 19, cols, tokens);
+            for (const std::size_t cols : {1, 7, 20, 33, 63, 387})
+                matmul_equals_the_sum_of_products(kernels, dtype, 19, cols, tokens);
         }
     }
 }
 
 // Every half, also subnormal and infinite ones, times one: with one token and with several.
-void check_halves(const Kernels& kernels) {
+void matmul_is_exact_for_every_half(const Kernels& kernels) {
     std::vector<std::uint16_t> halves(1 << 16);
     for (std::size_t i = 0; i < halves.size(); ++i) halves[i] = static_cast<std::uint16_t>(i);
     Matrix matrix = {DType::f16, halves.size(), 1, reinterpret_cast<const std::uint8_t*>(halves.data())};
@@ -147,8 +152,8 @@ std::vector<std::uint16_t> random_halves(std::size_t count, int exponent) {
 }
 
 // The error is within the bounds that f14.hpp states.
-void check_f14(const Kernels& kernels, std::size_t rows, std::size_t cols, std::size_t tokens, int exponent,
-               float input_scale) {
+void f14_is_within_its_error_bounds(const Kernels& kernels, std::size_t rows, std::size_t cols, std::size_t tokens,
+                                    int exponent, float input_scale) {
     std::vector<std::uint16_t> halves;
     for (std::size_t row = 0; row < rows; ++row) {
         const std::vector<std::uint16_t> more = random_halves(cols, exponent);
@@ -196,7 +201,7 @@ void check_f14(const Kernels& kernels, std::size_t rows, std::size_t cols, std::
 }
 
 // Weights that f14 cannot hold are refused.
-void check_pack_f14(const Kernels& kernels) {
+void weights_that_f14_cannot_hold_are_refused(const Kernels& kernels) {
     constexpr std::size_t kCols = 4096;
     std::vector<std::uint16_t> halves = random_halves(18 * kCols, 22);
     const Matrix matrix = {DType::f16, 18, kCols, reinterpret_cast<const std::uint8_t*>(halves.data())};
@@ -219,7 +224,7 @@ void check_pack_f14(const Kernels& kernels) {
     CHECK(fits_with(0x2955));
 }
 
-void check_quantize(const Kernels& kernels) {
+void quantized_blocks_keep_their_sum(const Kernels& kernels) {
     // Blocks of zeros, of huge and of tiny values keep their products.
     for (const float scale : {0.0F, 1e-38F, 1e-20F, 1.0F, 1e30F}) {
         const std::vector<float> x = random_floats(kBlockSize, scale);
@@ -236,7 +241,7 @@ void check_quantize(const Kernels& kernels) {
     }
 }
 
-void check_quantize_int16(const Kernels& kernels) {
+void int16_is_off_by_half_a_step_at_most(const Kernels& kernels) {
     for (const std::size_t count : {2, 10, 16, 64, 70}) {
         std::vector<float> x = random_floats(count, 3);
         std::vector<std::int16_t> integers(count + 1, 99);
@@ -255,7 +260,7 @@ void check_quantize_int16(const Kernels& kernels) {
     }
 }
 
-void check_rmsnorm(const Kernels& kernels) {
+void rmsnorm_equals_the_formula(const Kernels& kernels) {
     for (const std::size_t size : {2, 15, 16, 100, 384}) {
         const std::vector<float> x = random_floats(size);
         const std::vector<float> weight = random_floats(size);
@@ -271,7 +276,7 @@ void check_rmsnorm(const Kernels& kernels) {
     }
 }
 
-void check_rope(const Kernels& kernels) {
+void rope_rotates_pairs(const Kernels& kernels) {
     std::vector<float> head = {1, 2, 3, 4};
     const float cos[] = {0, 1};
     const float sin[] = {1, 0};
@@ -321,7 +326,8 @@ std::vector<double> expected_attention(const float* query, const std::vector<flo
     return mixed;
 }
 
-void check_attention(const Kernels& kernels, std::size_t head_dim, std::size_t positions, std::size_t tokens) {
+void attention_equals_the_formula(const Kernels& kernels, std::size_t head_dim, std::size_t positions,
+                                  std::size_t tokens) {
     const std::size_t stride = head_dim + 3;
     const std::size_t rounded = (positions + tokens - 1 + kLanes - 1) / kLanes * kLanes;
     const std::vector<float> queries = random_floats(tokens * stride, 3);
@@ -342,7 +348,7 @@ void check_attention(const Kernels& kernels, std::size_t head_dim, std::size_t p
     }
 }
 
-void check_gated_activation(const Kernels& kernels) {
+void gated_activation_equals_the_formula(const Kernels& kernels) {
     std::vector<float> gate;
     for (int i = -1203; i <= 1200; ++i) gate.push_back(static_cast<float>(i) * 0.1F);
     const std::vector<float> up = random_floats(gate.size());
@@ -360,31 +366,51 @@ void check_gated_activation(const Kernels& kernels) {
     }
 }
 
+void an_unknown_kernel_set_is_refused() {
+    const char* wanted = std::getenv("LAI_KERNELS");
+    const std::string before = wanted == nullptr ? "" : wanted;
+    ::setenv("LAI_KERNELS", "sse9", 1);
+    CHECK(contains(refusal([] { choose_kernels(); }), "LAI_KERNELS is sse9, this machine can run"));
+    ::setenv("LAI_KERNELS", before.c_str(), 1);
+}
+
+void stream_read_combines_the_words_it_reads(const Kernels& kernels) {
+    // The result is the exclusive or of the first word of every vector.
+    std::vector<std::uint8_t> data(1 << 14, 0);
+    const std::int32_t zero = kernels.stream_read(data.data(), data.size());
+    CHECK(zero == 0);
+    data[data.size() / 2] = 5;
+    CHECK(kernels.stream_read(data.data(), data.size()) == 5);
+}
+
 }  // namespace
 
 int main() {
     const Kernels& kernels = kernels_under_test();
-    check_products(kernels);
-    check_halves(kernels);
+    an_unknown_kernel_set_is_refused();
+    stream_read_combines_the_words_it_reads(kernels);
+    matmul_is_right_for_all_dtypes_and_shapes(kernels);
+    matmul_is_exact_for_every_half(kernels);
     if (kernels.pack_f14 != nullptr) {
         for (const std::size_t tokens : {1, 2, 5, 8, 13, 37}) {
             for (const int exponent : {0, 1, 7, 12, 22}) {
-                check_f14(kernels, 16, 16, tokens, exponent, 1);
-                check_f14(kernels, 53, 96, tokens, exponent, 1e-25F);
-                check_f14(kernels, 3, 416, tokens, exponent, 1e25F);
-                check_f14(kernels, 40, 4656, tokens, exponent, 0.005F);
+                f14_is_within_its_error_bounds(kernels, 16, 16, tokens, exponent, 1);
+                f14_is_within_its_error_bounds(kernels, 53, 96, tokens, exponent, 1e-25F);
+                f14_is_within_its_error_bounds(kernels, 3, 416, tokens, exponent, 1e25F);
+                f14_is_within_its_error_bounds(kernels, 40, 4656, tokens, exponent, 0.005F);
             }
         }
-        check_pack_f14(kernels);
+        weights_that_f14_cannot_hold_are_refused(kernels);
     }
-    check_quantize(kernels);
-    check_quantize_int16(kernels);
-    check_rmsnorm(kernels);
-    check_rope(kernels);
+    quantized_blocks_keep_their_sum(kernels);
+    int16_is_off_by_half_a_step_at_most(kernels);
+    rmsnorm_equals_the_formula(kernels);
+    rope_rotates_pairs(kernels);
     for (const std::size_t head_dim : {2, 10, 16, 64, 72, 200}) {
         for (const std::size_t positions : {1, 2, 15, 16, 17, 100}) {
-            for (const std::size_t tokens : {1, 2, 4, 7}) check_attention(kernels, head_dim, positions, tokens);
+            for (const std::size_t tokens : {1, 2, 4, 7})
+                attention_equals_the_formula(kernels, head_dim, positions, tokens);
         }
     }
-    check_gated_activation(kernels);
+    gated_activation_equals_the_formula(kernels);
 }

@@ -47,7 +47,7 @@ double packed_value(const Matrix& matrix, const std::vector<std::uint8_t>& packe
     return half_value(half) * ((column < 16 ? both & 15 : both >> 4) - 8);
 }
 
-void check_packing(DType dtype, std::size_t rows, std::size_t cols) {
+void packed_weights_lie_where_the_layout_says(DType dtype, std::size_t rows, std::size_t cols) {
     const std::vector<std::uint8_t> data = blocks(dtype, rows, cols);
     const Matrix matrix = {dtype, rows, cols, data.data()};
     std::vector<std::uint8_t> packed(packed_bytes(matrix), 0xAA);
@@ -81,9 +81,9 @@ int main() {
         CHECK(value == expected || (std::isnan(value) && std::isnan(expected)));
     }
     for (const DType dtype : {DType::f16, DType::q4_0, DType::q8_0}) {
-        check_packing(dtype, 16, 32);
-        check_packing(dtype, 37, 96);
-        check_packing(dtype, 1, 64);
+        packed_weights_lie_where_the_layout_says(dtype, 16, 32);
+        packed_weights_lie_where_the_layout_says(dtype, 37, 96);
+        packed_weights_lie_where_the_layout_says(dtype, 1, 64);
     }
-    for (const std::size_t cols : {1, 6, 15}) check_packing(DType::f16, 20, cols);
+    for (const std::size_t cols : {1, 6, 15}) packed_weights_lie_where_the_layout_says(DType::f16, 20, cols);
 }

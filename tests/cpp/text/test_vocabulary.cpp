@@ -26,7 +26,7 @@ std::vector<TokenId> bytes_of(const std::string& text) {
     return ids;
 }
 
-void check_encoding() {
+void encoding_follows_the_format() {
     // 260 "ab", 261 "bc", 262 "abc", 263 "a" again, 264 and 265 "dd" twice, 266 never produced
     const std::string bytes = vocabulary_bytes(
         test_tokens({{"ab", -2}, {"bc", -1}, {"abc", -3}, {"a", -4}, {"dd", -9}, {"dd", -1}, {"zz", -1e10F}}));
@@ -48,7 +48,7 @@ void check_encoding() {
     CHECK(vocabulary.has_chat_tags());
 }
 
-void check_refusals() {
+void damaged_vocabularies_are_refused() {
     const std::vector<TestToken> tokens = test_tokens();
     const std::string good = vocabulary_bytes(tokens);
     CHECK(!refused(good));
@@ -66,6 +66,6 @@ void check_refusals() {
 }  // namespace
 
 int main() {
-    check_encoding();
-    check_refusals();
+    encoding_follows_the_format();
+    damaged_vocabularies_are_refused();
 }
