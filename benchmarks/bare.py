@@ -1,4 +1,4 @@
-"""A plain PyTorch loop over what `lai.train` builds, for the benchmarks."""
+"""A plain PyTorch training loop over the parts of `lai.train`, for the benchmarks."""
 
 from collections.abc import Callable, Iterator
 
@@ -25,7 +25,7 @@ def torch_device(run: RunConfig) -> torch.device:
 
 
 def batches(run: RunConfig, corpus: Corpus) -> Iterator[Batch]:
-    """The batches of training, epoch after epoch."""
+    """Yield training batches without end, epoch after epoch."""
     loader = assembly.build_datamodule(run, corpus).train_dataloader()
     epoch = 0
     while True:
@@ -36,13 +36,13 @@ def batches(run: RunConfig, corpus: Corpus) -> Iterator[Batch]:
 
 
 def mixed(run: RunConfig) -> torch.autocast:
-    """The run's precision."""
+    """Autocast for the run's precision."""
     enabled = str(run.trainer["precision"]).startswith("bf16")
     return torch.autocast(torch_device(run).type, torch.bfloat16, enabled=enabled)
 
 
 def loss_of(network: nn.Module, batch: Batch) -> Tensor:
-    """Our network's mean loss, nats a token."""
+    """The mean loss of our network, in nats per token."""
     total: Tensor = network(batch["tokens"], batch["documents"], targets=batch["targets"])
     return total / (batch["targets"] != IGNORE_INDEX).sum()
 
@@ -54,7 +54,7 @@ def step(
     loss_of: Callable[[Batch], Tensor],
     batch: Batch,
 ) -> None:
-    """Loss, gradients, clipping, update."""
+    """One training step: loss, gradients, clipping, update."""
     with mixed(run):
         loss = loss_of(batch)
     loss.backward()  # type: ignore[no-untyped-call]

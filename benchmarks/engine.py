@@ -1,7 +1,7 @@
-"""`python benchmarks/engine.py`: the engine and llama.cpp side by side, on the same weights.
+"""`python benchmarks/engine.py`: compares the engine with llama.cpp on the same weights.
 
-Both programs are run in turns, so that what the machine does meanwhile hits both alike. A round's figure is the best of
-five; the ratio is the median over the rounds. Needs `make release` and `pip install -e '.[bench]'`.
+The two programs run in turns, so that other load on the machine affects both alike. A round's figure is the best of
+five runs; the ratio is the median over the rounds. Needs `make release` and `pip install -e '.[bench]'`.
 """
 
 import argparse
@@ -26,7 +26,7 @@ HERE = Path(__file__).resolve().parent
 ENGINE = HERE.parent / "build" / "lai"
 PEER = HERE / "llama_cpp_peer.py"
 DTYPES = ("f32", "f16", "q8_0", "q4_0")
-FIGURES = {"write_128": "decode", "read_128": "prefill 128", "read_512": "prefill 512"}
+FIGURES = {"decode_128": "decode", "prefill_128": "prefill 128", "prefill_512": "prefill 512"}
 
 
 def main() -> None:
@@ -35,9 +35,9 @@ def main() -> None:
     parser.add_argument("--dtypes", nargs="+", default=list(DTYPES), choices=DTYPES)
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--no-peer", action="store_true", help="the engine alone, without llama.cpp")
-    parser.add_argument("--neighbour", action="store_true", help="with a program beside it that keeps one core busy")
-    parser.add_argument("--work", type=Path, default=Path("outputs/benchmarks"), help="where models are put")
+    parser.add_argument("--no-peer", action="store_true", help="measure only the engine, not llama.cpp")
+    parser.add_argument("--neighbour", action="store_true", help="keep one core busy with another program")
+    parser.add_argument("--work", type=Path, default=Path("outputs/benchmarks"), help="folder for the models")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
@@ -93,10 +93,10 @@ def medians(figures: list[dict[str, float]]) -> dict[str, float]:
 
 
 def run_engine(model: Path, threads: int) -> dict[str, float]:
-    """`lai --bench`, one answer as it comes, and a whole process from its start to its first token."""
+    """Run `lai --bench`, one long answer, and processes up to their first token."""
     command = [str(ENGINE), "-m", str(model), "--threads", str(threads)]
     figures = run([*command, "--bench", "--json"])
-    # The best of several hides what other programs cost an answer.
+    # One run: the best of several would hide the load of other programs.
     answer = run([*command, "--raw", "-p", "a", "--tokens", "250", "--temp", "0", "--repeat-penalty", "1", "--json"])
     firsts = []
     for _ in range(5):
@@ -107,13 +107,13 @@ def run_engine(model: Path, threads: int) -> dict[str, float]:
 
 
 def run(command: list[str]) -> dict[str, Any]:
-    """A program's JSON, with the most memory it had resident in MB."""
+    """Run a program and return its JSON, with its peak resident memory in MB."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     peak = 0.0
     while True:
         try:
             output, _ = process.communicate(timeout=0.005)
-        except subprocess.TimeoutExpired:  # before the first one it may not be the program yet, but a copy of this one
+        except subprocess.TimeoutExpired:  # earlier, the process may still be a copy of this one
             peak = max(peak, resident_mb(process.pid))
             continue
         break
@@ -123,7 +123,7 @@ def run(command: list[str]) -> dict[str, Any]:
 
 
 def difference(ours: Path, theirs: Path) -> float:
-    """How far the two programs' logits are apart: that they run the same weights."""
+    """The relative difference of the two programs' logits, to show that they run the same weights."""
     out = ours.with_suffix(".logits")
     prompt = "Kati is reading a book in the garden."
     command = [str(ENGINE), "-m", str(ours), "--raw", "-p", prompt, "--json", "--tokens", "0"]
@@ -162,7 +162,7 @@ def show(results: list[dict[str, Any]]) -> None:
         "threads",
         *FIGURES.values(),
         "answer 250",
-        "of the roof",
+        "of the ceiling",
         "first token ms",
         "memory MB",
         "file MB",
@@ -175,14 +175,14 @@ def show(results: list[dict[str, Any]]) -> None:
             f"{ours[key]:.1f}" + (f" ({result['llama.cpp'][key]:.1f})" if "llama.cpp" in result else "")
             for key in ("first_token_ms", "memory_mb")
         ]
-        roof = f"{100 * ours['write_128'] / ours['roof']:.0f} %"
+        ceiling = f"{100 * ours['decode_128'] / ours['bandwidth_ceiling']:.0f} %"
         table.add_row(
             result["model"],
             result["dtype"],
             str(result["threads"]),
             *speeds,
             f"{ours['answer_250']:,.0f}",
-            roof,
+            ceiling,
             *others,
             f"{result['file_mb']:.1f}",
         )

@@ -1,17 +1,17 @@
-"""`python benchmarks/learning.py`: how much is learnt in the same time, one way of training beside another.
+"""`python benchmarks/learning.py`: compares what several ways of training learn in the same time.
 
     python benchmarks/learning.py --minutes 20 data=text 'data.path=[a.txt,b.tsv]' \\
         --way guide batches=lines data.batch_size=32 optimizer.lr=3e-4 schedule=cosine --way ours
 
-Settings before the first --way are those of all ways; each way has a name and settings of its own, and trains in a
-process and on threads of its own, as many at once as there are processors for. `batches` says what a batch is made of:
+Settings before the first --way apply to all ways. Each way has a name and settings of its own, and trains in a process
+of its own. As many ways run at once as there are CPU cores for. `batches` chooses how batches are made:
 
-  packed      rows of several documents that do not see each other: what lai.train does
-  neighbours  the same rows, in which a document sees those before it
-  lines       data.batch_size documents in random order, filled up to the longest
-  buckets     documents of alike length, as many as fit into data.batch_size x data.seq_len tokens
+  packed      rows of several documents that do not attend to each other, as in lai.train
+  neighbours  the same rows; a document attends to those before it
+  lines       data.batch_size documents in random order, padded to the longest
+  buckets     documents of similar length, as many as fit into data.batch_size x data.seq_len tokens
 
-The learning rate falls with the time that has passed; validation, always on packed rows, does not count as time.
+The learning rate decays with elapsed time. Validation uses packed rows and does not count as time.
 """
 
 import argparse
@@ -46,12 +46,12 @@ BATCHES = ("packed", "neighbours", "lines", "buckets")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("settings", nargs="*", help="settings of lai.train for all ways, such as model=nano")
+    parser.add_argument("settings", nargs="*", help="overrides of lai.train for all ways, such as model=nano")
     parser.add_argument("--way", nargs="+", action="append", required=True, metavar=("NAME", "SETTING"))
     parser.add_argument("--minutes", type=float, default=20)
-    parser.add_argument("--points", type=int, default=10, help="how often to validate")
+    parser.add_argument("--points", type=int, default=10, help="number of validations")
     parser.add_argument("--val-batches", type=int, default=40)
-    parser.add_argument("--threads", type=int, default=1, help="threads of a way")
+    parser.add_argument("--threads", type=int, default=1, help="threads per way")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_intermixed_args()
@@ -59,7 +59,7 @@ def main() -> None:
         learn(options)
         return
     names = [name for name, *_ in options.way]
-    prepared(compose_run(options.settings))  # the corpus once, not in every way
+    prepared(compose_run(options.settings))  # prepare the corpus once for all ways
     results: dict[str, list[dict[str, float]]] = {}
     at_once = max(1, torch.get_num_threads() // options.threads)
     for begin in range(0, len(names), at_once):
@@ -81,7 +81,7 @@ def start(options: argparse.Namespace, way: list[str]) -> "subprocess.Popen[str]
 
 
 def learn(options: argparse.Namespace) -> None:
-    """Train one way and print a line of figures at every point."""
+    """Train one way and print one line of figures per validation."""
     ((name, *own),) = options.way
     kind = next((setting.partition("=")[2] for setting in own if setting.startswith("batches=")), "packed")
     if kind not in BATCHES:
@@ -114,7 +114,7 @@ def learn(options: argparse.Namespace) -> None:
 
 
 def validate(run: RunConfig, module: LanguageModel, corpus: Corpus, most: int) -> dict[str, float]:
-    """`val/loss` and `val/bpb` of the first batches."""
+    """`val/loss` and `val/bpb` over the first batches."""
     nats, tokens, size = 0.0, 0, 0
     with torch.no_grad(), mixed(run):
         for number, batch in enumerate(assembly.build_datamodule(run, corpus).val_dataloader()):
@@ -130,12 +130,12 @@ def validate(run: RunConfig, module: LanguageModel, corpus: Corpus, most: int) -
 
 def neighbours(run: RunConfig, corpus: Corpus) -> Iterator[Batch]:
     for batch in batches(run, corpus):
-        batch["documents"] = batch["documents"].clamp(max=0)  # all one document, and padding
+        batch["documents"] = batch["documents"].clamp(max=0)  # one document and padding
         yield batch
 
 
 def lines(run: RunConfig, corpus: Corpus) -> Iterator[Batch]:
-    """Documents as they come, a row each; what is longer than a row is cut off."""
+    """One document per row, in random order, truncated to the length of a row."""
     lengths = row_lengths(run, corpus)
     random = np.random.default_rng(run.seed)
     while True:
@@ -145,7 +145,7 @@ def lines(run: RunConfig, corpus: Corpus) -> Iterator[Batch]:
 
 
 def buckets(run: RunConfig, corpus: Corpus) -> Iterator[Batch]:
-    """Documents by length, cut into batches of about as many tokens each, in random order."""
+    """Batches of documents of similar length with about as many tokens each, in random order."""
     assert run.data.seq_len is not None
     lengths = row_lengths(run, corpus)
     room = run.data.batch_size * run.data.seq_len
@@ -167,7 +167,7 @@ def buckets(run: RunConfig, corpus: Corpus) -> Iterator[Batch]:
 
 
 def row_lengths(run: RunConfig, corpus: Corpus) -> Any:
-    """Each document's predictions, at most a row's."""
+    """The predictions per document, at most a row."""
     assert run.data.seq_len is not None
     return np.minimum(np.diff(corpus.token_files.train.offsets.astype(np.int64)) - 1, run.data.seq_len)
 
@@ -182,7 +182,7 @@ SOURCES = {"packed": batches, "neighbours": neighbours, "lines": lines, "buckets
 
 
 def show(results: dict[str, list[dict[str, float]]]) -> None:
-    """The loss over time, and when each way was where the first ended."""
+    """Print the loss over time, and when each way reached the final loss of the first."""
     table = Table()
     table.add_column("minutes", justify="right")
     for name in results:
@@ -191,10 +191,10 @@ def show(results: dict[str, list[dict[str, float]]]) -> None:
         table.add_row(f"{points[0]['minutes']:.1f}", *(f"{point['loss']:.4f}" for point in points))
     ends = {name: points[-1] for name, points in results.items()}
     first = next(iter(ends.values()))
-    table.add_row("bits a byte", *(f"{end['bpb']:.4f}" for end in ends.values()))
+    table.add_row("bits per byte", *(f"{end['bpb']:.4f}" for end in ends.values()))
     table.add_row("to the first", *(f"{100 * (end['bpb'] / first['bpb'] - 1):+.1f} %" for end in ends.values()))
     table.add_row("tokens", *(f"{end['tokens']:,}" for end in ends.values()))
-    table.add_row("there after", *(reached(points, first["loss"]) for points in results.values()))
+    table.add_row("reached after", *(reached(points, first["loss"]) for points in results.values()))
     Console().print(table)
 
 

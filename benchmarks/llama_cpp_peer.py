@@ -1,6 +1,6 @@
-"""`python benchmarks/llama_cpp_peer.py MODEL.gguf THREADS`: what `lai --bench` measures, of llama.cpp.
+"""`python benchmarks/llama_cpp_peer.py MODEL.gguf THREADS`: measures llama.cpp as `lai --bench` measures the engine.
 
-It stands in a process of its own, as the engine does. What Python adds to a token, some microseconds, is left in.
+It is a process of its own, as the engine is. The figures include Python's overhead of some microseconds per token.
 """
 
 import argparse
@@ -34,11 +34,11 @@ class Peer:
         assert self.context, path
         self.vocab_size = llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(self.model))
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(self.context), False)
 
-    def read(self, tokens: list[int]) -> None:
-        """Read tokens and make the logits of the last one."""
+    def decode(self, tokens: list[int]) -> None:
+        """Compute tokens and the logits of the last one."""
         ids = (llama_cpp.llama_token * len(tokens))(*tokens)
         failed = llama_cpp.llama_decode(self.context, llama_cpp.llama_batch_get_one(ids, len(tokens)))
         assert not failed, failed
@@ -58,28 +58,28 @@ def best_seconds(work: Callable[..., float], *arguments: int) -> float:
 
 
 def measure(peer: Peer) -> dict[str, float]:
-    """Tokens a second, under the names of `lai --bench --json`."""
+    """Tokens per second, with the names of `lai --bench --json`."""
     tokens = [4 + i % (peer.vocab_size - 4) for i in range(512)]
 
-    def read(count: int) -> float:
-        peer.forget()
+    def prefill(count: int) -> float:
+        peer.clear()
         start = time.perf_counter()
-        peer.read(tokens[:count])
+        peer.decode(tokens[:count])
         peer.logits()
         return time.perf_counter() - start
 
-    def write() -> float:
-        peer.forget()
-        peer.read(tokens[:128])
+    def decode() -> float:
+        peer.clear()
+        peer.decode(tokens[:128])
         start = time.perf_counter()
         for token in tokens[:128]:
-            peer.read([token])
+            peer.decode([token])
             llama_cpp.llama_get_logits_ith(peer.context, -1)
         return time.perf_counter() - start
 
-    read(16)  # what is set up at the first use
-    speeds = {f"read_{count}": count / best_seconds(read, count) for count in (128, 512)}
-    return speeds | {"write_128": 128 / best_seconds(write)}
+    prefill(16)  # warm-up
+    speeds = {f"prefill_{count}": count / best_seconds(prefill, count) for count in (128, 512)}
+    return speeds | {"decode_128": 128 / best_seconds(decode)}
 
 
 def main() -> None:
@@ -87,16 +87,16 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("threads", type=int)
     parser.add_argument("--logits", type=Path)
-    parser.add_argument("--ids", nargs="+", type=int, help="of the prompt whose last logits are written")
+    parser.add_argument("--ids", nargs="+", type=int, help="token ids of the prompt for --logits")
     options = parser.parse_args()
     start = time.perf_counter()
     peer = Peer(options.model, options.threads)
     load = time.perf_counter() - start
     if options.logits:
-        peer.read(options.ids)
+        peer.decode(options.ids)
         options.logits.write_bytes(peer.logits().tobytes())
         return
-    peer.read([1])
+    peer.decode([1])
     peer.logits()
     first = time.perf_counter() - start
     print(json.dumps({"load_ms": 1000 * load, "first_token_ms": 1000 * first, **measure(peer)}))

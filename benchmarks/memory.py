@@ -1,10 +1,10 @@
-"""How much memory a process takes."""
+"""The memory of a process."""
 
 from pathlib import Path
 
 
 def resident_mb(pid: int) -> float:
-    """The most memory that a process has had resident so far, where the system tells (Linux)."""
+    """The peak resident memory of a process, in MB; 0 unless the system is Linux."""
     try:
         lines = [
             line

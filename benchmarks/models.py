@@ -1,4 +1,4 @@
-"""Models to measure with: the presets of conf/model with random weights, in every weight dtype and as GGUF."""
+"""Models to measure: the presets of conf/model with random weights, in every weight dtype."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def preset(name: str, vocab_size: int) -> ModelConfig:
 
 
 def vocabulary(folder: Path) -> Vocab:
-    """A vocabulary of generated text, made once."""
+    """A vocabulary of generated text, cached in `folder`."""
     path = folder / "vocab.bin"
     if not path.exists():
         examples = draw(SyntheticConfig(), 60000, seed=0)
@@ -29,7 +29,7 @@ def vocabulary(folder: Path) -> Vocab:
 
 
 def model_file(folder: Path, name: str, dtype: str) -> Path:
-    """A model file of a preset, the weights as training would begin with them; made once."""
+    """A model file of a preset with the weights at initialization, cached in `folder`."""
     path = folder / f"{name}-{dtype}.bin"
     if not path.exists():
         vocab = vocabulary(folder)

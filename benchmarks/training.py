@@ -1,19 +1,18 @@
-"""`python benchmarks/training.py`: how fast training is, beside what the machine can do and beside another library.
+"""`python benchmarks/training.py`: the speed of training, compared with the machine's ceiling and with another library.
 
-Each of these runs in a process of its own, in turns, on the same data, with batches of the same shape:
+Each kind runs in a process of its own, in turns, on the same data, with batches of the same shape:
 
-  ceiling       only the matrix products of this model, forward and backward, in float32 and, where the
-                processor or GPU multiplies it, in bfloat16
+  ceiling       only the matmuls of this model, forward and backward, in float32, and in bfloat16 if the
+                CPU or GPU multiplies it
   bare          a plain PyTorch loop over our network
   lai.train     `python -m lai.train`, as a user runs it
   transformers  a plain loop over LlamaForCausalLM of the same size; needs `pip install -e '.[bench]'`
   transformers-compiled  the same with `torch.compile`, where ours is compiled
 
-`device.compile=auto` is what it would be for the whole run, not for these few steps.
+`device.compile=auto` is decided as for a whole run, not for these few steps.
 
-Floating-point operations of a token: 6 for each weight that it is multiplied with, and 6 · n_layers · dim · seq_len for
-causal attention (two products of half the positions, forward once and backward twice; Kaplan et al. 2020, PaLM's
-appendix B).
+Floating-point operations per token: 6 per weight in a matmul, and 6 · n_layers · dim · seq_len for causal attention.
+That is two matmuls over half the positions, once forward and twice backward (Kaplan et al. 2020; PaLM, appendix B).
 """
 
 import argparse
@@ -55,7 +54,7 @@ def main() -> None:
     parser.add_argument("--model", default="tiny", help="a preset of conf/model")
     parser.add_argument("--device", default="cpu", help="a file of conf/device")
     parser.add_argument("--kinds", nargs="+", choices=KINDS)
-    parser.add_argument("--steps", type=int, default=10, help="timed steps a round")
+    parser.add_argument("--steps", type=int, default=10, help="timed steps per round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     parser.add_argument("--worker", choices=KINDS, help=argparse.SUPPRESS)
@@ -84,20 +83,20 @@ def main() -> None:
     mixed = str(run.trainer["precision"]).startswith("bf16")
     shape = f"{run.data.batch_size} rows of {run.data.seq_len} tokens, {torch.get_num_threads()} threads"
     how = f"{run.trainer['precision']}, {'compiled' if run.device.compile else 'not compiled'}"
-    print(f"{options.model}, {shape}, {how}, {flops / 1e6:.0f} MFLOP a token")
+    print(f"{options.model}, {shape}, {how}, {flops / 1e6:.0f} MFLOP per token")
     show(results, flops, "bf16_flops" if mixed else "fp32_flops")
     if options.json:
         options.json.write_text(json.dumps(results, indent=1))
 
 
 def flops_per_token(config: ModelConfig, seq_len: int) -> float:
-    """As the module's text says; the embedding is looked up, not multiplied with."""
+    """By the formula above. The embedding is a lookup, not a matmul."""
     _, inner = config.parameter_counts()
     return 6.0 * (inner + config.vocab_size * config.dim + config.n_layers * config.dim * seq_len)
 
 
 def ceiling(run: RunConfig, overrides: list[str], steps: int) -> dict[str, float]:
-    """FLOP/s of the products that a step consists of, each dtype's own."""
+    """FLOP/s of the matmuls of a step, for each dtype."""
     _, config = prepared(run)
     tokens = run.data.batch_size * (run.data.seq_len or 0)
     device = torch_device(run)
@@ -111,7 +110,7 @@ def ceiling(run: RunConfig, overrides: list[str], steps: int) -> dict[str, float
     shapes = config.n_layers * inner + [(config.dim, config.vocab_size)]
     rates = {}
     dtypes = {"fp32": torch.float32}
-    if device.type != "cpu" or multiplies_bf16():  # without instructions for it a step takes minutes
+    if device.type != "cpu" or multiplies_bf16():  # without bfloat16 instructions a step takes minutes
         dtypes["bf16"] = torch.bfloat16
     for name, dtype in dtypes.items():
         arguments = [
@@ -131,7 +130,7 @@ def ceiling(run: RunConfig, overrides: list[str], steps: int) -> dict[str, float
 
 
 def seconds_of(action: Callable[[], Any], steps: int, device: torch.device) -> float:
-    """The median of a step's time."""
+    """The median time of a step."""
     times = []
     for number in range(WARM_UP + steps):
         start = time.perf_counter()
@@ -146,7 +145,7 @@ def seconds_of(action: Callable[[], Any], steps: int, device: torch.device) -> f
 def train_bare(
     run: RunConfig, corpus: Corpus, network: nn.Module, loss_of: Callable[[dict[str, Tensor]], Tensor], steps: int
 ) -> dict[str, float]:
-    """Tokens a second, and memory."""
+    """Tokens per second and peak memory."""
     device = torch_device(run)
     optimizer = build_optimizer(network, run.optimizer)
     source = batches(run, corpus)
@@ -197,7 +196,7 @@ def transformers(run: RunConfig, overrides: list[str], steps: int, compiled: boo
 
 
 def lai_train(run: RunConfig, overrides: list[str], steps: int) -> dict[str, float]:
-    """The whole program, of which the rate it logs after the first steps counts."""
+    """Run the whole program and use the rate that it logs after the first steps."""
     with tempfile.TemporaryDirectory() as folder:
         own = [f"hydra.run.dir={folder}/run", f"export.path={folder}/model.bin", "trainer.log_every_n_steps=5"]
         own += [f"trainer.max_steps={5 + steps}", "trainer.limit_val_batches=0", "callbacks.checkpoint=null"]
@@ -210,7 +209,7 @@ def lai_train(run: RunConfig, overrides: list[str], steps: int) -> dict[str, flo
             sys.exit(f"error: lai.train ended with {process.returncode}")
         rows = list(csv.DictReader((Path(folder) / "run" / "metrics.csv").open()))
     rates = [float(row["train/tokens_per_second"]) for row in rows if row.get("train/tokens_per_second")]
-    return {"tokens_per_second": median(rates[1:]), "peak_mb": peak}  # the first is of the first steps
+    return {"tokens_per_second": median(rates[1:]), "peak_mb": peak}  # the first rate includes warm-up
 
 
 def peak_mb(device: torch.device) -> float:
@@ -229,7 +228,7 @@ WORKERS: dict[str, Callable[[RunConfig, list[str], int], dict[str, float]]] = {
 
 
 def show(results: dict[str, dict[str, float]], flops: float, dtype: str) -> None:
-    """The figures, and what share of the ceiling's speed each training reaches."""
+    """Print the figures and the share of the ceiling that each kind reaches."""
     limit = results.get("ceiling", {}).get(dtype)
     for name, flops_per_second in results.get("ceiling", {}).items():
         print(f"ceiling in {name.removesuffix('_flops')}: {flops_per_second / 1e9:,.0f} GFLOP/s")

@@ -15,7 +15,7 @@ import pytest
 
 
 class Terminal:
-    """The program's chat on a pseudo-terminal."""
+    """The engine's chat on a pseudo-terminal."""
 
     def __init__(self, engine, *arguments):
         self.process, self.descriptor = pty.fork()
@@ -34,7 +34,7 @@ class Terminal:
         return seen
 
     def read_prompt(self):
-        """Everything up to the sign that the program waits for a line."""
+        """Read up to the prompt for the next line."""
         seen = b""
         while not seen.endswith(b"\n> "):
             seen += self.read(seen)
@@ -53,12 +53,12 @@ class Terminal:
         return os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1])
 
     def leave(self):
-        """Ctrl-D, with which the program ends as it should."""
+        """Send Ctrl-D; the program must exit with 0."""
         os.write(self.descriptor, b"\x04")
         assert self.wait() == 0
 
 
-def test_the_chat(engine, make_model):
+def test_chat_commands_answer(engine, make_model):
     path, _ = make_model()
     chat = Terminal(engine, "-m", path, "--tokens", "5", "--temp", "0")
     chat.read_until(b"> ")
@@ -88,7 +88,7 @@ def test_the_chat(engine, make_model):
 
 
 @pytest.mark.parametrize(("steps", "loss"), [(0, 0.0), (10, 5.5), (10, 1.0)])
-def test_the_chat_begins_with_how_far_the_model_is_from_done(engine, make_model, tmp_path, steps, loss):
+def test_the_chat_begins_with_the_note_on_an_undertrained_model(engine, make_model, tmp_path, steps, loss):
     data = bytearray(make_model()[0].read_bytes())
     struct.pack_into("<QQff", data, 88, steps, 0, loss, 0.0)
     (tmp_path / "m.bin").write_bytes(data)
@@ -101,7 +101,7 @@ def test_the_chat_begins_with_how_far_the_model_is_from_done(engine, make_model,
     chat.leave()
 
 
-def test_a_command_with_a_text_deals_with_that_alone(engine, make_model):
+def test_a_command_with_text_applies_to_that_text_only(engine, make_model):
     path, _ = make_model()
     chat = Terminal(engine, "-m", path, "--tokens", "5", "--temp", "0")
     chat.read_until(b"> ")
@@ -120,7 +120,7 @@ def test_a_command_with_a_text_deals_with_that_alone(engine, make_model):
     chat.leave()
 
 
-def test_the_context_in_use_is_at_most_the_whole(engine, make_model):
+def test_stats_never_show_more_than_the_whole_context(engine, make_model):
     path, _ = make_model(max_seq_len=32)
     chat = Terminal(engine, "-m", path, "--temp", "0")
     chat.read_until(b"> ")
@@ -131,7 +131,7 @@ def test_the_context_in_use_is_at_most_the_whole(engine, make_model):
     chat.leave()
 
 
-def test_a_model_without_chat_tags_opens_no_chat(engine, tmp_path, make_model):
+def test_a_model_without_chat_tags_is_refused(engine, tmp_path, make_model):
     data = make_model()[0].read_bytes()
     path = tmp_path / "plain.bin"
     path.write_bytes(data.replace(b"<user>", b"<abcd>"))
@@ -141,20 +141,20 @@ def test_a_model_without_chat_tags_opens_no_chat(engine, tmp_path, make_model):
 
 
 @pytest.mark.parametrize("arguments", [("--raw", "-f", "-"), ("--perplexity", "-"), ("--tokenize-lines", "-")])
-def test_one_ctrl_d_ends_a_text_that_is_typed(engine, make_model, arguments):
+def test_one_ctrl_d_ends_typed_text(engine, make_model, arguments):
     terminal = Terminal(engine, "-m", make_model()[0], *arguments)
     terminal.send("hello")
     os.write(terminal.descriptor, b"\x04")
     assert terminal.wait() == 0
 
 
-def test_a_raw_text_is_not_talked_about(engine, make_model):
+def test_raw_without_text_opens_no_chat(engine, make_model):
     terminal = Terminal(engine, "-m", make_model()[0], "--raw")
     terminal.read_until(b"none is given")
     assert terminal.wait() == 2
 
 
-def test_ctrl_c_stops_the_answer_and_not_the_chat(engine, make_model):
+def test_ctrl_c_stops_the_answer_but_not_the_chat(engine, make_model):
     path, _ = make_model(max_seq_len=1 << 16, dim=128, hidden_dim=512)
     chat = Terminal(engine, "-m", path, "--tokens", "60000", "--temp", "0")
     chat.read_until(b"> ")
@@ -171,7 +171,7 @@ def test_ctrl_c_stops_the_answer_and_not_the_chat(engine, make_model):
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="the terminal takes no such long line")
-def test_ctrl_c_stops_the_reading_of_a_prompt(engine, make_model):
+def test_ctrl_c_stops_the_prefill_of_a_prompt(engine, make_model):
     path, _ = make_model(max_seq_len=1 << 13, dim=512, hidden_dim=2048, n_layers=4)
     chat = Terminal(engine, "-m", path, "--tokens", "1", "--temp", "0", "--threads", "1")
     chat.read_until(b"> ")
@@ -181,7 +181,7 @@ def test_ctrl_c_stops_the_reading_of_a_prompt(engine, make_model):
     chat.read_until(b"\r\n> ")
     chat.send("/stats")
     assert b"decode 0 tokens" in chat.read_until(b"context used")
-    chat.send("hello")  # what was not read is read now
+    chat.send("hello")  # the rest of the prompt is computed now
     chat.read_prompt()
     chat.send("/stats")
     assert b"decode 1 tokens" in chat.read_until(b"context used")
@@ -189,7 +189,7 @@ def test_ctrl_c_stops_the_reading_of_a_prompt(engine, make_model):
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="the terminal takes no such long line")
-def test_a_line_that_the_terminal_has_cut_is_not_answered(engine, make_model):
+def test_a_line_cut_by_the_terminal_is_not_answered(engine, make_model):
     path, _ = make_model(max_seq_len=1 << 13)
     chat = Terminal(engine, "-m", path, "--tokens", "1", "--temp", "0")
     chat.read_until(b"> ")
@@ -200,8 +200,8 @@ def test_a_line_that_the_terminal_has_cut_is_not_answered(engine, make_model):
 
 
 @pytest.mark.parametrize("share", [0, 0.3, 0.6])
-def test_a_model_that_is_cut_off_meanwhile_is_told(engine, make_model, tmp_path, share):
-    """Whichever thread comes to the missing part first."""
+def test_a_model_file_truncated_in_use_is_one_line(engine, make_model, tmp_path, share):
+    """Any thread may be the first to touch the missing part."""
     path = Path(shutil.copy(make_model(dim=128, hidden_dim=512)[0], tmp_path))
     for _ in range(3):
         chat = Terminal(engine, "-m", path, "--tokens", "5", "--threads", "3")
@@ -213,7 +213,7 @@ def test_a_model_that_is_cut_off_meanwhile_is_told(engine, make_model, tmp_path,
         shutil.copy(make_model(dim=128, hidden_dim=512)[0], path)
 
 
-def test_a_long_chat_keeps_its_first_turn_where_it_is_told_to(engine, make_model):
+def test_keep_keeps_the_first_turn_of_a_long_chat(engine, make_model):
     path, _ = make_model(max_seq_len=64)
 
     def answers(*keep):
@@ -264,11 +264,11 @@ def test_a_refused_message_changes_nothing(engine, make_model):
     expected = chat_with("hello", "world")
     assert expected != chat_with("world")
     assert chat_with("hello", too_long, "world") == expected  # the conversation so far is remembered
-    assert chat_with("hello", "/hu " + too_long, "world") == expected  # and goes on as a conversation
+    assert chat_with("hello", "/hu " + too_long, "world") == expected  # and the conversation continues
 
 
-def test_ctrl_c_loses_nothing_where_the_terminal_stands_still(engine, make_model):
-    # A small model that never ends its answer: 300 KB, of which a terminal holds some 20 until they are read.
+def test_ctrl_c_loses_no_output_on_a_stopped_terminal(engine, make_model):
+    # A small model that never ends its answer of 300 KB. A terminal buffers about 20 KB.
     tiny = {"dim": 16, "hidden_dim": 16, "n_layers": 1, "n_heads": 1, "n_kv_heads": 1, "max_seq_len": 1 << 15}
     path, _ = make_model(seed=6, **tiny)
     arguments = ("-m", path, "--tokens", "30000", "--temp", "0")
@@ -277,7 +277,7 @@ def test_ctrl_c_loses_nothing_where_the_terminal_stands_still(engine, make_model
     chat = Terminal(engine, *arguments)
     chat.read_until(b"> ")
     chat.send("hello")
-    time.sleep(1)  # nobody reads: the terminal's buffer fills, and the program waits in the middle of writing
+    time.sleep(1)  # nobody reads: the terminal's buffer is full and the program blocks in a write
     os.kill(chat.process, signal.SIGINT)
     answer = chat.read_prompt().removeprefix(b"hello\r\n").removesuffix(b"\r\n> ")
     assert 4000 < len(answer) < len(whole)

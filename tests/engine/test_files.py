@@ -1,4 +1,4 @@
-"""Files that are no model files, or no longer: every one is refused in one line with exit code 2."""
+"""Damaged model files and other files: each is refused in one line with exit code 2."""
 
 import struct
 import zlib
@@ -12,7 +12,7 @@ from lai.model.transformer import ModelConfig
 from lai.tokenizer.vocab import Vocab
 
 INTEGERS = ("dim", "hidden_dim", "n_layers", "n_heads", "n_kv_heads", "vocab_size", "max_seq_len")
-# offset, format and the name by which the refusal calls the field
+# Name in the message: offset and struct format.
 FIELDS = {
     "version": (4, "I"),
     "dim": (8, "i"),
@@ -46,7 +46,7 @@ def model_bytes(request, tmp_path_factory, vocab):
 
 
 def sealed(data, size=None):
-    """The file with its size and checksum put right: damage that only the checks of the fields can find."""
+    """Correct size and checksum, so that only the checks of the fields can find the damage."""
     data = bytearray(data)
     struct.pack_into("<Q", data, 65, len(data) if size is None else size)
     struct.pack_into("<I", data, 73, zlib.crc32(data[256:]))
@@ -68,7 +68,7 @@ def edited(data, name, value):
     return bytes(data)
 
 
-def test_the_file_itself_is_accepted(engine, tmp_path, model_bytes):
+def test_an_unchanged_file_is_accepted(engine, tmp_path, model_bytes):
     path = tmp_path / "model.bin"
     path.write_bytes(sealed(model_bytes))
     assert path.read_bytes() == model_bytes
@@ -76,8 +76,8 @@ def test_the_file_itself_is_accepted(engine, tmp_path, model_bytes):
 
 
 @pytest.mark.parametrize("size", [0, 1, 3, 4, *(offset + 1 for offset, _ in FIELDS.values()), 255, 256, 300, -65, -1])
-def test_truncated_files(engine, tmp_path, model_bytes, size):
-    """Each is told as too short, with its true length, once its letters are there."""
+def test_truncated_files_are_refused_with_their_length(engine, tmp_path, model_bytes, size):
+    """The message states the true length, unless the magic letters are cut off too."""
     data = model_bytes[:size]
     line = refuse(engine, tmp_path, data)
     assert f" {len(data)} bytes" in line if len(data) >= 4 else "is empty" in line or "starts with the letters" in line
@@ -106,14 +106,14 @@ def test_truncated_files(engine, tmp_path, model_bytes, size):
         *(("activation", value) for value in (2, -1, 2**31 - 1)),
     ],
 )  # fmt: skip
-def test_impossible_fields(engine, tmp_path, model_bytes, name, value):
+def test_impossible_header_fields_are_refused(engine, tmp_path, model_bytes, name, value):
     line = refuse(engine, tmp_path, edited(model_bytes, name, value))
     assert "expect" in line or "room" in line or "positive" in line or "magic" in line or "vocabulary" in line
     if name != "file_size":
         refuse(engine, tmp_path, edited(edited(model_bytes, name, value), "file_size", 0))
 
 
-def test_damage_is_found_by_the_checksum(engine, tmp_path, model_bytes):
+def test_the_checksum_finds_damage(engine, tmp_path, model_bytes):
     damaged = bytearray(model_bytes)
     damaged[-100] ^= 1
     assert "checksum" in refuse(engine, tmp_path, bytes(damaged))
@@ -134,8 +134,8 @@ NO_LOSSES = (float("nan"), float("inf"), float("-inf"), -1.0, -0.0, 0.0)
         *((name, value, value) for name in ("val_loss", "val_loss_floor") for value in (2.0**-149, 1.5, 2.0**127)),
     ],
 )
-def test_whatever_is_told_of_the_training_the_file_is_read(engine, tmp_path, model_bytes, name, value, expected):
-    """The engine and Python read the same, and nothing but one line of `--info` changes."""
+def test_any_training_record_is_accepted(engine, tmp_path, model_bytes, name, value, expected):
+    """The engine and Python read the same values; only one line of `--info` changes."""
     plain, path = tmp_path / "plain.bin", tmp_path / "edited.bin"
     plain.write_bytes(model_bytes)
     path.write_bytes(edited(model_bytes, name, value))
@@ -167,7 +167,7 @@ def record(offset, token):
         ("length of a token", 268, 6),
     ],
 )
-def test_impossible_vocabularies(engine, tmp_path, model_bytes, what, offset, value):
+def test_impossible_vocabularies_are_refused(engine, tmp_path, model_bytes, what, offset, value):
     data = bytearray(model_bytes)
     struct.pack_into("<I", data, offset, value)
     assert "vocabulary" in refuse(engine, tmp_path, sealed(data)), what
@@ -175,7 +175,7 @@ def test_impossible_vocabularies(engine, tmp_path, model_bytes, what, offset, va
 
 @pytest.mark.parametrize("token", [0, 1, 3, 4, 259, 300])
 @pytest.mark.parametrize("score", [float("nan"), float("inf"), float("-inf"), -1.0])
-def test_scores(engine, tmp_path, model_bytes, vocab, token, score):
+def test_impossible_token_scores_are_refused(engine, tmp_path, model_bytes, vocab, token, score):
     data = bytearray(model_bytes)
     struct.pack_into("<f", data, record(256, vocab.tokens[:token]) + 4 + len(vocab.tokens[token]), score)
     if score == -1.0 and token > 3:
@@ -185,25 +185,25 @@ def test_scores(engine, tmp_path, model_bytes, vocab, token, score):
         assert "vocabulary" in refuse(engine, tmp_path, sealed(data))
 
 
-def test_a_byte_token_that_is_another_byte(engine, tmp_path, model_bytes, vocab):
+def test_a_wrong_byte_token_is_refused(engine, tmp_path, model_bytes, vocab):
     data = bytearray(model_bytes)
     data[record(256, vocab.tokens[:100]) + 4] ^= 1
     assert "token 100" in refuse(engine, tmp_path, sealed(data))
 
 
-def test_more_bytes_than_the_header_accounts_for(engine, tmp_path, model_bytes):
+def test_a_file_longer_than_its_header_says_is_refused(engine, tmp_path, model_bytes):
     for longer in (sealed(model_bytes + bytes(64)), edited(model_bytes + bytes(4096), "file_size", 0)):
         assert f"has {len(longer)} bytes, its header expects {len(model_bytes)}" in refuse(engine, tmp_path, longer)
 
 
-def test_what_is_no_file_of_ours(engine, tmp_path):
+def test_other_kinds_of_files_are_refused(engine, tmp_path):
     assert "directory" in engine.error("-m", tmp_path) or "regular" in engine.error("-m", tmp_path)
     assert "No such file" in engine.error("-m", tmp_path / "missing.bin")
     for data in (b"", b"GGUF" + bytes(1000), b"\x7fELF", b"Ez nem modell.\n" * 100):
         refuse(engine, tmp_path, data)
 
 
-def test_a_context_of_millions_takes_no_memory_until_it_is_used(engine, tmp_path, vocab):
+def test_a_context_of_millions_takes_no_memory_until_used(engine, tmp_path, vocab):
     path = tmp_path / "long.bin"
     config = ModelConfig(
         dim=16, hidden_dim=16, n_layers=1, n_heads=1, n_kv_heads=1, vocab_size=len(vocab), max_seq_len=1 << 24
@@ -216,7 +216,7 @@ def test_a_context_of_millions_takes_no_memory_until_it_is_used(engine, tmp_path
     assert engine.json("-m", path, "--raw", "-p", "hello", "--tokens", "3", "--temp", "0")["ids"]
 
 
-def test_weights_that_are_not_numbers_end_in_a_message(engine, tmp_path, vocab):
+def test_nan_weights_end_in_one_line(engine, tmp_path, vocab):
     path = tmp_path / "nan.bin"
     config = ModelConfig(
         dim=32, hidden_dim=64, n_layers=1, n_heads=2, n_kv_heads=2, vocab_size=len(vocab), max_seq_len=16

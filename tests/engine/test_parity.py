@@ -22,13 +22,13 @@ SHAPES = {
     "wide-heads": {"n_heads": 1, "n_kv_heads": 1, "rope_theta": 500.0, "norm_eps": 1e-3},
     "odd-layers": {"dim": 96, "hidden_dim": 32, "n_heads": 6, "n_kv_heads": 3, "n_layers": 3},
 }
-# Relative to the largest logit. Blocked weights meet activations that are rounded to 16 bits, and keys and values are
-# rounded so for all but f32.
+# Relative to the largest logit. Quantized weights are multiplied with int16 activations. The KV cache is int16 for all
+# dtypes but f32.
 TOLERANCE = {"f32": 1e-4, "f16": 5e-4, "q8_0": 1e-3, "q4_0": 1e-3}
 KERNELS = ["portable", "neon"] if platform.machine() in ("aarch64", "arm64") else ["portable", "avx2", "avx512", "zen4"]
 
 
-def require(engine, kernels):
+def skip_unless_supported(engine, kernels):
     if kernels not in engine.kernel_sets():
         pytest.skip(f"this machine cannot run the {kernels} kernels")
 
@@ -52,7 +52,7 @@ def engine_logits(engine, path, tmp_path, *arguments, kernels=None):
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("kernels", KERNELS)
 def test_logits_equal_pytorch(engine, make_model, tmp_path, kernels, shape, dtype):
-    require(engine, kernels)
+    skip_unless_supported(engine, kernels)
     path, model = make_model(dtype, **SHAPES[shape])
     ids, logits = engine_logits(engine, path, tmp_path, "--threads", "2", kernels=kernels)
     assert ids == [Vocab.BOS, *model.vocab.encode(TEXT)]
@@ -63,8 +63,8 @@ def test_logits_equal_pytorch(engine, make_model, tmp_path, kernels, shape, dtyp
 @pytest.mark.parametrize("kernels", KERNELS)
 @pytest.mark.parametrize("sizes", [(20, 10, 2), (36, 33, 1), (2, 1, 1), (74, 17, 37)], ids=str)
 @pytest.mark.parametrize("dtype", ["f32", "f16"])
-def test_widths_that_no_vector_divides(engine, make_model, tmp_path, kernels, dtype, sizes):
-    require(engine, kernels)
+def test_logits_equal_pytorch_for_widths_that_no_vector_divides(engine, make_model, tmp_path, kernels, dtype, sizes):
+    skip_unless_supported(engine, kernels)
     dim, hidden_dim, n_heads = sizes
     path, model = make_model(dtype, dim=dim, hidden_dim=hidden_dim, n_heads=n_heads, n_kv_heads=1)
     ids, logits = engine_logits(engine, path, tmp_path, kernels=kernels)
@@ -73,9 +73,9 @@ def test_widths_that_no_vector_divides(engine, make_model, tmp_path, kernels, dt
 
 
 @pytest.mark.parametrize("kernels", KERNELS)
-def test_float16_weights_of_all_magnitudes(engine, vocab, tmp_path, kernels):
-    # Some kernels keep float16 in fourteen bits where these will do: for rows that differ, not for a weight of 200.
-    require(engine, kernels)
+def test_logits_equal_pytorch_for_float16_weights_of_all_magnitudes(engine, vocab, tmp_path, kernels):
+    # Some kernels store float16 weights as f14. Rows may differ in magnitude, but a weight of 200 is too large.
+    skip_unless_supported(engine, kernels)
     config = ModelConfig(
         dim=64, hidden_dim=160, n_layers=2, n_heads=4, n_kv_heads=4, vocab_size=len(vocab), max_seq_len=256
     )
@@ -108,7 +108,7 @@ def greedy(model, prompt, count):
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
-def test_200_greedy_tokens_are_identical(engine, make_model, dtype):
+def test_200_greedy_tokens_equal_pytorch(engine, make_model, dtype):
     path, model = make_model(dtype, seed=1, n_kv_heads=2)
     result = engine.json(
         *("-m", path, "--raw", "-p", "hello", "--temp", "0", "--repeat-penalty", "1", "--tokens", "200")
@@ -126,7 +126,7 @@ def test_any_number_of_threads_gives_the_same_bits(engine, make_model, tmp_path,
         assert np.array_equal(one, many)
 
 
-def test_the_loss_of_a_file_equals_pytorchs(engine, make_model, tmp_path):
+def test_perplexity_equals_pytorch(engine, make_model, tmp_path):
     path, model = make_model(max_seq_len=32)
     lines = [
         b"hello world",

@@ -1,4 +1,4 @@
-"""The program's options, streams and limits."""
+"""The engine's options, streams and limits."""
 
 import json
 import os
@@ -67,7 +67,7 @@ def test_the_default_model_is_named_when_it_is_missing(engine, tmp_path, monkeyp
         (["-p", "a", "--keep", "255"], "--keep is 255, expected at least 2 fewer than the context's 256 tokens"),
     ],
 )
-def test_wrong_options(engine, make_model, arguments, expected):
+def test_wrong_options_are_one_line(engine, make_model, arguments, expected):
     path, _ = make_model()
     assert expected in engine.error("-m", path, *arguments)
 
@@ -94,7 +94,7 @@ def test_output_that_cannot_be_written_is_an_error(engine, make_model):
         assert done.returncode == 2 and done.stderr == b"error: cannot write to standard output\n"
 
 
-def test_info(engine, make_model):
+def test_info_shows_the_config(engine, make_model):
     path, model = make_model("q8_0", n_kv_heads=2)
     info = engine.json("-m", path, "--info")
     for name in ("dim", "hidden_dim", "n_layers", "n_heads", "n_kv_heads", "vocab_size", "max_seq_len", "activation"):
@@ -113,7 +113,7 @@ def test_a_tied_model_is_recognised_in_version_1(engine, make_model):
         assert info["parameters"] == sum(parameter.numel() for parameter in model.build().parameters())
 
 
-def test_prompts_from_files_and_standard_input(engine, make_model, tmp_path):
+def test_prompts_come_from_files_and_standard_input(engine, make_model, tmp_path):
     path, model = make_model()
     prompt = tmp_path / "prompt.txt"
     prompt.write_bytes(b"hello\nworld\n")
@@ -128,13 +128,13 @@ def test_prompts_from_files_and_standard_input(engine, make_model, tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", " ", " \t\n\r\f\v"])
-def test_a_blank_prompt_is_refused_however_it_is_given(engine, make_model, tmp_path, text):
+def test_a_blank_prompt_is_refused_from_every_source(engine, make_model, tmp_path, text):
     path, _ = make_model()
     (tmp_path / "prompt.txt").write_text(text)
     for prompt in (("-p", text), ("-t", text), ("--to-en", text), ("-f", tmp_path / "prompt.txt")):
         assert "the prompt is empty" in engine.error("-m", path, *prompt)
     assert "the prompt is empty" in engine.error("-m", path, stdin=text.encode())
-    # A text from its beginning, and one that begins with a blank.
+    # --raw generates a text from its beginning, or one that begins with white space.
     assert engine.json("-m", path, "--raw", "-p", text, "--tokens", "1")["ids"]
 
 
@@ -158,9 +158,7 @@ FAR = [
 
 
 @pytest.mark.parametrize(("training", "expected"), FAR)
-def test_a_model_that_is_far_from_done_says_so_in_the_same_words_everywhere(
-    engine, make_model, tmp_path, training, expected
-):
+def test_engine_and_python_give_the_same_note_on_undertrained_models(engine, make_model, tmp_path, training, expected):
     path, model = make_model()
     assert model.config.vocab_size == 346
     data = bytearray(path.read_bytes())
@@ -172,11 +170,11 @@ def test_a_model_that_is_far_from_done_says_so_in_the_same_words_everywhere(
     assert errors == (f"{note}\n" if note else "")
     assert expected in note if expected else note is None
     assert output == engine.output(*command[1:])
-    assert engine.run(*command[1:]).stderr == b""  # into a file goes nothing
+    assert engine.run(*command[1:]).stderr == b""  # no note unless stderr is a terminal
     assert on_terminal([*command, "--json"])[1] == ""
 
 
-def test_generate_says_the_same_of_a_model_that_is_far_from_done(engine, make_model, tmp_path):
+def test_lai_generate_gives_the_same_note_on_an_undertrained_model(engine, make_model, tmp_path):
     data = bytearray(make_model()[0].read_bytes())
     struct.pack_into("<QQff", data, 88, 10, 99, 4.0, 0.0)
     (tmp_path / "m.bin").write_bytes(data)
@@ -195,7 +193,7 @@ def test_text_and_json_agree(engine, make_model):
     assert result["timing"]["prompt_tokens"] == len(result["prompt_ids"])
 
 
-def test_the_same_seed_gives_the_same_text_at_any_thread_count(engine, make_model):
+def test_a_seed_gives_the_same_text_with_any_number_of_threads(engine, make_model):
     path, _ = make_model("q4_0")
     texts = {engine.json("-m", path, "-p", "a", "--seed", "5", "--threads", n)["text"] for n in (1, 2, 3)}
     assert len(texts) == 1
@@ -206,7 +204,7 @@ def test_the_same_seed_gives_the_same_text_at_any_thread_count(engine, make_mode
 
 def test_streamed_bytes_are_whole_characters_at_every_flush(engine, make_model, tmp_path):
     path, _ = make_model(seed=3)
-    # Temperature 3 strews single bytes of characters about.
+    # Temperature 3 samples many single bytes of characters.
     read, write = os.pipe()
     process = os.posix_spawn(
         engine.program,
@@ -224,13 +222,13 @@ def test_streamed_bytes_are_whole_characters_at_every_flush(engine, make_model, 
     assert "\ufffd" in total.decode()
 
 
-def test_the_context_limit(engine, make_model):
+def test_the_context_limits_prompt_and_answer(engine, make_model):
     path, model = make_model(max_seq_len=32)
     text = "xyz" * 14
     assert f"has {1 + len(model.vocab.encode(text))} tokens, the model's context holds 32" in engine.error(
         "-m", path, "--raw", "-p", text
     )
-    # What cannot fit however it is taken apart is told by its length alone.
+    # A text too long for any encoding is refused by its length in bytes.
     longest = max(map(len, model.vocab.tokens))
     raw = ("-m", path, "--raw")
     assert f"has {32 * longest + 1} tokens" in engine.error(*raw, stdin=b"\xff" * 32 * longest)
@@ -239,30 +237,30 @@ def test_the_context_limit(engine, make_model):
     assert done.returncode == 0 and b"context of 32 tokens is full" in done.stderr
     result = engine.json("-m", path, "--raw", "-p", "hello", *GREEDY)
     assert result["stop"] == "context"
-    # The last token is chosen by the last of the context, and not read itself.
+    # The logits of the last position give one more token, which is not computed itself.
     assert len(result["prompt_ids"]) + len(result["ids"]) == 33
 
 
 @pytest.mark.parametrize("keep", [0, 4, 30])
-def test_a_sliding_window_goes_on(engine, make_model, keep):
-    """The first tokens and the later half of the others, as PyTorch reads them afresh each time."""
+def test_keep_slides_the_context_window(engine, make_model, keep):
+    """PyTorch computes each window afresh: the first tokens and the later half of the others."""
     path, model = make_model(max_seq_len=32)
     result = engine.json("-m", path, "--raw", "-p", "hello world", *GREEDY, "--keep", keep, "--tokens", "100")
     window, expected = result["prompt_ids"], []
     while len(expected) < 100:
         chosen = [*generate(model.build(), window, stop=set(), sampling=Sampling(temperature=0, repeat_penalty=1))]
-        expected += chosen  # up to the end of the context, and one
+        expected += chosen  # up to the end of the context, and one more
         window = [*window, *chosen]
         window = window[:keep] + window[-((len(window) - keep) // 2) :]
     assert result["ids"] == expected[:100]
     assert result["stop"] == "tokens"
 
 
-def test_it_stops_at_the_end_of_the_answer(engine, tmp_path, make_model, vocab):
+def test_generation_stops_at_assistant_end_and_eos(engine, tmp_path, make_model, vocab):
     _, model = make_model()
     weights = random_network(model.config).state_dict()
     for stop, token in (("assistant", vocab.tag_id(b"</assistant>")), ("eos", Vocab.EOS)):
-        # Of two opposite rows one is above zero whatever comes; both lead to this token or the next one.
+        # The logit of this row is positive for about half of the prompts.
         edited = {name: tensor.clone() for name, tensor in weights.items()}
         edited["token_embed.weight"] *= 1e-3
         edited["token_embed.weight"][token] = 1.0
@@ -273,15 +271,15 @@ def test_it_stops_at_the_end_of_the_answer(engine, tmp_path, make_model, vocab):
     assert "assistant" not in raw
 
 
-def test_a_diverged_model_is_told(engine, make_model, tmp_path):
+def test_a_diverged_model_is_one_line(engine, make_model, tmp_path):
     path = tmp_path / "nan.bin"
-    path.write_bytes(make_model()[0].read_bytes()[:-4] + b"\xff" * 4)  # its last weight is no number
+    path.write_bytes(make_model()[0].read_bytes()[:-4] + b"\xff" * 4)  # its last weight is NaN
     (tmp_path / "text").write_text("A text.\n")
     for arguments in (("-p", "a"), ("--perplexity", tmp_path / "text")):
         assert "is not a number" in engine.error("-m", path, "--no-verify", *arguments)
 
 
-def test_the_bench_prints_what_it_measured(engine, make_model):
+def test_bench_prints_prefill_decode_and_ceiling(engine, make_model):
     path, _ = make_model()
     result = engine.json("-m", path, "--bench", "--threads", "1")
     assert result["prefill_128"] > 0 and result["decode_128"] > 0 and "prefill_512" not in result
@@ -289,7 +287,7 @@ def test_the_bench_prints_what_it_measured(engine, make_model):
     assert json.dumps(result)
 
 
-def test_a_context_of_one_token(engine, make_model):
+def test_a_context_of_one_token_works(engine, make_model):
     path, _ = make_model(max_seq_len=1)
     assert engine.json("-m", path, "--bench", "--threads", "1")["decode_1"] > 0
     assert len(engine.json("-m", path, "--raw", "-p", "", *GREEDY)["ids"]) == 1
@@ -297,7 +295,7 @@ def test_a_context_of_one_token(engine, make_model):
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the address space cannot be limited elsewhere")
-def test_it_runs_with_the_threads_that_it_can_have(engine, make_model):
+def test_the_engine_runs_with_fewer_threads_if_the_system_refuses_more(engine, make_model):
     path, _ = make_model()
     expected = engine.json("-m", path, "-p", "hello", *GREEDY)
 
@@ -311,7 +309,7 @@ def test_it_runs_with_the_threads_that_it_can_have(engine, make_model):
     assert 1 <= result["threads"] < 8 and result["ids"] == expected["ids"]
 
 
-def test_a_seed_draws_the_same_text_in_the_engine_and_in_pytorch(engine, make_model):
+def test_a_seed_samples_the_same_text_in_engine_and_pytorch(engine, make_model):
     path, model = make_model(seed=2)
     prompt = [Vocab.BOS, *model.vocab.encode("hello")]
     for seed in (0, 7, 2**63 + 11, 2**64 - 1):

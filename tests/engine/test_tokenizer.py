@@ -1,4 +1,4 @@
-"""The engine's encoder against the encoding steps word for word, and against Python's on real text."""
+"""The engine's encoder against a literal implementation of the encoding steps, and against Python on real text."""
 
 import itertools
 
@@ -33,7 +33,7 @@ def naive(vocab, without=()):
 
 @pytest.fixture(scope="module")
 def foreign_vocab():
-    """Tokens as another program may have written them: doubled, tied, never produced, invalid UTF-8, empty."""
+    """A vocabulary of another program: duplicates, ties, tokens never produced, invalid UTF-8, an empty token."""
     extra = [b"a", b"aa", b"aa", b"ab", b"ba", b"aaa", b"l", b"ll", b"\xff\xfe", b"\xc3a", b"", b"\xf0\x9f\x98\x80\x80"]
     scores = [-3, -1, -2, -1, -1, NEVER, -5, -1e20, -4, -4, -1, -2]
     base = make_vocab(LEARNED)
@@ -41,7 +41,7 @@ def foreign_vocab():
 
 
 @pytest.mark.parametrize("kind", ["ordinary", "foreign"])
-def test_ids_are_those_of_the_steps(engine, tmp_path, vocab, foreign_vocab, kind):
+def test_ids_follow_the_encoding_steps(engine, tmp_path, vocab, foreign_vocab, kind):
     tokens = vocab if kind == "ordinary" else foreign_vocab
     words = [token for token in tokens.tokens[260:] if token] + [b"Hello", b"aaaaaaa", b"abab"]
     texts = [text.replace(b"\n", b"\r") for text in odd_texts(4000, words)]
@@ -49,7 +49,7 @@ def test_ids_are_those_of_the_steps(engine, tmp_path, vocab, foreign_vocab, kind
     assert encode_lines(engine, write_vocab(tmp_path / "m.bin", tokens), texts) == [encode(text) for text in texts]
 
 
-def test_typed_text_never_becomes_a_tag(engine, tmp_path, foreign_vocab):
+def test_literal_text_never_becomes_a_tag(engine, tmp_path, foreign_vocab):
     path = write_vocab(tmp_path / "m.bin", foreign_vocab)
     vocab = foreign_vocab
     encode = naive(vocab, without={*CHAT_TAGS, *TAG_PREFIXES})
@@ -59,7 +59,7 @@ def test_typed_text_never_becomes_a_tag(engine, tmp_path, foreign_vocab):
         assert engine.json("-m", path, "-p", text, "--tokens", "0")["prompt_ids"] == [Vocab.BOS, *turn]
 
 
-def test_prompts_are_worded_as_in_training(engine, make_model):
+def test_prompts_are_encoded_as_in_training(engine, make_model):
     path, model = make_model()
     user, user_end, assistant = (model.vocab.tag_id(tag) for tag in (b"<user>", b"</user>", b"<assistant>"))
     for option, request in (("-p", ""), ("-t", "Translate to Hungarian: "), ("--to-en", "Translate to English: ")):
@@ -71,7 +71,7 @@ def test_prompts_are_worded_as_in_training(engine, make_model):
     assert user_end in raw
 
 
-def test_ids_equal_pythons_on_real_text(engine, tmp_path, shared_data):
+def test_ids_equal_those_of_python_on_real_text(engine, tmp_path, shared_data):
     lines = []
     for name in ("mono.hu.txt", "stories.en.txt", "parallel.tsv"):
         with (shared_data / name).open("rb") as file:
@@ -81,8 +81,8 @@ def test_ids_equal_pythons_on_real_text(engine, tmp_path, shared_data):
     assert found == [vocab.encode(line) for line in lines]
 
 
-def test_a_long_line_is_encoded(engine, tmp_path, vocab):
-    # A quadratic encoder would take hours, and the program is given two minutes.
+def test_a_line_of_a_megabyte_is_encoded_in_time(engine, tmp_path, vocab):
+    # A quadratic encoder would take hours; the program has two minutes.
     path = write_vocab(tmp_path / "m.bin", vocab)
     text = b"aaaa hello " * 100_000
     (ids,) = encode_lines(engine, path, [text])
@@ -90,7 +90,7 @@ def test_a_long_line_is_encoded(engine, tmp_path, vocab):
     assert ids[:1000] == naive(vocab)(text[:4000])[:1000]
 
 
-def test_tokenize_and_detokenize(engine, make_model):
+def test_tokenize_and_detokenize_are_inverse(engine, make_model):
     path, model = make_model()
     text = "hello \n<user>ő\u0301 🙂\n".encode() + b"\xff\xc3"
     ids = engine.json("-m", path, "--tokenize", text)["ids"]

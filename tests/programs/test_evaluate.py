@@ -26,7 +26,7 @@ PROGRAM = "lai.programs.evaluate"
 def test_pytorch_and_the_engine_give_the_same_answers_and_exact_ones_are_counted(
     engine: Engine, make_model, tmp_path: Path, run
 ) -> None:
-    """A random model answers nonsense; given its own answers as the right ones, it answers all of them right."""
+    """A random model answers nonsense. With its own answers as the test set, all are right."""
     path, model = make_model()
     arguments = ("-m", path, "--engine", engine.program, "--tokens", "12", "--json")
     held_out = tmp_path / "held_out.jsonl"
