@@ -40,7 +40,7 @@ void Transformer::load_weights(const ModelFile& file) {
         file.file().release(0, file.file().size());
         return;
     }
-    // Verifying the checksum has read the file already.
+    // A verified checksum has read the file already.
     if (file.checksum() != Checksum::correct) file.file().populate(0, file.file().size());
     // Only single rows of the embedding are read. Unless it is also the output matrix, its pages are not needed.
     if (embedding_.data != weights_.output.data) release_rows(file, embedding_, 0, embedding_.rows);
