@@ -5,6 +5,7 @@ import math
 import os
 import sys
 import traceback
+from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from lai.host.cli import leave
 from lai.host.console import discard_output, prepare_output
 from lai.host.cpu import keep_freed_memory, wait_briefly
 from lai.host.errors import Interrupted, UserError, message_of
-from lai.host.files import with_home
+from lai.host.garbage import collect_garbage_again, defer_garbage_collection
 from lai.run.folders import check_outputs, claimed, moved, save_config, set_hydra_defaults
 from lai.run.launch import check_processes, folder_of_process, is_first_process, take_from_launcher
 from lai.sweep.jobs import check_export, forget_job, in_sweep, processes_of_a_job
@@ -31,7 +32,7 @@ _WANTS_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"  # before `main` se
 
 
 def train(run: RunConfig) -> float:
-    """Do one run: prepare the data, fit, export. The run's files go under `run.output_dir`.
+    """Do one run: prepare the data, build module and trainer, fit, export. Its files go under `run.output_dir`.
 
     Returns:
         The validation loss of the exported weights, in nats a token; NaN without validation.
@@ -44,56 +45,50 @@ def train(run: RunConfig) -> float:
 
     from lai.callbacks.export import ExportModel
     from lai.data.prepare import prepare_corpus
-    from lai.export.checkpoint import read_checkpoint
     from lai.export.lai_file import load_vocab
     from lai.model.transformer import ModelConfig
-    from lai.run import build as assembly
-    from lai.run import summary as report
+    from lai.run import estimate, memory, summary
+    from lai.run.build import build_datamodule, build_module, build_trainer
     from lai.run.compile import choose_compiling
-    from lai.run.estimate import Measure, lines
-    from lai.run.loggers import closing
-    from lai.run.memory import plan
-    from lai.run.preflight import check_files
+    from lai.run.device import prepare_device
+    from lai.run.fit import fit, within_memory
+    from lai.run.preflight import check_files, export_path
 
+    collect_garbage_again()
     take_from_launcher(run)
-    assembly.choose_device(run)
-    output_dir = Path(run.output_dir)
-    export_path = with_home(run.export.path or output_dir / f"lai-{run.model.name}.bin")
-    export = ExportModel(export_path, run.export.dtype)
-    check_files(run, export_path)
-    ckpt_path = None if run.ckpt_path is None else with_home(run.ckpt_path)
-    if ckpt_path is not None:
-        read_checkpoint(ckpt_path)
-    ModelConfig.of(run.model, run.data.vocab_size)  # an impossible shape is told before any data is read
-    measure = Measure()
-    if run.estimate:
-        run.callbacks, run.logger = {}, {}
-        run.trainer |= {"limit_val_batches": 0, "enable_checkpointing": False, "enable_progress_bar": False}
-    trainer = assembly.build_trainer(run, measure if run.estimate else export)
+    prepare_device(run)
+    export = ExportModel(export_path(run), run.export.dtype)
+    check_files(run, export.path)
+    ModelConfig.of(run.model, run.data.vocab_size)  # refuses an impossible shape before any data is read
+    measure = estimate.Measure.instead_of_training(run) if run.estimate else None
+    trainer = build_trainer(run, [measure] if measure else export.callbacks)
     check_processes(trainer)
+
     corpus = prepare_corpus(run.data, load_vocab)
     seed_everything(run.seed, verbose=False)
     config = ModelConfig.of(run.model, len(corpus.vocab))
     choose_compiling(run, config, corpus.token_files.stats.train.tokens, trainer.world_size)
-    memory = plan(run, config, corpus, trainer)
-    memory.check(run.data.batch_size, sure=not run.estimate)
-    with assembly.within_memory():
-        module = assembly.build_module(run, config, corpus)
-        datamodule = assembly.build_datamodule(run, corpus)
-        for line in report.start(run, corpus, module, trainer):
-            log.info(line)
+    planned = memory.plan(run, config, corpus, trainer)
+    planned.check(run.data.batch_size, sure=measure is None)
+
+    with within_memory():
+        module = build_module(run, config, corpus)
+        datamodule = build_datamodule(run, corpus)
+        _log_lines(summary.start(run, corpus, module, trainer))
         keep_freed_memory()
-        with closing(trainer.loggers):
-            assembly.log_settings(trainer, run)
-            assembly.fit(trainer, module, datamodule, ckpt_path)
-    if run.estimate:
-        # Not the module's device: Lightning has moved it back to the processor by now.
-        for line in lines(run, corpus, module.config, measure, memory, trainer.strategy.root_device):
-            log.info(line)
+        fit(run, trainer, module, datamodule)
+
+    if measure is not None:
+        # Not the module's device: Lightning has moved it back to the CPU by now.
+        _log_lines(estimate.lines(run, corpus, module.config, measure, planned, trainer.strategy.root_device))
         return math.nan
-    for line in report.end(output_dir, export):
-        log.info(line)
+    _log_lines(summary.end(Path(run.output_dir), export))
     return export.metrics.get("val/loss", math.nan)
+
+
+def _log_lines(lines: Iterable[str]) -> None:
+    for line in lines:
+        log.info(line)
 
 
 def _run(composed: DictConfig) -> float:
@@ -154,6 +149,7 @@ def main() -> None:
     if (text := answer(sys.argv[1:])) is not None:
         print(text)
         return
+    defer_garbage_collection()
     wait_briefly()  # composing the config imports PyTorch, to see what devices there are
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come here instead of Hydra's own several lines
     try:

@@ -5,7 +5,7 @@ import runpy
 import sys
 from pathlib import Path
 
-# Tests that run side by side share the processors: each, and each program that it starts, computes on one.
+# Tests that run side by side share the CPU: each, and each program that it starts, computes on one core.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 

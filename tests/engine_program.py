@@ -2,7 +2,6 @@
 
 import json
 import os
-import pty
 import shutil
 import subprocess
 from pathlib import Path
@@ -39,23 +38,6 @@ def build_engine() -> Path:
             done = subprocess.run(command, capture_output=True, text=True)
             assert done.returncode == 0, done.stdout + done.stderr
     return ROOT / "build" / "lai"
-
-
-def on_terminal(command) -> tuple[bytes, str]:
-    """What a program writes to its output, and what to its error output where that is a terminal."""
-    terminal, error = pty.openpty()
-    try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=error, timeout=120)
-        assert done.returncode == 0
-        os.set_blocking(terminal, False)
-        try:
-            seen = os.read(terminal, 1 << 16)
-        except BlockingIOError:
-            seen = b""
-    finally:
-        os.close(error)
-        os.close(terminal)
-    return done.stdout, seen.decode().replace("\r\n", "\n")
 
 
 class Engine:

@@ -1,10 +1,7 @@
-"""Toy text, a toy model, the config that `lai-train` composes from overrides, a whole run, and what it wrote."""
+"""Toy text, a toy model, the config that `lai-train` composes from overrides, and the metrics that a run wrote."""
 
 import csv
-import os
 import random
-import subprocess
-import sys
 
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
@@ -48,23 +45,6 @@ def composed(*overrides: str) -> DictConfig:
     """The config that `lai-train` composes from these overrides."""
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         return compose("train", overrides=list(overrides))
-
-
-def lai_train(*arguments, cwd, **environment):
-    """`python -m lai.train` as a person types it."""
-    return subprocess.run(
-        train_command(*arguments),
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        env={**os.environ, **environment},
-        timeout=300,
-        check=False,
-    )
-
-
-def train_command(*arguments):
-    return [sys.executable, "-m", "lai.train", *arguments]
 
 
 def rows_of(folder, column):

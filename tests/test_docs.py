@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from processes import WarmPython
 from runs import TINY, example_lines
-from warm_python import WarmPython
 
 ROOT = Path(__file__).parents[1]
 PAGES = [

@@ -1,6 +1,7 @@
 """A Python that has imported PyTorch and Lightning once and forks itself for each program, which then starts at once.
 
 It computes nothing itself, so each fork is as good as a new process: the state of one program never reaches the next.
+`processes.WarmPython` starts it and sends it the programs, one line of JSON each.
 """
 
 import atexit
@@ -10,44 +11,14 @@ import json
 import os
 import runpy
 import signal
-import subprocess
 import sys
 import traceback
 import warnings
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, NoReturn
 
 _WARM = ("lightning.pytorch.loggers", "torch.utils.tensorboard", "matplotlib.pyplot", "sentencepiece", "lai.train")
-_SECONDS = 120
-
-
-class WarmPython:
-    """Runs Python programs in a folder, with "Hello!" as their standard input."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._log = folder / ".output"
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
-        self._process = subprocess.Popen(
-            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-        )
-
-    def run(self, arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[int, str]:
-        """What `python ARGUMENTS` exits with, and what it prints.
-
-        `arguments` begin with `-m MODULE`, `-c CODE` or a script's path.
-        """
-        job = {"arguments": list(arguments), "environment": dict(environment), "log": str(self._log)}
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.write(json.dumps(job | {"folder": str(self._folder)}) + "\n")
-        self._process.stdin.flush()
-        status = int(self._process.stdout.readline())
-        return status, self._log.read_text(encoding="utf-8", errors="replace")
-
-    def close(self) -> None:
-        self._process.communicate()
+_SECONDS = 120  # that a program may take
 
 
 def _serve() -> None:

@@ -1,4 +1,4 @@
-"""Callbacks of Lightning's and of users: which of them a run refuses, and which one an error came from."""
+"""Lightning's and users' callbacks: refuses those that cannot work, and names the one that an error came from."""
 
 import importlib.util
 from types import TracebackType
@@ -25,7 +25,7 @@ _REFUSED = {
         "changes how many batches a step has, which the learning rate and resuming rely on; set "
         "trainer.accumulate_grad_batches"
     ),
-    # With it Lightning resumes, unasked, from a last.ckpt that it finds in the folder.
+    # With it Lightning resumes from a last.ckpt that it finds in the folder, without being asked to.
     OnExceptionCheckpoint: "is not needed: callbacks.last writes last.ckpt where a run fails, too; leave it out",
 }
 
@@ -40,13 +40,13 @@ _CALLERS = {
 
 
 def refuse(key: str, callback: Callback, trainer: lightning.Trainer) -> None:
-    """Refuse a callback that cannot do its work here.
+    """Refuse a callback that cannot work in this run.
 
     Args:
-        key: of the config.
+        key: the callback's key in the config, for the message.
 
     Raises:
-        UserError: it cannot.
+        UserError: the callback cannot work in this run.
     """
     name = f"{key}: {type(callback).__name__}"
     for kind, reason in _REFUSED.items():
@@ -59,16 +59,16 @@ def refuse(key: str, callback: Callback, trainer: lightning.Trainer) -> None:
     if isinstance(callback, WeightAveraging):
         if not isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy):
             raise UserError(f"{name} needs whole weights in each process; use trainer.strategy=ddp, or leave it out")
-        callback._use_buffers = False  # they hold constants, which their average would spoil
+        callback._use_buffers = False  # buffers hold constants, which averaging would change
 
 
 def named(error: Exception) -> UserError | None:
-    """The line for an error that a callback raised, with its name; None for any other error, or one of LAi's own."""
+    """An error that a foreign callback raised, as one line that names it; None for any other error."""
     found = _raised_by(error.__traceback__)
     if found is None or type(found[0]).__module__.startswith("lai."):
         return None
     callback, hook = found
-    if isinstance(error, OSError) and isinstance(callback, Checkpoint):  # a full disk is no fault of it
+    if isinstance(error, OSError) and isinstance(callback, Checkpoint):  # a full disk is not the callback's fault
         return None
     return UserError(
         f"callbacks: {type(callback).__name__} fails in {hook} with {type(error).__name__}: {first_line(error)}; "

@@ -1,4 +1,4 @@
-"""Where a run stands, kept to go on from."""
+"""last.ckpt: the newest state of a run, to resume from."""
 
 from pathlib import Path
 
@@ -6,10 +6,10 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 
 class LastCheckpoint(ModelCheckpoint):
-    """Writes `last.ckpt` behind every validation (where there is none, every epoch), and where a run stops or fails.
+    """Writes `last.ckpt` after every validation (without one, after every epoch), and where a run stops or fails.
 
     Lightning's `save_last` writes it together with a best checkpoint only: once the loss no longer falls, a run would
-    go on from where it was best.
+    resume from its best step instead of its last.
     """
 
     def __init__(self, dirpath: Path | str) -> None:

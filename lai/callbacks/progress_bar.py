@@ -1,4 +1,4 @@
-"""The bar a person watches while a model trains."""
+"""The progress bar of training on a terminal."""
 
 import math
 import sys
@@ -12,10 +12,10 @@ _REFRESHES = 5  # a second
 
 
 class ProgressBar(RichProgressBar):
-    """Lightning's Rich bar with the short names and the precision that tell something.
+    """Lightning's Rich bar with short names and a readable precision.
 
-    It reads the metrics as often as it is drawn. What is logged with `prog_bar=True` Lightning reads in every step,
-    even where no bar is drawn, and a GPU then has nothing to do while the program waits and sends it the next step.
+    It reads the metrics only when it is drawn. Lightning itself reads what is logged with `prog_bar=True` in every
+    step, even where no bar is drawn. The GPU then idles while the program waits and sends it the next step.
     """
 
     _NAMES = {  # noqa: RUF012
@@ -47,7 +47,7 @@ class ProgressBar(RichProgressBar):
 
     @property
     def total_train_batches(self) -> int | float:
-        """Those of this epoch, up to the step that ends the run."""
+        """The number of batches of this epoch, up to the step that ends the run."""
         trainer, batches = self.trainer, self.trainer.num_training_batches
         if trainer.max_steps == -1:
             return batches
@@ -55,7 +55,7 @@ class ProgressBar(RichProgressBar):
         return min(batches, self._batches + steps * trainer.accumulate_grad_batches)
 
     def _get_train_description(self, current_epoch: int) -> str:
-        """`Epoch 1/10` for the first of ten, as the log counts; of a run without a last one, `Epoch 1`."""
+        """`Epoch 1/10` for the first of ten, as the log counts; `Epoch 1` in a run without a last epoch."""
         trainer = self.trainer
         last = trainer.max_epochs if trainer.max_epochs not in (None, -1) else math.inf
         if trainer.max_steps != -1:

@@ -1,4 +1,4 @@
-"""Progress as plain lines: in the run's log file always, on the screen where there is no terminal for a bar."""
+"""Progress as plain lines: always in the run's log file, and on standard output where no terminal shows a bar."""
 
 import logging
 import math
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 class ProgressLog(Callback):
     """Writes a line every `every_seconds` and after every validation.
 
-    Without a terminal (a log file, a pipe) these lines are all that a person sees, so they go to the screen there.
+    Without a terminal (a log file, a pipe) no bar is drawn, so the lines go to standard output.
     """
 
     def __init__(self, every_seconds: float = 15.0) -> None:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end training between two steps, where a checkpoint to go on from can be written."""
+"""Ctrl-C and SIGTERM end training between two steps, where a checkpoint to resume from can be written."""
 
 import logging
 import math
@@ -19,9 +19,9 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class StopBetweenBatches(Callback):
     """Turns the first Ctrl-C or SIGTERM into a KeyboardInterrupt when the batch is done.
 
-    Raised wherever the program happens to be, it could leave a logger's queue locked for ever. A second signal acts at
-    once. So that a resumed run does what an uninterrupted one does, a step whose gradients are being accumulated is
-    done first, and so is a validation, with the batch behind it. All processes stop where one has got the signal.
+    Raised at any other place, it could leave a logger's queue locked for ever. A second signal acts at once. A resumed
+    run does what an uninterrupted one does: a step whose gradients are being accumulated is finished first, and so is a
+    validation with the batch behind it. All processes stop where one has got the signal.
     """
 
     def __init__(self) -> None:
@@ -33,9 +33,9 @@ class StopBetweenBatches(Callback):
 
     def on_train_start(self, *_: Any) -> None:
         if distributed.is_available() and distributed.is_initialized():
-            # Agreed on by the processors: to hear it from a GPU, a process would wait for its step.
+            # The CPUs agree on it: to hear it from a GPU, a process would wait for the GPU's step.
             self._group = distributed.new_group(backend="gloo")
-        # Later than Lightning, whose own handler for SIGTERM would end training without a word.
+        # Set later than Lightning's own handler for SIGTERM, which would end training without a message.
         if threading.current_thread() is threading.main_thread():
             self._handlers = {number: signal.signal(number, self._note) for number in _SIGNALS}
 
@@ -69,13 +69,15 @@ class StopBetweenBatches(Callback):
         raise KeyboardInterrupt
 
     def _is_stopping(self) -> bool:
-        """Whether this process or another one has got a signal."""
+        """Whether this or another process of the run has got a signal."""
         received = torch.tensor(self.received is not None, dtype=torch.uint8)
         if self._group is not None:
             distributed.all_reduce(received, distributed.ReduceOp.MAX, self._group)
         return bool(received)
 
-    def on_train_end(self, *_: Any) -> None:  # when fit ends, Lightning has put back those from before itself already
+    def on_train_end(
+        self, *_: Any
+    ) -> None:  # by the end of fit Lightning has restored the handlers from before its own
         self._restore()
 
     def on_exception(self, *_: Any) -> None:

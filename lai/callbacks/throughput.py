@@ -1,4 +1,4 @@
-"""Tokens per second of training, validation left out."""
+"""Tokens per second of training, without the time of validation."""
 
 import time
 from typing import Any
@@ -11,8 +11,8 @@ from torch import Tensor
 class Throughput(Callback):
     """Logs `train/tokens_per_second` over all processes, averaged since the last time it was logged.
 
-    Lightning's own ThroughputMonitor needs sample counts and lengths from a function and logs a dozen names; here the
-    predicted tokens of a batch are counted as they are.
+    Lightning's own ThroughputMonitor needs sample counts and lengths from a function and logs a dozen names. This one
+    counts the predicted tokens of each batch.
     """
 
     def __init__(self) -> None:
@@ -28,11 +28,13 @@ class Throughput(Callback):
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, *_: Any
     ) -> None:
-        self._tokens += (batch["targets"] >= 0).sum()  # stays on the device: reading it would wait for the batch
+        self._tokens += (
+            batch["targets"] >= 0
+        ).sum()  # stays on the device: reading it would wait for the batch to finish
         every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
         is_logged = every and trainer.global_step % every == 0 and trainer.global_step != self._step
-        self._step = trainer.global_step  # the same for all batches whose gradients are accumulated until the next
-        tokens = int(self._tokens) if is_logged else 0  # waits, so that the time is that of what was done
+        self._step = trainer.global_step  # the same for all batches of one accumulated step
+        tokens = int(self._tokens) if is_logged else 0  # waits for the device, so that the time covers the work
         now = time.perf_counter()
         self._seconds += now - (self._start or now)
         self._start = now  # the next batch's loading counts as well

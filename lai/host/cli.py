@@ -1,4 +1,4 @@
-"""What every command-line program shares: argument types, and how it ends."""
+"""What all command-line programs share: argument types, errors as one line, and exit statuses."""
 
 import argparse
 import os
@@ -11,12 +11,12 @@ from lai.host.console import discard_output, prepare_output
 from lai.host.errors import UserError, message_of
 
 
-def whole_number(least: int) -> Callable[[str], int]:
-    """A type for argparse's arguments: a whole number from `least` on."""
+def whole_number(minimum: int) -> Callable[[str], int]:
+    """A type for argparse's arguments: a whole number from `minimum` on."""
 
     def read(text: str) -> int:
-        if not text.lstrip("+-").isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text} is not a whole number from {least} on")
+        if not text.lstrip("+-").isdecimal() or int(text) < minimum:
+            raise argparse.ArgumentTypeError(f"{text} is not a whole number from {minimum} on")
         return int(text)
 
     return read
@@ -25,19 +25,19 @@ def whole_number(least: int) -> Callable[[str], int]:
 def leave(status: int) -> NoReturn:
     """End the program with a status; call this last.
 
-    A data set that was left before its end may still be fetched by Arrow's threads, which crash Python as it ends. Then
-    it ends at once.
+    Arrow's threads may still fetch a data set that was not read to its end, and crash Python while it ends. With them
+    the process ends at once.
     """
     if "datasets" in sys.modules:
         for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError):  # of a disk that is full, or nobody who reads: told before
+            with suppress(OSError):  # a full disk or a closed pipe, which is reported before
                 stream.flush()
         os._exit(status)
     sys.exit(status)
 
 
 def run_program(main: Callable[[], int | None]) -> None:
-    """Run a command-line program: exit with its status, or print what went wrong as one line and exit with 2."""
+    """Run a command-line program: exit with its status, or print an error as one line and exit with 2."""
     prepare_output()
     try:
         status = main() or 0

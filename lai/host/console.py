@@ -1,4 +1,4 @@
-"""Standard output: its encoding, and a reader who may go away before a program ends (`… | head`)."""
+"""Standard output: its encoding, and pipes that are closed before a program ends (`… | head`)."""
 
 import codecs
 import logging
@@ -10,7 +10,7 @@ from typing import TextIO
 
 
 class ConsoleHandler(logging.StreamHandler[TextIO]):
-    """Says no more once nobody reads, where logging's own prints a traceback for every line; the run goes on."""
+    """Prints nothing more once standard output is closed; logging's own handler prints a traceback for every line."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         if isinstance(sys.exc_info()[1], BrokenPipeError):
@@ -20,10 +20,10 @@ class ConsoleHandler(logging.StreamHandler[TextIO]):
 
 
 def prepare_output() -> None:
-    """Make standard output and error streams that any text can be written to; call this first.
+    """Make standard output and standard error accept any text; call this first.
 
-    Without a standard output (`>&-`) what is written goes nowhere. Pipes and files get UTF-8 also where the system's
-    default has no ő (cp1252 on Windows). A terminal keeps its encoding; what that lacks is shown as `?`.
+    Without a standard output (`>&-`) all output is discarded. Pipes and files get UTF-8 also where the system's default
+    has no ő (cp1252 on Windows). A terminal keeps its encoding and shows `?` for characters that it lacks.
     """
     if sys.stdout is None:
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
@@ -36,5 +36,5 @@ def prepare_output() -> None:
 
 
 def discard_output() -> None:
-    """Let what is still to be written to standard output, also on leaving, go nowhere."""
+    """Discard what is still to be written to standard output, also while Python ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

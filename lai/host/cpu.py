@@ -1,4 +1,4 @@
-"""What this machine's processor can do, and what a program tells the system's libraries to be fast on it."""
+"""What this machine's CPU can do, and settings of the system's libraries that make training on it faster."""
 
 import ctypes
 import os
@@ -13,10 +13,10 @@ _TRIAL = "import torch; a = torch.ones(64, 64, dtype=torch.bfloat16); print(floa
 
 @cache
 def multiplies_bf16() -> bool:
-    """Whether the processor has instructions for products of bfloat16, as Linux tells, and they work.
+    """Whether Linux says that the CPU has instructions for products of bfloat16, and they work.
 
-    Some virtual machines announce AMX and then stop the program at its first instruction, so where it is announced a
-    process of its own tries it; that takes two seconds.
+    Some virtual machines announce AMX and stop a program at its first AMX instruction. Where it is announced, a child
+    process tries it, which takes two seconds.
     """
     flags = _flags()
     if "amx_bf16" in flags:
@@ -38,30 +38,30 @@ def _trial_works() -> bool:
 
 
 def peak_memory() -> int | None:
-    """The most memory that this process has had so far, in bytes; None where the system does not tell (Windows)."""
+    """The peak memory of this process so far, in bytes; None where the system does not tell (Windows)."""
     if sys.platform == "win32":
         return None
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak  # bytes there, kilobytes here
+    return peak if sys.platform == "darwin" else 1024 * peak  # in bytes on macOS, in kilobytes on Linux
 
 
 def wait_briefly() -> None:
-    """Let threads that wait for each other sleep after microseconds instead of milliseconds.
+    """Let waiting threads sleep after microseconds instead of milliseconds; call this before PyTorch is imported.
 
-    GNU's OpenMP, which PyTorch has on Linux, otherwise keeps a core busy with waiting for a thread whose core another
-    program has. It reads the environment once, when PyTorch is imported; what the user has set there stays.
+    GNU's OpenMP, which PyTorch uses on Linux, otherwise keeps a core busy while it waits for a thread whose core
+    another program uses. It reads the environment once, when PyTorch is imported. What the user has set there stays.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 
 def keep_freed_memory() -> None:
-    """Let memory that a step of training frees wait for the next step instead of going back to the system.
+    """Keep the memory that a training step frees for the next step instead of returning it to the system.
 
-    GNU's C library otherwise gives back most of it after each step, and the system clears it page by page when the next
-    one asks for it: 10,000 to 20,000 pages a step of `tiny`. What the user has set in the environment stays.
+    GNU's C library otherwise returns most of it after each step, and the system clears it page by page for the next
+    step: 10,000 to 20,000 pages a step of `tiny`. What the user has set in the environment stays.
     """
     own = {"MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES"}
     if os.name != "posix" or own & os.environ.keys():
@@ -70,5 +70,5 @@ def keep_freed_memory() -> None:
     if set_option is None:  # another C library
         return
     trim_threshold, mmap_threshold = -1, -3  # of mallopt(3)
-    set_option(mmap_threshold, 32 << 20)  # the most that it comes to by itself, where it may still change
+    set_option(mmap_threshold, 32 << 20)  # the highest that the library sets by itself
     set_option(trim_threshold, 2**31 - 1)

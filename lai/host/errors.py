@@ -1,4 +1,4 @@
-"""The exceptions of a user's mistake and of an interruption, and how errors are told in one line."""
+"""The exceptions for a user's mistake and for an interruption, and errors as one line."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ class UserError(ValueError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """A program was asked to stop; `status` is what a shell expects then, 128 and the signal's number."""
+    """A signal asked the program to stop; `status` is what a shell expects then, 128 + the signal's number."""
 
     def __init__(self, number: int | None = None) -> None:
         super().__init__()
@@ -17,13 +17,13 @@ class Interrupted(KeyboardInterrupt):
 
 
 def message_of(error: UserError | OSError) -> str:
-    """What to print of an error, in one line."""
+    """The one line to print for an error."""
     if isinstance(error, OSError) and error.filename is not None:
         return f"{os.fspath(error.filename)}: {error.strerror}"
     return str(error)
 
 
 def first_line(error: BaseException) -> str:
-    """What an error of other software says, in one line."""
+    """The first line of an error of other software, or its class where it has no message."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__

@@ -1,4 +1,4 @@
-"""Writing files so that a crash at any moment leaves the old file or the new one, never half of one."""
+"""Atomic writes: a crash at any moment leaves the whole old file or the whole new one."""
 
 import errno
 import filecmp
@@ -16,7 +16,7 @@ from filelock import FileLock
 
 from lai.host.errors import UserError
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of a disk; these errors do not say which file they are about
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # errors of a full disk, which do not name the file
 
 
 def sync_directory(path: Path) -> None:
@@ -32,7 +32,7 @@ def sync_directory(path: Path) -> None:
 
 
 def with_home(path: Path | str) -> Path:
-    """`path`, the `~` or `~name` it may begin with replaced by that home folder.
+    """`path` with a leading `~` or `~name` replaced by that home folder.
 
     Raises:
         UserError: there is no such user, or their home is not known.
@@ -44,10 +44,10 @@ def with_home(path: Path | str) -> Path:
 
 
 def target_of(path: Path | str, magic: bytes = b"") -> Path:
-    """The file that is written for `path`: where it is a symbolic link, that stays, and what it leads to is replaced.
+    """The file that is written for `path`: of a symbolic link the target, so that the link stays.
 
     Args:
-        magic: how a file of the kind begins that is written; one that begins otherwise is not replaced.
+        magic: the first bytes of the kind of file that is written; a file that begins otherwise is not replaced.
 
     Raises:
         UserError: `path` is a folder, or a device or a pipe, which would be replaced, or another kind of file.
@@ -158,6 +158,6 @@ def atomic_directory(path: Path | str) -> Iterator[Path]:
 
 
 def file_digest(path: Path | str) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal, read in pieces."""
+    """The SHA-256 of a file's bytes, in hexadecimal; the file is read in pieces."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""The progress bar of preparing data."""
+"""The progress bar shown while data is prepared."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,12 +9,12 @@ from rich.progress import Progress
 
 @contextmanager
 def progress(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A function that shows how much of `total` is done, on a bar that vanishes at the end.
+    """Gives a function that shows how much of `total` is done, on a bar that disappears at the end.
 
-    The bar is on standard error, and nowhere where that is not a terminal.
+    The bar is on standard error; where that is not a terminal, there is none.
     """
     console = Console(stderr=True)
-    if not console.is_terminal:  # a bar that is only disabled writes an empty line (rich up to 14.1 at least)
+    if not console.is_terminal:  # a disabled bar writes an empty line (rich up to 14.1 at least)
         yield lambda done: None
         return
     with Progress(console=console, transient=True) as bar:

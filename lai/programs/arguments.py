@@ -15,7 +15,7 @@ def argument_parser(description: str | None, epilog: str | None = None) -> argpa
 
 
 def started_as() -> str:
-    """The command that started this program: `lai-info`, `python -m lai.info` or `python scripts/export.py`."""
+    """The command that started this program: `lai-info`, `python -m lai.info` or `python lai-export`."""
     started = sys.argv[0]
     # argparse names a module's file until Python 3.14: generate.py for `python -m lai.generate`.
     spec = getattr(sys.modules["__main__"], "__spec__", None)

@@ -1,4 +1,4 @@
-"""Whether a run on a processor is compiled: `device.compile` there."""
+"""Whether a run on a CPU is compiled: what `device.compile=auto` means there."""
 
 import logging
 import math
@@ -13,13 +13,17 @@ from lai.model.transformer import ModelConfig
 
 log = logging.getLogger(__name__)
 
-# Compiling takes a quarter of a minute and saves some 6 %, so it pays from some five minutes on; these are about ten.
-_LEAST_SECONDS = 600
-_LEAST_FLOPS = 1e14  # for each thread, which does some 2e11 a second in bfloat16
+# Compiling takes about 15 s and saves about 6 %, so it pays from about five minutes on; these limits are about ten.
+_MIN_SECONDS = 600
+_MIN_FLOPS = 1e14  # a thread; one does about 2e11 a second in bfloat16
 
 
 def check_compiling() -> None:
-    """Refuse `device.compile=true` where there is nothing to compile with, before the data is made."""
+    """Refuse `device.compile=true` where there is no compiler, before the data is prepared.
+
+    Raises:
+        UserError: PyTorch cannot compile here.
+    """
     if reason := _obstacle():
         raise UserError(
             f"device.compile=true, but PyTorch cannot compile here: {reason}; install a C++ compiler "
@@ -28,11 +32,11 @@ def check_compiling() -> None:
 
 
 def choose_compiling(run: RunConfig, config: ModelConfig, tokens: int, processes: int) -> None:
-    """Turn `device.compile: auto` into whether it pays: in a long run of one process, where there is a compiler.
+    """Turn `device.compile: auto` into true for a long run of one process where there is a compiler, else into false.
 
     Args:
-        tokens: of the training documents.
-        processes: of the whole run.
+        tokens: the number of tokens of the training documents.
+        processes: the number of processes of the whole run.
     """
     if run.device.compile != "auto":
         return
@@ -45,20 +49,18 @@ def choose_compiling(run: RunConfig, config: ModelConfig, tokens: int, processes
 
 
 def max_seconds(max_time: Any) -> float:
-    """`trainer.max_time` as Lightning reads it; infinite where there is none."""
+    """`trainer.max_time` in seconds, as Lightning reads it; infinite where there is none."""
     return Timer(max_time)._duration or math.inf
 
 
 def _is_long(run: RunConfig, config: ModelConfig, tokens: int) -> bool:
     parameters, _ = config.parameter_counts()
     flops = 6.0 * parameters * _planned_tokens(run, tokens)
-    return (
-        flops >= _LEAST_FLOPS * torch.get_num_threads() and max_seconds(run.trainer.get("max_time")) >= _LEAST_SECONDS
-    )
+    return flops >= _MIN_FLOPS * torch.get_num_threads() and max_seconds(run.trainer.get("max_time")) >= _MIN_SECONDS
 
 
 def _planned_tokens(run: RunConfig, tokens: int) -> float:
-    """What a run reads that nothing but its epochs and steps ends; infinite where it is ended by its time alone."""
+    """How many tokens a run trains on by its epochs and steps; infinite where only its time ends it."""
     assert run.data.seq_len is not None
     batch = run.data.batch_size * run.data.seq_len
     epochs, steps = run.trainer.get("max_epochs"), run.trainer.get("max_steps", -1)
@@ -71,9 +73,9 @@ def _planned_tokens(run: RunConfig, tokens: int) -> float:
 
 
 def _obstacle() -> str | None:
-    """What PyTorch says when it cannot compile here."""
+    """PyTorch's message when it cannot compile here; None where it can."""
     try:
         torch.compile(torch.sin)(torch.ones(1))
-    except Exception as error:  # PyTorch's own classes for it are private
+    except Exception as error:  # PyTorch's classes for this error are private
         return str(error).strip().partition("\n")[0]
     return None

@@ -1,4 +1,4 @@
-"""`+estimate=true`: what a run will take, measured by doing a few of its steps."""
+"""`+estimate=true`: the time and memory of a run, measured over a few of its steps."""
 
 import math
 import time
@@ -18,13 +18,13 @@ from lai.model.transformer import ModelConfig
 from lai.run.compile import max_seconds
 from lai.run.memory import Plan
 
-_WARM_UP = 3  # batches that are not timed: the first ones set things up, or compile
+_WARM_UP = 3  # batches that are not timed: the first ones allocate memory and may compile
 _TIMED = 12
-_MOST_SECONDS = 20  # after which no further batch begins; large ones take long
-# For text that people wrote. A grammar's is learnt from far less: `tiny` comes within 3 % of its floor with 0.3 tokens
-# a parameter (docs/data.md).
+_MAX_SECONDS = 20  # no batch begins later; large ones take long
+# For text that people wrote. Generated text needs far fewer: `tiny` comes within 3 % of its floor with 0.3 tokens a
+# parameter (docs/data.md).
 _TOKENS_PER_PARAMETER = 20  # Hoffmann et al. 2022
-_READINGS = 4  # so often the same text is worth about as much as new text (Muennighoff et al. 2023)
+_PASSES = 4  # up to so many, the same text is worth about as much as new text (Muennighoff et al. 2023)
 
 
 class Measure(Callback):
@@ -33,13 +33,13 @@ class Measure(Callback):
     def __init__(self) -> None:
         self.batches = math.inf
         self.elapsed = 0.0
-        """Seconds of `trainer.max_time` that were over before."""
-        self._times: list[float] = []  # of the start, then of each batch's end
+        """Seconds of `trainer.max_time` that the resumed run had used."""
+        self._times: list[float] = []  # when training began, then when each batch ended
         self._tokens: list[int] = []
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         assert isinstance(pl_module, LanguageModel)
-        # Steps are planned, also those before a checkpoint; batches are what is timed, and an epoch's end ends a step.
+        # Planned steps include those before the checkpoint. An epoch's last step may have fewer batches than others.
         steps, batches = pl_module.planned_steps - trainer.global_step, trainer.num_training_batches
         self.batches = steps * batches / math.ceil(batches / trainer.accumulate_grad_batches)
         timers = [callback for callback in trainer.callbacks if isinstance(callback, Timer)]  # type: ignore[attr-defined]
@@ -53,8 +53,15 @@ class Measure(Callback):
             torch.cuda.synchronize()
         self._times.append(time.perf_counter())
         self._tokens.append(int((batch["targets"] >= 0).sum()) * trainer.world_size)
-        is_over = self._times[-1] - self._times[0] >= _MOST_SECONDS
+        is_over = self._times[-1] - self._times[0] >= _MAX_SECONDS
         trainer.should_stop = is_over or len(self._tokens) >= _WARM_UP + _TIMED
+
+    @classmethod
+    def instead_of_training(cls, run: RunConfig) -> "Measure":
+        """The measure of a run that keeps nothing: without loggers, other callbacks, validation and checkpoints."""
+        run.callbacks, run.logger = {}, {}
+        run.trainer |= {"limit_val_batches": 0, "enable_checkpointing": False, "enable_progress_bar": False}
+        return cls()
 
     @property
     def batches_measured(self) -> int:
@@ -62,7 +69,7 @@ class Measure(Callback):
 
     @property
     def seconds_per_batch(self) -> float:
-        """The mean of the timed ones, or the last one's time where the run has no more than the first few."""
+        """The mean over the timed batches, or the last one's time where the run has no more than the untimed ones."""
         first = min(_WARM_UP, len(self._tokens) - 1)
         return (self._times[-1] - self._times[first]) / (len(self._tokens) - first)
 
@@ -74,7 +81,11 @@ class Measure(Callback):
 def lines(
     run: RunConfig, corpus: Corpus, config: ModelConfig, measured: Measure, memory: Plan, device: torch.device
 ) -> Iterator[str]:
-    """What a person reads: time, memory, tokens, and whether text and model go together."""
+    """The lines of the estimate: time, memory, tokens, and whether there is enough text for the model.
+
+    Raises:
+        UserError: there was no batch to measure.
+    """
     if not measured.batches_measured:
         raise UserError("there is nothing left to train, so nothing to measure; leave ckpt_path out or raise the limit")
     rate = measured.tokens_per_batch / measured.seconds_per_batch
@@ -86,24 +97,24 @@ def lines(
         yield f"            at most {peak / 1e9:.1f} GB of memory while it trains"
     if memory.free is not None:
         yield (
-            f"            {memory.needed / 1e9:.1f} GB are calculated for the batch, {memory.free / 1e9:.1f} GB were "
+            f"            the batch needs {memory.needed / 1e9:.1f} GB by calculation; {memory.free / 1e9:.1f} GB were "
             f"free; the largest batch that fits is {memory.largest:,}"
         )
     tokens = seconds * rate
     yield f"            {_duration(seconds)} without validation, for {tokens:,.0f} tokens"
     train = corpus.token_files.stats.train
     passes = tokens / max(1, train.tokens - train.documents)  # a document's first token is not predicted
-    if run.ckpt_path is not None:  # how much the model has read before is not known
+    if run.ckpt_path is not None:  # how much text the model has seen before is not known
         yield f"            the text is read {passes:.1f} times more"
         return
     yield f"            {tokens / total:.1f} tokens a parameter; the text is read {passes:.1f} times"
     is_generated = run.data.source == "synthetic" and run.data.path is None
-    enough_for = tokens * min(1, _READINGS / passes) / _TOKENS_PER_PARAMETER
+    enough_for = tokens * min(1, _PASSES / passes) / _TOKENS_PER_PARAMETER
     if enough_for < total and not is_generated:
         yield (
-            f"warning     so much text is enough for some {float(f'{enough_for:.2g}'):,.0f} parameters "
-            f"({_TOKENS_PER_PARAMETER} tokens each, readings beyond {_READINGS} not counted): "
-            "a smaller model learns as much of it in less time, or take more text"
+            f"warning     this text is enough for about {float(f'{enough_for:.2g}'):,.0f} parameters "
+            f"({_TOKENS_PER_PARAMETER} tokens each, passes beyond {_PASSES} not counted): "
+            "a smaller model learns as much from it in less time, or take more text"
         )
 
 

@@ -120,7 +120,7 @@ def _refuse_used(folder: Path) -> None:
     if found := sorted(_found(folder, ("config.yaml", *_TRAINED, *(() if is_a_start else _BEGUN)))):
         _stop_log()
         checkpoint = folder / "checkpoints" / "last.ckpt"
-        hint = f"; or continue that run: ckpt_path={checkpoint}" if checkpoint.exists() else ""
+        hint = f"; or resume that run: ckpt_path={checkpoint}" if checkpoint.exists() else ""
         raise UserError(f"{folder} holds another run's {found[0]}; give this one a new folder: {_option()}{hint}")
 
 

@@ -1,4 +1,4 @@
-"""The processes of a run: what torchrun, srun and others tell each of them, and what Lightning makes of it."""
+"""The processes of a run: what torchrun, srun and MPI tell each of them, and what Lightning does with it."""
 
 import os
 import tempfile
@@ -14,13 +14,16 @@ if TYPE_CHECKING:
 
     from lai.config.schema import RunConfig
 
-_SHELLS = ("bash", "interactive")  # names of SLURM jobs that Lightning takes for a shell, in which it starts processes
+_SHELLS = (
+    "bash",
+    "interactive",
+)  # SLURM job names that Lightning takes for a shell, where it starts the processes itself
 _OF_MPI = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE", "JSM_NAMESPACE_SIZE")
 
 
 @dataclass(frozen=True)
 class Launcher:
-    """Who has started this process and others like it: `devices` processes on each of `nodes` machines."""
+    """The program that started this process and others like it: `devices` processes on each of `nodes` machines."""
 
     name: str
     devices: int
@@ -64,7 +67,7 @@ def starts_processes() -> bool:
 
 @contextmanager
 def folder_of_process() -> Iterator[list[str]]:
-    """Overrides that give a launcher's process a folder of its own, which goes with it; none for the first process.
+    """Overrides that give a launcher's process a temporary folder of its own; none for the first process.
 
     Hydra names a run's folder after the second, which need not be the same in all processes.
 
@@ -139,7 +142,7 @@ def _torchrun() -> Launcher:
 
 
 def _slurm() -> Launcher | None:
-    """What srun has started; its shells (`salloc`, `srun --pty bash`) and batch scripts of one task start nothing."""
+    """What srun has started; None in a shell (`salloc`, `srun --pty bash`), where Lightning starts the processes."""
     is_step = "SLURM_STEP_ID" in os.environ
     tasks = _number("SLURM_STEP_NUM_TASKS" if is_step and "SLURM_STEP_NUM_TASKS" in os.environ else "SLURM_NTASKS")
     nodes = _number("SLURM_STEP_NUM_NODES" if "SLURM_STEP_NUM_NODES" in os.environ else "SLURM_NNODES")
@@ -169,7 +172,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def _number(name: str, default: int = 1) -> int:
-    """A whole number of the environment."""
+    """A whole number from an environment variable."""
     value = os.environ.get(name, "")
     try:
         return int(value) if value else default

@@ -1,8 +1,10 @@
-"""What a run's loggers are told: one number of steps for all of them, the settings, and that the run is over."""
+"""A run's loggers: one step number for all of them, the settings, and the end of the run."""
 
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import lightning
@@ -15,15 +17,18 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.tensorboard.summary import hparams
 
 from lai.callbacks.export import ExportModel
+from lai.config.load import flatten
+from lai.config.schema import RunConfig
+from lai.run.folders import move_aside
 
 _IN_THE_TABLE = ("val/loss", "val/bpb", "val_exported/loss", "val_exported/bpb")
 
 
 class TensorBoard(TensorBoardLogger):
-    """Lightning's logger for TensorBoard, without what spoils a run's curves.
+    """Lightning's logger for TensorBoard, without two points that break a run's curves.
 
-    Lightning's draws a curve of the epoch, and the metrics beside the settings as points of step 0: TensorBoard's data
-    server then takes the run for one that has begun again, and drops every other point.
+    Lightning's own draws a curve of the epoch, and draws the metrics beside the settings as points of step 0.
+    TensorBoard's data server then takes the run for one that has started again, and drops every other point.
     """
 
     _end: Any = None
@@ -34,9 +39,9 @@ class TensorBoard(TensorBoardLogger):
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, metrics: dict[str, Any] | None = None, step: int | None = None) -> None:
-        """Put the settings into TensorBoard's table, where `metrics` names the curves whose last values stand beside.
+        """Put the settings into TensorBoard's table; `metrics` names the curves whose last values stand beside them.
 
-        To be called before the first point is logged, so that the table has runs that go on and runs that failed, too.
+        Call it before the first point is logged: the table then also has runs that are not over and runs that failed.
         """
         super().log_hyperparams(params, {})  # keeps them for hparams.yaml, and writes nothing else
         settings = self._sanitize_params(dict(self.hparams))
@@ -55,7 +60,7 @@ class TensorBoard(TensorBoardLogger):
 
 
 class LogExported(Callback):
-    """Draws the metrics of the exported weights, which need not be the last, as one point where the run ends."""
+    """Logs the metrics of the exported weights, which need not be the last, as one point at the end of the run."""
 
     def teardown(self, trainer: lightning.Trainer, *_: Any, **__: Any) -> None:  # after the export, loggers still open
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
@@ -70,10 +75,10 @@ class LogExported(Callback):
 
 
 class _StepsDone(_TrainingEpochLoop):
-    """Gives loggers and callbacks the number of optimizer steps done, which is also that of checkpoints and the log.
+    """Gives loggers and callbacks the number of optimizer steps done, as checkpoints and the log have it.
 
-    Lightning's own number is that of the batches that are over, and a batch is over only after its validation. The step
-    that is being done counts, so that what is logged as its batch begins stands beside what is logged as it ends.
+    Lightning's own number counts finished batches, and a batch is finished only after its validation. The current step
+    counts here, so that what is logged at the start of its batch has the same number as what is logged at its end.
     """
 
     @property
@@ -84,7 +89,7 @@ class _StepsDone(_TrainingEpochLoop):
 
     @_batches_that_stepped.setter
     def _batches_that_stepped(self, value: int) -> None:
-        """Lightning counts on, which says nothing new."""
+        """Ignore Lightning's own counting."""
 
 
 class _LogsAtSteps(_LoggerConnector):
@@ -99,22 +104,35 @@ class _LogsAtSteps(_LoggerConnector):
 
 
 def number_by_steps_done(trainer: lightning.Trainer) -> None:
-    """Let everything that is logged, by whichever logger or callback, be numbered by the optimizer steps done."""
+    """Number everything that any logger or callback logs by the optimizer steps done."""
     loop = trainer.fit_loop.epoch_loop
     trainer.fit_loop.epoch_loop = _StepsDone(trainer, min_steps=loop.min_steps, max_steps=loop.max_steps)
     trainer._logger_connector = _LogsAtSteps(trainer)
 
 
+@rank_zero_only
+def keep_metrics(output_dir: Path | str) -> None:
+    """Rename the metrics of the run so far: the CSV logger would delete them."""
+    move_aside(Path(output_dir) / "metrics.csv")
+
+
+def log_settings(trainer: lightning.Trainer, run: RunConfig) -> None:
+    """Log the run's settings, flat, so that TensorBoard's table compares runs; call it before `fit`."""
+    settings = flatten({key: value for key, value in asdict(run).items() if key not in ("callbacks", "logger")})
+    for logger in trainer.loggers:
+        logger.log_hyperparams(settings)
+
+
 @contextmanager
 def closing(loggers: list[Logger]) -> Iterator[None]:
-    """Close what loggers leave open behind a run, so that the next job of a sweep begins with its own."""
+    """Close what loggers leave open after a run, so that the next job of a sweep starts its own."""
     status = 1
     try:
         yield
         status = 0
     finally:
         if any(isinstance(logger, WandbLogger) for logger in loggers) and "wandb" in sys.modules:
-            sys.modules["wandb"].finish(exit_code=status)  # else the next job's logger would go on with this one's run
+            sys.modules["wandb"].finish(exit_code=status)  # else the next job's logger would add to this one's run
         for logger in loggers:
             if isinstance(logger, TensorBoardLogger) and logger._experiment is not None:
                 logger._experiment.close()

@@ -1,4 +1,4 @@
-"""How much memory training takes, calculated before anything is allocated, and how much there is.
+"""The memory that training needs, calculated before anything is allocated, and the memory that is free.
 
 All sizes are in bytes. What is calculated is what the code allocates: weights, gradients, the optimizer's state, what
 each layer keeps of a token for the backward pass, attention's scores in the rows that documents are brought into, and
@@ -23,12 +23,12 @@ from lai.model.document_attention import MAX_SCORES, MIN_WIDTH
 from lai.model.loss import MAX_CHUNKS, MIN_CHUNK_ROWS
 from lai.model.transformer import ModelConfig
 
-_MAPPED = 32 << 20  # bytes from which on a tensor has pages of its own
+_MAPPED = 32 << 20  # a tensor of at least so many bytes has pages of its own
 _GAPS = 0.5
-_WORKSPACE = 16 << 20  # of the libraries
-_SAMPLED = 100_000  # documents whose lengths are looked at
+_WORKSPACE = 16 << 20  # of PyTorch and its libraries
+_SAMPLED = 100_000  # documents whose lengths are sampled
 _SURELY = 1.5
-_UNLIMITED = 1 << 60  # what cgroups call no limit is about 2^63
+_UNLIMITED = 1 << 60  # cgroups write about 2^63 for no limit
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class TrainingShape:
 
 
 def needed(shape: TrainingShape) -> float:
-    """The most that training allocates at a time, without what the program has before."""
+    """The peak that training allocates, in bytes, without what the program has allocated before."""
     config, tokens, item = shape.config, shape.rows * shape.seq_len, 2 if shape.half else 4
     total, inner = config.parameter_counts()
     state = 4 * inner + 8 * (total - inner) if shape.muon else 8 * total
@@ -69,7 +69,7 @@ def needed(shape: TrainingShape) -> float:
 
     layer = _kept_by_a_layer(shape)
     kept = [4 * config.dim] * config.n_layers + layer if shape.recomputes else layer * config.n_layers
-    gradients: list[float] = [4 * config.dim, 4 * config.dim]  # of the layer that the backward pass is in
+    gradients: list[float] = [4 * config.dim, 4 * config.dim]  # of the layer that the backward pass is at
     gradients += [item * config.hidden_dim] * 3
     around_loss: list[float] = [4 * config.dim, 4 * config.dim, item * config.dim, item * config.dim]
     around_loss += [8] * 3  # tokens, targets and documents
@@ -82,7 +82,7 @@ def needed(shape: TrainingShape) -> float:
 
 
 def _kept_by_a_layer(shape: TrainingShape) -> list[float]:
-    """The tensors that are kept for the backward pass: bytes a token of each."""
+    """The bytes a token of each tensor that a layer keeps for the backward pass."""
     config, item = shape.config, 2 if shape.half else 4
     residual = [4 * config.dim] * 2
     products = [item * config.dim] * 3  # what both norms and attention give to the next product
@@ -92,14 +92,14 @@ def _kept_by_a_layer(shape: TrainingShape) -> list[float]:
 
 
 def _allocated(size: float, device: str) -> float:
-    """What a tensor of so many bytes takes: small ones lie on the C library's heap, with gaps between them.
+    """The memory that a tensor of so many bytes takes: small ones lie on the C library's heap, with gaps between them.
 
-    Their sizes differ from batch to batch, and what is freed is kept (`keep_freed_memory`): after a few batches 1.4 to
-    1.5 times as much is measured.
+    Sizes differ from batch to batch, and freed memory is kept (`keep_freed_memory`): after a few batches 1.4 to 1.5
+    times the sum of the sizes is measured.
     """
     if device != "cpu":
         return size
-    # Above twice that size there are none; between, so much that a larger tensor never takes less.
+    # No gaps above twice _MAPPED; below, they shrink so that a larger tensor never takes less.
     return size + _GAPS * max(0.0, min(size, 2 * _MAPPED - size))
 
 
@@ -108,14 +108,14 @@ def _logits(shape: TrainingShape) -> float:
     if shape.scaled:
         return float(tokens * shape.config.vocab_size * (item + 4 + 4))
     rows = min(tokens, max(MIN_CHUNK_ROWS, -(-tokens // MAX_CHUNKS)))
-    parts = min(2, -(-tokens // rows))  # the next part is there before the last one goes
-    # On a CPU the softmax is made of a few rows at a time.
+    parts = min(2, -(-tokens // rows))  # the next part is allocated before the last one is freed
+    # On a CPU the softmax is computed for a few rows at a time.
     softmax = 0 if shape.device == "cpu" else 4
     return float(rows * shape.config.vocab_size * (parts * item + softmax))
 
 
 def largest_batch(shape: TrainingShape, available: float) -> int:
-    """The most rows of a batch that fit into so much memory; 0 where not even one does."""
+    """The largest batch size that fits into so many bytes; 0 where not even one row does."""
     least, most = 0, 1
     while needed(replace(shape, rows=most)) <= available and most < 1 << 30:
         least, most = most, 2 * most
@@ -130,11 +130,11 @@ def largest_batch(shape: TrainingShape, available: float) -> int:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run will need of a device, and what there is of it.
+    """The memory that a run needs on a device, and how much is free.
 
     Args:
-        free: what the device has left; None where nobody says.
-        processes: that share it.
+        free: bytes that the device has left; None where the system does not tell.
+        processes: how many share the device.
     """
 
     shape: TrainingShape
@@ -147,11 +147,11 @@ class Plan:
 
     @property
     def largest(self) -> int | None:
-        """The largest batch that fits; None where nobody says what there is."""
+        """The largest batch that fits; None where the free memory is not known."""
         return None if self.free is None else largest_batch(self.shape, self.free / self.processes)
 
     def check(self, batch_size: int, sure: bool) -> None:
-        """Refuse a run that does not fit, or with `sure` only one that needs half as much again as there is.
+        """Refuse a run that does not fit; with `sure` only one that needs 1.5 times what is free.
 
         Raises:
             UserError: it does not fit.
@@ -181,7 +181,7 @@ def plan(run: RunConfig, config: ModelConfig, corpus: Corpus, trainer: lightning
     in_all = corpus.token_files.stats.train.tokens - corpus.token_files.stats.train.documents
     shape = TrainingShape(
         config,
-        min(run.data.batch_size, -(-in_all // run.data.seq_len)),  # a short text fills no more rows
+        min(run.data.batch_size, -(-in_all // run.data.seq_len)),  # a short text has fewer rows
         run.data.seq_len,
         muon=run.optimizer.name == "muon",
         half="mixed" in str(trainer.precision),
@@ -192,7 +192,7 @@ def plan(run: RunConfig, config: ModelConfig, corpus: Corpus, trainer: lightning
         scores=scores,
         wide=wide,
     )
-    # Others split the model among processes, or move parts of it elsewhere.
+    # Other strategies split the model among processes, or move parts of it elsewhere.
     known = isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy)
     return Plan(shape, available(device) if known else None, trainer.num_devices if device.type == "cpu" else 1)
 
@@ -212,7 +212,7 @@ def places(predictions: NDArray[np.int64], seq_len: int) -> tuple[float, float, 
 
 
 def available(device: torch.device) -> float | None:
-    """How much a program can still allocate on a device, what is swapped out included; None where nobody says."""
+    """The bytes that a program can still allocate on a device, swap included; None where the system does not tell."""
     if device.type == "cuda":
         return float(torch.cuda.mem_get_info(device)[0])
     if device.type == "mps":
@@ -231,14 +231,14 @@ def _of_machine(file: Path = Path("/proc/meminfo")) -> float | None:
         pass
     if sys.platform == "win32":
         return None
-    try:  # what there is in all: more is never free
+    try:  # all of the memory: more is never free
         return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     except (OSError, ValueError):
         return None
 
 
 def _of_cgroups(own: Path, root: Path) -> list[float]:
-    """What the control groups of this process leave, of both versions, those above it included."""
+    """The bytes that the control groups of this process and those above them leave, of both versions of cgroups."""
     try:
         rows = [line.split(":", 2) for line in own.read_text(encoding="utf-8").splitlines()]
     except (OSError, ValueError):
@@ -252,7 +252,7 @@ def _of_cgroups(own: Path, root: Path) -> list[float]:
         else:
             continue
         group = folder / path.lstrip("/")
-        # In a container the path is that of the host, and the group's own files stand at the root.
+        # In a container the path is the host's, and the group's own files are at the root.
         for one in (group, *group.parents):
             if one.is_relative_to(folder):
                 found += _left_in(one, *names)

@@ -1,26 +1,38 @@
-"""What is checked of a run's files before anything is made: inputs exist, and outputs can be written."""
+"""Checks of a run's files before anything is made: inputs can be read, outputs can be written."""
 
 import tempfile
 from pathlib import Path
 
 from lai.config.schema import RunConfig
-from lai.export.lai_file import model_target
+from lai.export.checkpoint import read_checkpoint
+from lai.export.lai_file import ENDING, model_target
 from lai.host.errors import UserError
 from lai.host.files import with_home
 
 
+def export_path(run: RunConfig) -> Path:
+    """Where the model file goes: `export.path`, or the run's folder."""
+    return with_home(run.export.path or Path(run.output_dir) / f"lai-{run.model.name}{ENDING}")
+
+
 def check_files(run: RunConfig, export_path: Path) -> None:
-    """Refuse a missing input and an output that could not be written, before anything is made with them.
+    """Refuse inputs that cannot be read and an output that could not be written, before anything is made with them.
 
     Raises:
-        UserError: a file does not exist; the model file's path is a folder, another file or another
-            kind of file's, or cannot be written to.
+        UserError: a file does not exist; the checkpoint is damaged; the model file's path is a folder, another kind of
+            file, or lies where nothing can be written.
     """
     for key, value in (("data.vocab_path", run.data.vocab_path), ("ckpt_path", run.ckpt_path)):
         if value is not None and with_home(value).is_dir():
             raise UserError(f"{key}={value} is a folder; {_file_in(key, value)}")
         if value is not None and not with_home(value).is_file():
             raise UserError(f"{key}={value}: there is no such file")
+    _check_writable(export_path)
+    if run.ckpt_path is not None:
+        read_checkpoint(with_home(run.ckpt_path))
+
+
+def _check_writable(export_path: Path) -> None:
     try:
         model_target(export_path)
     except UserError as error:
@@ -34,7 +46,7 @@ def check_files(run: RunConfig, export_path: Path) -> None:
 
 
 def _file_in(key: str, folder: str) -> str:
-    """What to give instead of a folder."""
+    """Says what to give instead of a folder."""
     if key != "ckpt_path":
         return "give it a file"
     for place in ("checkpoints/last.ckpt", "last.ckpt"):

@@ -1,4 +1,4 @@
-"""The lines a person reads before and after training."""
+"""The lines of a run before and after training."""
 
 import math
 import os
@@ -16,20 +16,20 @@ from lai.data.quality.report import shares
 from lai.model.module import LanguageModel
 
 _LEARNED = 0.1
-"""By how many nats a token a loss is below or above that of guessing where something was learned or unlearned."""
+"""Nats a token by which a loss has to differ from that of guessing before a run counts as better or worse."""
 
 
 def start(run: RunConfig, corpus: Corpus, module: LanguageModel, trainer: lightning.Trainer) -> Iterator[str]:
-    """What is about to be trained on what, where."""
+    """The data, vocabulary, model, device and limits of the run that is about to start."""
     train, val = corpus.token_files.stats.train, corpus.token_files.stats.val
-    facts = corpus.quality.facts  # of the files to train on; token files count those to validate with, too
+    facts = corpus.quality.facts  # of the training files; the token files' statistics include the validation files
     yield _row("data", f"{_names(corpus.files)}: {facts['documents']:,} documents, {facts['bytes']:,} bytes")
     yield _row(
         "", f"{facts['duplicates']:,} exact duplicates; {facts['skipped']:,} lines skipped, {facts['empty']:,} empty"
     )
     yield _row("", f"tasks: {shares(facts['tasks'])}; languages: {shares(facts['languages'])}")
     for finding in corpus.quality.findings:
-        # A vocabulary that this run builds has the size that was asked for.
+        # A vocabulary that this run builds has the size that the settings ask for.
         if finding.verdict != "ok" and (finding.check != "vocabulary" or run.data.vocab_path):
             yield _row(
                 "", f"check {finding.check}: {finding.found}, expected {finding.expected}{_remark(finding, corpus)}"
@@ -45,7 +45,7 @@ def start(run: RunConfig, corpus: Corpus, module: LanguageModel, trainer: lightn
     per_token = (train.bytes + val.bytes) / max(1, train.tokens + val.tokens)
     yield _row("vocabulary", f"{corpus.vocab_path}: {len(corpus.vocab):,} tokens, {per_token:.2f} bytes a token")
     if run.data.vocab_path is None and len(corpus.vocab) < run.data.vocab_size:
-        yield _row("", f"the text fills no more of the {run.data.vocab_size:,} tokens of data.vocab_size")
+        yield _row("", f"the text yields fewer tokens than data.vocab_size={run.data.vocab_size}")
     total, inner = module.config.parameter_counts()
     config = module.config
     yield _row("model", f"{run.model.name}: {total:,} parameters, {inner:,} without the embedding")
@@ -65,14 +65,14 @@ def start(run: RunConfig, corpus: Corpus, module: LanguageModel, trainer: lightn
 
 
 def end(output_dir: Path, export: ExportModel) -> Iterator[str]:
-    """What came out, where it lies and how to use it."""
+    """The result, the files and how to use them."""
     folder = output_dir.relative_to(Path.cwd()) if output_dir.is_relative_to(Path.cwd()) else output_dir
     found = "  ".join(
         _metric(name, value, export.metrics) for name, value in export.metrics.items() if "floor" not in name
     )
     yield _row("result", found or "not validated")
     if any("floor" in name for name in export.metrics):
-        yield _row("", "the floor is what the generator of the text itself scores: no model gets below it")
+        yield _row("", "the floor is the score of the generator itself; no model gets below it")
     yield _row("run", f"{folder}: config.yaml, train.log, metrics.csv, checkpoints")
     if export.report is not None:
         yield _row("model file", str(export.report))
@@ -88,7 +88,7 @@ def end(output_dir: Path, export: ExportModel) -> Iterator[str]:
 
 
 def _nothing_learned(export: ExportModel) -> str | None:
-    """Why a run's last weights are no better than guessing, and what to do; None where they are better."""
+    """Why a run's last weights are no better than guessing, and the remedy; None where they are better."""
     if export.report is None or export.final_loss is None:
         return None
     (name, loss), guessing = export.final_loss, math.log(export.report.config.vocab_size)
@@ -105,15 +105,15 @@ def _nothing_learned(export: ExportModel) -> str | None:
 
 
 def _metric(name: str, value: float, metrics: Mapping[str, float]) -> str:
-    """A metric, with the floor under it where that is known."""
+    """A metric, with its floor where that is known."""
     floor = metrics.get(f"{name}_floor")
     return f"{name} {value:.4f}" + ("" if floor is None else f" ({value / floor - 1:+.1%} from the floor {floor:.4f})")
 
 
 def _remark(finding: Finding, corpus: Corpus) -> str:
-    """Where to look, or why there is nothing to look for."""
+    """The places and the remedy of a finding, or why it is no fault."""
     if finding.check == "unique" and corpus.floor:
-        return " (no fault of generated text: each comes as often as it is probable)"
+        return " (expected in generated text: each document occurs as often as it is probable)"
     places = f" (first {', '.join(finding.places[:3])})" if finding.places else ""
     return places + (f"; {finding.remedy}" if finding.remedy else "")
 
@@ -140,7 +140,7 @@ def _limit(run: RunConfig) -> str:
 
 
 def _step(run: RunConfig, trainer: lightning.Trainer) -> str:
-    """What a step reads where that is more than a batch."""
+    """The batches, rows and tokens of a step where it has more than one batch."""
     batches = trainer.accumulate_grad_batches * trainer.world_size
     rows = batches * run.data.batch_size
     return f", {batches} a step ({rows:,} rows, {rows * (run.data.seq_len or 0):,} tokens)" if batches > 1 else ""
@@ -152,4 +152,4 @@ def _device_name(trainer: lightning.Trainer) -> str:
     if device.type != "cpu":
         return (torch.cuda.get_device_name(device) if device.type == "cuda" else device.type) + processes
     threads = torch.get_num_threads()
-    return f"cpu, {threads} thread{'s' if threads > 1 else ''} of {os.cpu_count()} processors{processes}"
+    return f"cpu, {threads} thread{'s' if threads > 1 else ''} on {os.cpu_count()} CPUs{processes}"

@@ -1,4 +1,4 @@
-"""What a job of a Hydra multirun needs beside a run of its own."""
+"""What a job of a Hydra multirun needs in addition to a single run."""
 
 import gc
 import os
@@ -17,9 +17,9 @@ from lai.config.schema import RunConfig
 from lai.host.errors import UserError
 from lai.run.launch import starts_processes
 
-_exported: set[str] = set()  # by the jobs of a sweep, which one process does one after another
+_exported: set[str] = set()  # by the jobs of a sweep, which run one after another in this process
 
-# What the processes that Lightning starts are told: who they are, and how many threads they have.
+# What Lightning tells the processes that it starts: their ranks and their threads.
 _PROCESS_NAMES = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE", "OMP_NUM_THREADS")
 
 
@@ -29,14 +29,14 @@ def in_sweep() -> bool:
 
 
 def check_export(run: RunConfig) -> None:
-    """Refuse a job that would write over another one's model, the first of them where the command line tells.
+    """Refuse a job that would overwrite another job's model; the first job where the command line already tells.
 
     Raises:
-        UserError: it would.
+        UserError: another job of the sweep exports to the same path.
     """
     if run.estimate or run.export.path is None:
         return
-    path = os.path.realpath(run.export.path)  # of a bad one, too, which is told later
+    path = os.path.realpath(run.export.path)  # also of a bad path, which is refused later
     shared = not HydraConfig.get().job.chdir and is_the_same_in_all_jobs("export.path", sys.argv[1:])
     if shared or path in _exported:
         raise UserError(
@@ -48,11 +48,11 @@ def check_export(run: RunConfig) -> None:
 
 @contextmanager
 def processes_of_a_job(output_dir: str) -> Iterator[None]:
-    """Let the processes that Lightning starts meanwhile do this job alone, and the next job start its own.
+    """Let the processes that Lightning starts do this job only, and let the next job start its own.
 
-    Lightning gives them this process's arguments: they would do the sweep's earlier jobs again before this one.
+    Lightning starts them with this process's arguments: they would repeat the sweep's earlier jobs before this one.
     """
-    if not starts_processes():  # torchrun's or srun's do the whole sweep
+    if not starts_processes():  # the processes of torchrun or srun run the whole sweep
         yield
         return
     config = HydraConfig.get()
@@ -61,7 +61,7 @@ def processes_of_a_job(output_dir: str) -> Iterator[None]:
     environment = {name: os.environ[name] for name in _PROCESS_NAMES if name in os.environ}
     sys.argv[1:] = [*flags_of(arguments), *config.overrides.hydra, *config.overrides.task, *one_job]
     with flag_override(cast(DictConfig, config), "readonly", False):
-        config.run.dir = output_dir  # where Lightning lets them write their logs
+        config.run.dir = output_dir  # Lightning lets them write their logs there
     try:
         yield
     finally:
@@ -73,9 +73,9 @@ def processes_of_a_job(output_dir: str) -> Iterator[None]:
 
 
 def forget_job(error: BaseException | None = None) -> None:
-    """Let go of what a job has made: objects that refer to each other, and those that its `error` refers to.
+    """Free what a job has made: objects that refer to each other, and those that its `error` refers to.
 
-    Hydra keeps the errors of all jobs, and an error keeps what the functions had that it passed through.
+    Hydra keeps the errors of all jobs, and an error keeps the local variables of the functions it passed through.
     """
     while error is not None:
         traceback.clear_frames(error.__traceback__)

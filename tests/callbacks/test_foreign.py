@@ -10,7 +10,8 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
 from lightning.pytorch.strategies import FSDPStrategy
-from runs import TINY, lai_train, rows_of
+from processes import lai_train
+from runs import TINY, rows_of
 
 from lai.callbacks import foreign
 from lai.data.prepare import prepare_corpus
@@ -18,7 +19,7 @@ from lai.export.checkpoint import read_checkpoint
 from lai.export.lai_file import read_model
 from lai.host.errors import UserError
 from lai.model.transformer import ModelConfig, Transformer
-from lai.run import build as assembly
+from lai.run.build import build_datamodule
 from lai.tokenizer.targets import IGNORE_INDEX
 from lai.train import train
 
@@ -38,7 +39,7 @@ def measured(run, weights):
     network.load_state_dict({name: torch.as_tensor(weight) for name, weight in weights.items()}, strict=False)
     nats = tokens = 0.0
     with torch.no_grad():
-        for batch in assembly.build_datamodule(run, corpus).val_dataloader():
+        for batch in build_datamodule(run, corpus).val_dataloader():
             nats += float(network(batch["tokens"], batch["documents"], targets=batch["targets"]))
             tokens += int((batch["targets"] != IGNORE_INDEX).sum())
     return nats / tokens

@@ -10,7 +10,8 @@ from lai.callbacks.progress_bar import ProgressBar
 from lai.data.prepare import prepare_corpus
 from lai.host.progress import progress
 from lai.model.transformer import ModelConfig
-from lai.run import build as assembly
+from lai.run.build import build_datamodule, build_module, build_trainer
+from lai.run.fit import fit
 
 METRICS = {"train/loss": torch.tensor(1.23456), "train/lr": torch.tensor(0.002), "val/loss_floor": torch.tensor(0.8)}
 
@@ -29,9 +30,9 @@ def test_it_reads_metrics_as_often_as_it_is_drawn(monkeypatch):
 def test_no_metric_is_one_that_lightning_reads_in_every_step(tmp_path, compose_run, text_file):
     run = compose_run(f"data.path={text_file}", "trainer.max_steps=12")
     corpus = prepare_corpus(run.data)
-    trainer = assembly.build_trainer(run, ExportModel(tmp_path / "model.bin"))
-    module = assembly.build_module(run, ModelConfig.of(run.model, len(corpus.vocab)), corpus)
-    assembly.fit(trainer, module, assembly.build_datamodule(run, corpus), None)
+    trainer = build_trainer(run, ExportModel(tmp_path / "model.bin").callbacks)
+    module = build_module(run, ModelConfig.of(run.model, len(corpus.vocab)), corpus)
+    fit(run, trainer, module, build_datamodule(run, corpus))
     assert {"train/loss", "train/lr", "train/tokens_per_second", "val/loss"} <= set(trainer.callback_metrics)
     assert trainer.progress_bar_metrics == {}
 
@@ -75,9 +76,9 @@ def test_the_bar_counts_epochs_from_one_and_batches_up_to_the_end(
     run = compose_run(f"data.path={text_file}", *limits)
     run.callbacks["progress_bar"] = {"_target_": f"{__name__}.Watched"}
     corpus = prepare_corpus(run.data)
-    trainer = assembly.build_trainer(run, ExportModel(tmp_path / "model.bin"))
-    module = assembly.build_module(run, ModelConfig.of(run.model, len(corpus.vocab)), corpus)
-    assembly.fit(trainer, module, assembly.build_datamodule(run, corpus), None)
+    trainer = build_trainer(run, ExportModel(tmp_path / "model.bin").callbacks)
+    module = build_module(run, ModelConfig.of(run.model, len(corpus.vocab)), corpus)
+    fit(run, trainer, module, build_datamodule(run, corpus))
     shown = trainer.progress_bar_callback.shown
     assert shown[-1] == last
     assert sorted({description for description, _, _ in shown}) == expected

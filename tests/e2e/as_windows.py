@@ -1,6 +1,6 @@
 """Run LAi's programs one after another, with what Windows refuses refused here.
 
-    python as_windows.py '[["lai.info", "FILE"], ["scripts/export.py", "CKPT", "--output", "FILE"]]'
+    python as_windows.py '[["lai.info", "FILE"], ["lai-export", "CKPT", "--output", "FILE"]]'
 
 The program `lai` imports every module.
 

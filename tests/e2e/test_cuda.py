@@ -6,7 +6,8 @@ import re
 import pytest
 import torch
 import torch.nn.functional as F
-from runs import TINY, lai_train, rows_of
+from processes import lai_train
+from runs import TINY, rows_of
 
 from lai.config.schema import OptimizerSettings
 from lai.export.lai_file import read_model

@@ -12,16 +12,18 @@ import pytest
 import torch
 from filelock import FileLock
 from lightning.pytorch.callbacks import Callback
-from runs import TINY, example_lines, lai_train, rows_of, train_command
+from processes import lai_train, start_lai_train
+from runs import TINY, example_lines, rows_of
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from lai.callbacks.stop import StopBetweenBatches
 from lai.export.checkpoint import read_checkpoint
 from lai.export.lai_file import read_model
 from lai.host.errors import UserError
 from lai.model.transformer import ModelConfig
-from lai.run import build as assembly
-from lai.run import summary as report
+from lai.run import summary
+from lai.run.build import build_datamodule, build_module, build_trainer
+from lai.run.device import prepare_device
+from lai.run.fit import fit
 from lai.tokenizer.chat import render
 from lai.tokenizer.vocab import Vocab
 from lai.train import train
@@ -75,11 +77,11 @@ def test_validation_is_the_mean_over_tokens_and_bytes_of_whole_documents(tmp_pat
 
     corpus = prepare_corpus(run.data)
     export = ExportModel(tmp_path / "model.bin")
-    trainer = assembly.build_trainer(run, export)
+    trainer = build_trainer(run, export.callbacks)
     evaluated = Evaluated(corpus.token_files)
     trainer.callbacks.append(evaluated)
-    module = assembly.build_module(run, ModelConfig.of(run.model, len(corpus.vocab)), corpus)
-    assembly.fit(trainer, module, assembly.build_datamodule(run, corpus), None)
+    module = build_module(run, ModelConfig.of(run.model, len(corpus.vocab)), corpus)
+    fit(run, trainer, module, build_datamodule(run, corpus))
     assert export.metrics["val/loss"] == pytest.approx(evaluated.loss, rel=1e-4)
     assert export.metrics["val/bpb"] == pytest.approx(evaluated.bpb, rel=1e-4)
 
@@ -104,7 +106,7 @@ def test_generated_text_is_validated_beside_its_floor(tmp_path, compose_run):
     logged = (tmp_path / "run" / "metrics.csv").read_text()
     assert "val/loss_floor" in logged and str(corpus.floor.loss)[:6] in logged
     run.trainer["limit_val_batches"] = 1  # other documents than those of the floor
-    module = assembly.build_module(run, ModelConfig.of(run.model, len(corpus.vocab)), corpus)
+    module = build_module(run, ModelConfig.of(run.model, len(corpus.vocab)), corpus)
     assert module.references == {}
 
 
@@ -114,7 +116,7 @@ def test_a_compiled_run_learns_the_same(tmp_path, compose_run, text_file, caplog
     plain = train(compose_run(*common, "device.compile=false", f"output_dir={tmp_path / 'plain'}"))
     compiled = compose_run(*common, "device.compile=true")
     try:
-        assembly.choose_device(compiled)
+        prepare_device(compiled)
     except UserError as error:
         pytest.skip(str(error))
     assert ", compiled" not in caplog.text
@@ -140,9 +142,9 @@ def test_gradients_do_not_outlive_the_step_that_they_are_for(compose_run, text_f
     run = compose_run(f"data.path={text_file}", "trainer.max_steps=2", "trainer.accumulate_grad_batches=2")
     corpus = prepare_corpus(run.data)
     gradients = Gradients()
-    trainer = assembly.build_trainer(run, gradients)
-    module = assembly.build_module(run, ModelConfig.of(run.model, len(corpus.vocab)), corpus)
-    assembly.fit(trainer, module, assembly.build_datamodule(run, corpus), None)
+    trainer = build_trainer(run, [gradients])
+    module = build_module(run, ModelConfig.of(run.model, len(corpus.vocab)), corpus)
+    fit(run, trainer, module, build_datamodule(run, corpus))
     assert gradients.held == [True, False, True, False]
 
 
@@ -156,8 +158,8 @@ def test_a_file_to_validate_with_is_not_trained_on(tmp_path, compose_run):
     run = compose_run(f"data.path={tmp_path / 'text'}", f"data.val_path={val}")
     corpus = prepare_corpus(run.data)
     assert (len(corpus.token_files.train), len(corpus.token_files.val), corpus.floor) == (50, 10, None)
-    module = assembly.build_module(run, ModelConfig.of(run.model, len(corpus.vocab)), corpus)
-    first = next(report.start(run, corpus, module, assembly.build_trainer(run, StopBetweenBatches())))
+    module = build_module(run, ModelConfig.of(run.model, len(corpus.vocab)), corpus)
+    first = next(summary.start(run, corpus, module, build_trainer(run, [])))
     assert "train.txt: 50 documents" in first
     with pytest.raises(UserError, match="nothing is left to train on"):
         prepare_corpus(compose_run(f"data.path={val}", f"data.val_path={val}").data)
@@ -275,8 +277,9 @@ def test_the_command_prints_what_a_person_needs(tmp_path, text_file):
 
 
 def test_a_reader_that_goes_away_takes_nothing_but_the_words_with_it(tmp_path, text_file):
-    command = train_command(*TINY, f"data.path={text_file}", "trainer.max_steps=2", "hydra.run.dir=run")
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    run = (*TINY, f"data.path={text_file}", "trainer.max_steps=2", "hydra.run.dir=run")
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with start_lai_train(*run, cwd=tmp_path, text=True, **pipes) as process:
         process.stdout.readline()
         process.stdout.close()  # as `| head -n 1` does
         errors = process.stderr.read()
@@ -305,7 +308,7 @@ def test_compiling_without_a_compiler_is_refused_before_any_work(tmp_path):
 
 def test_a_gpu_that_the_run_does_not_use_is_not_advertised(compose_run, text_file, monkeypatch, recwarn):
     monkeypatch.setattr("lightning.pytorch.accelerators.CUDAAccelerator.is_available", staticmethod(lambda: True))
-    assembly.build_trainer(compose_run(f"data.path={text_file}"), StopBetweenBatches())
+    build_trainer(compose_run(f"data.path={text_file}"), [])
     assert not [warning for warning in recwarn if "GPU" in str(warning.message)]
 
 
@@ -333,13 +336,13 @@ def test_the_last_step_is_validated_and_kept_wherever_a_run_ends(tmp_path, compo
 )
 def test_each_process_has_the_threads_that_were_asked_for(compose_run, monkeypatch, given, threads, expected):
     before = torch.get_num_threads()
-    monkeypatch.setattr(assembly, "_THREADS", int(given or 8))  # as PyTorch reads it when it is imported
+    monkeypatch.setattr("lai.run.device._THREADS", int(given or 8))  # as PyTorch reads it when it is imported
     monkeypatch.setenv("OMP_NUM_THREADS", "")  # so that it is put back
     monkeypatch.delenv("OMP_NUM_THREADS")
     if given:
         monkeypatch.setenv("OMP_NUM_THREADS", given)
     try:
-        assembly.build_trainer(compose_run(f"device.threads={threads}", "trainer.devices=2"), StopBetweenBatches())
+        build_trainer(compose_run(f"device.threads={threads}", "trainer.devices=2"), [])
         assert torch.get_num_threads() == int(os.environ["OMP_NUM_THREADS"]) == expected
     finally:
         torch.set_num_threads(before)

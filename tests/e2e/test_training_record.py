@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
-from runs import TINY, lai_train, rows_of
+from processes import lai_train
+from runs import TINY, rows_of
 
 from lai.export.checkpoint import read_checkpoint
 from lai.export.lai_file import read_model

@@ -1,11 +1,10 @@
 """Training and the programs around it, where what Windows does not have or allow is taken away (as_windows.py)."""
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
+import processes
 import pytest
 from runs import TINY
 
@@ -17,14 +16,7 @@ ENCODINGS = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTH
 
 
 def python(folder, *arguments):
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=folder,
-        env={**os.environ, **ENCODINGS, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        timeout=300,
-        check=False,
-    )
+    return processes.python(*arguments, cwd=folder, text=False, PYTHONPATH=str(ROOT), OMP_NUM_THREADS="1", **ENCODINGS)
 
 
 def as_windows(folder, *programs):

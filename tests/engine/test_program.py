@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from engine_program import on_terminal, random_network
+from engine_program import random_network
+from processes import on_terminal
 
 from lai.export.lai_file import read_model, write_model
 from lai.inference.sampling import Sampling, generate

@@ -1,16 +1,16 @@
-"""Whether a processor has bfloat16, by what Linux tells about it; how its threads wait; where freed memory stays."""
+"""Whether a CPU has bfloat16, as Linux tells; how its threads wait; where freed memory stays."""
 
 import os
 import platform
 import re
-import subprocess
 import sys
 
 import pytest
+from processes import lai_train, python
 from runs import composed
 
 from lai.config.load import load_run_config
-from lai.host import cpu as processor
+from lai.host import cpu
 
 
 @pytest.fixture
@@ -20,17 +20,17 @@ def told(tmp_path, monkeypatch):
     def tell(flags: str) -> None:
         path = tmp_path / "cpuinfo"
         path.write_text(f"processor : 0\nflags\t\t: fpu sse2 {flags}\nbogomips : 1\n\nprocessor : 1\nflags : fpu\n")
-        monkeypatch.setattr(processor, "_CPU_INFO", path)
-        processor.multiplies_bf16.cache_clear()
+        monkeypatch.setattr(cpu, "_CPU_INFO", path)
+        cpu.multiplies_bf16.cache_clear()
 
     yield tell
-    processor.multiplies_bf16.cache_clear()
+    cpu.multiplies_bf16.cache_clear()
 
 
 @pytest.mark.parametrize(("flags", "expected"), [("avx2 avx512f", False), ("avx512f avx512_bf16", True)])
 def test_the_flags_decide(told, flags, expected):
     told(flags)
-    assert processor.multiplies_bf16() is expected
+    assert cpu.multiplies_bf16() is expected
 
 
 @pytest.mark.parametrize(
@@ -39,22 +39,22 @@ def test_the_flags_decide(told, flags, expected):
 )
 def test_amx_is_tried_because_some_machines_announce_it_and_then_refuse_it(told, monkeypatch, trial, expected):
     told("avx512_bf16 amx_bf16 amx_tile")
-    monkeypatch.setattr(processor, "_TRIAL", trial)
-    assert processor.multiplies_bf16() is expected
+    monkeypatch.setattr(cpu, "_TRIAL", trial)
+    assert cpu.multiplies_bf16() is expected
 
 
 def test_the_trial_itself_runs(monkeypatch):
-    assert processor._trial_works()
+    assert cpu._trial_works()
 
 
 def test_a_machine_that_tells_nothing_has_none(monkeypatch, tmp_path):
-    monkeypatch.setattr(processor, "_CPU_INFO", tmp_path / "missing")
-    processor.multiplies_bf16.cache_clear()
-    assert not processor.multiplies_bf16()
+    monkeypatch.setattr(cpu, "_CPU_INFO", tmp_path / "missing")
+    cpu.multiplies_bf16.cache_clear()
+    assert not cpu.multiplies_bf16()
 
 
 @pytest.mark.parametrize(("flags", "precision"), [("avx512_bf16", "bf16-mixed"), ("avx2", "32-true")])
-def test_precision_is_chosen_by_the_processor(told, flags, precision):
+def test_precision_auto_is_bf16_only_where_the_cpu_has_it(told, flags, precision):
     told(flags)
     run = load_run_config(composed("output_dir=out", "device=cpu"))
     assert (run.device.precision, run.trainer["precision"]) == (precision, precision)
@@ -69,15 +69,14 @@ def test_precision_is_chosen_by_the_processor(told, flags, precision):
 def test_threads_wait_briefly_unless_the_user_says_otherwise(monkeypatch, given, expected):
     environment = dict(given)
     monkeypatch.setattr(os, "environ", environment)
-    processor.wait_briefly()
+    cpu.wait_briefly()
     assert environment.get("GOMP_SPINCOUNT") == expected
 
 
 def test_the_training_program_says_so_before_pytorch_is_loaded(tmp_path):
     """OpenMP reads the environment once, when PyTorch is imported, and can tell what it read."""
-    environment = {key: value for key, value in os.environ.items() if key not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
-    command = [sys.executable, "-m", "lai.train", "trainer.max_steps=0", f"hydra.run.dir={tmp_path}"]
-    done = subprocess.run(command, env=environment | {"OMP_DISPLAY_ENV": "verbose"}, capture_output=True, text=True)
+    environment = {"GOMP_SPINCOUNT": None, "OMP_WAIT_POLICY": None, "OMP_DISPLAY_ENV": "verbose"}
+    done = lai_train("trainer.max_steps=0", f"hydra.run.dir={tmp_path}", cwd=None, **environment)
     assert "trainer.max_steps is 0" in done.stderr
     found = re.search(r"GOMP_SPINCOUNT = '(\d+)'", done.stderr)
     if found is None:
@@ -105,10 +104,8 @@ print((before - pages()) / before)
 
 def _share_given_back(*arguments: str, **environment: str) -> float:
     """Of the memory of a process of its own, when it frees the 30 MB that are most of it."""
-    own = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
-    command = [sys.executable, "-c", _FREES, *arguments]
-    done = subprocess.run(command, env=own | environment, capture_output=True, text=True, check=True)
-    return float(done.stdout)
+    without = {name: None for name in os.environ if name.startswith(("MALLOC_", "GLIBC_"))}
+    return float(python("-c", _FREES, *arguments, **(without | environment)).stdout)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only GNU's C library can be told")
@@ -119,11 +116,11 @@ def test_freed_memory_is_kept_unless_the_user_says_otherwise():
 
 
 def test_the_most_memory_so_far_is_that_of_the_process():
-    before = processor.peak_memory()
+    before = cpu.peak_memory()
     block = bytearray(b"x" * (64 << 20))
-    assert before + (40 << 20) < processor.peak_memory() < before + (400 << 20) + len(block)
+    assert before + (40 << 20) < cpu.peak_memory() < before + (400 << 20) + len(block)
 
 
 def test_windows_does_not_tell_it(monkeypatch):
     monkeypatch.setattr(sys, "platform", "win32")
-    assert processor.peak_memory() is None
+    assert cpu.peak_memory() is None

@@ -47,7 +47,7 @@ def test_it_warns_where_the_text_is_too_short_for_the_model(estimate, epochs, re
     documents, tokens = re.search(r"training ([\d,]+) documents, ([\d,]+) tokens", told).groups()
     predictions = int(tokens.replace(",", "")) - int(documents.replace(",", ""))
     enough_for = int(
-        re.search(r"warning     so much text is enough for some ([\d,]+) parameters", told)[1].replace(",", "")
+        re.search(r"warning     this text is enough for about ([\d,]+) parameters", told)[1].replace(",", "")
     )
     assert enough_for == pytest.approx(readings * predictions / 20, rel=0.1)
 

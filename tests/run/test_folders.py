@@ -5,7 +5,8 @@ import hashlib
 import pytest
 import yaml
 from omegaconf import OmegaConf
-from runs import TINY, lai_train, rows_of
+from processes import lai_train
+from runs import TINY, rows_of
 
 from lai.config.load import CONF_DIR
 from lai.run.folders import NewFolder

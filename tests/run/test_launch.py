@@ -2,10 +2,10 @@
 
 import os
 import subprocess
-import sys
 
 import pytest
-from runs import TINY, lai_train, rows_of
+from processes import lai_train, python, start_lai_train
+from runs import TINY, rows_of
 
 from lai.host.errors import UserError
 from lai.run.launch import Launcher, find_launcher, is_first_process
@@ -152,23 +152,8 @@ def test_the_processes_of_torchrun_and_srun_train_one_model(tmp_path, still, pai
     halves = [*TINY, *still, "trainer.max_steps=2"]
     torchrun = tmp_path / "torchrun"
     torchrun.mkdir()
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "torch.distributed.run",
-            "--standalone",
-            "--nproc-per-node=2",
-            "-m",
-            "lai.train",
-            *halves,
-        ],
-        cwd=torchrun,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+    done = python(*launcher, "-m", "lai.train", *halves, cwd=torchrun)
     assert done.returncode == 0, done.stderr
     check_run(torchrun, pairs)
 
@@ -177,10 +162,10 @@ def test_the_processes_of_torchrun_and_srun_train_one_model(tmp_path, still, pai
     numbers = {"SLURM_JOB_ID": str(10_000 + os.getpid() % 10_000), "SLURM_NODELIST": "127.0.0.1"}
     told = ONE_TASK | numbers | {"SLURM_NTASKS": "2", "SLURM_STEP_NUM_TASKS": "2", "SLURM_JOB_NAME": "python"}
     tasks = [
-        subprocess.Popen(
-            [sys.executable, "-m", "lai.train", *halves],
+        start_lai_train(
+            *halves,
             cwd=srun,
-            env={**os.environ, **told, "SLURM_PROCID": rank, "SLURM_LOCALID": rank},
+            environment=told | {"SLURM_PROCID": rank, "SLURM_LOCALID": rank},
             stdout=subprocess.DEVNULL,
         )
         for rank in ("0", "1")

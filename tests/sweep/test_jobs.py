@@ -11,7 +11,8 @@ import lightning
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
-from runs import TINY, lai_train, train_command
+from processes import lai_train, start_lai_train
+from runs import TINY
 
 
 def test_a_sweep_gives_a_folder_a_job_and_prepares_its_data_once(tmp_path, text_file):
@@ -97,7 +98,7 @@ def test_a_signal_between_the_trainings_of_a_sweep_ends_it(tmp_path, text_file, 
     long = tmp_path / "long.txt"
     long.write_text(text_file.read_text() * 200)
     run = ("-m", *TINY, f"data.path={text_file},{long},{text_file}", "trainer.max_steps=1", "hydra.sweep.dir=sweep")
-    with subprocess.Popen(train_command(*run), cwd=tmp_path, stdout=subprocess.PIPE, text=True) as program:
+    with start_lai_train(*run, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as program:
         for job in (0, 1):
             while "building a vocabulary" not in (line := program.stdout.readline()):
                 assert line, f"job {job} has built no vocabulary"

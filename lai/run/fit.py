@@ -1,0 +1,94 @@
+"""Training: Lightning's `fit`, with its ends and errors as LAi tells them."""
+
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import lightning
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import Callback
+
+from lai.callbacks import foreign
+from lai.callbacks.last_checkpoint import LastCheckpoint
+from lai.callbacks.stop import StopBetweenBatches
+from lai.config.schema import RunConfig
+from lai.data.datamodule import CorpusDataModule
+from lai.host.errors import Interrupted, UserError, first_line
+from lai.host.files import with_home
+from lai.model.module import LanguageModel
+from lai.run.loggers import closing, log_settings
+
+log = logging.getLogger(__name__)
+
+_CallbackType = TypeVar("_CallbackType", bound=Callback)
+
+
+def fit(run: RunConfig, trainer: lightning.Trainer, module: LanguageModel, datamodule: CorpusDataModule) -> None:
+    """Train; resume from `run.ckpt_path` where one is given. The loggers are told the settings, and closed.
+
+    Raises:
+        UserError: the checkpoint belongs to another model, Lightning refuses the settings, or a callback fails.
+        Interrupted: Ctrl-C or SIGTERM.
+    """
+    ckpt_path = None if run.ckpt_path is None else with_home(run.ckpt_path)
+    with closing(trainer.loggers):
+        log_settings(trainer, run)
+        try:
+            trainer.fit(module, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
+        except SystemExit:  # how Lightning ends a program after Ctrl-C
+            if not trainer.interrupted:
+                raise
+            raise _interrupted(trainer) from None
+        except Exception as error:
+            if (mistake := _mistake(error)) is None:
+                raise
+            raise mistake from error
+
+
+def _interrupted(trainer: lightning.Trainer) -> Interrupted:
+    """What a run that a signal has stopped ends with."""
+    stop, last = _callback(trainer, StopBetweenBatches), _callback(trainer, LastCheckpoint)
+    if last is not None and trainer.global_step:
+        log.info("stopped at step %s; resume with ckpt_path=%s", f"{trainer.global_step:,}", last.path)
+    return Interrupted(stop.received if stop else None)
+
+
+def _mistake(error: Exception) -> UserError | None:
+    """The line for an error of a callback or of Lightning about its settings; None for any other error."""
+    if isinstance(error, UserError) or _is_out_of_memory(error):
+        return None
+    if mistake := foreign.named(error):
+        return mistake
+    # Lightning refuses settings with the one, but more batches between validations than there are with the other.
+    if isinstance(error, MisconfigurationException) or "val_check_interval" in str(error):
+        return UserError(f"trainer: {first_line(error)}")
+    return None
+
+
+@contextmanager
+def within_memory() -> Iterator[None]:
+    """Turn running out of memory into one line with the remedies.
+
+    Raises:
+        UserError: the memory of the CPU or of the accelerator has run out.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not _is_out_of_memory(error):
+            raise
+        raise UserError(
+            "memory has run out; halve data.batch_size and double trainer.accumulate_grad_batches, lower data.seq_len, "
+            "take a smaller model, or device.recompute_activations=true"
+        ) from error
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    return isinstance(error, RuntimeError) and bool(re.search("out of memory|can't allocate memory", str(error)))
+
+
+def _callback(trainer: lightning.Trainer, kind: type[_CallbackType]) -> _CallbackType | None:
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    return next((callback for callback in callbacks if isinstance(callback, kind)), None)
