@@ -26,6 +26,7 @@ from lai.config.auto import choose_values
 from lai.config.names import nearest
 from lai.config.schema import RunConfig
 from lai.config.setting import SettingError
+from lai.config.targets import rename_moved_targets
 from lai.config.validate import check_rules, check_trainer
 from lai.host.errors import UserError, first_line
 
@@ -74,6 +75,7 @@ def load_run_config(composed: DictConfig) -> RunConfig:
     _check_target("trainer", config.trainer)
     check_trainer(config.trainer)
     for group in _TARGET_GROUPS:
+        rename_moved_targets(config.get(group))
         for name, node in (config.get(group) or {}).items():
             if node is not None:
                 _check_target(f"{group}.{name}", node)
