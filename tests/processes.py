@@ -8,6 +8,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+WINDOWS_ENCODINGS = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "cp1252"}
+"""Windows' defaults: cp1252 for what is printed to a pipe, and a code page (here ASCII) for files."""
+
 _SERVER = Path(__file__).with_name("warm_python.py")
 
 

@@ -8,7 +8,6 @@ import torch
 from lai.callbacks.export import ExportModel
 from lai.callbacks.progress_bar import ProgressBar
 from lai.data.prepare import prepare_corpus
-from lai.host.progress import progress
 from lai.model.transformer import ModelConfig
 from lai.run.build import build_datamodule, build_module, build_trainer
 from lai.run.fit import fit
@@ -16,7 +15,7 @@ from lai.run.fit import fit
 METRICS = {"train/loss": torch.tensor(1.23456), "train/lr": torch.tensor(0.002), "val/loss_floor": torch.tensor(0.8)}
 
 
-def test_it_reads_metrics_as_often_as_it_is_drawn(monkeypatch):
+def test_metrics_are_read_only_when_the_bar_is_drawn(monkeypatch):
     bar = ProgressBar()
     monkeypatch.setattr("time.monotonic", lambda: 100.0)
     shown = bar.get_metrics(SimpleNamespace(callback_metrics=METRICS), None)
@@ -27,7 +26,7 @@ def test_it_reads_metrics_as_often_as_it_is_drawn(monkeypatch):
     assert bar.get_metrics(SimpleNamespace(callback_metrics={}), None) == {}
 
 
-def test_no_metric_is_one_that_lightning_reads_in_every_step(tmp_path, compose_run, text_file):
+def test_no_metric_is_logged_for_lightnings_own_bar(tmp_path, compose_run, text_file):
     run = compose_run(f"data.path={text_file}", "trainer.max_steps=12")
     corpus = prepare_corpus(run.data)
     trainer = build_trainer(run, ExportModel(tmp_path / "model.bin").callbacks)
@@ -35,12 +34,6 @@ def test_no_metric_is_one_that_lightning_reads_in_every_step(tmp_path, compose_r
     fit(run, trainer, module, build_datamodule(run, corpus))
     assert {"train/loss", "train/lr", "train/tokens_per_second", "val/loss"} <= set(trainer.callback_metrics)
     assert trainer.progress_bar_metrics == {}
-
-
-def test_the_bar_of_preparing_data_writes_nothing_where_there_is_no_terminal(capsys):
-    with progress("building", 3) as show:
-        show(3)
-    assert capsys.readouterr() == ("", "")
 
 
 class Watched(ProgressBar):
@@ -84,7 +77,7 @@ def test_the_bar_counts_epochs_from_one_and_batches_up_to_the_end(
     assert sorted({description for description, _, _ in shown}) == expected
 
 
-def test_a_run_without_a_last_epoch_tells_the_epoch_alone():
+def test_run_without_a_last_epoch_shows_no_total():
     bar = Watched()
     bar._trainer = SimpleNamespace(max_epochs=-1, max_steps=-1)
     assert bar._get_train_description(4).strip() == "Epoch 5"

@@ -32,7 +32,7 @@ def done(logged, monkeypatch):
     return batch
 
 
-def test_what_is_predicted_counts_over_the_time_without_validation(done, logged):
+def test_rate_is_predicted_tokens_by_time_without_validation(done, logged):
     targets = torch.tensor([[5, 7, IGNORE_INDEX], [1, IGNORE_INDEX, IGNORE_INDEX]])  # three of six
     done(targets, 10.0, 11.0)
     done(targets, 11.5, 12.0)  # half a second to load it
@@ -53,7 +53,7 @@ def test_a_step_that_is_not_logged_does_not_wait_for_its_device(done, logged):
         done(targets, 2.0, 3.0)
 
 
-def test_what_is_logged_of_a_step_has_all_of_its_batches_and_no_other(done, logged):
+def test_logged_rate_covers_whole_steps(done, logged):
     targets = torch.tensor([[5, 7]])
     for number in range(1, 9):  # two batches a step, three steps a line
         done(targets, number, number + 1, steps=number % 2 == 0)

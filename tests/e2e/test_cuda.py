@@ -1,4 +1,4 @@
-"""What only a CUDA device can show: that it computes what the processor does, and that whole runs on it work."""
+"""What only a CUDA device can show: that it computes what the CPU does, and that whole runs on it work."""
 
 import math
 import re
@@ -25,7 +25,7 @@ CONFIG = ModelConfig(
 
 @pytest.fixture
 def networks():
-    """The same network on the processor and on the device."""
+    """The same network on the CPU and on the device."""
     torch.manual_seed(0)
     network = Transformer(CONFIG)
     copy = Transformer(CONFIG).cuda()
@@ -57,7 +57,7 @@ def loss_and_gradients(network, batch, device, dtype=None):
     [(None, 1e-5, 1e-4), (torch.bfloat16, 1e-3, 0.03)],
     ids=["float32", "bfloat16"],
 )
-def test_loss_and_gradients_are_the_processors(networks, batch, compiled, dtype, of_loss, of_gradients):
+def test_loss_and_gradients_equal_those_of_the_cpu(networks, batch, compiled, dtype, of_loss, of_gradients):
     here, there = networks
     if compiled:
         there.compile()
@@ -101,7 +101,7 @@ def test_loss_is_that_of_whole_logits(dtype):
 
 
 @pytest.mark.parametrize(("name", "block_rows"), [("adamw", None), ("muon", None), ("muon", 32)])
-def test_the_optimizer_steps_as_on_the_processor(networks, batch, name, block_rows):
+def test_optimizer_steps_equal_those_of_the_cpu(networks, batch, name, block_rows):
     steps = []
     settings = OptimizerSettings(
         name=name, lr=0.01, embedding_lr=0.02, beta1=0.9, beta2=0.99, eps=1e-8, weight_decay=0.1, block_rows=block_rows
@@ -110,8 +110,8 @@ def test_the_optimizer_steps_as_on_the_processor(networks, batch, name, block_ro
         before = [parameter.detach().cpu().clone() for parameter in network.parameters()]
         optimizer = build_optimizer(network, settings)
         loss_and_gradients(network, batch, device)
-        for parameter, of_processor in zip(network.parameters(), networks[0].parameters(), strict=True):
-            parameter.grad = of_processor.grad.to(device)  # AdamW's first step is a sign: rounding could turn it
+        for parameter, of_cpu in zip(network.parameters(), networks[0].parameters(), strict=True):
+            parameter.grad = of_cpu.grad.to(device)  # AdamW's first step is a sign: rounding could turn it
         optimizer.step()
         steps.append([now.detach().cpu() - then for now, then in zip(network.parameters(), before, strict=True)])
     for (parameter, _), expected, found in zip(networks[0].named_parameters(), *steps, strict=True):
@@ -123,7 +123,7 @@ ON_DEVICE = [setting for setting in TINY if not setting.startswith(("trainer.acc
 
 
 @pytest.mark.parametrize("settings", [("optimizer=muon",), ("trainer.precision=16-mixed", "device.compile=false")])
-def test_a_run_finds_the_device_trains_goes_on_and_hands_over_what_the_processor_reads(tmp_path, text_file, settings):
+def test_gpu_run_trains_resumes_and_exports_a_model_that_the_cpu_reads(tmp_path, text_file, settings):
     common = [f"data.path={text_file}", "data=text", f"data.cache_dir={tmp_path / 'cache'}", *ON_DEVICE, *settings]
     common += [f"export.path={tmp_path / 'model.bin'}", "trainer.log_every_n_steps=1"]
     first = lai_train(*common, "trainer.max_epochs=2", f"hydra.run.dir={tmp_path / 'first'}", cwd=tmp_path)
@@ -150,7 +150,7 @@ def test_an_estimate_measures_the_device(tmp_path, text_file):
     assert re.search(r"at most 0\.[0-4] GB", done.stdout)  # of the device; the program takes over a gigabyte
 
 
-def test_the_device_writes_what_the_processor_writes(run, tmp_path, small_vocab):
+def test_gpu_generates_the_text_of_the_cpu(run, tmp_path, small_vocab):
     from lai.export.lai_file import write_model
 
     config = ModelConfig(

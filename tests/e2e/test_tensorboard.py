@@ -77,7 +77,7 @@ def test_a_running_tensorboard_serves_every_point_and_the_table(runs, fast):
         assert len(list((runs / job).glob("events.out.tfevents.*"))) == 1
 
 
-def test_every_place_counts_the_optimizer_steps_done(runs):
+def test_logs_and_checkpoints_count_optimizer_steps(runs):
     with (runs / "0" / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {row["epoch"] for row in rows if row["train/loss"]} == {"0", "1", "2"}

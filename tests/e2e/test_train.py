@@ -1,28 +1,21 @@
 """Whole runs of `lai.train` on a toy model: what is trained, written and refused."""
 
 import csv
-import errno
-import logging
 import math
-import os
-import re
 import subprocess
 
 import pytest
 import torch
-from filelock import FileLock
 from lightning.pytorch.callbacks import Callback
 from processes import lai_train, start_lai_train
 from runs import TINY, example_lines, rows_of
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from lai.export.checkpoint import read_checkpoint
 from lai.export.lai_file import read_model
 from lai.host.errors import UserError
 from lai.model.transformer import ModelConfig
 from lai.run import summary
 from lai.run.build import build_datamodule, build_module, build_trainer
-from lai.run.device import prepare_device
 from lai.run.fit import fit
 from lai.tokenizer.chat import render
 from lai.tokenizer.vocab import Vocab
@@ -110,22 +103,6 @@ def test_generated_text_is_validated_beside_its_floor(tmp_path, compose_run):
     assert module.references == {}
 
 
-def test_a_compiled_run_learns_the_same(tmp_path, compose_run, text_file, caplog):
-    caplog.set_level(logging.INFO)
-    common = (f"data.path={text_file}", "trainer.max_epochs=2", "trainer.precision=32-true")
-    plain = train(compose_run(*common, "device.compile=false", f"output_dir={tmp_path / 'plain'}"))
-    compiled = compose_run(*common, "device.compile=true")
-    try:
-        prepare_device(compiled)
-    except UserError as error:
-        pytest.skip(str(error))
-    assert ", compiled" not in caplog.text
-    assert train(compiled) == pytest.approx(plain, rel=1e-4)
-    assert "precision 32-true, compiled" in caplog.text
-    names = [read_checkpoint(tmp_path / name / "checkpoints" / "last.ckpt").weights.keys() for name in ("plain", "run")]
-    assert names[0] == names[1]
-
-
 class Gradients(Callback):
     """Notes after every batch whether there are gradients."""
 
@@ -136,7 +113,7 @@ class Gradients(Callback):
         self.held.append(any(parameter.grad is not None for parameter in pl_module.parameters()))
 
 
-def test_gradients_do_not_outlive_the_step_that_they_are_for(compose_run, text_file):
+def test_gradients_are_freed_after_each_step(compose_run, text_file):
     from lai.data.prepare import prepare_corpus
 
     run = compose_run(f"data.path={text_file}", "trainer.max_steps=2", "trainer.accumulate_grad_batches=2")
@@ -148,7 +125,7 @@ def test_gradients_do_not_outlive_the_step_that_they_are_for(compose_run, text_f
     assert gradients.held == [True, False, True, False]
 
 
-def test_a_file_to_validate_with_is_not_trained_on(tmp_path, compose_run):
+def test_validation_file_is_not_trained_on(tmp_path, compose_run):
     from lai.data.prepare import prepare_corpus
 
     (tmp_path / "text").mkdir()
@@ -165,57 +142,9 @@ def test_a_file_to_validate_with_is_not_trained_on(tmp_path, compose_run):
         prepare_corpus(compose_run(f"data.path={val}", f"data.val_path={val}").data)
 
 
-def test_more_batches_a_step_than_an_epoch_has_are_refused(compose_run, text_file):
+def test_accumulating_more_batches_than_an_epoch_has_is_refused(compose_run, text_file):
     with pytest.raises(UserError, match="accumulate_grad_batches is 64, but an epoch has 22 batches"):
         train(compose_run(f"data.path={text_file}", "trainer.accumulate_grad_batches=64"))
-
-
-def test_what_a_step_reads_is_told(compose_run, text_file, caplog):
-    with caplog.at_level("INFO", logger="lai"):
-        train(compose_run(f"data.path={text_file}", "trainer.max_epochs=1", "trainer.accumulate_grad_batches=8"))
-    assert "batches of 4 x 64 tokens, 8 a step (32 rows, 2,048 tokens), 1 epoch" in caplog.text
-    assert "the last step of each epoch has 6 batches instead of 8" in caplog.text
-    assert "step 3/3" in caplog.text
-
-
-def test_stopping_inside_an_epoch_validates_and_exports_the_last_weights(tmp_path, compose_run, text_file):
-    run = compose_run(f"data.path={text_file}", "trainer.max_steps=5", "trainer.max_epochs=-1")
-    assert math.isfinite(train(run))
-    weights = read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt").weights
-    exported = read_model(tmp_path / "model.bin").weights
-    assert all(torch.equal(exported[name], weights[name]) for name in exported)
-
-
-def test_a_model_that_cannot_be_written_is_still_in_a_checkpoint(tmp_path, compose_run, text_file, monkeypatch):
-    def full(*_):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr("lai.callbacks.export.export_model", full)
-    with pytest.raises(UserError, match=r"No space left on device.*lai-export \S+/step3\.ckpt"):
-        train(compose_run(f"data.path={text_file}", "trainer.max_steps=3"))
-
-
-def test_max_time_ends_a_run_and_exports(tmp_path, compose_run, text_file):
-    train(compose_run(f"data.path={text_file}", "trainer.max_epochs=-1", "trainer.max_time=00:00:00:03"))
-    assert read_model(tmp_path / "model.bin").config.dim == 32
-
-
-def test_early_stopping_exports_the_best_weights(tmp_path, compose_run, text_file):
-    run = compose_run(
-        f"data.path={text_file}",
-        "trainer.max_epochs=20",
-        "optimizer.lr=3.0",  # so high that the loss soon rises
-        "schedule=constant",
-        "trainer.check_val_every_n_epoch=1",
-        "+callbacks.stop._target_=lightning.pytorch.callbacks.EarlyStopping",
-        "+callbacks.stop.monitor=val/loss",
-        "+callbacks.stop.patience=2",
-        "+callbacks.stop.check_finite=false",
-    )
-    loss = train(run)
-    found = [value for _, value in rows_of(tmp_path / "run", "val/loss")]
-    assert len(found) < 20
-    assert loss == pytest.approx(min(found), abs=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -245,7 +174,7 @@ def test_early_stopping_exports_the_best_weights(tmp_path, compose_run, text_fil
         (["data.cache_dir={text}"], r"\.txt cannot be written to: File exists; .* data\.cache_dir=FOLDER"),
     ],
 )
-def test_a_mistake_is_told_as_such(tmp_path, compose_run, text_file, monkeypatch, overrides, words):
+def test_mistake_is_one_line_that_names_it(tmp_path, compose_run, text_file, monkeypatch, overrides, words):
     monkeypatch.chdir(tmp_path)
     given = [override.format(text=text_file) for override in overrides]
     with pytest.raises(UserError, match=words) as raised:
@@ -253,30 +182,7 @@ def test_a_mistake_is_told_as_such(tmp_path, compose_run, text_file, monkeypatch
     assert "\n" not in str(raised.value)
 
 
-def test_metrics_of_an_earlier_run_in_the_same_folder_are_kept(tmp_path, compose_run, text_file):
-    for _ in range(3):
-        train(compose_run(f"data.path={text_file}", "trainer.max_steps=1", "trainer.log_every_n_steps=1"))
-    names = sorted(path.name for path in (tmp_path / "run").glob("metrics*.csv"))
-    assert names == ["metrics-1.csv", "metrics-2.csv", "metrics.csv"]
-
-
-def test_the_command_prints_what_a_person_needs(tmp_path, text_file):
-    # Without a list of fonts, as on a new machine: matplotlib, where it is installed, makes one and tells of it.
-    fonts = {"MPLCONFIGDIR": str(tmp_path / "fonts")}
-    done = lai_train(*TINY, f"data.path={text_file}", "trainer.max_steps=2", cwd=tmp_path, **fonts)
-    assert done.returncode == 0, done.stderr
-    assert "font" not in done.stdout
-    for words in ("documents", "exact duplicates", "parameters", "without the embedding", "models/lai-tiny.bin"):
-        assert words in done.stdout
-    assert (tmp_path / "models" / "lai-tiny.bin").is_file()
-    runs = list(tmp_path.glob("outputs/*-*-*/*-*-*"))
-    assert len(runs) == 1
-    for name in ("config.yaml", "train.log", "metrics.csv", "checkpoints/last.ckpt"):
-        assert (runs[0] / name).is_file(), name
-    assert list(runs[0].glob("events.out.tfevents.*"))
-
-
-def test_a_reader_that_goes_away_takes_nothing_but_the_words_with_it(tmp_path, text_file):
+def test_closed_stdout_does_not_stop_training(tmp_path, text_file):
     run = (*TINY, f"data.path={text_file}", "trainer.max_steps=2", "hydra.run.dir=run")
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with start_lai_train(*run, cwd=tmp_path, text=True, **pipes) as process:
@@ -290,77 +196,13 @@ def test_a_reader_that_goes_away_takes_nothing_but_the_words_with_it(tmp_path, t
     assert "lai-tiny.bin" in (tmp_path / "run" / "train.log").read_text()
 
 
-def test_a_users_mistake_is_one_line_and_a_status(tmp_path):
+def test_mistake_on_the_command_line_is_one_line_and_status_2(tmp_path):
     done = lai_train("data.path=nowhere.txt", "trainer.accelerator=cpu", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.strip().count("\n") == 0
     assert "nowhere.txt" in done.stderr
     (log,) = tmp_path.glob("outputs/*-*-*/*-*-*/train.log")
     assert "error: nowhere.txt does not exist" in log.read_text()
-
-
-def test_compiling_without_a_compiler_is_refused_before_any_work(tmp_path):
-    nothing = {"CXX": str(tmp_path / "no-compiler"), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "compiled")}
-    done = lai_train("trainer.accelerator=cpu", "device.compile=true", cwd=tmp_path, **nothing)
-    assert done.returncode == 2
-    assert re.fullmatch(r"error: device\.compile=true, but .*no-compiler.*device\.compile=false\n", done.stderr), done
-
-
-def test_a_gpu_that_the_run_does_not_use_is_not_advertised(compose_run, text_file, monkeypatch, recwarn):
-    monkeypatch.setattr("lightning.pytorch.accelerators.CUDAAccelerator.is_available", staticmethod(lambda: True))
-    build_trainer(compose_run(f"data.path={text_file}"), [])
-    assert not [warning for warning in recwarn if "GPU" in str(warning.message)]
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        ("trainer.max_epochs=2", "trainer.val_check_interval=0.6"),
-        ("trainer.max_epochs=3", "trainer.check_val_every_n_epoch=2"),
-        ("trainer.max_epochs=1", "trainer.check_val_every_n_epoch=5", "+trainer.min_epochs=1"),
-        ("trainer.max_epochs=2", "trainer.check_val_every_n_epoch=null", "trainer.val_check_interval=5"),
-        ("trainer.max_steps=7", "trainer.check_val_every_n_epoch=5", "+trainer.min_epochs=2"),
-        ("trainer.max_epochs=-1", "trainer.check_val_every_n_epoch=1000", "+trainer.max_time={seconds: 2}"),
-    ],
-)
-def test_the_last_step_is_validated_and_kept_wherever_a_run_ends(tmp_path, compose_run, text_file, settings):
-    train(compose_run(f"data.path={text_file}", "trainer.log_every_n_steps=1", *settings))
-    steps = [step for step, _ in rows_of(tmp_path / "run", "train/loss")]
-    assert rows_of(tmp_path / "run", "val/loss")[-1][0] == steps[-1]
-    checkpoint = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=False)
-    assert checkpoint["global_step"] == len(steps) == steps[-1]
-
-
-@pytest.mark.parametrize(
-    ("given", "threads", "expected"), [("3", "null", 3), ("3", "2", 2), (None, "2", 2), (None, "null", 4)]
-)
-def test_each_process_has_the_threads_that_were_asked_for(compose_run, monkeypatch, given, threads, expected):
-    before = torch.get_num_threads()
-    monkeypatch.setattr("lai.run.device._THREADS", int(given or 8))  # as PyTorch reads it when it is imported
-    monkeypatch.setenv("OMP_NUM_THREADS", "")  # so that it is put back
-    monkeypatch.delenv("OMP_NUM_THREADS")
-    if given:
-        monkeypatch.setenv("OMP_NUM_THREADS", given)
-    try:
-        build_trainer(compose_run(f"device.threads={threads}", "trainer.devices=2"), [])
-        assert torch.get_num_threads() == int(os.environ["OMP_NUM_THREADS"]) == expected
-    finally:
-        torch.set_num_threads(before)
-
-
-def test_output_dir_is_hydras_folder(tmp_path):
-    done = lai_train("output_dir=runs/a", "device=cpu", cwd=tmp_path)
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "hydra.run.dir=runs/a" in done.stderr
-    assert not (tmp_path / "runs").exists()
-
-
-def test_a_folder_that_another_run_writes_to_is_refused(tmp_path):
-    with FileLock(tmp_path / ".lock"):
-        done = lai_train("trainer.accelerator=cpu", f"hydra.run.dir={tmp_path}", cwd=tmp_path)
-    assert done.returncode == 2
-    assert "another run is writing to" in done.stderr and done.stderr.count("\n") == 1
-    assert not (tmp_path / "config.yaml").exists()
 
 
 @pytest.mark.slow
@@ -380,7 +222,7 @@ def test_two_processes_train_one_model(tmp_path, text_file):
 
 
 @pytest.mark.slow
-def test_two_processes_measure_what_one_does(tmp_path, text_file):
+def test_two_processes_measure_the_validation_loss_of_one(tmp_path, text_file):
     still = ("optimizer.lr=1e-9", "optimizer.embedding_lr=1e-9", "trainer.max_steps=1")  # the weights hardly change
     losses = {}
     for devices in (1, 2):
@@ -391,7 +233,7 @@ def test_two_processes_measure_what_one_does(tmp_path, text_file):
     assert losses[2] == pytest.approx(losses[1], rel=1e-6)
 
 
-def test_a_corpus_with_every_oddity_trains(tmp_path, compose_run):
+def test_odd_text_trains(tmp_path, compose_run):
     odd = [
         "",
         "   ",

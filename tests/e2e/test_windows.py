@@ -4,24 +4,20 @@ import json
 import sys
 from pathlib import Path
 
-import processes
 import pytest
+from processes import WINDOWS_ENCODINGS, python
 from runs import TINY
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "scripts"
 TEXT = "<user>Fordítsd magyarra: The old tree {n}.</user><assistant>Az öreg fa {n}. Őszi tűz, hűvös eső.</assistant>"
-# Windows' defaults: cp1252 for what is printed to a pipe, and a code page (here ASCII) for files.
-ENCODINGS = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "cp1252"}
-
-
-def python(folder, *arguments):
-    return processes.python(*arguments, cwd=folder, text=False, PYTHONPATH=str(ROOT), OMP_NUM_THREADS="1", **ENCODINGS)
 
 
 def as_windows(folder, *programs):
     arguments = json.dumps([list(map(str, program)) for program in programs])
-    return python(folder, "-X", "warn_default_encoding", Path(__file__).with_name("as_windows.py"), arguments)
+    program = Path(__file__).with_name("as_windows.py")
+    environment = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **WINDOWS_ENCODINGS}
+    return python("-X", "warn_default_encoding", program, arguments, cwd=folder, text=False, **environment)
 
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="Linux's /proc tells which files are open")
@@ -62,17 +58,3 @@ def test_the_data_programs_run_without_what_windows_lacks(tmp_path):
         [*generate, "--sentences", 50],  # the file that was there is replaced
     )
     assert done.returncode == 0, done.stderr.decode(errors="replace")
-
-
-def test_hungarian_text_is_printed_to_a_pipe_as_utf_8_whatever_the_locale(tmp_path):
-    done = python(
-        tmp_path, "-c", "from lai.host.console import prepare_output; prepare_output(); print('f\\u0151 \\u00fat')"
-    )
-    assert done.stdout.decode("utf-8").split() == ["fő", "út"], done.stderr
-
-
-def test_an_error_with_hungarian_words_is_one_line_whatever_the_locale(tmp_path):
-    done = python(
-        tmp_path, "-c", "from lai.host.cli import *\ndef f(): raise UserError('f\\u0151 \\u00fat')\nrun_program(f)"
-    )
-    assert (done.returncode, done.stderr.decode("utf-8").split()) == (2, ["error:", "fő", "út"])

@@ -28,7 +28,7 @@ def told(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("flags", "expected"), [("avx2 avx512f", False), ("avx512f avx512_bf16", True)])
-def test_the_flags_decide(told, flags, expected):
+def test_bf16_is_used_only_where_the_cpu_flags_name_it(told, flags, expected):
     told(flags)
     assert cpu.multiplies_bf16() is expected
 
@@ -37,17 +37,17 @@ def test_the_flags_decide(told, flags, expected):
     ("trial", "expected"),
     [("print(64.0)", True), ("import os, signal; os.kill(os.getpid(), signal.SIGILL)", False), ("print(0.0)", False)],
 )
-def test_amx_is_tried_because_some_machines_announce_it_and_then_refuse_it(told, monkeypatch, trial, expected):
+def test_amx_is_used_only_where_a_trial_works(told, monkeypatch, trial, expected):
     told("avx512_bf16 amx_bf16 amx_tile")
     monkeypatch.setattr(cpu, "_TRIAL", trial)
     assert cpu.multiplies_bf16() is expected
 
 
-def test_the_trial_itself_runs(monkeypatch):
+def test_amx_trial_runs(monkeypatch):
     assert cpu._trial_works()
 
 
-def test_a_machine_that_tells_nothing_has_none(monkeypatch, tmp_path):
+def test_machine_without_cpuinfo_has_no_bf16(monkeypatch, tmp_path):
     monkeypatch.setattr(cpu, "_CPU_INFO", tmp_path / "missing")
     cpu.multiplies_bf16.cache_clear()
     assert not cpu.multiplies_bf16()
@@ -73,7 +73,7 @@ def test_threads_wait_briefly_unless_the_user_says_otherwise(monkeypatch, given,
     assert environment.get("GOMP_SPINCOUNT") == expected
 
 
-def test_the_training_program_says_so_before_pytorch_is_loaded(tmp_path):
+def test_training_program_sets_the_wait_time_before_pytorch_is_imported(tmp_path):
     """OpenMP reads the environment once, when PyTorch is imported, and can tell what it read."""
     environment = {"GOMP_SPINCOUNT": None, "OMP_WAIT_POLICY": None, "OMP_DISPLAY_ENV": "verbose"}
     done = lai_train("trainer.max_steps=0", f"hydra.run.dir={tmp_path}", cwd=None, **environment)
@@ -115,12 +115,12 @@ def test_freed_memory_is_kept_unless_the_user_says_otherwise():
     assert _share_given_back("keep", MALLOC_TRIM_THRESHOLD_="0") > 0.3
 
 
-def test_the_most_memory_so_far_is_that_of_the_process():
+def test_peak_memory_is_that_of_the_process():
     before = cpu.peak_memory()
     block = bytearray(b"x" * (64 << 20))
     assert before + (40 << 20) < cpu.peak_memory() < before + (400 << 20) + len(block)
 
 
-def test_windows_does_not_tell_it(monkeypatch):
+def test_peak_memory_is_unknown_on_windows(monkeypatch):
     monkeypatch.setattr(sys, "platform", "win32")
     assert cpu.peak_memory() is None

@@ -44,7 +44,7 @@ def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path):
         assert (tmp_path / "link").is_symlink() and (tmp_path / "disk" / "text").read_bytes() == content
 
 
-def test_a_home_folder_that_nobody_has_is_named(monkeypatch, tmp_path):
+def test_unknown_home_folder_is_refused(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert with_home("~/a.txt") == tmp_path / "a.txt"
     assert with_home("a~.txt") == Path("a~.txt")

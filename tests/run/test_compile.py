@@ -1,14 +1,19 @@
 """Which runs are compiled of themselves (`device.compile=auto`), and what of them."""
 
 import logging
+import re
 
 import pytest
 import torch
+from processes import lai_train
 
+from lai.export.checkpoint import read_checkpoint
 from lai.host.errors import UserError
 from lai.model.transformer import ModelConfig, Transformer
 from lai.run import compile as compiling
 from lai.run.compile import choose_compiling
+from lai.run.device import prepare_device
+from lai.train import train
 
 MANY = 10**15  # tokens
 MODEL = ModelConfig(dim=32, hidden_dim=64, n_layers=2, n_heads=2, n_kv_heads=2, vocab_size=97, max_seq_len=40)
@@ -27,7 +32,7 @@ def chosen(compose_run, monkeypatch):
     return choose
 
 
-def test_a_run_is_compiled_that_computes_for_some_ten_minutes(chosen, compose_run):
+def test_only_runs_of_about_ten_minutes_or_more_are_compiled(chosen, compose_run):
     run = compose_run()
     parameters, _ = ModelConfig.of(run.model, 400).parameter_counts()
     enough = 1e14 * torch.get_num_threads() / (6 * parameters)
@@ -51,7 +56,7 @@ def test_a_run_is_compiled_that_computes_for_some_ten_minutes(chosen, compose_ru
         (["device.compile=false"], False),
     ],
 )
-def test_what_ends_a_run_decides(chosen, overrides, expected):
+def test_every_limit_of_a_run_decides_whether_it_is_compiled(chosen, overrides, expected):
     assert chosen(*overrides) is expected
 
 
@@ -59,7 +64,7 @@ def test_several_processes_are_not_compiled(chosen):
     assert chosen(processes=2) is False
 
 
-def test_without_a_compiler_a_run_goes_on_and_says_so(chosen, caplog):
+def test_missing_compiler_does_not_stop_an_auto_run(chosen, caplog):
     caplog.set_level(logging.INFO)
     assert chosen(obstacle="no g++") is False
     assert "no g++" in caplog.text
@@ -67,12 +72,12 @@ def test_without_a_compiler_a_run_goes_on_and_says_so(chosen, caplog):
 
 
 @pytest.mark.parametrize("value", ["'maybe'", "'Auto'", "3", "1"])
-def test_it_is_true_false_or_auto(compose_run, value):
+def test_compile_must_be_true_false_or_auto(compose_run, value):
     with pytest.raises(UserError, match=rf"device\.compile is {value}; with device=cpu it must be true, false or auto"):
         compose_run(f"device.compile={value}")
 
 
-def test_only_a_processors_runs_choose_for_themselves(compose_run):
+def test_compile_is_auto_only_on_the_cpu(compose_run):
     with pytest.raises(UserError, match=r"device\.compile is 'auto'; with device=cuda it must be true or false"):
         compose_run("device=cuda", "device.compile=auto")
 
@@ -102,3 +107,26 @@ def test_only_training_with_whole_batches_is_compiled():
     assert pieces(2) == 0
     with torch.no_grad():
         assert pieces(3) == 0
+
+
+def test_a_compiled_run_learns_the_same(tmp_path, compose_run, text_file, caplog):
+    caplog.set_level(logging.INFO)
+    common = (f"data.path={text_file}", "trainer.max_epochs=2", "trainer.precision=32-true")
+    plain = train(compose_run(*common, "device.compile=false", f"output_dir={tmp_path / 'plain'}"))
+    compiled = compose_run(*common, "device.compile=true")
+    try:
+        prepare_device(compiled)
+    except UserError as error:
+        pytest.skip(str(error))
+    assert ", compiled" not in caplog.text
+    assert train(compiled) == pytest.approx(plain, rel=1e-4)
+    assert "precision 32-true, compiled" in caplog.text
+    names = [read_checkpoint(tmp_path / name / "checkpoints" / "last.ckpt").weights.keys() for name in ("plain", "run")]
+    assert names[0] == names[1]
+
+
+def test_compiling_without_a_compiler_is_refused_before_any_work(tmp_path):
+    nothing = {"CXX": str(tmp_path / "no-compiler"), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "compiled")}
+    done = lai_train("trainer.accelerator=cpu", "device.compile=true", cwd=tmp_path, **nothing)
+    assert done.returncode == 2
+    assert re.fullmatch(r"error: device\.compile=true, but .*no-compiler.*device\.compile=false\n", done.stderr), done

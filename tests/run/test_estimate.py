@@ -19,7 +19,7 @@ def estimate(compose_run, text_file, caplog):
     return lines
 
 
-def test_it_tells_the_tokens_that_the_whole_run_would_read(estimate, tmp_path):
+def test_estimate_gives_the_tokens_of_the_whole_run(estimate, tmp_path):
     told = estimate("trainer.max_epochs=400", "data.seq_len=32")
     documents, tokens = re.search(r"training ([\d,]+) documents, ([\d,]+) tokens", told).groups()
     predictions = int(tokens.replace(",", "")) - int(documents.replace(",", ""))
@@ -29,12 +29,12 @@ def test_it_tells_the_tokens_that_the_whole_run_would_read(estimate, tmp_path):
     assert not (tmp_path / "model.bin").exists() and not list(tmp_path.rglob("*.ckpt"))
 
 
-def test_a_step_that_an_epochs_end_cuts_short_counts_as_what_it_reads(estimate):
+def test_short_last_step_of_an_epoch_counts_with_its_own_batches(estimate):
     told = estimate("trainer.max_epochs=400", "data.seq_len=32", "trainer.accumulate_grad_batches=30")
     assert float(re.search(r"text is read ([\d.]+) times", told)[1]) == pytest.approx(400, rel=0.1)
 
 
-def test_it_tells_what_is_left_of_a_run_that_goes_on(estimate, tmp_path, compose_run, text_file):
+def test_estimate_of_a_resumed_run_gives_what_is_left(estimate, tmp_path, compose_run, text_file):
     train(compose_run(f"data.path={text_file}", "trainer.max_epochs=10", "data.seq_len=32"))
     checkpoint = tmp_path / "run" / "checkpoints" / "last.ckpt"
     told = estimate("trainer.max_epochs=16", "data.seq_len=32", f"ckpt_path={checkpoint}")
@@ -42,7 +42,7 @@ def test_it_tells_what_is_left_of_a_run_that_goes_on(estimate, tmp_path, compose
 
 
 @pytest.mark.parametrize(("epochs", "readings"), [(1, 1), (400, 4)])
-def test_it_warns_where_the_text_is_too_short_for_the_model(estimate, epochs, readings):
+def test_too_little_text_for_the_model_draws_a_warning(estimate, epochs, readings):
     told = estimate(f"trainer.max_epochs={epochs}", "data.seq_len=32")
     documents, tokens = re.search(r"training ([\d,]+) documents, ([\d,]+) tokens", told).groups()
     predictions = int(tokens.replace(",", "")) - int(documents.replace(",", ""))
@@ -52,7 +52,7 @@ def test_it_warns_where_the_text_is_too_short_for_the_model(estimate, epochs, re
     assert enough_for == pytest.approx(readings * predictions / 20, rel=0.1)
 
 
-def test_text_that_the_grammar_makes_draws_no_warning(compose_run, caplog):
+def test_generated_text_draws_no_warning(compose_run, caplog):
     documents = [
         f"data.synthetic.{kind}={n}" for kind, n in {"sentences": 200, "stories": 5, "translations": 50}.items()
     ]
@@ -62,23 +62,23 @@ def test_text_that_the_grammar_makes_draws_no_warning(compose_run, caplog):
     assert "warning" not in caplog.text
 
 
-def test_a_system_that_does_not_tell_its_memory_is_not_asked(estimate, monkeypatch):
+def test_unknown_peak_memory_leaves_its_line_out(estimate, monkeypatch):
     monkeypatch.setattr("lai.run.estimate.peak_memory", lambda: None)
     assert "GB of memory" not in estimate("trainer.max_steps=1", "data.seq_len=32")
 
 
-def test_a_run_of_a_single_step(estimate):
+def test_run_of_one_step_is_estimated(estimate):
     told = estimate("trainer.max_steps=1", "data.seq_len=32", "data.batch_size=1")
     assert 0 < int(re.search(r"for ([\d,]+) tokens", told)[1].replace(",", "")) <= 32
 
 
-def test_a_run_ends_with_its_time(estimate):
+def test_max_time_limits_the_estimate(estimate):
     told = estimate("trainer.max_epochs=-1", "trainer.max_time=00:01:30:00")
     assert "1 h 30 min without validation" in told
     assert "1 h 30 min without validation" in estimate("trainer.max_epochs=-1", "trainer.max_time={minutes: 90}")
 
 
-def test_it_is_on_or_off(compose_run, text_file):
+def test_estimate_must_be_true_or_false(compose_run, text_file):
     from lai.host.errors import UserError
 
     with pytest.raises(UserError, match="estimate: 'maybe' is not true or false"):

@@ -4,9 +4,10 @@ import hashlib
 
 import pytest
 import yaml
+from filelock import FileLock
 from omegaconf import OmegaConf
 from processes import lai_train
-from runs import TINY, rows_of
+from runs import TINY, example_lines, rows_of
 
 from lai.config.load import CONF_DIR
 from lai.run.folders import NewFolder
@@ -23,7 +24,6 @@ def hashes(folder):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A finished run of two steps in the folder `old`; the folder to start others in."""
-    from runs import example_lines
 
     here = tmp_path_factory.mktemp("folders")
     (here / "text.txt").write_text("\n".join(example_lines(300)) + "\n", encoding="utf-8")
@@ -89,7 +89,7 @@ def test_a_folder_of_a_callback_or_logger_that_is_another_runs_is_refused(finish
     assert hashes(finished / "old") == before
 
 
-def test_a_start_that_failed_leaves_its_folder_free(tmp_path, text_file):
+def test_failed_start_leaves_its_folder_free(tmp_path, text_file):
     run = (*TINY, "trainer.max_steps=1", "hydra.run.dir=run")
     assert lai_train(*run, "data.path=nowhere.txt", cwd=tmp_path).returncode == 2
     assert not (tmp_path / "run" / "config.yaml").exists()
@@ -142,3 +142,18 @@ def test_a_sweeps_job_does_not_write_into_another_runs_folder(finished):
     for job in (0, 1):
         assert f"error: job {job}: {finished / 'old'} holds another run's checkpoints" in done.stdout
     assert hashes(finished / "old") == before
+
+
+def test_output_dir_on_the_command_line_is_answered_with_hydra_run_dir(tmp_path):
+    done = lai_train("output_dir=runs/a", "device=cpu", cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "hydra.run.dir=runs/a" in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_folder_that_another_run_writes_to_is_refused(tmp_path):
+    with FileLock(tmp_path / ".lock"):
+        done = lai_train("trainer.accelerator=cpu", f"hydra.run.dir={tmp_path}", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "another run is writing to" in done.stderr and done.stderr.count("\n") == 1
+    assert not (tmp_path / "config.yaml").exists()

@@ -49,7 +49,7 @@ def tell(monkeypatch, environment):
         ({"OMPI_COMM_WORLD_SIZE": "1"}, None),
     ],
 )
-def test_a_run_finds_who_started_its_processes(monkeypatch, environment, expected):
+def test_launcher_is_found_from_the_environment(monkeypatch, environment, expected):
     tell(monkeypatch, environment)
     assert find_launcher() == expected
 
@@ -83,7 +83,7 @@ def test_processes_that_cannot_become_one_run_are_refused(monkeypatch, environme
         ({"SLURM_PROCID": "0"}, True),
     ],
 )
-def test_one_process_speaks_for_all(monkeypatch, environment, first):
+def test_only_rank_0_is_the_first_process(monkeypatch, environment, first):
     tell(monkeypatch, environment)
     assert is_first_process() is first
 
@@ -100,7 +100,7 @@ def test_one_process_speaks_for_all(monkeypatch, environment, first):
         (ONE_TASK, ["trainer.devices=2"], "trainer.devices is 2, but srun has started 1 process on 1 machine; leave"),
     ],
 )
-def test_a_number_of_processes_that_nobody_started_is_refused(
+def test_number_of_processes_must_match_the_launcher(
     tmp_path, compose_run, text_file, monkeypatch, environment, settings, words
 ):
     tell(monkeypatch, environment | ({"RANK": "0", "LOCAL_RANK": "0"} if environment is TORCHRUN else {}))
