@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from urllib.parse import quote
 from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
+from processes import start_python
 
 _OPENER = build_opener(ProxyHandler({}))  # a proxy, where one is set, is for other machines
 
@@ -70,11 +70,9 @@ def tensorboard(logdir, *, fast):
         if server_binary() is None:
             pytest.skip("TensorBoard's fast data server does not run on this machine")
     log = Path(logdir) / "tensorboard.txt"
-    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(logdir), "--host", "127.0.0.1", "--port", "0"]
+    command = ["-m", "tensorboard.main", "--logdir", logdir, "--host", "127.0.0.1", "--port", "0"]
     with log.open("w") as output:
-        program = subprocess.Popen(
-            [*command, f"--load_fast={str(fast).lower()}"], stdout=output, stderr=subprocess.STDOUT
-        )
+        program = start_python(*command, f"--load_fast={str(fast).lower()}", stdout=output, stderr=subprocess.STDOUT)
     try:
         yield Board(_address(program, log))
     finally:

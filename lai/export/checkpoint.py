@@ -1,4 +1,4 @@
-"""What a checkpoint file holds for export: config, vocabulary and weights as plain data."""
+"""Reads what export needs from a checkpoint: config, vocabulary, weights and training record as plain data."""
 
 import errno
 from pathlib import Path
@@ -17,7 +17,7 @@ _PREFIX = "model."
 
 
 class Checkpoint(NamedTuple):
-    """What a checkpoint holds: `weights` by the network's parameter names."""
+    """The content of a checkpoint: `weights` by the network's parameter names."""
 
     config: ModelConfig
     vocab: Vocab
@@ -26,7 +26,7 @@ class Checkpoint(NamedTuple):
 
 
 def read_checkpoint(path: Path | str) -> Checkpoint:
-    """What is exported of a checkpoint of `lai.train`, without running any code of it.
+    """Read a checkpoint of `lai.train` without running any code that is in it.
 
     Raises:
         UserError: the file is missing, damaged, or not a checkpoint of `lai.train`.
@@ -35,8 +35,8 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
     try:
         # Mapped: the optimizer's state, twice as large as the weights, is never read.
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except Exception as error:  # what bytes that are no checkpoint make the unpickler raise has no common class
-        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # which mapping a file cut short gives
+    except Exception as error:  # the errors of the unpickler on other files have no common class
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # which mapping a truncated file raises
             raise UserError(f"cannot read the checkpoint {path}: {error.strerror}") from None
         if is_model_file(path):
             raise UserError(f"{path} is a model file; expected a checkpoint of lai.train (.ckpt)") from None
@@ -56,7 +56,7 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
 
 
 def _training(checkpoint: dict[str, Any]) -> TrainingRecord:
-    """The record in a checkpoint; those of earlier versions of lai.train tell the steps alone."""
+    """The record in a checkpoint; those of earlier versions of lai.train have the steps only."""
     found = checkpoint["lai"].get("training")
     if not isinstance(found, dict):
         found = {"steps": checkpoint.get("global_step", 0)}

@@ -34,7 +34,7 @@ _SIZES = ("dim", "hidden_dim", "n_layers", "n_heads", "n_kv_heads", "vocab_size"
 
 @dataclass(frozen=True)
 class ModelFile:
-    """What a model file holds: `weights` are float32 by the module's parameter names."""
+    """The content of a model file: `weights` are float32 by the module's parameter names."""
 
     config: ModelConfig
     vocab: Vocab
@@ -46,7 +46,7 @@ class ModelFile:
     training: TrainingRecord
 
     def build(self) -> Transformer:
-        """The network in evaluation mode; the weights are this object's, not copies."""
+        """The network in evaluation mode; it shares this object's weights."""
         model = Transformer(self.config)
         model.load_state_dict(self.weights, assign=True)
         return model.eval()
@@ -162,7 +162,7 @@ def _write_weights(file: IO[bytes], config: ModelConfig, weights: Mapping[str, T
 
 
 def is_model_file(path: Path | str) -> bool:
-    """Whether the file starts like a model file."""
+    """Whether the file begins with the magic of model files."""
     with Path(path).open("rb") as file:
         return file.read(4) == MAGIC
 
@@ -203,7 +203,7 @@ def read_model(path: Path | str) -> ModelFile:
 
 
 def _read(path: Path, file: IO[bytes]) -> ModelFile:
-    """The same of an open file, of which never more than a tensor's bytes are held."""
+    """Read an open file; never more than the bytes of one tensor are in memory beside the weights."""
     size = file.seek(0, os.SEEK_END)
     header = _bytes_at(file, 0, HEADER_SIZE)
     if len(header) < HEADER_SIZE or header[:4] != MAGIC:
@@ -274,7 +274,7 @@ def _bytes_at(file: IO[bytes], offset: int, size: int) -> bytes:
 
 
 def _crc(file: IO[bytes], offset: int) -> int:
-    """The CRC-32 of what stands from `offset` on."""
+    """The CRC-32 of the file from `offset` to its end."""
     file.seek(offset)
     value = 0
     while piece := file.read(1 << 20):

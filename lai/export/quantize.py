@@ -1,10 +1,10 @@
-"""Weight dtypes of model files: float32, float16 and the two block formats, byte for byte as ggml has them."""
+"""Weight dtypes of model files: float32, float16 and the two block formats, byte for byte as in ggml."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 BLOCK = 32
-"""Elements of a row that share one scale in Q8_0 and Q4_0."""
+"""Elements of a row that share one scale in q8_0 and q4_0."""
 
 DTYPES = {"f32": 0, "f16": 1, "q4_0": 2, "q8_0": 3}
 """The dtype's number in the file header."""
@@ -15,7 +15,7 @@ Floats = NDArray[np.float32]
 
 
 def nbytes(elements: int, dtype: str) -> int:
-    """How many bytes `elements` weights take."""
+    """The size of `elements` weights in bytes."""
     return elements * _BYTES_PER_BLOCK[dtype] // BLOCK
 
 

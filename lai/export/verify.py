@@ -1,4 +1,4 @@
-"""Writing a model file and proving that it says what the network says."""
+"""Writes a model file, reads it back and proves that it computes what the network computes."""
 
 import os
 from collections.abc import Mapping
@@ -17,12 +17,12 @@ from lai.model.transformer import ModelConfig, Transformer
 from lai.tokenizer.vocab import Vocab
 
 TOLERANCE = 1e-5
-"""The largest difference of a logit, as a share of the largest logit."""
+"""The largest accepted difference of a logit, as a share of the largest logit."""
 
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What was written, for the last lines of a run."""
+    """The file that was written, for the last lines of a run."""
 
     path: Path
     config: ModelConfig
@@ -31,7 +31,7 @@ class ExportReport:
     difference: float
     training: TrainingRecord
     kept: Path | None
-    """What the file of that name that was there before is called now."""
+    """The new name of an earlier file of the same name; None where there was none."""
 
     def __str__(self) -> str:
         config = self.config
@@ -43,7 +43,7 @@ class ExportReport:
         )
 
     def kept_line(self) -> str | None:
-        """What became of an earlier model of that name."""
+        """The line on an earlier model of the same name; None where there was none."""
         return None if self.kept is None else f"the earlier {self.path.name} is kept as {self.kept}"
 
 
@@ -55,15 +55,15 @@ def export_model(
     dtype: str = "f32",
     training: TrainingRecord = UNKNOWN,
 ) -> ExportReport:
-    """Write a model file that computes what the network does: it gets its name only when, read back, it did so.
+    """Write a model file; it gets its name only after the file, read back, has computed the network's logits.
 
-    An earlier model of that name is kept under another one (`lai.host.files.replace_and_keep`).
+    An earlier model of the same name is kept under another name (`lai.host.files.replace_and_keep`).
 
     Raises:
-        UserError: the weights cannot be written, or what was read back computes something else.
+        UserError: the weights cannot be written, or the file computes other logits.
     """
     path = model_target(path)
-    unverified = path.with_name(f".{path.name}.{os.getpid()}.unverified")  # another run may be writing the same
+    unverified = path.with_name(f".{path.name}.{os.getpid()}.unverified")  # another run may write the same file
     try:
         write_model(unverified, config, weights, vocab, dtype, training)
         difference = _difference(_stored_network(config, weights, dtype), read_model(unverified))
@@ -78,7 +78,7 @@ def export_model(
 
 
 def _stored_network(config: ModelConfig, weights: Mapping[str, Tensor], dtype: str) -> Transformer:
-    """The network with its matrices rounded as `dtype` stores them."""
+    """The network with its matrices rounded to what `dtype` stores."""
     network = Transformer(config)
     network.load_state_dict(dict(weights))
     with torch.no_grad():

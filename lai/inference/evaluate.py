@@ -1,4 +1,4 @@
-"""How many prompts of a test set a model answers exactly right, and what it has still to learn of each task."""
+"""Evaluation: exact answers to the prompts of a test set, and the loss of each task against its floor."""
 
 import json
 import subprocess
@@ -30,7 +30,7 @@ _PROMPTS_AT_ONCE = 16  # answered together: half a minute at most until Ctrl-C h
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """The prompts of one kind, and how many of them were answered exactly right."""
+    """The number of prompts of one task and direction, and of exactly right answers to them."""
 
     task: str
     direction: str
@@ -40,7 +40,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class TaskLoss:
-    """What the documents of one task cost, in nats a document: the model, and the generator, which is the floor."""
+    """The loss of one task's documents in nats a document: the model's, and the generator's, which is the floor."""
 
     task: str
     documents: int
@@ -49,7 +49,7 @@ class TaskLoss:
 
 
 def task_losses(network: Transformer, vocab: Vocab, examples: Sequence[Example]) -> list[TaskLoss]:
-    """The losses of every task, the most frequent first.
+    """The losses of every task, the most frequent task first.
 
     The mean of `loss` over all documents, divided by their mean number of tokens, is what training calls `val/loss`.
 
@@ -71,7 +71,7 @@ def task_losses(network: Transformer, vocab: Vocab, examples: Sequence[Example])
 
 @torch.inference_mode()
 def _document_losses(network: Transformer, vocab: Vocab, examples: Sequence[Example]) -> list[float]:
-    """The negative log-likelihood of each document by itself, its end included, in nats."""
+    """The negative log-likelihood of each document by itself, with its `<eos>`, in nats."""
     tokens, lengths = encode_documents([example.document for example in examples], vocab)
     documents = np.split(tokens.astype(np.int64), np.cumsum(lengths)[:-1])
     if lengths.max() - 1 > network.config.max_seq_len:
@@ -81,7 +81,7 @@ def _document_losses(network: Transformer, vocab: Vocab, examples: Sequence[Exam
     losses: list[float] = []
     for first in range(0, len(documents), _BATCH):
         batch = [torch.from_numpy(document) for document in documents[first : first + _BATCH]]
-        # Attention is causal: what fills the shorter ones up stands behind them.
+        # Attention is causal, so the padding behind the shorter documents changes nothing.
         inputs = pad_sequence([document[:-1] for document in batch], batch_first=True, padding_value=Vocab.PAD)
         targets = pad_sequence([document[1:] for document in batch], batch_first=True, padding_value=IGNORE_INDEX)
         logits = network(inputs).float().transpose(1, 2)  # (B, vocab_size, T)
@@ -106,16 +106,16 @@ def scores(prompts: Sequence[Prompt], answers: Sequence[bytes]) -> list[Score]:
 
 
 def longest_answer(prompt: Prompt, tokens: int) -> int:
-    """How many tokens of an answer are worth waiting for, at most `tokens`.
+    """The number of tokens after which an answer is known to be wrong, at most `tokens`.
 
-    A token is at least a byte: an answer of more tokens than the right one has bytes is wrong. The one more tells
-    whether it ends there.
+    A token has at least one byte: an answer of more tokens than the right one has bytes is wrong. The additional token
+    shows whether the answer ends.
     """
     return min(tokens, len(prompt.answer) + 1)
 
 
 def answers_of_pytorch(network: Transformer, vocab: Vocab, prompts: Iterable[Prompt], tokens: int) -> Iterator[bytes]:
-    """The likeliest answer to each prompt, of at most so many tokens and no more than `longest_answer` says."""
+    """The greedy answer to each prompt, of at most `tokens` and at most `longest_answer` tokens."""
     stop = stop_ids(vocab, raw=False)
     threads = fastest_threads(network)
     waiting = iter(prompts)
@@ -129,9 +129,10 @@ def answers_of_pytorch(network: Transformer, vocab: Vocab, prompts: Iterable[Pro
 
 
 def fastest_threads(network: Transformer) -> int:
-    """One thread or all that PyTorch would use: what takes the shorter time for a step of many prompts.
+    """The number of threads, one or all of PyTorch's, that is faster for a step of many prompts.
 
-    Threads wait for each other in every product. Beside another busy program all of them are many times slower.
+    Threads wait for each other in every matmul. While another program is busy, all threads are many times slower than
+    one.
     """
     most = torch.get_num_threads()
     tokens = torch.zeros((_PROMPTS_AT_ONCE, 1), dtype=torch.long, device=network.token_embed.weight.device)
@@ -139,7 +140,7 @@ def fastest_threads(network: Transformer) -> int:
     with torch.inference_mode():
         for threads in (1, most):
             with _torch_threads(threads):
-                network(tokens)  # the first one takes longer
+                network(tokens)  # the first pass takes longer
                 begun = time.perf_counter()
                 network(tokens)
                 times[threads] = time.perf_counter() - begun
@@ -157,12 +158,12 @@ def _torch_threads(threads: int) -> Iterator[None]:
 
 
 def answers_of_engine(engine: Path, model: Path, prompts: Iterable[Prompt], tokens: int) -> Iterator[bytes]:
-    """The same of the C++ engine, one process a prompt.
+    """The same answers from the C++ engine, one process a prompt.
 
     Raises:
-        UserError: the engine is not there or refuses the model.
+        UserError: the engine is not built or refuses the model.
     """
-    program = engine.absolute() if engine.is_file() else engine  # a bare name would be looked for on the PATH only
+    program = engine.absolute() if engine.is_file() else engine  # a bare name is looked up on the PATH only
     for prompt in prompts:
         greedy = ["--temp", "0", "--repeat-penalty", "1", "--tokens", str(longest_answer(prompt, tokens))]
         command: list[str | bytes] = [str(program), "-m", str(model), *greedy, "-p", prompt.prompt]
@@ -176,7 +177,7 @@ def answers_of_engine(engine: Path, model: Path, prompts: Iterable[Prompt], toke
 
 
 def write_prompts(path: Path, prompts: Iterable[Prompt]) -> None:
-    """Write a test set as `.jsonl`: an object {task, direction, prompt, answer} a line."""
+    """Write a test set as `.jsonl`: one object {task, direction, prompt, answer} a line."""
     with atomic_write(path) as file:
         for prompt in prompts:
             row = {key: value.decode() if isinstance(value, bytes) else value for key, value in asdict(prompt).items()}

@@ -34,7 +34,7 @@ _UINT64 = (1 << 64) - 1
 
 @dataclass(frozen=True)
 class Sampling:
-    """How tokens are chosen; see the module's text. The ranges are the engine's.
+    """How tokens are chosen; see the module's docstring. The ranges are the engine's.
 
     Raises:
         UserError: a value is outside its range.
@@ -58,7 +58,7 @@ class Sampling:
 
 
 def chat_prompt(vocab: Vocab, text: bytes) -> list[int]:
-    """The ids of a chat turn: what a person typed, which can never become a tag, and the opening of the answer."""
+    """The ids of a chat turn and of the opening of the answer; tags in `text` are encoded as literal text."""
     return [
         vocab.BOS,
         vocab.tag_id(b"<user>"),
@@ -74,7 +74,7 @@ def translation_prompt(vocab: Vocab, text: bytes, to_english: bool = False) -> l
 
 
 def raw_prompt(vocab: Vocab, text: bytes) -> list[int]:
-    """The ids of a text as it stands, to be continued; tags in it are markup."""
+    """The ids of a text that the model continues; tags in it become special tokens."""
     return [vocab.BOS, *vocab.encode(text)]
 
 
@@ -120,13 +120,13 @@ def generate(
 def greedy_answers(
     network: Transformer, prompts: Sequence[Sequence[int]], *, stop: set[int], tokens: Sequence[int]
 ) -> list[list[int]]:
-    """What `generate` yields for each prompt at temperature 0 and no penalty, for all prompts at once.
+    """What `generate` yields for each prompt at temperature 0 without penalty, computed for all prompts at once.
 
-    Every prompt begins at position 0. Where a longer one is not yet over, its next id is read and not chosen.
+    Every prompt begins at position 0. While a longer prompt is not over, its next id is taken from it, not chosen.
 
     Args:
-        prompts: the ids of each; they may be of different lengths.
-        tokens: the longest answer to each.
+        prompts: the ids of each prompt; lengths may differ.
+        tokens: the maximum number of tokens of each answer.
 
     Raises:
         UserError: a prompt does not fit into the context.
@@ -153,7 +153,7 @@ def greedy_answers(
                 going.remove(row)
         fresh = [
             [ids[done] if done < len(ids) else Vocab.PAD] for ids in rows
-        ]  # what follows an answer's end is unread
+        ]  # what follows an answer's end is ignored
         done += 1
     return [ids[len(prompt) :] for ids, prompt in zip(rows, prompts, strict=True)]
 
@@ -164,14 +164,14 @@ def _check_fits(prompt: Sequence[int], context: int) -> None:
 
 
 class Sampler:
-    """Chooses tokens one after another; see the module's text."""
+    """Chooses tokens one after another; see the module's docstring."""
 
     def __init__(self, sampling: Sampling, seed: int) -> None:
         self._sampling = sampling
         self._state = seed & _UINT64
 
     def choose(self, logits: NDArray[np.float32], ids: Sequence[int]) -> int:
-        """The next id for the logits (vocab_size,) behind `ids`."""
+        """The next id for the logits (vocab_size,) after `ids`."""
         settings = self._sampling
         logits = logits.copy()
         recent = np.unique(np.array(ids[-REPEAT_WINDOW:], dtype=np.int64))
@@ -198,7 +198,7 @@ class Sampler:
 
 
 def stream_text(vocab: Vocab, ids: Iterator[int]) -> Iterator[str]:
-    """The text of ids as they come, held back until it is whole UTF-8 characters."""
+    """The text of ids as they come, in whole UTF-8 characters."""
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
     for index in ids:
         if text := decoder.decode(vocab.decode([index])):
