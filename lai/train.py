@@ -28,7 +28,7 @@ from lai.sweep.jobs import check_export, forget_job, in_sweep, processes_of_a_jo
 
 log = logging.getLogger("lai.train")  # also where this file is the program
 
-_WANTS_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"  # before `main` sets it
+_WANTS_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"  # read before `main` sets it
 
 
 def train(run: RunConfig) -> float:
@@ -40,7 +40,7 @@ def train(run: RunConfig) -> float:
     Raises:
         UserError: something that the user can put right.
     """
-    # Torch and Lightning take seconds to import; a mistake that shows without them is told before.
+    # PyTorch and Lightning take seconds to import; mistakes that show without them are reported before.
     from lightning import seed_everything
 
     from lai.callbacks.export import ExportModel
@@ -79,7 +79,7 @@ def train(run: RunConfig) -> float:
         fit(run, trainer, module, datamodule)
 
     if measure is not None:
-        # Not the module's device: Lightning has moved it back to the CPU by now.
+        # Not the module's device: Lightning has moved the module back to the CPU.
         _log_lines(estimate.lines(run, corpus, module.config, measure, planned, trainer.strategy.root_device))
         return math.nan
     _log_lines(summary.end(Path(run.output_dir), export))
@@ -93,7 +93,7 @@ def _log_lines(lines: Iterable[str]) -> None:
 
 def _run(composed: DictConfig) -> float:
     folder = Path(HydraConfig.get().runtime.output_dir)
-    if not is_first_process():  # which speaks for all
+    if not is_first_process():  # the first process logs for all
         logging.getLogger("lai").setLevel(logging.WARNING)
         return train(load_run_config(moved(composed, folder)))
     with claimed(folder, composed):
@@ -115,11 +115,13 @@ def _hydra_main(composed: DictConfig) -> float:
     except (UserError, OSError) as found:
         _keep_traceback(found.__cause__)
         error = explain(found, sys.argv[1:]) or found
-        if in_sweep():  # where it would be told of the first job that fails only, when all are done
+        if in_sweep():  # Hydra reports only the first job that fails, after all jobs
             log.error("error: job %s: %s", HydraConfig.get().job.num, message_of(error))
             forget_job(found)
             raise error from None
-        log.debug("error: %s", message_of(error))  # for the log file; Hydra would put a line of its own before ours
+        log.debug(
+            "error: %s", message_of(error)
+        )  # for the log file; on the screen Hydra would print a line before ours
         sys.exit(_tell(error))
     except Exception as error:
         log.debug("ended by", exc_info=True)
@@ -130,7 +132,7 @@ def _hydra_main(composed: DictConfig) -> float:
 
 
 def _keep_traceback(cause: BaseException | None) -> None:
-    """Put where other software failed, such as a user's callback, into the log file; on the screen for who asks."""
+    """Write where other software failed, such as a user's callback, to the log file; on request also to the screen."""
     if cause is None:
         return
     log.debug("ended by", exc_info=cause)
@@ -151,7 +153,7 @@ def main() -> None:
         return
     defer_garbage_collection()
     wait_briefly()  # composing the config imports PyTorch, to see what devices there are
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come here instead of Hydra's own several lines
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions reach this function; Hydra would print several lines
     try:
         with folder_of_process() as overrides:
             sys.argv[1:] = [*flags_first(sys.argv[1:]), *overrides]

@@ -1,4 +1,4 @@
-"""Sums of weights' bits, by which two states of a network are told apart without keeping both."""
+"""Sums of weights' bits, to compare two states of a network without keeping both."""
 
 from collections.abc import Iterable
 

@@ -75,7 +75,7 @@ def model_target(path: Path | str) -> Path:
     """The file that is written for a model file of this name (`lai.host.files.target_of`).
 
     Raises:
-        UserError: something else lies there, or the name is that of another kind of file.
+        UserError: another kind of file exists there, or the name has the ending of one.
     """
     target, ending = target_of(path, MAGIC), Path(path).suffix
     if ending.lower() not in ("", ENDING):

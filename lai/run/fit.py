@@ -1,4 +1,4 @@
-"""Training: Lightning's `fit`, with its ends and errors as LAi tells them."""
+"""Training: Lightning's `fit`; interruptions and errors become one line each."""
 
 import logging
 import re
@@ -26,7 +26,7 @@ _CallbackType = TypeVar("_CallbackType", bound=Callback)
 
 
 def fit(run: RunConfig, trainer: lightning.Trainer, module: LanguageModel, datamodule: CorpusDataModule) -> None:
-    """Train; resume from `run.ckpt_path` where one is given. The loggers are told the settings, and closed.
+    """Train; resume from `run.ckpt_path` where one is given. Log the settings first; close the loggers at the end.
 
     Raises:
         UserError: the checkpoint belongs to another model, Lightning refuses the settings, or a callback fails.
@@ -48,7 +48,7 @@ def fit(run: RunConfig, trainer: lightning.Trainer, module: LanguageModel, datam
 
 
 def _interrupted(trainer: lightning.Trainer) -> Interrupted:
-    """What a run that a signal has stopped ends with."""
+    """The exception that ends a run which a signal has stopped."""
     stop, last = _callback(trainer, StopBetweenBatches), _callback(trainer, LastCheckpoint)
     if last is not None and trainer.global_step:
         log.info("stopped at step %s; resume with ckpt_path=%s", f"{trainer.global_step:,}", last.path)

@@ -1,4 +1,4 @@
-"""The folder of a run: a new one, or the run's own where it continues; never one that holds another run's files."""
+"""The folder of a run: a new one, or the resumed run's own; never one that holds another run's files."""
 
 import logging
 import os
@@ -22,15 +22,15 @@ from lai.host.errors import UserError
 from lai.host.files import with_home
 
 _TRAINED = ("checkpoints", "metrics*.csv", "events.out.tfevents.*")
-_BEGUN = (".hydra", "train.log")  # what a start leaves that ends before it trains; beside it lies .lock
-_INPUTS = ("ckpt_path", "data.path", "data.val_path", "data.vocab_path")  # they are where they are
+_BEGUN = (".hydra", "train.log")  # what a start leaves that fails before it trains, beside .lock
+_INPUTS = ("ckpt_path", "data.path", "data.val_path", "data.vocab_path")  # inputs stay where they are
 
 
 def set_hydra_defaults(*, chooses_folder: bool) -> None:
-    """Let the `hydra` section of conf/train.yaml hold for every primary config, also for a run's own config.yaml.
+    """Make the `hydra` section of conf/train.yaml apply to every primary config, also to a run's own config.yaml.
 
     Args:
-        chooses_folder: whether this process is the one among those of a run that names the folder by the time.
+        chooses_folder: whether this process names the run's folder by the time; one process of a run does.
     """
     node = OmegaConf.merge(OmegaConf.structured(HydraConf), OmegaConf.load(CONF_DIR / "train.yaml").hydra)
     if chooses_folder:
@@ -39,9 +39,9 @@ def set_hydra_defaults(*, chooses_folder: bool) -> None:
 
 
 class NewFolder(Callback):
-    """Gives a folder that is named by the time to one run alone, for several may begin in one second.
+    """Gives every run a folder of its own where folders are named by the time: several runs may start in one second.
 
-    A sweep's multirun.yaml is kept from one into the same folder.
+    An earlier multirun.yaml in a sweep's folder is kept under another name.
     """
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
@@ -50,7 +50,7 @@ class NewFolder(Callback):
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         if folder := self._choose(config.hydra.sweep):
             quoted = folder.replace("\\", "\\\\").replace("'", "\\'")
-            config.hydra.overrides.hydra.append(f"hydra.sweep.dir='{quoted}'")  # each job's config is composed anew
+            config.hydra.overrides.hydra.append(f"hydra.sweep.dir='{quoted}'")  # Hydra composes each job's config again
         move_aside(Path(config.hydra.sweep.dir) / "multirun.yaml")
 
     @staticmethod
@@ -59,13 +59,13 @@ class NewFolder(Callback):
             return None
         try:
             node.dir = _make_new(node.dir)
-        except OSError:  # Hydra meets it, too, and tells
+        except OSError:  # Hydra meets the same error and reports it
             return None
         return str(node.dir)
 
 
 def _make_new(wanted: str) -> str:
-    """Make the folder `wanted`, or where it exists `wanted-1`, and so on."""
+    """Make the folder `wanted`; where that exists, `wanted-1`, and so on."""
     for name in chain([wanted], (f"{wanted}-{number}" for number in count(1))):
         try:
             Path(name).mkdir(parents=True)
@@ -76,16 +76,16 @@ def _make_new(wanted: str) -> str:
 
 
 def move_aside(path: Path) -> None:
-    """Number a file or folder that a continued run writes again: `metrics.csv` becomes `metrics-1.csv`."""
+    """Number a file or folder that a resumed run writes again: `metrics.csv` becomes `metrics-1.csv`."""
     if path.exists():
         path.rename(next(new for new in (path.with_stem(f"{path.stem}-{n}") for n in count(1)) if not new.exists()))
 
 
 @contextmanager
 def claimed(folder: Path, composed: DictConfig) -> Iterator[None]:
-    """Hold the lock of a run's folder, and keep in it what Hydra composed.
+    """Hold the lock of a run's folder, and write into it what Hydra composed.
 
-    A run continues in the folder that its checkpoint lies in: its config and metrics so far are kept under new names.
+    A run that resumes a checkpoint of the same folder continues there: its earlier config gets a new name.
 
     Raises:
         UserError: the folder holds another run's files, or another run is writing to it.
@@ -106,11 +106,11 @@ def claimed(folder: Path, composed: DictConfig) -> Iterator[None]:
             for name in (".hydra", "config.yaml"):
                 move_aside(folder / name)
         else:
-            _refuse_used(folder)  # once more: another run may have ended in between
+            _refuse_used(folder)  # again: another run may have ended meanwhile
         _keep_composed(folder / ".hydra", composed)
         yield
     finally:
-        if not any(_found(folder, _TRAINED)):  # so that the folder is still free for a start that trains
+        if not any(_found(folder, _TRAINED)):  # a later start may still use the folder
             (folder / "config.yaml").unlink(missing_ok=True)
         lock.release()
 
@@ -139,7 +139,7 @@ def _is_below(path: Path, folder: Path) -> bool:
 
 
 def _stop_log() -> None:
-    """Write no line into another run's log; nothing has been written yet, and the file is not even made."""
+    """Write no line into another run's log; nothing is written yet, so the file does not exist either."""
     root = logging.getLogger()
     for handler in root.handlers:
         if isinstance(handler, logging.FileHandler):
@@ -147,7 +147,7 @@ def _stop_log() -> None:
 
 
 def _keep_composed(folder: Path, composed: DictConfig) -> None:
-    """What Hydra itself writes, before it could be told whether the folder is free."""
+    """Write the files that Hydra itself writes before a program can check whether the folder is free."""
     folder.mkdir(exist_ok=True)
     hydra = HydraConfig.get()
     OmegaConf.save(composed, folder / "config.yaml")
@@ -156,13 +156,13 @@ def _keep_composed(folder: Path, composed: DictConfig) -> None:
 
 
 def save_config(run: RunConfig, folder: Path) -> None:
-    """Write the run's settings as a config that runs again, in a folder of its own."""
+    """Write the run's settings as a config that runs again in a new folder."""
     values = _moved(asdict(run), str(folder), "${output_dir}")
     OmegaConf.save(values | {"output_dir": "${hydra:runtime.output_dir}"}, folder / "config.yaml")
 
 
 def moved(composed: DictConfig, folder: Path) -> DictConfig:
-    """A run's saved config with the paths below that run's folder below `folder`, as the new run's own.
+    """A run's saved config, with the paths in that run's folder moved into `folder`.
 
     Raises:
         UserError: the command line sets `output_dir`, which is Hydra's to choose.
@@ -196,7 +196,7 @@ def _saved_folder() -> Any:
 
 
 def _moved(values: Any, before: str, after: str, key: str = "") -> Any:
-    """`values` with every path in them that lies in `before`, but for inputs, in `after` instead."""
+    """`values` with every path in `before` moved to `after`, except inputs."""
     if isinstance(values, dict):
         return {name: _moved(value, before, after, f"{key}.{name}".lstrip(".")) for name, value in values.items()}
     if key in _INPUTS or not isinstance(values, str | list):

@@ -74,7 +74,10 @@ def needed(shape: TrainingShape) -> float:
     around_loss: list[float] = [4 * config.dim, 4 * config.dim, item * config.dim, item * config.dim]
     around_loss += [8] * 3  # tokens, targets and documents
     if shape.device == "cpu":
-        around_loss += [8 * config.n_heads, 8 * config.n_heads * shape.padding]  # where heads go, and whence
+        around_loss += [
+            8 * config.n_heads,
+            8 * config.n_heads * shape.padding,
+        ]  # the places that heads are copied to and from
     else:
         gradients.append(shape.seq_len * (item + 2))  # the mask, and what it is made of
     activations = sum(_allocated(tokens * size, shape.device) for size in kept + gradients + around_loss)

@@ -20,7 +20,7 @@ def check_files(run: RunConfig, export_path: Path) -> None:
 
     Raises:
         UserError: a file does not exist; the checkpoint is damaged; the model file's path is a folder, another kind of
-            file, or lies where nothing can be written.
+            file, or in a place that cannot be written to.
     """
     for key, value in (("data.vocab_path", run.data.vocab_path), ("ckpt_path", run.ckpt_path)):
         if value is not None and with_home(value).is_dir():
