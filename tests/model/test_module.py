@@ -2,6 +2,7 @@
 
 import torch
 
+from lai.config.compose import compose_run
 from lai.model.module import LanguageModel
 from lai.model.transformer import ModelConfig
 
@@ -11,7 +12,9 @@ def test_the_module_predicts_and_scores_like_its_network(small_vocab) -> None:
     config = ModelConfig(
         dim=32, hidden_dim=48, n_layers=1, n_heads=2, n_kv_heads=1, vocab_size=len(small_vocab), max_seq_len=16
     )
-    module = LanguageModel(config, small_vocab.to_bytes(), torch.from_numpy(small_vocab.byte_lengths.copy())).eval()
+    run = compose_run([])
+    lengths = torch.from_numpy(small_vocab.byte_lengths.copy())
+    module = LanguageModel(config, small_vocab.to_bytes(), lengths, run.optimizer, run.schedule).eval()
     tokens = torch.randint(len(small_vocab), (2, 16))
     documents = torch.zeros_like(tokens)
     targets = tokens.roll(-1, 1)

@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from warm_python import WarmPython
+from processes import WarmPython
 
 import lai
 
