@@ -247,14 +247,14 @@ def _values(item: Field[Any], group: _Group, limits: Limits) -> str:
     words = (
         limits.expected() if limits.choices else next((_TYPES[t] for t in _types(item, group.kind) if t in _TYPES), "")
     )
-    if not limits.choices and (limits.least, limits.most, limits.above, limits.below) != (None,) * 4:
+    if not limits.choices and (limits.ge, limits.le, limits.gt, limits.lt) != (None,) * 4:
         words += f" {_short(limits)}"
     return f"{words}, or null" if words and group.takes_null(item) else words
 
 
 def _short(limits: Limits) -> str:
     """The range, without numbers that nobody reads."""
-    return "positive" if limits.least is not None and 0 < limits.least < 1e-30 else limits.expected()
+    return "positive" if limits.ge is not None and 0 < limits.ge < 1e-30 else limits.expected()
 
 
 def _meaning(item: Field[Any], group: _Group, limits: Limits) -> str:
@@ -282,8 +282,8 @@ def _json_of(item: Field[Any], group: _Group, limits: Limits) -> dict[str, Any]:
         kinds = [_JSON_TYPES[part] for part in types if part in _JSON_TYPES]
         kinds += ["null"] if group.takes_null(item) else []
         node["type"] = kinds if len(kinds) > 1 else kinds[0]
-        names = {"minimum": limits.least, "maximum": limits.most}
-        names |= {"exclusiveMinimum": limits.above, "exclusiveMaximum": limits.below}
+        names = {"minimum": limits.ge, "maximum": limits.le}
+        names |= {"exclusiveMinimum": limits.gt, "exclusiveMaximum": limits.lt}
         node |= {name: limit for name, limit in names.items() if limit is not None}
     described: dict[str, Any] = {"description": limits.meaning}
     default = next(iter(group.values.values()), {}).get(item.name, ...)

@@ -12,7 +12,7 @@ from lai.config.setting import check_ranges, setting
 _MAX_WIDTH = 1 << 24
 _MAX_THREADS = 1024  # with far more PyTorch crashes without a message
 _MAX_SEED = 2**32 - 1  # numpy's limit
-_FLOAT32 = {"least": 2.0**-126, "most": (2 - 2.0**-23) * 2.0**127}  # a model file has it in float32
+_FLOAT32 = {"ge": 2.0**-126, "le": (2 - 2.0**-23) * 2.0**127}  # a model file has it in float32
 
 
 class Checked:
@@ -30,14 +30,14 @@ class Checked:
 class ModelShape(Checked):
     """The shape of a network without its vocabulary."""
 
-    dim: int = setting("width of the residual stream", least=1, most=_MAX_WIDTH)
-    hidden_dim: int = setting("width inside the feed-forward layers", least=1, most=_MAX_WIDTH)
-    n_layers: int = setting("number of transformer blocks", least=1, most=1000)
-    n_heads: int = setting("query heads; they divide dim, each of an even width", least=1)
+    dim: int = setting("width of the residual stream", ge=1, le=_MAX_WIDTH)
+    hidden_dim: int = setting("width inside the feed-forward layers", ge=1, le=_MAX_WIDTH)
+    n_layers: int = setting("number of transformer blocks", ge=1, le=1000)
+    n_heads: int = setting("query heads; they divide dim, each of an even width", ge=1)
     n_kv_heads: int | None = setting(
-        "key/value heads; null: n_heads; fewer: grouped-query attention; they divide n_heads", None, least=1
+        "key/value heads; null: n_heads; fewer: grouped-query attention; they divide n_heads", None, ge=1
     )
-    max_seq_len: int = setting("context length, tokens", least=1, most=_MAX_WIDTH)
+    max_seq_len: int = setting("context length, tokens", ge=1, le=_MAX_WIDTH)
     rope_theta: float = setting("base of the rotary position embedding", 10000.0, **_FLOAT32)
     norm_eps: float = setting("epsilon of RMSNorm", 1e-5, **_FLOAT32)
     activation: str = setting("activation of the gated feed-forward layers", "silu", choices=("silu", "gelu"))
@@ -61,7 +61,7 @@ class DeviceSettings(Checked):
         "32-true, bf16-mixed or 16-mixed; auto: bf16-mixed where the CPU multiplies bfloat16 in hardware, else 32-true",
         None,
     )
-    num_workers: int | None = setting("processes that load batches; 0: none", None, least=0, most=_MAX_THREADS)
+    num_workers: int | None = setting("processes that load batches; 0: none", None, ge=0, le=_MAX_THREADS)
     pin_memory: bool | None = setting("page-locked memory, so that copies to the GPU overlap with computing", None)
     compile: Any = setting(
         "torch.compile: true, false or, on the CPU, auto: in runs of ten minutes and more, given a C++ compiler",
@@ -69,29 +69,29 @@ class DeviceSettings(Checked):
     )
     tf32: bool | None = setting("multiply float32 matrices with 10 bits of mantissa on CUDA; false: with 23", None)
     recompute_activations: bool | None = setting("activation checkpointing: less memory, a third more computing", None)
-    threads: int | None = setting("CPU threads; null: PyTorch's choice", None, least=1, most=_MAX_THREADS)
-    max_batch_tokens: int | None = setting("most tokens in a batch that the device computes correctly", None, least=1)
+    threads: int | None = setting("CPU threads; null: PyTorch's choice", None, ge=1, le=_MAX_THREADS)
+    max_batch_tokens: int | None = setting("maximum tokens in a batch that the device computes correctly", None, ge=1)
 
 
 @dataclass
 class SyntheticSettings(Checked):
     """`data.synthetic`: how much text the generator writes, and of what."""
 
-    sentences: int = setting("documents of one sentence, half of them in each language", 10000, least=0)
-    stories: int = setting("documents of one story, half of them in each language", 5000, least=0)
-    translations: int = setting("translation pairs, each a document in both directions", 3000, least=0)
-    instructions: int = setting("instructions in each language", 2000, least=0)
-    seed: int = setting("seed of the generator", 0, least=0)
+    sentences: int = setting("documents of one sentence, half of them in each language", 10000, ge=0)
+    stories: int = setting("documents of one story, half of them in each language", 5000, ge=0)
+    translations: int = setting("translation pairs, each a document in both directions", 3000, ge=0)
+    instructions: int = setting("instructions in each language", 2000, ge=0)
+    seed: int = setting("seed of the generator", 0, ge=0)
     lexicon: Any = setting("full, small (120 words, for nano) or a number of words, at least 40", "full")
     templates: list[str] | None = setting("kinds of sentences; null: all, or four with the small lexicon", None)
     instruction_mix: dict[str, int] | None = setting(
         "weights of the kinds of instructions, a missing one is 0; null: the generator's own", None
     )
-    detail: float = setting("how often a sentence has its optional parts: never 0, always 1", 1.0, least=0, most=1)
-    phrases: float = setting("share of translations that are phrases, not sentences", 0.2, least=0, most=1)
-    phrase_verbs: float = setting("share of those phrases that are a verb with a pronoun", 0.2, least=0, most=1)
-    repetitions: int = setting("how often each translation pair is written", 1, least=1)
-    held_out: float = setting("share of word combinations that are never written, for tests", 0.1, least=0, most=0.5)
+    detail: float = setting("how often a sentence has its optional parts: never 0, always 1", 1.0, ge=0, le=1)
+    phrases: float = setting("share of translations that are phrases, not sentences", 0.2, ge=0, le=1)
+    phrase_verbs: float = setting("share of those phrases that are a verb with a pronoun", 0.2, ge=0, le=1)
+    repetitions: int = setting("how often each translation pair is written", 1, ge=1)
+    held_out: float = setting("share of word combinations that are never written, for tests", 0.1, ge=0, le=0.5)
 
 
 @dataclass
@@ -109,7 +109,7 @@ class HubDataset(Checked):
     template: str | None = setting(
         "how a row becomes a document: <user>{question}</user><assistant>{answer}</assistant>", None
     )
-    limit: int | None = setting("most rows that give a document; null: all", None, least=1)
+    limit: int | None = setting("maximum number of rows that give a document; null: all", None, ge=1)
     streaming: bool = setting("fetch rows as they are read; false: download the whole split first", True)
 
 
@@ -129,12 +129,12 @@ class DataSettings(Checked):
     path: Any = setting("files, folders or globs to train on, one or a list: .txt .jsonl .tsv .parquet, also .gz", None)
     val_path: Any = setting("files to validate with; null: val_fraction of the documents", None)
     vocab_path: str | None = setting("a vocabulary file to use; null: the run builds one", None)
-    vocab_size: int = setting("most tokens of the vocabulary that the run builds", least=305, most=_MAX_WIDTH)
-    min_freq: int = setting("least occurrences in the text that keep a token in the vocabulary", least=1)
-    val_fraction: float = setting("share of documents to validate with, chosen by their content", above=0, below=1)
+    vocab_size: int = setting("maximum tokens of the vocabulary that the run builds", ge=305, le=_MAX_WIDTH)
+    min_freq: int = setting("minimum occurrences in the text that keep a token in the vocabulary", ge=1)
+    val_fraction: float = setting("share of documents to validate with, chosen by their content", gt=0, lt=1)
     split_seed: int = setting("seed of that choice")
     seq_len: int | None = setting("tokens in a row of a batch; null: model.max_seq_len", None)
-    batch_size: int = setting("rows in a batch", least=1)
+    batch_size: int = setting("rows in a batch", ge=1)
     cache_dir: str = setting("folder of generated text, vocabularies and token files, shared by all runs")
     synthetic: SyntheticSettings | None = None
     hub: HubSettings | None = None
@@ -146,15 +146,15 @@ class OptimizerSettings(Checked):
 
     name: str = setting("the optimizer", choices=("adamw", "muon"))
     lr: float = setting(
-        "peak learning rate of the matrices; null: 0.125 / dim with adamw, 0.02 / sqrt(dim) with muon", above=0
+        "peak learning rate of the matrices; null: 0.125 / dim with adamw, 0.02 / sqrt(dim) with muon", gt=0
     )
-    embedding_lr: float = setting("peak learning rate of embedding, output matrix and norms", above=0)
-    beta1: float = setting("AdamW's decay of the first moment", above=0, below=1)
-    beta2: float = setting("AdamW's decay of the second moment", above=0, below=1)
-    eps: float = setting("AdamW's epsilon", above=0)
-    weight_decay: float = setting("weight decay of the matrices; embedding and norms have none", least=0)
-    momentum: float = setting("Muon's momentum", 0.95, least=0, below=1)
-    block_rows: int | None = setting("rows that Muon makes orthogonal together; null: the whole matrix", None, least=1)
+    embedding_lr: float = setting("peak learning rate of embedding, output matrix and norms", gt=0)
+    beta1: float = setting("AdamW's decay of the first moment", gt=0, lt=1)
+    beta2: float = setting("AdamW's decay of the second moment", gt=0, lt=1)
+    eps: float = setting("AdamW's epsilon", gt=0)
+    weight_decay: float = setting("weight decay of the matrices; embedding and norms have none", ge=0)
+    momentum: float = setting("Muon's momentum", 0.95, ge=0, lt=1)
+    block_rows: int | None = setting("rows that Muon makes orthogonal together; null: the whole matrix", None, ge=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,9 +162,9 @@ class ScheduleSettings(Checked):
     """`schedule`: the learning rate over the run: linear warm-up, the peak, then a decay of this name."""
 
     name: str = setting("shape of the decay; wsd decays linearly", choices=("linear", "cosine", "wsd", "constant"))
-    warmup_fraction: float = setting("share of all steps that warm up", least=0, most=1)
-    final_fraction: float = setting("learning rate at the end, as a share of the peak", 1.0, least=0, most=1)
-    decay_fraction: float = setting("share of all steps, the last ones, that decay", 1.0, least=0, most=1)
+    warmup_fraction: float = setting("share of all steps that warm up", ge=0, le=1)
+    final_fraction: float = setting("learning rate at the end, as a share of the peak", 1.0, ge=0, le=1)
+    decay_fraction: float = setting("share of all steps, the last ones, that decay", 1.0, ge=0, le=1)
 
 
 @dataclass(kw_only=True)
@@ -183,21 +183,17 @@ class TrainerSettings:
     precision: Any = setting("32-true, bf16-mixed or 16-mixed")
     devices: Any = setting("number of devices, or a list of their indices")
     strategy: Any = setting("auto, ddp or fsdp")
-    max_epochs: int | None = setting("passes over the training data; -1: no limit", least=-1)
-    max_steps: int = setting("optimizer steps; -1: no limit", least=-1)
+    max_epochs: int | None = setting("passes over the training data; -1: no limit", ge=-1)
+    max_steps: int = setting("optimizer steps; -1: no limit", ge=-1)
     max_time: Any = setting("training time, DD:HH:MM:SS; the learning rate then follows the time")
-    gradient_clip_val: float | None = setting("most that the norm of all gradients may be; null: no limit", least=0)
-    accumulate_grad_batches: int = setting(
-        "batches of an optimizer step; the end of an epoch ends a step, too", least=1
-    )
-    limit_train_batches: float | None = setting("batches of an epoch, a number or a share; null: all", above=0)
-    limit_val_batches: float | None = setting(
-        "batches of a validation, a number or a share; null: all, 0: none", least=0
-    )
-    val_check_interval: float | None = setting("batches between validations, or a share of an epoch", above=0)
-    check_val_every_n_epoch: int | None = setting("epochs between validations; null: val_check_interval alone", least=1)
-    log_every_n_steps: int = setting("optimizer steps between two logged points", least=0)
-    num_sanity_val_steps: int = setting("validation batches before training", least=-1)
+    gradient_clip_val: float | None = setting("maximum norm of all gradients; null: no limit", ge=0)
+    accumulate_grad_batches: int = setting("batches of an optimizer step; the end of an epoch ends a step, too", ge=1)
+    limit_train_batches: float | None = setting("batches of an epoch, a number or a share; null: all", gt=0)
+    limit_val_batches: float | None = setting("batches of a validation, a number or a share; null: all, 0: none", ge=0)
+    val_check_interval: float | None = setting("batches between validations, or a share of an epoch", gt=0)
+    check_val_every_n_epoch: int | None = setting("epochs between validations; null: val_check_interval alone", ge=1)
+    log_every_n_steps: int = setting("optimizer steps between two logged points", ge=0)
+    num_sanity_val_steps: int = setting("validation batches before training", ge=-1)
     enable_model_summary: bool = setting("Lightning's table of layers; lai-train prints its own lines")
     use_distributed_sampler: bool = setting("leave it false: LAi's data module shares out the batches itself")
 
@@ -216,7 +212,7 @@ class RunConfig:
     callbacks: dict[str, Any] = field(default_factory=dict)
     logger: dict[str, Any] = field(default_factory=dict)
     output_dir: str = setting("the run's folder; choose it with hydra.run.dir=FOLDER, in a sweep with hydra.sweep.dir")
-    seed: int = setting("seed of weights and data order", least=0, most=_MAX_SEED)
+    seed: int = setting("seed of weights and data order", ge=0, le=_MAX_SEED)
     ckpt_path: str | None = setting(
         "checkpoint to resume from; repeat the original run's model, data, optimizer and schedule settings", None
     )

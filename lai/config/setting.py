@@ -16,13 +16,13 @@ class SettingError(UserError):
 
 @dataclass(frozen=True)
 class Limits:
-    """What a setting means and which values it takes; `least` and `most` are allowed themselves, the others not."""
+    """What a setting means and which values it takes: `ge` is >=, `le` <=, `gt` > and `lt` <."""
 
     meaning: str
-    least: float | None = None
-    most: float | None = None
-    above: float | None = None
-    below: float | None = None
+    ge: float | None = None
+    le: float | None = None
+    gt: float | None = None
+    lt: float | None = None
     choices: tuple[str, ...] = ()
 
     def accept(self, value: Any) -> bool:
@@ -33,27 +33,27 @@ class Limits:
             return True
         return (
             math.isfinite(value)
-            and (self.least is None or value >= self.least)
-            and (self.most is None or value <= self.most)
-            and (self.above is None or value > self.above)
-            and (self.below is None or value < self.below)
+            and (self.ge is None or value >= self.ge)
+            and (self.le is None or value <= self.le)
+            and (self.gt is None or value > self.gt)
+            and (self.lt is None or value < self.lt)
         )
 
     def expected(self) -> str:
         """The range in words: `from 1 to 1024`."""
         if self.choices:
             return f"one of {', '.join(self.choices)}"
-        if self.least is not None and self.most is not None:
-            return f"from {self.least} to {self.most}"
-        if self.above is not None and self.below is not None:
-            return f"between {self.above} and {self.below}"
+        if self.ge is not None and self.le is not None:
+            return f"from {self.ge} to {self.le}"
+        if self.gt is not None and self.lt is not None:
+            return f"between {self.gt} and {self.lt}"
         parts = [
             f"{word} {limit}"
             for word, limit in (
-                ("at least", self.least),
-                ("at most", self.most),
-                ("more than", self.above),
-                ("less than", self.below),
+                ("at least", self.ge),
+                ("at most", self.le),
+                ("more than", self.gt),
+                ("less than", self.lt),
             )
             if limit is not None
         ]
@@ -61,12 +61,12 @@ class Limits:
 
 
 def setting(meaning: str, default: Any = MISSING, **limits: Any) -> Any:
-    """A field of a dataclass of settings: `lr: float = setting("peak learning rate", above=0)`.
+    """A field of a dataclass of settings: `lr: float = setting("peak learning rate", gt=0)`.
 
     Args:
         meaning: what it does and in which unit, in one line, for `--help` and docs/configuration.md.
         default: the value where the YAML has none; without it, the YAML must have one.
-        limits: `least`, `most`, `above`, `below` of a number, or the `choices` of a text.
+        limits: `ge`, `le`, `gt`, `lt` of a number (>=, <=, >, <), or the `choices` of a text.
     """
     metadata = {_KEY: Limits(meaning, **limits)}
     if isinstance(default, dict | list):

@@ -52,7 +52,7 @@ def check_trainer(trainer: Mapping[Any, Any]) -> None:
         if (limits := limits_of(item)) is not None and item.name in trainer:
             check_range(f"trainer.{item.name}", trainer[item.name], limits)
     if trainer.get("fast_dev_run"):
-        raise UserError("trainer.fast_dev_run would hand over a model of one batch; +estimate=true tries a run out")
+        raise UserError("trainer.fast_dev_run would export a model of one batch; +estimate=true tries a run out")
     if trainer.get("overfit_batches"):
         raise UserError("trainer.overfit_batches does not go with these batches; give data.path a file of a few lines")
 
@@ -90,10 +90,10 @@ def _check_paths(run: "RunConfig") -> None:
 
 def _check_length(run: "RunConfig") -> None:
     epochs, steps = run.trainer.get("max_epochs"), run.trainer.get("max_steps", -1)
-    for unit, most in (("epochs", epochs), ("steps", steps)):
-        least = run.trainer.get(f"min_{unit}")
-        if least is not None and most not in (None, -1) and least > most:
-            raise UserError(f"trainer.min_{unit} is {least}, more than trainer.max_{unit}, {most}")
+    for unit, maximum in (("epochs", epochs), ("steps", steps)):
+        minimum = run.trainer.get(f"min_{unit}")
+        if minimum is not None and maximum not in (None, -1) and minimum > maximum:
+            raise UserError(f"trainer.min_{unit} is {minimum}, more than trainer.max_{unit}, {maximum}")
     max_time = run.trainer.get("max_time")
     if isinstance(max_time, int | float):
         raise UserError(f"trainer.max_time is {max_time}; it must be DD:HH:MM:SS, as in 00:01:30:00")

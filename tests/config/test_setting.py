@@ -9,9 +9,9 @@ from lai.config.setting import Limits, SettingError, check_ranges, limits, setti
 
 @dataclass
 class Some:
-    count: int = setting("a count", 1, least=1, most=8)
-    rate: float | None = setting("a rate", None, above=0)
-    share: float = setting("a share", 0.5, above=0, below=1)
+    count: int = setting("a count", 1, ge=1, le=8)
+    rate: float | None = setting("a rate", None, gt=0)
+    share: float = setting("a share", 0.5, gt=0, lt=1)
     kind: str = setting("a kind", "round", choices=("round", "square"))
     names: dict = setting("a mapping", {"a": 1})
     on: bool = setting("a switch", True)
@@ -49,4 +49,4 @@ def test_a_mutable_default_is_not_shared():
 
 
 def test_a_declaration_can_be_read_back():
-    assert limits(Some, "count") == Limits("a count", least=1, most=8)
+    assert limits(Some, "count") == Limits("a count", ge=1, le=8)

@@ -98,9 +98,9 @@ def judge(counting: Counting, vocab: Vocab | None, left_out: Mapping[str, int]) 
             )
         )
     if vocab is not None:
-        least, most = VOCABULARY_SIZES
-        fits = least <= len(vocab) <= most
-        expected = f"{least:,} to {most:,} tokens; fewer where the text fills no more"
+        smallest, largest = VOCABULARY_SIZES
+        fits = smallest <= len(vocab) <= largest
+        expected = f"{smallest:,} to {largest:,} tokens; fewer where the text fills no more"
         found.append(Finding("vocabulary", "ok" if fits else "warning", f"{len(vocab):,} tokens", expected))
     return found
 
@@ -134,8 +134,8 @@ def _joining_command(file: Path, width: int, wrapping: Wrapping) -> str:
     if wrapping.blank >= _BLANK_LINES * wrapping.lines:  # between paragraphs
         join = "tr -d '\\r' | awk -v RS= '{gsub(/[ \\t]*\\n[ \\t]*/, \" \"); print}'"
     else:  # a short line ends one
-        least = width - _SHORT
-        join = f'tr -d \'\\r\' | awk \'{{printf "%s%s", $0, length($0) < {least} ? "\\n" : " "}}\''
+        minimum = width - _SHORT
+        join = f'tr -d \'\\r\' | awk \'{{printf "%s%s", $0, length($0) < {minimum} ? "\\n" : " "}}\''
     read = "gzip -dc" if file.suffix.lower() == ".gz" else "cat"
     return f"{read} {shlex.quote(printable(file))} | {join} > NEW.txt"
 
