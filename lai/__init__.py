@@ -7,7 +7,7 @@ __all__ = ["Vocab", "__version__"]
 def __getattr__(name: str) -> object:
     # `from lai import Vocab` works without making every `import lai.x` load SentencePiece.
     if name == "Vocab":
-        from lai.tokenizer.vocab import Vocab
+        from lai.export.vocab_file import StoredVocab
 
-        return Vocab
+        return StoredVocab
     raise AttributeError(f"module 'lai' has no attribute {name!r}")

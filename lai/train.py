@@ -45,7 +45,7 @@ def train(run: RunConfig) -> float:
 
     from lai.callbacks.export import ExportModel
     from lai.data.prepare import prepare_corpus
-    from lai.export.lai_file import load_vocab
+    from lai.export.vocab_file import load_vocab
     from lai.model.transformer import ModelConfig
     from lai.run import estimate, memory, summary
     from lai.run.build import build_datamodule, build_module, build_trainer

@@ -248,13 +248,8 @@ def _values(item: Field[Any], group: _Group, limits: Limits) -> str:
         limits.expected() if limits.choices else next((_TYPES[t] for t in _types(item, group.kind) if t in _TYPES), "")
     )
     if not limits.choices and (limits.ge, limits.le, limits.gt, limits.lt) != (None,) * 4:
-        words += f" {_short(limits)}"
+        words = limits.words or f"{words} {limits.expected()}"
     return f"{words}, or null" if words and group.takes_null(item) else words
-
-
-def _short(limits: Limits) -> str:
-    """The range, without numbers that nobody reads."""
-    return "positive" if limits.ge is not None and 0 < limits.ge < 1e-30 else limits.expected()
 
 
 def _meaning(item: Field[Any], group: _Group, limits: Limits) -> str:

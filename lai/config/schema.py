@@ -12,7 +12,7 @@ from lai.config.setting import check_ranges, setting
 _MAX_WIDTH = 1 << 24
 _MAX_THREADS = 1024  # with far more PyTorch crashes without a message
 _MAX_SEED = 2**32 - 1  # numpy's limit
-_FLOAT32 = {"ge": 2.0**-126, "le": (2 - 2.0**-23) * 2.0**127}  # a model file has it in float32
+_FLOAT32 = {"ge": 2.0**-126, "le": (2 - 2.0**-23) * 2.0**127, "words": "a positive number of float32"}
 
 
 class Checked:
@@ -199,7 +199,7 @@ class TrainerSettings:
 
 
 @dataclass(kw_only=True)
-class RunConfig:
+class RunConfig(Checked):
     """A whole run. `trainer`, `callbacks` and `logger` hold the plain keyword arguments of Lightning's own objects."""
 
     model: ModelSettings

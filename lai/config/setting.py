@@ -24,6 +24,7 @@ class Limits:
     gt: float | None = None
     lt: float | None = None
     choices: tuple[str, ...] = ()
+    words: str = ""  # the range in words, where the limits are no numbers that anybody reads
 
     def accept(self, value: Any) -> bool:
         """Whether `value` is in the range; null and what is no number or no choice's type are left to others."""
@@ -41,6 +42,8 @@ class Limits:
 
     def expected(self) -> str:
         """The range in words: `from 1 to 1024`."""
+        if self.words:
+            return self.words
         if self.choices:
             return f"one of {', '.join(self.choices)}"
         if self.ge is not None and self.le is not None:

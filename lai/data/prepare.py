@@ -64,7 +64,7 @@ def prepare_corpus(data: "DataSettings", load_vocab: Callable[[Path], Vocab] = V
     """Make or find everything that the `data` group asks for; what has not changed since it was made is used again.
 
     Args:
-        load_vocab: reads `data.vocab_path`; `lai.export.lai_file.load_vocab` takes model files, too.
+        load_vocab: reads `data.vocab_path`; `lai.export.vocab_file.load_vocab` takes model files, too.
 
     Raises:
         UserError: no such file, nothing to read, or something in the files that cannot be read.

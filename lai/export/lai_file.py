@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from lai.export import quantize
+from lai.export.vocab_file import MAGIC
 from lai.host.errors import UserError
 from lai.host.files import atomic_write, target_of
 from lai.model.record import UNKNOWN, TrainingRecord
 from lai.model.transformer import ModelConfig, Transformer
 from lai.tokenizer.vocab import Vocab
 
-MAGIC = b"LAi1"
 ENDING = ".bin"
 HEADER_SIZE = 256
 ALIGNMENT = 64
@@ -28,7 +28,6 @@ ACTIVATIONS = ("silu", "gelu")
 # magic, version, dim … max_seq_len, rope_theta, norm_eps, activation, dtype, vocab_offset, weights_offset, file_size,
 # CRC-32, flags, 7 bytes of nothing, steps, tokens, val_loss, val_loss_floor; "<" packs them without gaps.
 _HEADER = struct.Struct("<4sI7iffiBQQQII7xQQff")
-_VOCAB_OFFSET = 13  # which of the header's fields
 _SIZES = ("dim", "hidden_dim", "n_layers", "n_heads", "n_kv_heads", "vocab_size", "max_seq_len")
 
 
@@ -165,25 +164,6 @@ def is_model_file(path: Path | str) -> bool:
     """Whether the file begins with the magic of model files."""
     with Path(path).open("rb") as file:
         return file.read(4) == MAGIC
-
-
-def load_vocab(path: Path | str) -> Vocab:
-    """The vocabulary of a vocabulary file (`vocab.bin`) or of a model file, whose weights are not read.
-
-    Raises:
-        UserError: the file is missing, foreign, truncated or damaged.
-    """
-    try:
-        with Path(path).open("rb") as file:
-            header = file.read(HEADER_SIZE)
-    except OSError as error:
-        raise UserError(f"cannot read the vocabulary {path}: {error.strerror or error}") from None
-    if header[: len(MAGIC)] != MAGIC:
-        return Vocab.load(path)
-    if len(header) < _HEADER.size:
-        raise UserError(f"{path} ends inside a model file's header ({len(header)} bytes); copy or export it again")
-    vocab_offset = _HEADER.unpack_from(header)[_VOCAB_OFFSET]
-    return Vocab.load(path, vocab_offset)
 
 
 def read_model(path: Path | str) -> ModelFile:

@@ -12,7 +12,7 @@ from lai.data.quality.findings import MAX_LINE_BYTES, Finding
 from lai.data.quality.histogram import draw_histogram
 from lai.data.quality.report import Quality, examine, shares
 from lai.data.sources.discovery import files_left_out, find_files
-from lai.export.lai_file import load_vocab
+from lai.export.vocab_file import load_vocab
 from lai.host.cli import run_program, whole_number
 from lai.host.errors import UserError
 from lai.programs.arguments import argument_parser

@@ -73,7 +73,7 @@ class Vocab:
 
     @classmethod
     def load(cls, path: Path | str, offset: int | None = None) -> "Vocab":
-        """Read a vocabulary file; `lai.export.lai_file.load_vocab` reads the one in a model file, too.
+        """Read a vocabulary file; `lai.export.vocab_file.load_vocab` reads the one in a model file, too.
 
         Args:
             offset: where the vocabulary starts in a larger file; None: the file holds nothing else.

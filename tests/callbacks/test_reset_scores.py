@@ -32,7 +32,7 @@ def test_scores_of_other_validation_documents_are_forgotten(tmp_path, compose_ru
         after = train(resumed)
     for kind in ("training", "validation"):
         assert f"the {kind} documents are not the checkpoint's" in caplog.text
-    assert "data.batch_size is 5, in the checkpoint 4" in caplog.text
+    assert "data.batch_size is 5, but 4 in the checkpoint" in caplog.text
     losses = [loss for _, loss in rows_of(tmp_path / folder, "val/loss")]
     assert len(losses) == 3  # and not stopped because the first is higher than before
     assert after == pytest.approx(min(losses), abs=1e-5)

@@ -8,13 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from lai.export.lai_file import load_vocab, read_model, write_model
+from lai.export.lai_file import read_model, write_model
 from lai.export.verify import export_model
 from lai.host.errors import UserError
 from lai.model.record import TrainingRecord
 from lai.model.transformer import ModelConfig, Transformer
-from lai.tokenizer.bpe import NEVER
-from lai.tokenizer.vocab import Vocab
 
 FIELDS = ("dim", "hidden_dim", "n_layers", "n_heads", "n_kv_heads", "vocab_size", "max_seq_len")
 
@@ -234,46 +232,3 @@ def test_a_file_of_another_writer_needs_neither_size_nor_checksum(written):
     data[65:77] = bytes(12)
     written.write_bytes(data)
     assert read_model(written).checksum == 0
-
-
-TOKENS = (b"<pad>", b"<bos>", b"<eos>", b"<unk>", *(bytes([byte]) for byte in range(256)), b"ab")
-VOCAB = Vocab(TOKENS, [NEVER] * 4 + [-100.0] * 256 + [-1.0]).to_bytes()
-
-
-def file_with_vocab(record, offset=256):
-    """A model file up to its vocabulary, with other bytes behind it."""
-    header = bytearray(256)
-    header[:4] = b"LAi1"
-    struct.pack_into("<Q", header, 49, offset)
-    return bytes(header) + record + bytes(100)
-
-
-@pytest.mark.parametrize("data", [VOCAB, file_with_vocab(VOCAB)], ids=["vocabulary file", "model file"])
-def test_a_vocabulary_loads_from_both_kinds_of_files(tmp_path, data):
-    (tmp_path / "file.bin").write_bytes(data)
-    assert load_vocab(tmp_path / "file.bin").to_bytes() == VOCAB
-
-
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        (b"", "is empty"),
-        (VOCAB + b"\0", "has 1 bytes after its last token"),
-        (file_with_vocab(VOCAB)[:52], "ends inside a model file's header"),
-        (file_with_vocab(VOCAB, 1 << 62), "ends before the vocabulary does"),
-        (file_with_vocab(VOCAB, 257), "is not a vocabulary"),
-        (file_with_vocab(VOCAB)[:300], "says it has 261 tokens"),
-    ],
-)
-def test_a_damaged_vocabulary_is_one_line(tmp_path, data, message):
-    path = tmp_path / "file.bin"
-    path.write_bytes(data)
-    with pytest.raises(UserError, match=message) as error:
-        load_vocab(path)
-    assert str(path) in str(error.value) and "\n" not in str(error.value)
-
-
-def test_a_missing_vocabulary_is_one_line(tmp_path):
-    for path in (tmp_path / "missing.bin", tmp_path):
-        with pytest.raises(UserError, match="cannot read the vocabulary"):
-            load_vocab(path)

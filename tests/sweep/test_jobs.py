@@ -50,7 +50,7 @@ def test_every_job_that_fails_says_why(tmp_path, text_file):
     run = ("-m", *TINY, f"data.path={text_file}", "trainer.max_steps=1", "optimizer.lr=-1,1e-3,1e30")
     done = lai_train(*run, cwd=tmp_path)
     assert done.returncode == 2
-    reasons = {0: "optimizer.lr is -1.0; it must be positive", 2: "val/loss is nan at step 1: training diverged"}
+    reasons = {0: "optimizer.lr is -1.0; it must be more than 0", 2: "val/loss is nan at step 1: training diverged"}
     for job, reason in reasons.items():
         assert f"error: job {job}: {reason}" in done.stdout
         (log,) = tmp_path.glob(f"outputs/*-*-*/*-*-*/{job}/train.log")
