@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pyarrow
 import pytest
+import torch
 from loopback_hub import serving
 from pyarrow import parquet
 from runs import example_lines
@@ -160,17 +161,25 @@ def test_every_recipe_has_a_test():
 
 
 @pytest.mark.slow
-def test_a_setting_reaches_the_optimizer_help_and_the_documents(copy):
+def test_a_setting_reaches_the_optimizer_the_help_and_the_documents(copy):
     printed = copy.follow(recipes()["A setting"])
-    assert "optimizer.amsgrad" in printed[-1]
-    assert "| `optimizer.amsgrad` |" in (copy.folder / "docs/configuration.md").read_text(encoding="utf-8")
-    assert '"amsgrad"' in (copy.folder / "conf/schema.json").read_text(encoding="utf-8")
-    code = """
-import torch
-checkpoint = torch.load(next(__import__("pathlib").Path("outputs/run1/checkpoints").glob("last.ckpt")))
-print("max_exp_avg_sq" in str(checkpoint["optimizer_states"][0]["state"][0].keys()))
-"""
-    assert copy.run(f"python -c {shlex.quote(code)}").strip() == "True"
+    assert "optimizer.embedding_weight_decay" in printed[-1]
+    assert "| `optimizer.embedding_weight_decay` |" in (copy.folder / "docs/configuration.md").read_text("utf-8")
+    assert '"embedding_weight_decay"' in (copy.folder / "conf/schema.json").read_text("utf-8")
+    checkpoint = torch.load(copy.folder / "outputs/run1/checkpoints/last.ckpt", weights_only=True)
+    groups = checkpoint["optimizer_states"][0]["param_groups"]
+    assert [group["weight_decay"] for group in groups] == [0.1, 0.01]
+
+
+def test_a_setting_takes_two_lines_of_python_and_one_of_yaml():
+    added = [
+        (block.lines[0].rpartition(".")[2], line)
+        for block in recipes()["A setting"]
+        if block.language == "diff"
+        for line in block.lines
+        if line.startswith("+")
+    ]
+    assert [kind for kind, _ in added] == ["py", "py", "yaml"]
 
 
 @pytest.mark.slow
