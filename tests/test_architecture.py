@@ -33,3 +33,21 @@ def test_the_tree_names_every_module_and_nothing_else():
 def test_the_tree_names_every_folder_of_the_engine():
     folders = {f"cpp/{path.name}/" for path in (ROOT / "cpp").iterdir() if path.is_dir()}
     assert {name for name in described() if re.fullmatch(r"cpp/\w+/", name)} == folders
+
+
+def test_the_files_on_a_documents_way_exist():
+    way = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").partition("## One document's way")[2]
+    paths = re.findall(r"`([\w/]+\.[a-z]+)`", way)
+    assert len(paths) >= 12
+    assert [path for path in paths if not (ROOT / path).exists() and not (ROOT / "lai" / path).exists()] == []
+
+
+def test_the_readme_names_every_folder():
+    tree = (ROOT / "README.md").read_text(encoding="utf-8").partition("```text\n")[2].partition("```")[0]
+    lines = [line.split() for line in tree.splitlines()]
+    packages = {f"{path.parent.name}/" for path in (ROOT / "lai").glob("*/__init__.py")}
+    folders = {"lai/", "conf/", "scripts/", "cpp/", "tests/", "benchmarks/", "docs/", "findings/", *packages}
+    named = {words[0] for words in lines}
+    assert folders <= named
+    assert all(len(words) > 1 for words in lines)
+    assert all((ROOT / name).exists() or (ROOT / "lai" / name).exists() for name in named)

@@ -270,6 +270,12 @@ def test_the_guide_has_the_same_commands_in_both_languages():
     assert hungarian == english
 
 
+def test_the_guide_has_the_same_sections_and_pictures_in_both_languages():
+    english, hungarian = (page.read_text(encoding="utf-8") for page in GUIDES)
+    for pattern in (r"^(#+) ", r"^!\[.*\]\((?:\.\./)?(.*)\)$", r"^\| (?=---)"):
+        assert re.findall(pattern, hungarian, re.MULTILINE) == re.findall(pattern, english, re.MULTILINE)
+
+
 LINKING = [*ROOT.glob("*.md"), *(page for folder in ("docs", "benchmarks") for page in (ROOT / folder).rglob("*.md"))]
 
 
@@ -289,6 +295,16 @@ def test_links_lead_to_files_and_headings(page):
         target = page.parent / path if path else page
         assert target.exists(), f"{page.name} links to {link}"
         assert not heading or heading in anchors(target), f"{page.name} links to {link}, which has no such heading"
+
+
+@pytest.mark.parametrize("page", LINKING, ids=lambda page: str(page.relative_to(ROOT)))
+def test_paths_in_the_text_exist(page):
+    text = page.read_text(encoding="utf-8")
+    if page.name == "extending.md":  # names new files, too, in its blocks and its first lines
+        text = re.sub(r"^```.*?^```", "", text.partition("## ")[2], flags=re.MULTILINE | re.DOTALL)
+    paths = re.findall(r"`((?:lai|conf|cpp|tests|docs|scripts|benchmarks|findings)/[\w./-]*)`", text)
+    missing = [path for path in paths if not (ROOT / path).exists()]
+    assert not missing
 
 
 def test_commands_leave_this_checkout_alone(checkout):
