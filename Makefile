@@ -23,7 +23,7 @@ CMAKE := $(or $(SYSTEM_CMAKE),$(VENV)/bin/cmake)
 CMAKE_READY := $(if $(SYSTEM_CMAKE),,$(INSTALLED))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train answer test lowest lint settings release debug races arm fuzz analyse clean
+.PHONY: help setup train answer test heavy lowest lint settings release debug races arm fuzz analyse clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -75,14 +75,17 @@ ENGLISH := The cook played in the forest.
 HUNGARIAN := A nő megette a krumplit.
 
 test: $(INSTALLED) $(ENGINE)  ## set up and run the tests
-	$(RUN) -m pytest -n auto --maxprocesses 8 --dist worksteal
+	$(RUN) -m pytest -m 'not heavy' -n auto --maxprocesses 8 --dist worksteal
+
+heavy: $(INSTALLED) $(ENGINE)  ## run the tests that take minutes: each recipe of docs/extending.md in a copy of the checkout
+	$(RUN) -m pytest -m heavy -n auto --maxprocesses 8 --dist worksteal
 
 # With the oldest versions that pyproject.toml allows; for their sake Python 3.11 or 3.12.
 lowest: $(ENGINE)  ## run the quick tests with the versions of constraints-lowest.txt, in .venv-lowest
 	@test -x $(LOWEST) || $(PYTHON) -m venv .venv-lowest
 	@$(call pip_install,$(LOWEST),constraints-lowest.txt,torch)
 	@$(call pip_install,$(LOWEST),constraints-lowest.txt,-e '.[dev]')
-	$(LOWEST) -m pytest -m 'not slow' -n auto --maxprocesses 8 --dist worksteal
+	$(LOWEST) -m pytest -m 'not slow and not heavy' -n auto --maxprocesses 8 --dist worksteal
 
 lint: $(INSTALLED)  ## check style, types, which module may import which, and the format of C++
 	$(RUN) -m ruff check .

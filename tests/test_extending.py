@@ -160,7 +160,7 @@ def test_every_recipe_has_a_test():
     }
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_a_setting_reaches_the_optimizer_the_help_and_the_documents(copy):
     printed = copy.follow(recipes()["A setting"])
     assert "optimizer.embedding_weight_decay" in printed[-1]
@@ -182,7 +182,7 @@ def test_a_setting_takes_two_lines_of_python_and_one_of_yaml():
     assert [kind for kind, _ in added] == ["py", "py", "yaml"]
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_a_model_size_trains(copy):
     copy.follow(recipes()["A model size"])
     described = dict(re.findall(r"(\w+) +(\d+)\n", copy.run("lai-info models/run2.bin")))
@@ -190,7 +190,7 @@ def test_a_model_size_trains(copy):
     assert found == {"dim": "64", "hidden_dim": "192", "n_layers": "2", "n_heads": "2", "max_seq_len": "256"}
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_a_known_data_set_is_fetched(copy, tmp_path):
     table = pyarrow.table({"question": ["Hány lába van?", "Mi ez?", "Ki ő?"], "answer": ["Négy.", "Fa.", "Anna."]})
     parquet.write_table(table, tmp_path / "facts.parquet")
@@ -205,25 +205,25 @@ def test_a_known_data_set_is_fetched(copy, tmp_path):
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_a_data_format_is_read(copy):
     printed = copy.follow(recipes()["A data format"])
     assert re.search(r"documents\W+4\b", printed[0]), printed[0]  # each pair in both directions
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_a_callback_logs_its_curve(copy):
     printed = copy.follow(recipes()["A callback"])
     assert "train/weight_norm" in printed[-1].partition("\n")[0]
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_a_logger_writes_its_file(copy):
     printed = copy.follow(recipes()["A logger"])
     assert '"train/loss"' in printed[-1]
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_an_export_format_writes_the_weights(copy, model_file):
     (copy.folder / "models").mkdir()
     shutil.copy(model_file, copy.folder / "models" / "lai-nano.bin")
@@ -231,7 +231,7 @@ def test_an_export_format_writes_the_weights(copy, model_file):
     assert re.fullmatch(r"\((\d+), \1\)", printed[-1].strip())
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the recipe is for x86-64")
 def test_a_kernel_set_passes_the_test_of_kernels(copy):
     copy.follow(recipes()["An engine kernel"])

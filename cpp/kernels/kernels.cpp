@@ -74,16 +74,16 @@ const Kernels& choose_kernels() {
 #endif
         {&kPortableKernels, true},
     };
-    const char* logit_tokens = std::getenv("LAI_KERNELS");
+    const char* wanted = std::getenv("LAI_KERNELS");
     std::string names;
     for (const Candidate& candidate : candidates) {
         if (!candidate.runs) continue;
-        if (logit_tokens == nullptr || *logit_tokens == '\0' || std::string(logit_tokens) == candidate.kernels->name) {
+        if (wanted == nullptr || *wanted == '\0' || std::string(wanted) == candidate.kernels->name) {
             return *candidate.kernels;
         }
         names += std::string(names.empty() ? "" : ", ") + candidate.kernels->name;
     }
-    throw Error(std::string("LAI_KERNELS is ") + logit_tokens + ", this machine can run " + names);
+    throw Error(std::string("LAI_KERNELS is ") + wanted + ", this machine can run " + names);
 }
 
 }  // namespace lai
