@@ -20,6 +20,7 @@ from lai.inference.sampling import (
     translation_prompt,
 )
 from lai.programs.arguments import argument_parser
+from lai.tokenizer.folding import fold_text
 from lai.tokenizer.vocab import Vocab
 
 
@@ -83,20 +84,18 @@ def _prompt_text(options: argparse.Namespace) -> bytes:
     """
     given = next((text for text in (options.prompt, options.translate, options.to_en) if text is not None), None)
     text = _text_of(options.file) if given is None else given.encode("utf-8", "surrogateescape")
-    is_blank = not text.strip()
-    if options.raw:
-        is_blank = given is None and not text
+    is_blank = given is None and not text if options.raw else not fold_text(text)
     if is_blank:
         raise UserError("the prompt is empty; give one with -p, -f or on standard input")
     return text
 
 
-def _prompt_ids(vocab: Vocab, options: argparse.Namespace) -> list[int]:
+def _prompt_ids(vocab: Vocab, options: argparse.Namespace, fold: bool) -> list[int]:
     """The ids of the prompt: a translation, a raw text or a chat turn."""
     text = _prompt_text(options)
     if options.translate is not None or options.to_en is not None:
-        return translation_prompt(vocab, text, to_english=options.to_en is not None)
-    return raw_prompt(vocab, text) if options.raw else chat_prompt(vocab, text)
+        return translation_prompt(vocab, text, to_english=options.to_en is not None, fold=fold)
+    return raw_prompt(vocab, text) if options.raw else chat_prompt(vocab, text, fold)
 
 
 def _text_of(source: str | None) -> bytes:
@@ -124,7 +123,7 @@ def _generate() -> int:
         raise UserError(f"--device {options.device}: {str(error).splitlines()[0]}") from None
     if options.raw and (options.translate is not None or options.to_en is not None):
         raise UserError("--raw continues a text as it is; leave it out with -t and --to-en")
-    prompt = _prompt_ids(vocab, options)
+    prompt = _prompt_ids(vocab, options, fold=not model.training.unfolded)
     note = model.training.note(len(vocab))
     if note is not None and sys.stderr is not None and sys.stderr.isatty():
         print(note, file=sys.stderr)

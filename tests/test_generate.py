@@ -28,6 +28,8 @@ def test_the_same_seed_gives_the_same_answer(run, model_file):
         (("-f", os.devnull), "the prompt is empty"),
         (("-p", ""), "the prompt is empty"),
         (("-p", " \t\n\v"), "the prompt is empty"),
+        (("-p", "\u00a0\u200b\ufeff"), "the prompt is empty"),
+        (("--to-en", "\u00ad\u2003"), "the prompt is empty"),
         (("-t", ""), "the prompt is empty"),
         (("--to-en", "  "), "the prompt is empty"),
         (("-p", "x", "--temp", "inf"), "--temp is inf"),
@@ -44,6 +46,15 @@ def test_a_mistake_is_one_line_and_status_2(run, model_file, arguments, words):
     assert error.startswith("error: ")
     assert words in error
     assert error.count("\n") == 1
+
+
+def test_a_prompt_has_the_same_answer_in_every_form(run, model_file, tmp_path):
+    file = tmp_path / "prompt.txt"
+    file.write_bytes("\ufeffThe\u00addog\u00a0alma\u0301t \r\n".encode())
+    expected = run("lai.generate", "-m", model_file, "--seed", 1, "--tokens", 12, "-p", "Thedog almát")
+    assert expected[0] == 0
+    for prompt in (("-f", file), ("-p", "The\u200bdog  alma\u0301t"), ("-p", "\u200eThedog\talmát\n")):
+        assert run("lai.generate", "-m", model_file, "--seed", 1, "--tokens", 12, *prompt) == expected
 
 
 def test_raw_mode_accepts_an_empty_prompt(run, model_file):

@@ -15,6 +15,7 @@ namespace {
 constexpr std::size_t kHeaderSize = 256;
 constexpr std::size_t kAlignment = 64;
 constexpr std::uint32_t kFlagTied = 1;
+constexpr std::uint32_t kFlagUnfolded = 2;
 // Far above any model of today. Products of sizes stay within 64 bits, positions within 32.
 constexpr std::size_t kMaxSize = std::size_t{1} << 28;
 constexpr std::size_t kMaxContext = std::size_t{1} << 24;
@@ -113,8 +114,10 @@ void ModelFile::read_header() {
              (version_ == 1 ? "0 in version 1" : "0 to 3"));
     }
     dtype_ = static_cast<DType>(dtype);
-    check_flags(field<std::uint32_t>(file_, 77));
-    tied_ = field<std::uint32_t>(file_, 77) == kFlagTied;
+    const auto flags = field<std::uint32_t>(file_, 77);
+    check_flags(flags);
+    tied_ = (flags & kFlagTied) != 0;
+    folds_prompts_ = (flags & kFlagUnfolded) == 0;
 }
 
 void ModelFile::read_training() {
@@ -126,9 +129,9 @@ void ModelFile::read_training() {
 }
 
 void ModelFile::check_flags(std::uint32_t flags) const {
-    const std::uint32_t known = version_ == 1 ? 0 : kFlagTied;
+    const std::uint32_t known = version_ == 1 ? kFlagUnfolded : kFlagTied | kFlagUnfolded;
     if ((flags & ~known) != 0) {
-        fail("has flags " + std::to_string(flags) + ", expected " + (version_ == 1 ? "0 in version 1" : "0 or 1"));
+        fail("has flags " + std::to_string(flags) + ", expected " + (version_ == 1 ? "0 or 2 in version 1" : "0 to 3"));
     }
 }
 

@@ -60,6 +60,8 @@ public:
     DType dtype() const { return dtype_; }
     Checksum checksum() const { return checksum_; }
     const TrainingRecord& training() const { return training_; }
+    // Whether what a person types is folded (text/folding.hpp): always, unless the training text was not.
+    bool folds_prompts() const { return folds_prompts_; }
 
     // Whether output and embedding are one tensor, also if version 1 wrote it twice.
     bool is_tied() const;
@@ -83,6 +85,7 @@ private:
     std::uint32_t version_ = 0;
     DType dtype_ = DType::f32;
     bool tied_ = false;
+    bool folds_prompts_ = true;
     Checksum checksum_ = Checksum::unknown;
     TrainingRecord training_{};
     std::size_t weights_offset_ = 0;

@@ -1,6 +1,7 @@
 #include "tools/chat.hpp"
 
 #include "host/error.hpp"
+#include "text/folding.hpp"
 #include "text/prompts.hpp"
 #include "text/text_output.hpp"
 #include "tools/report.hpp"
@@ -130,18 +131,19 @@ public:
               " parameters. /help lists the commands.\n");
         if (const std::string note = training_note(file_); !note.empty()) print(note + "\n");
         LineReader lines;
-        while (const std::optional<std::string> line = lines.next()) {
-            const std::size_t last = line->find_last_not_of(kWhitespace);
-            if (last == std::string::npos) continue;
-            if (line->size() >= kMaxLineBytes) {
+        while (const std::optional<std::string> typed = lines.next()) {
+            const std::string folded = fold_text(*typed);
+            if (folded.empty()) continue;
+            if (typed->size() >= kMaxLineBytes) {
                 print("(the terminal cuts lines after " + std::to_string(kMaxLineBytes) +
                       " bytes; use lai -f FILE for a longer text)\n");
                 continue;
             }
+            const std::string& line = file_.folds_prompts() ? folded : *typed;
             try {
-                if (line->front() != '/') {
-                    answer(*line, mode_);
-                } else if (!command(line->substr(0, last + 1))) {
+                if (line.front() != '/') {
+                    answer(line, mode_);
+                } else if (!command(line.substr(0, line.find_last_not_of(kWhitespace) + 1))) {
                     return;
                 }
             } catch (const Error& error) {

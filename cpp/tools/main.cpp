@@ -1,6 +1,7 @@
 #include "engine/generator.hpp"
 #include "engine/perplexity.hpp"
 #include "host/error.hpp"
+#include "text/folding.hpp"
 #include "text/prompts.hpp"
 #include "text/text_input.hpp"
 #include "text/text_output.hpp"
@@ -149,9 +150,10 @@ private:
     std::vector<TokenId> prompt_ids() const {
         std::string text = options_.prompt ? *options_.prompt : read_text(options_.file ? *options_.file : "-");
         // --raw -p '' is allowed: it generates a text from its beginning.
-        const bool is_blank = options_.raw ? !options_.prompt && text.empty()
-                                           : text.find_first_not_of(" \t\n\r\f\v") == std::string::npos;
+        std::string folded = options_.raw ? std::string() : fold_text(text);
+        const bool is_blank = options_.raw ? !options_.prompt && text.empty() : folded.empty();
         if (is_blank) throw Error("the prompt is empty; give one with -p, -f or on standard input");
+        if (!options_.raw && file_.folds_prompts()) text = std::move(folded);
         check_length(text);
         std::vector<TokenId> ids = {kBos};
         std::vector<TokenId> rest;

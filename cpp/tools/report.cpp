@@ -102,7 +102,8 @@ JsonObject model_json(const ModelFile& file, const Transformer& transformer) {
     json.number("norm_eps", static_cast<double>(config.norm_eps))
         .text("activation", activation_name(config.activation));
     json.boolean("tie_embeddings", file.is_tied()).count("parameters", file.parameter_count());
-    json.boolean("chat_tags", file.vocabulary().has_chat_tags()).count("file_size", file.file().size());
+    json.boolean("chat_tags", file.vocabulary().has_chat_tags()).boolean("folds_prompts", file.folds_prompts());
+    json.count("file_size", file.file().size());
     json.text("checksum", checksum_name(file.checksum()));
     const TrainingRecord& training = file.training();
     const auto known = [](float loss) { return loss > 0 ? static_cast<double>(loss) : std::nan(""); };
@@ -129,7 +130,8 @@ std::string describe_model(const ModelFile& file, const Transformer& transformer
         {"context", text(config.max_seq_len) + " tokens, rope_theta " + format_float(config.rope_theta) +
                         ", norm_eps " + format_float(config.norm_eps)},
         {"vocabulary", text(config.vocab_size) + " tokens, " +
-                           (file.vocabulary().has_chat_tags() ? "with" : "without") + " chat tags"},
+                           (file.vocabulary().has_chat_tags() ? "with" : "without") + " chat tags" +
+                           (file.folds_prompts() ? "" : ", text not folded (data.normalize=false)")},
         {"memory", megabytes(transformer.weight_bytes()) + " weights, " + megabytes(cache_bytes(transformer)) +
                        " KV cache of a full context"},
         {"training", describe_training(file.training())},

@@ -1,6 +1,7 @@
 """Reads what export needs from a checkpoint: config, vocabulary, weights and training record as plain data."""
 
 import errno
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from lai.export.lai_file import is_model_file
 from lai.host.errors import UserError
-from lai.model.record import UNKNOWN, TrainingRecord
+from lai.model.record import TrainingRecord
 from lai.model.transformer import ModelConfig
 from lai.tokenizer.vocab import Vocab
 
@@ -60,4 +61,4 @@ def _training(checkpoint: dict[str, Any]) -> TrainingRecord:
     found = checkpoint["lai"].get("training")
     if not isinstance(found, dict):
         found = {"steps": checkpoint.get("global_step", 0)}
-    return TrainingRecord.read(**{name: found.get(name, 0) for name in UNKNOWN.to_dict()})
+    return TrainingRecord.read(**{item.name: found.get(item.name, 0) for item in fields(TrainingRecord)})

@@ -23,6 +23,7 @@ ENDING = ".bin"
 HEADER_SIZE = 256
 ALIGNMENT = 64
 FLAG_TIED = 1
+FLAG_UNFOLDED = 2
 ACTIVATIONS = ("silu", "gelu")
 
 # magic, version, dim … max_seq_len, rope_theta, norm_eps, activation, dtype, vocab_offset, weights_offset, file_size,
@@ -130,7 +131,7 @@ def _header(
         weights_offset,
         file_size,
         checksum,
-        FLAG_TIED if version == 2 and config.tie_embeddings else 0,
+        (FLAG_TIED if version == 2 and config.tie_embeddings else 0) | (FLAG_UNFOLDED if training.unfolded else 0),
         training.steps,
         training.tokens,
         training.val_loss,
@@ -219,7 +220,7 @@ def _read(path: Path, file: IO[bytes]) -> ModelFile:
         tied = True
         del weights["output.weight"]
         config = ModelConfig(**{**config.to_dict(), "tie_embeddings": True})
-    training = TrainingRecord.read(*fields[16:])
+    training = TrainingRecord.read(*fields[16:20], bool(flags & FLAG_UNFOLDED))
     return ModelFile(config, vocab, weights, version, names[dtype_number], size, checksum, training)
 
 

@@ -21,6 +21,7 @@ from lai.host.errors import UserError
 from lai.host.files import atomic_write
 from lai.inference.sampling import chat_prompt, greedy_answers, stop_ids, stream_text
 from lai.model.transformer import Transformer
+from lai.tokenizer.folding import fold_text
 from lai.tokenizer.targets import IGNORE_INDEX
 from lai.tokenizer.vocab import Vocab
 
@@ -97,12 +98,17 @@ def scores(prompts: Sequence[Prompt], answers: Sequence[bytes]) -> list[Score]:
             *kind,
             sum((prompt.task, prompt.direction) == kind for prompt in prompts),
             sum(
-                (prompt.task, prompt.direction) == kind and prompt.answer == answer
+                (prompt.task, prompt.direction) == kind and is_right(prompt, answer)
                 for prompt, answer in zip(prompts, answers, strict=True)
             ),
         )
         for kind in kinds
     ]
+
+
+def is_right(prompt: Prompt, answer: bytes) -> bool:
+    """Whether an answer is the right one, as the test set has it or folded, as a model of folded text answers."""
+    return answer == prompt.answer or answer == fold_text(prompt.answer)
 
 
 def longest_answer(prompt: Prompt, tokens: int) -> int:
@@ -114,13 +120,19 @@ def longest_answer(prompt: Prompt, tokens: int) -> int:
     return min(tokens, len(prompt.answer) + 1)
 
 
-def answers_of_pytorch(network: Transformer, vocab: Vocab, prompts: Iterable[Prompt], tokens: int) -> Iterator[bytes]:
-    """The greedy answer to each prompt, of at most `tokens` and at most `longest_answer` tokens."""
+def answers_of_pytorch(
+    network: Transformer, vocab: Vocab, prompts: Iterable[Prompt], tokens: int, fold: bool = True
+) -> Iterator[bytes]:
+    """The greedy answer to each prompt, of at most `tokens` and at most `longest_answer` tokens.
+
+    Args:
+        fold: fold the prompts, as the engine does (`chat_prompt`).
+    """
     stop = stop_ids(vocab, raw=False)
     threads = fastest_threads(network)
     waiting = iter(prompts)
     while batch := list(islice(waiting, _PROMPTS_AT_ONCE)):
-        asked = [chat_prompt(vocab, prompt.prompt) for prompt in batch]
+        asked = [chat_prompt(vocab, prompt.prompt, fold) for prompt in batch]
         most = [longest_answer(prompt, tokens) for prompt in batch]
         with _torch_threads(threads):
             answered = greedy_answers(network, asked, stop=stop, tokens=most)
@@ -202,7 +214,7 @@ def read_prompts(path: Path) -> list[Prompt]:
             row = json.loads(line)
             texts = [row.get("task", ""), row.get("direction", ""), row["prompt"], row["answer"]]
             task, direction, prompt, answer = texts
-            if not prompt.strip() or "\0" in prompt:  # the engine takes prompts as arguments, and no empty one
+            if not fold_text(prompt.encode()) or "\0" in prompt:  # the engine takes prompts as arguments, none empty
                 raise ValueError
             prompts.append(Prompt(str(task), str(direction), prompt.encode(), answer.encode()))
         except (ValueError, KeyError, AttributeError, TypeError):

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from lai.host.errors import UserError
 from lai.model.transformer import KVCache, Transformer
 from lai.tokenizer.chat import TO_ENGLISH, TO_HUNGARIAN
+from lai.tokenizer.folding import fold_text
 from lai.tokenizer.vocab import Vocab
 
 REPEAT_WINDOW = 64
@@ -57,20 +58,25 @@ class Sampling:
                 raise UserError(f"--{name} is {value}; it must be {expected}")
 
 
-def chat_prompt(vocab: Vocab, text: bytes) -> list[int]:
-    """The ids of a chat turn and of the opening of the answer; tags in `text` are encoded as literal text."""
+def chat_prompt(vocab: Vocab, text: bytes, fold: bool = True) -> list[int]:
+    """The ids of a chat turn and of the opening of the answer; tags in `text` are encoded as literal text.
+
+    Args:
+        fold: fold the text (`lai.tokenizer.folding`); False for a model whose text was not (`TrainingRecord.unfolded`).
+    """
     return [
         vocab.BOS,
         vocab.tag_id(b"<user>"),
-        *vocab.encode_text(text),
+        *vocab.encode_text(fold_text(text) if fold else text),
         vocab.tag_id(b"</user>"),
         vocab.tag_id(b"<assistant>"),
     ]
 
 
-def translation_prompt(vocab: Vocab, text: bytes, to_english: bool = False) -> list[int]:
-    """The ids of a chat turn that asks for a translation, worded as in the training data."""
-    return chat_prompt(vocab, (TO_ENGLISH if to_english else TO_HUNGARIAN) + text)
+def translation_prompt(vocab: Vocab, text: bytes, to_english: bool = False, fold: bool = True) -> list[int]:
+    """The ids of a chat turn that asks for a translation, worded as in the training data; `fold` as `chat_prompt`."""
+    request = TO_ENGLISH if to_english else TO_HUNGARIAN
+    return chat_prompt(vocab, request + (fold_text(text) if fold else text), fold=False)
 
 
 def raw_prompt(vocab: Vocab, text: bytes) -> list[int]:

@@ -42,6 +42,7 @@ class LanguageModel(lightning.LightningModule):
         byte_lengths: (vocab_size,) how many bytes of text each token stands for, for bits per byte.
         optimizer, schedule: how the weights are learned.
         references: constants that are logged with the validation metrics, such as `{"val/loss_floor": 0.9}`.
+        unfolded: the text is not folded (`lai.tokenizer.folding`); the model file records it.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class LanguageModel(lightning.LightningModule):
         optimizer: OptimizerSettings,
         schedule: ScheduleSettings,
         references: Mapping[str, float] | None = None,
+        unfolded: bool = False,
     ) -> None:
         super().__init__()
         self.config = config
@@ -59,6 +61,7 @@ class LanguageModel(lightning.LightningModule):
         self.optimizer_settings = optimizer
         self.schedule_settings = schedule
         self.references = dict(references or {})
+        self.unfolded = unfolded
         self.tokens_seen = TokensSeen()
         self._validated = (-1, 0.0)  # the step of the last validation, and its val/loss
         self.model = Transformer(config)
@@ -167,7 +170,8 @@ class LanguageModel(lightning.LightningModule):
         """The record of the weights after `steps` steps; `val/loss` is known if this step was validated."""
         validated, loss = self._validated
         floor = self.references.get("val/loss_floor", 0.0)
-        return TrainingRecord.read(steps, self.tokens_seen.total(), loss if steps == validated else 0.0, floor)
+        loss = loss if steps == validated else 0.0
+        return TrainingRecord.read(steps, self.tokens_seen.total(), loss, floor, self.unfolded)
 
     def _loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """The summed negative log-likelihood in nats, and the number of predicted tokens."""

@@ -16,20 +16,25 @@ class TrainingRecord:
         tokens: target tokens trained on, over all processes, those before a resume included.
         val_loss: nats a token on the validation documents.
         val_loss_floor: what the generator of the validation documents scores there.
+        unfolded: the text was not folded (`lai.tokenizer.folding`), so prompts are not folded either.
     """
 
     steps: int = 0
     tokens: int = 0
     val_loss: float = 0.0
     val_loss_floor: float = 0.0
+    unfolded: bool = False
 
     @classmethod
-    def read(cls, steps: Any = 0, tokens: Any = 0, val_loss: Any = 0.0, val_loss_floor: Any = 0.0) -> "TrainingRecord":
+    def read(
+        cls, steps: Any = 0, tokens: Any = 0, val_loss: Any = 0.0, val_loss_floor: Any = 0.0, unfolded: Any = False
+    ) -> "TrainingRecord":
         """The record of untrusted values; an impossible value becomes unknown."""
-        return cls(_count(steps), _count(tokens), _loss(val_loss), _loss(val_loss_floor))
+        return cls(_count(steps), _count(tokens), _loss(val_loss), _loss(val_loss_floor), unfolded is True)
 
     def to_dict(self) -> dict[str, int | float]:
-        return asdict(self)
+        """The values by name; `unfolded` only where it is true."""
+        return {name: value for name, value in asdict(self).items() if name != "unfolded" or value}
 
     def facts(self) -> list[tuple[str, str]]:
         """(name, value) rows for a person."""
@@ -38,6 +43,7 @@ class TrainingRecord:
             ("steps", f"{self.steps:,}" if self.steps else "unknown"),
             ("tokens seen", f"{self.tokens:,}" if self.tokens else "unknown"),
             ("val/loss", f"{self.val_loss:.4f}{floor}" if self.val_loss else "unknown"),
+            *([("text", "not folded (data.normalize=false)")] if self.unfolded else []),
         ]
 
     def note(self, vocab_size: int) -> str | None:

@@ -24,6 +24,7 @@ from lai.inference.evaluate import (
     TaskLoss,
     answers_of_engine,
     answers_of_pytorch,
+    is_right,
     read_prompts,
     scores,
     task_losses,
@@ -160,7 +161,8 @@ def answer(options: argparse.Namespace, model: ModelFile, prompts: list[Prompt])
     """
     programs: dict[str, Iterator[bytes]] = {}
     if options.only != "engine":
-        programs["pytorch"] = answers_of_pytorch(model.build(), model.vocab, prompts, options.tokens)
+        unfolded = {"fold": False} if model.training.unfolded else {}
+        programs["pytorch"] = answers_of_pytorch(model.build(), model.vocab, prompts, options.tokens, **unfolded)
     if options.only != "pytorch":
         programs["engine"] = answers_of_engine(options.engine, options.model, prompts, options.tokens)
     answers: Answers = {program: [] for program in programs}
@@ -221,7 +223,7 @@ def print_tables(prompts: list[Prompt], answers: Answers, wrong: int) -> None:
         table.add_row(escape(rows[0].task), escape(rows[0].direction), f"{rows[0].prompts:,}", *shares)
     console.print(table)
     program, given = next(iter(answers.items()))
-    mistakes = [(prompt, said) for prompt, said in zip(prompts, given, strict=True) if said != prompt.answer]
+    mistakes = [(prompt, said) for prompt, said in zip(prompts, given, strict=True) if not is_right(prompt, said)]
     if mistakes and wrong:
         console.print(f"wrong in {program}, {min(wrong, len(mistakes))} of {len(mistakes):,}:")
     for prompt, said in mistakes[:wrong]:

@@ -95,7 +95,7 @@ def test_truncated_files_are_refused_with_their_length(engine, tmp_path, model_b
         *(("version", value) for value in (0, 3, 2**32 - 1)),
         *(("dtype", value) for value in (4, 255)),
         *((name, value) for name in ("vocab_offset", "weights_offset") for value in (0, 255, 2**63, 2**64 - 1, 2**20)),
-        *(("flags", value) for value in (2, 2**31, 3)),
+        *(("flags", value) for value in (4, 2**31, 7)),
         *(("n_layers", value) for value in (1, 3)),
         *(("dim", value) for value in (30, 34, 64)),
         *(("hidden_dim", value) for value in (32, 33, 96)),

@@ -55,7 +55,12 @@ def test_literal_text_never_becomes_a_tag(engine, tmp_path, foreign_vocab):
     encode = naive(vocab, without={*CHAT_TAGS, *TAG_PREFIXES})
     texts = [b"".join(parts) for parts in itertools.permutations((b"<user>", b"</user", b">", b"hello\n", b"<"), 3)]
     for text in texts[::4]:
-        turn = [vocab.tag_id(b"<user>"), *encode(text), vocab.tag_id(b"</user>"), vocab.tag_id(b"<assistant>")]
+        turn = [
+            vocab.tag_id(b"<user>"),
+            *encode(text.strip(b"\n")),
+            vocab.tag_id(b"</user>"),
+            vocab.tag_id(b"<assistant>"),
+        ]
         assert engine.json("-m", path, "-p", text, "--tokens", "0")["prompt_ids"] == [Vocab.BOS, *turn]
 
 

@@ -144,6 +144,14 @@ def test_training_record_is_where_the_format_page_says(tmp_path, config, small_v
         assert read_model(tmp_path / "m.bin").training == training
 
 
+@pytest.mark.parametrize(("dtype", "tied"), [("f32", 0), ("f16", 1)])
+def test_unfolded_text_is_flag_bit_1(tmp_path, config, small_vocab, dtype, tied):
+    for training, flags in ((RECORD, tied), (replace(RECORD, unfolded=True), tied | 2)):
+        write_model(tmp_path / "m.bin", config, network(config).state_dict(), small_vocab, dtype, training)
+        assert independent_read(tmp_path / "m.bin")[4] == flags
+        assert read_model(tmp_path / "m.bin").training == training
+
+
 @pytest.mark.parametrize("loss", [float("nan"), float("inf"), float("-inf"), -1.0, -0.0])
 def test_impossible_loss_in_the_header_reads_as_unknown(written, loss):
     data = bytearray(written.read_bytes())

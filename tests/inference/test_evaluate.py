@@ -7,7 +7,7 @@ from engine_program import Engine
 
 from lai.data.synthetic import Prompt, SyntheticConfig, draw
 from lai.host.errors import UserError
-from lai.inference.evaluate import Score, answers_of_pytorch, read_prompts, scores, task_losses, write_prompts
+from lai.inference.evaluate import Score, answers_of_pytorch, is_right, read_prompts, scores, task_losses, write_prompts
 from lai.tokenizer.chat import to_line
 
 PROMPTS = [
@@ -25,6 +25,12 @@ def test_scores_count_exact_answers_by_task_and_direction() -> None:
     assert scores(PROMPTS, [b"a kutya", b"the horse ", b"a macska", b""]) == [
         Score("translation", "en-hu", 2, 2), Score("translation", "hu-en", 1, 0), Score("question", "hu", 1, 0),
     ]  # fmt: skip
+
+
+def test_the_folded_form_of_the_right_answer_is_right() -> None:
+    prompt = Prompt("t", "hu", b"x", "„A\u0301” ".encode())
+    for answer, right in (("„A\u0301” ", True), ('"Á"', True), ("„Á”", False), ("", False)):
+        assert is_right(prompt, answer.encode()) is right
 
 
 def test_a_test_set_is_read_as_it_was_written(tmp_path: Path) -> None:

@@ -22,6 +22,13 @@ def test_a_record_survives_its_dictionary() -> None:
     assert TrainingRecord.read(**record.to_dict()) == record
 
 
+def test_a_record_of_unfolded_text_says_so() -> None:
+    record = TrainingRecord(steps=7, unfolded=True)
+    assert TrainingRecord.read(**record.to_dict()) == record
+    assert record.facts()[-1] == ("text", "not folded (data.normalize=false)")
+    assert "unfolded" not in UNKNOWN.to_dict() and TrainingRecord.read(unfolded=3) == UNKNOWN
+
+
 def test_facts_say_unknown_where_nothing_is_known() -> None:
     assert [value for _, value in UNKNOWN.facts()] == ["unknown"] * 3
     record = TrainingRecord(steps=7000, tokens=1_000_000, val_loss=1.5, val_loss_floor=1.25)

@@ -151,7 +151,7 @@ void impossible_fields_are_refused() {
     CHECK(contains(refuse(edited(bytes, 40, std::nanf(""))), "norm_eps"));
     CHECK(contains(refuse(edited(bytes, 44, std::int32_t{2})), "expected 0 (SiLU) or 1 (GELU)"));
     CHECK(contains(refuse(edited(bytes, 48, std::uint8_t{4})), "weight dtype 4, expected 0 to 3"));
-    CHECK(contains(refuse(edited(bytes, 77, std::uint32_t{2})), "flags 2, expected 0 or 1"));
+    CHECK(contains(refuse(edited(bytes, 77, std::uint32_t{4})), "flags 4, expected 0 to 3"));
     CHECK(contains(refuse(edited(bytes, 49, std::uint64_t{255})), "vocabulary at offset 255"));
     CHECK(contains(refuse(edited(bytes, 57, std::uint64_t{256})), "weights at offset 256"));
 }
