@@ -128,6 +128,7 @@ class DataSettings(Checked):
     source: str = setting("where documents come from, without data.path", choices=("synthetic", "files", "hub"))
     path: Any = setting("files, folders or globs to train on, one or a list: .txt .jsonl .tsv .parquet, also .gz", None)
     val_path: Any = setting("files to validate with; null: val_fraction of the documents", None)
+    normalize: bool = setting("fold the text to one form, as prompts are: NFC, blanks, quotes (docs/data.md)", True)
     vocab_path: str | None = setting("a vocabulary file to use; null: the run builds one", None)
     vocab_size: int = setting("maximum tokens of the vocabulary that the run builds", ge=305, le=_MAX_WIDTH)
     min_freq: int = setting("minimum occurrences in the text that keep a token in the vocabulary", ge=1)

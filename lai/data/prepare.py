@@ -12,13 +12,14 @@ from lai.data.cache import cached_file, fingerprint
 from lai.data.quality.report import Quality, examine
 from lai.data.quality.text_batches import printable
 from lai.data.sources.discovery import files_left_out, find_files
-from lai.data.sources.files import read_documents
+from lai.data.sources.files import in_batches, read_documents
 from lai.data.sources.streams import CorpusCounts
 from lai.data.tokens.build import SplitStats, TokenFiles, prepare_token_files
 from lai.host.errors import UserError
 from lai.host.files import atomic_write, file_digest, with_home
 from lai.host.progress import progress
 from lai.tokenizer.chat import render
+from lai.tokenizer.folding import FOLDING_VERSION, fold_texts
 from lai.tokenizer.train import learn_vocab
 from lai.tokenizer.vocab import Vocab
 
@@ -80,6 +81,7 @@ def prepare_corpus(data: "DataSettings", load_vocab: Callable[[Path], Vocab] = V
         val_fraction=data.val_fraction,
         split_seed=data.split_seed,
         val_paths=text.val_files or None,
+        normalize=data.normalize,
     )
     quality = _quality(text, vocab, token_files, cache)
     floor = None if text.val_nats is None else _floor(text.val_nats, token_files.stats.val)
@@ -223,24 +225,30 @@ def _trained_vocab(data: "DataSettings", files: list[Path], cache: Path) -> Path
         "vocab_size": data.vocab_size,
         "min_freq": data.min_freq,
     }
+    if data.normalize:
+        settings["folding"] = FOLDING_VERSION
     path = cache / f"vocab-{fingerprint(settings)}.bin"
 
     def build(target: Path) -> dict[str, Any]:
         log.info("building a vocabulary of up to %s tokens", f"{data.vocab_size:,}")
-        learn_vocab(contents(files, CorpusCounts()), data.vocab_size, data.min_freq).save(target)
+        learn_vocab(contents(files, CorpusCounts(), data.normalize), data.vocab_size, data.min_freq).save(target)
         return {}
 
     cached_file(path, build)
     return path
 
 
-def contents(files: list[Path], counts: CorpusCounts) -> Iterator[bytes]:
-    """What is said in all documents, without markup: the text that a vocabulary is trained on; shows its progress."""
+def contents(files: list[Path], counts: CorpusCounts, normalize: bool = False) -> Iterator[bytes]:
+    """What is said in all documents, without markup: the text that a vocabulary is trained on; shows its progress.
+
+    Args:
+        normalize: fold the text (`lai.tokenizer.folding`).
+    """
     shown = 0
     with progress("reading the text", sum(file.stat().st_size for file in files)) as show:
-        for document in read_documents(files, counts):
-            for turn in document:
-                yield turn.content
+        for documents in in_batches(read_documents(files, counts)):
+            texts = [turn.content for document in documents for turn in document]
+            yield from fold_texts(texts) if normalize else texts
             if counts.bytes_read != shown:
                 shown = counts.bytes_read
                 show(shown)

@@ -32,6 +32,12 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--min_freq", type=int, default=2, help="a token must occur this often in the text (default: %(default)s)"
     )
+    parser.add_argument(
+        "--normalize",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="fold the text, as data.normalize does (default: yes)",
+    )
     parser.add_argument("--output", type=Path, default="data/vocab.bin", help="file to write (default: %(default)s)")
     return parser.parse_args()
 
@@ -42,21 +48,23 @@ def _build_vocab() -> int:
     target_of(options.output, VOCAB_MAGIC)  # A wrong name is refused before the work.
     files = find_files(options.data)
     counts = CorpusCounts()
-    vocab, report = train_vocab(contents(files, counts), options.vocab_size, options.min_freq)
+    vocab, report = train_vocab(contents(files, counts, options.normalize), options.vocab_size, options.min_freq)
     if report.texts == 0:
         raise UserError(f"{', '.join(options.data)}: no document found; expected at least one line of text")
     vocab.save(options.output)
     console = Console(highlight=False, soft_wrap=True)
     console.print(summary(counts, report, len(vocab), options.min_freq, time.perf_counter() - started))
     console.print(f"Written to {options.output}, sha256 {vocab.fingerprint[:16]}…", markup=False)
-    console.print(f"Train with it:  {training_command(options.data, options.output)}", markup=False)
+    console.print(f"Train with it:  {training_command(options.data, options.output, options.normalize)}", markup=False)
     return 0
 
 
-def training_command(data: list[str], vocab_path: Path) -> str:
+def training_command(data: list[str], vocab_path: Path, normalize: bool = True) -> str:
     """The shell command that trains on the same text with this vocabulary."""
     paths = ", ".join(f"'{path}'" for path in data)
     overrides = [f"data.path={paths if len(data) == 1 else f'[{paths}]'}", f"data.vocab_path='{vocab_path}'"]
+    if not normalize:
+        overrides.append("data.normalize=false")
     plain = re.compile(r"'([\w./-]+)'")  # needs no quotes
     return shlex.join(["python", "-m", "lai.train", *(plain.sub(r"\1", override) for override in overrides)])
 

@@ -106,6 +106,13 @@ def test_the_loss_of_weights_that_were_not_validated_is_unknown(tmp_path, compos
     assert last.tokens > read_checkpoint(folder / "step11.ckpt").training.tokens
 
 
+@pytest.mark.parametrize("normalize", [True, False])
+def test_checkpoint_and_model_file_tell_whether_the_text_was_folded(tmp_path, compose_run, text_file, normalize):
+    train(compose_run(f"data.path={text_file}", "trainer.max_steps=2", f"data.normalize={str(normalize).lower()}"))
+    last = read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt")
+    assert last.training.unfolded is read_model(tmp_path / "model.bin").training.unfolded is (not normalize)
+
+
 def test_floor_of_generated_text_is_in_the_model_file(tmp_path, compose_run, caplog):
     small = {"sentences": 400, "stories": 0, "translations": 200, "instructions": 0, "lexicon": "small"}
     run = compose_run(*(f"data.synthetic.{key}={value}" for key, value in small.items()), "trainer.max_steps=2")

@@ -52,6 +52,17 @@ def test_a_vocabulary_is_written_and_summarized(data, tmp_path):
     assert run.data.vocab_path == str(output)
 
 
+def test_the_text_is_folded_unless_it_is_not_to_be_normalized(data, tmp_path):
+    data.write_text("„alma\u0301t”\u00a0eszik\n" * 20, encoding="utf-8")
+    output = tmp_path / "vocab.bin"
+    for option, text in ((["--normalize"], '"almát" eszik'), ([], '"almát" eszik'), (["--no-normalize"], None)):
+        result = build_vocab("--data", data, "--vocab_size", 500, "--output", output, *option)
+        assert result.returncode == 0, result.stderr
+        learned = (text or data.read_text(encoding="utf-8").split("\n")[0]).encode()
+        assert Vocab.load(output).to_bytes() == learn_vocab([learned] * 20, 500).to_bytes()
+        assert ("data.normalize=false" in result.stdout) == (text is None)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -30,6 +30,7 @@ from lai.host.errors import UserError
 from lai.host.files import atomic_directory, file_digest
 from lai.host.progress import progress
 from lai.tokenizer.chat import Document, render, split_key
+from lai.tokenizer.folding import FOLDING_VERSION, fold_documents
 from lai.tokenizer.vocab import Vocab
 
 FORMAT_VERSION = 4
@@ -84,13 +85,14 @@ def prepare_token_files(
     val_fraction: float,
     split_seed: int,
     val_paths: str | Path | Sequence[str | Path] | None = None,
+    normalize: bool = False,
 ) -> TokenFiles:
     """The token files of a corpus: from `cache_dir` if intact files are there, else built.
 
     With `val_paths`, the documents there are the validation split, and all others the training split. Without, a hash
     of its content and `split_seed` alone puts a document into a split: neither its position nor its neighbours matter,
     and duplicates stay together. If that leaves a split empty, the document with the smallest hash goes to validation,
-    or the one with the largest to training.
+    or the one with the largest to training. With `normalize`, the text is folded first (`lai.tokenizer.folding`).
 
     Raises:
         UserError: the text cannot be read, changes while it is read, or has fewer than two different documents; the
@@ -111,6 +113,8 @@ def prepare_token_files(
         settings["val_sources"] = [source.content for source in val_sources]
     else:
         settings |= {"val_fraction": float(val_fraction), "split_seed": split_seed}
+    if normalize:
+        settings["folding"] = FOLDING_VERSION
     folder = Path(cache_dir) / f"shards-{fingerprint(settings)}"
     try:
         with locked(folder):
@@ -190,7 +194,9 @@ def _build(
     folder: Path, files: Sequence[Path], val_files: Sequence[Path], vocab: Vocab, settings: dict[str, Any]
 ) -> None:
     stats = (
-        _write_given(folder, files, val_files, vocab) if val_files else _write_chosen(folder, files, vocab, settings)
+        _write_given(folder, files, val_files, vocab, settings)
+        if val_files
+        else _write_chosen(folder, files, vocab, settings)
     )
     meta: dict[str, Any] = {
         **settings,
@@ -204,9 +210,11 @@ def _build(
     (folder / "meta.json").write_text(json.dumps(meta | {"checksum": _checksum(meta)}, indent=1), encoding="utf-8")
 
 
-def _write_given(folder: Path, files: Sequence[Path], val_files: Sequence[Path], vocab: Vocab) -> CorpusStats:
+def _write_given(
+    folder: Path, files: Sequence[Path], val_files: Sequence[Path], vocab: Vocab, settings: dict[str, Any]
+) -> CorpusStats:
     """Write the token files; the validation documents have files of their own."""
-    with _Splits(folder, vocab) as splits:
+    with _Splits(folder, vocab, "folding" in settings) as splits:
         for part, in_val in ((files, False), (val_files, True)):
             for documents in splits.read(part):
                 splits.add(documents, np.full(len(documents), in_val))
@@ -221,7 +229,8 @@ def _write_chosen(folder: Path, files: Sequence[Path], vocab: Vocab, settings: d
     """Write the token files; a share of the documents is chosen for validation."""
     threshold = int(settings["val_fraction"] * _HASH_RANGE)
     key = str(settings["split_seed"]).encode()
-    stats, lowest, highest = _write_below(folder, files, vocab, key, threshold)
+    folds = "folding" in settings
+    stats, lowest, highest = _write_below(folder, files, vocab, key, threshold, folds)
     if not stats.documents:
         raise UserError(f"{files[0]} (of {len(files)} files) holds no document; expected at least two different ones")
     if lowest == highest:
@@ -231,12 +240,12 @@ def _write_chosen(folder: Path, files: Sequence[Path], vocab: Vocab, settings: d
         )
     if not stats.val.documents or not stats.train.documents:
         threshold = highest if stats.val.documents else lowest + 1
-        stats, _, _ = _write_below(folder, files, vocab, key, threshold)
+        stats, _, _ = _write_below(folder, files, vocab, key, threshold, folds)
     return stats
 
 
 def _write_below(
-    folder: Path, files: Sequence[Path], vocab: Vocab, key: bytes, threshold: int
+    folder: Path, files: Sequence[Path], vocab: Vocab, key: bytes, threshold: int, folds: bool
 ) -> tuple[CorpusStats, int, int]:
     """Write both splits' token files; documents whose hash is below `threshold` go to validation.
 
@@ -244,7 +253,7 @@ def _write_below(
         The statistics, and the lowest and highest hash of all documents.
     """
     lowest, highest = _HASH_RANGE, -1
-    with _Splits(folder, vocab) as splits:
+    with _Splits(folder, vocab, folds) as splits:
         for documents in splits.read(files):
             hashes = [_split_hash(document, key) for document in documents]
             lowest, highest = min(lowest, *hashes), max(highest, *hashes)
@@ -253,10 +262,11 @@ def _write_below(
 
 
 class _Splits:
-    """Writes both splits' token files; a context manager."""
+    """Writes both splits' token files, of folded text if `folds`; a context manager."""
 
-    def __init__(self, folder: Path, vocab: Vocab) -> None:
+    def __init__(self, folder: Path, vocab: Vocab, folds: bool) -> None:
         self._vocab = vocab
+        self._folds = folds
         self._counts = CorpusCounts()
         dtype = token_dtype(len(vocab))
         self._open = ExitStack()
@@ -276,7 +286,9 @@ class _Splits:
         before = self._counts.bytes_read
         with progress("building token files", sum(file.stat().st_size for file in files)) as show:
             for documents in in_batches(read_documents(files, self._counts)):
-                yield documents
+                wanted = fold_documents(documents) if self._folds else documents
+                if wanted:
+                    yield wanted
                 show(self._counts.bytes_read - before)
 
     def add(self, documents: Sequence[Document], in_val: NDArray[np.bool_]) -> None:

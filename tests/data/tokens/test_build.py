@@ -86,6 +86,46 @@ def test_validation_files_are_the_validation_split(tmp_path: Path, text: Path, v
         build()
 
 
+def test_normalized_text_is_folded_in_both_splits(tmp_path: Path, vocab: Vocab, builds: list[Path]) -> None:
+    text, val = tmp_path / "text.txt", tmp_path / "val.txt"
+    typed = "<user>a\u00a0lo\u0301 „fa” </user><assistant>egy  kis–fa</assistant>"
+    text.write_text(f"\ufeff\u00a0\n\u200b\n{typed}\nthe\u00addog\na dog\n", encoding="utf-8")
+    val.write_text("\u2009sze\u0301p\u2028fa\n\u00ad\n", encoding="utf-8")
+
+    def build(normalize: bool) -> TokenFiles:
+        return prepare_token_files(
+            text, vocab, tmp_path / "cache", val_fraction=0.2, split_seed=0, val_paths=val, normalize=normalize
+        )
+
+    folded = build(normalize=True)
+    expected = ['<user>a ló "fa"</user><assistant>egy kis-fa</assistant>', "thedog", "a dog"]
+    assert [found.decode() for found in texts(folded.train, vocab)] == expected
+    assert [found.decode() for found in texts(folded.val, vocab)] == ["szép\nfa"]
+    assert folded.stats.train.documents == 3
+    assert folded.stats.train.bytes == sum(len(document.encode()) for document in expected)
+    unfolded = build(normalize=False)
+    assert texts(unfolded.train, vocab)[1] == "\u200b".encode() and unfolded.folder != folded.folder
+    build(normalize=True)
+    assert len(builds) == 2
+
+
+def test_forms_of_one_document_lie_on_one_side(tmp_path: Path, vocab: Vocab) -> None:
+    text = tmp_path / "text.txt"
+    forms = ("lo\u0301 {}", "ló\u00a0{}", "\ufeffló {}", "ló {} ")
+    text.write_text("".join(form.format(n) + "\n" for n in range(100) for form in forms), encoding="utf-8")
+    files = prepare_token_files(text, vocab, tmp_path / "cache", val_fraction=0.3, split_seed=0, normalize=True)
+    train, val = set(texts(files.train, vocab)), set(texts(files.val, vocab))
+    assert len(train) + len(val) == 100 and not train & val
+
+
+def test_folded_text_makes_the_same_token_files_normalized_or_not(text: Path, vocab: Vocab) -> None:
+    plain = prepare(text, vocab)
+    folded = prepare_token_files(text, vocab, text.parent / "cache", val_fraction=0.2, split_seed=0, normalize=True)
+    assert folded.folder != plain.folder and folded.stats == plain.stats
+    for name in ("train.bin", "train.idx", "val.bin", "val.idx"):
+        assert content(folded)[name] == content(plain)[name]
+
+
 def test_files_hold_every_document_and_the_statistics_count_them(text: Path, vocab: Vocab) -> None:
     token_files = prepare(text, vocab)
     expected = [line for line in text.read_bytes().split(b"\n") if line]
