@@ -4,7 +4,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -220,7 +220,7 @@ def _read(path: Path, file: IO[bytes]) -> ModelFile:
         tied = True
         del weights["output.weight"]
         config = ModelConfig(**{**config.to_dict(), "tie_embeddings": True})
-    training = TrainingRecord.read(*fields[16:20], bool(flags & FLAG_UNFOLDED))
+    training = replace(TrainingRecord.read(*fields[16:]), unfolded=bool(flags & FLAG_UNFOLDED))
     return ModelFile(config, vocab, weights, version, names[dtype_number], size, checksum, training)
 
 
