@@ -46,7 +46,7 @@ _PLUGINS = {
     "hydra/hydra_logging/colorlog": "hydra-colorlog",
 }
 _LOGGERS = {"wandb": "WandbLogger", "mlflow": "MLFlowLogger", "comet": "CometLogger", "neptune": "NeptuneLogger"}
-_DATA_FILE = re.compile(r"[/\\*]|\.(txt|jsonl|tsv|parquet)(\.gz)?$")
+_DATA_FILE = re.compile(r"[/\\*]|\.(txt|jsonl|ndjson|json|tsv|csv|parquet|tmx|en|hu)(\.(gz|zst))?$")
 _HELP = "see `lai-train --help` for the keys there are"
 
 

@@ -126,9 +126,20 @@ class DataSettings(Checked):
     """`data`: where documents come from, and how they become a vocabulary, token files and batches."""
 
     source: str = setting("where documents come from, without data.path", choices=("synthetic", "files", "hub"))
-    path: Any = setting("files, folders or globs to train on, one or a list: .txt .jsonl .tsv .parquet, also .gz", None)
+    path: Any = setting("files, folders or globs to train on, one or a list; docs/data.md has the formats", None)
     val_path: Any = setting("files to validate with; null: val_fraction of the documents", None)
     normalize: bool = setting("fold the text to one form, as prompts are: NFC, blanks, quotes (docs/data.md)", True)
+    columns: dict[str, str] | None = setting(
+        "our column names and those of the rows in data.path: {text: body}, or {en: 1, hu: 2} without a header", None
+    )
+    template: str | None = setting(
+        "how a row in data.path becomes a document: <user>{question}</user><assistant>{answer}</assistant>", None
+    )
+    bad_rows: str = setting(
+        "what a faulty row in data.path does: end the run, or be counted and left out",
+        "error",
+        choices=("error", "skip"),
+    )
     vocab_path: str | None = setting("a vocabulary file to use; null: the run builds one", None)
     vocab_size: int = setting("maximum tokens of the vocabulary that the run builds", ge=305, le=_MAX_WIDTH)
     min_freq: int = setting("minimum occurrences in the text that keep a token in the vocabulary", ge=1)

@@ -13,6 +13,8 @@ from lai.data.quality.report import Quality, examine
 from lai.data.quality.text_batches import printable
 from lai.data.sources.discovery import files_left_out, find_files
 from lai.data.sources.files import in_batches, read_documents
+from lai.data.sources.reading import DEFAULT_READING, Reading
+from lai.data.sources.recognition import recognize
 from lai.data.sources.streams import CorpusCounts
 from lai.data.tokens.build import SplitStats, TokenFiles, prepare_token_files
 from lai.host.errors import UserError
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _VOCAB_VERSION = 1
-_QUALITY_VERSION = 3
+_QUALITY_VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ def prepare_corpus(data: "DataSettings", load_vocab: Callable[[Path], Vocab] = V
     """
     cache = with_home(data.cache_dir)
     text = _text(data, cache)
-    vocab_path = with_home(data.vocab_path) if data.vocab_path else _trained_vocab(data, text.files, cache)
+    reading = _reading(data)
+    vocab_path = with_home(data.vocab_path) if data.vocab_path else _trained_vocab(data, text.files, cache, reading)
     vocab = load_vocab(vocab_path)
     token_files = prepare_token_files(
         text.files,
@@ -82,10 +85,21 @@ def prepare_corpus(data: "DataSettings", load_vocab: Callable[[Path], Vocab] = V
         split_seed=data.split_seed,
         val_paths=text.val_files or None,
         normalize=data.normalize,
+        reading=reading,
     )
-    quality = _quality(text, vocab, token_files, cache)
+    quality = _quality(text, vocab, token_files, cache, reading)
     floor = None if text.val_nats is None else _floor(text.val_nats, token_files.stats.val)
     return Corpus(text.files, text.val_files, vocab, vocab_path, token_files, quality, floor)
+
+
+def _reading(data: "DataSettings") -> Reading:
+    """How the rows of `data.path` are read; text that is generated or fetched is in LAi's own form."""
+    if data.path is None:
+        for name in ("columns", "template"):
+            if getattr(data, name) is not None:
+                raise UserError(f"data.{name} is for data.path; with data=hub it is data.hub.{name}")
+        return DEFAULT_READING
+    return Reading(data.columns, data.template, data.bad_rows)
 
 
 @dataclass(frozen=True)
@@ -129,7 +143,7 @@ def _text(data: "DataSettings", cache: Path) -> _Text:
     return _Text(files, [drawn], nats)
 
 
-def _quality(text: _Text, vocab: Vocab, token_files: TokenFiles, cache: Path) -> Quality:
+def _quality(text: _Text, vocab: Vocab, token_files: TokenFiles, cache: Path, reading: Reading) -> Quality:
     """The report on the text that is trained on; it depends on what the token files do, and names the files."""
     settings = {
         "shards": token_files.folder.name,
@@ -140,7 +154,7 @@ def _quality(text: _Text, vocab: Vocab, token_files: TokenFiles, cache: Path) ->
     path = cache / f"quality-{fingerprint(settings)}.json"
 
     def build(target: Path) -> dict[str, Any]:
-        report = examine(text.files, vocab, left_out=text.left_out).to_json()
+        report = examine(text.files, vocab, left_out=text.left_out, reading=reading).to_json()
         with atomic_write(target) as file:
             file.write(report)
         return {}
@@ -218,8 +232,8 @@ def _hub_files(settings: Mapping[str, Any], cache: Path) -> list[Path]:
     return paths
 
 
-def _trained_vocab(data: "DataSettings", files: list[Path], cache: Path) -> Path:
-    settings = {
+def _trained_vocab(data: "DataSettings", files: list[Path], cache: Path, reading: Reading) -> Path:
+    settings: dict[str, Any] = {
         "version": _VOCAB_VERSION,
         "files": [(str(file.name), file_digest(file)) for file in files],
         "vocab_size": data.vocab_size,
@@ -227,26 +241,35 @@ def _trained_vocab(data: "DataSettings", files: list[Path], cache: Path) -> Path
     }
     if data.normalize:
         settings["folding"] = FOLDING_VERSION
+    formats = [recognize(file, reading).since for file in files]
+    if any(formats):
+        settings["formats"] = formats
+    if how := reading.identity():
+        settings["reading"] = how
     path = cache / f"vocab-{fingerprint(settings)}.bin"
 
     def build(target: Path) -> dict[str, Any]:
         log.info("building a vocabulary of up to %s tokens", f"{data.vocab_size:,}")
-        learn_vocab(contents(files, CorpusCounts(), data.normalize), data.vocab_size, data.min_freq).save(target)
+        texts = contents(files, CorpusCounts(), reading, data.normalize)
+        learn_vocab(texts, data.vocab_size, data.min_freq).save(target)
         return {}
 
     cached_file(path, build)
     return path
 
 
-def contents(files: list[Path], counts: CorpusCounts, normalize: bool = False) -> Iterator[bytes]:
+def contents(
+    files: list[Path], counts: CorpusCounts, reading: Reading = DEFAULT_READING, normalize: bool = False
+) -> Iterator[bytes]:
     """What is said in all documents, without markup: the text that a vocabulary is trained on; shows its progress.
 
     Args:
+        reading: how rows become documents.
         normalize: fold the text (`lai.tokenizer.folding`).
     """
     shown = 0
     with progress("reading the text", sum(file.stat().st_size for file in files)) as show:
-        for documents in in_batches(read_documents(files, counts)):
+        for documents in in_batches(read_documents(files, counts, reading)):
             texts = [turn.content for document in documents for turn in document]
             yield from fold_texts(texts) if normalize else texts
             if counts.bytes_read != shown:

@@ -15,7 +15,7 @@ from lai.data.sources.streams import CorpusCounts
 from lai.host.cli import run_program
 from lai.host.errors import UserError
 from lai.host.files import target_of
-from lai.programs.arguments import argument_parser
+from lai.programs.arguments import add_reading_arguments, argument_parser, reading_of
 from lai.tokenizer.train import TrainingReport, train_vocab
 from lai.tokenizer.vocab import VOCAB_MAGIC
 
@@ -38,6 +38,7 @@ def _parse_arguments() -> argparse.Namespace:
         default=True,
         help="fold the text, as data.normalize does (default: yes)",
     )
+    add_reading_arguments(parser)
     parser.add_argument("--output", type=Path, default="data/vocab.bin", help="file to write (default: %(default)s)")
     return parser.parse_args()
 
@@ -48,7 +49,8 @@ def _build_vocab() -> int:
     target_of(options.output, VOCAB_MAGIC)  # A wrong name is refused before the work.
     files = find_files(options.data)
     counts = CorpusCounts()
-    vocab, report = train_vocab(contents(files, counts, options.normalize), options.vocab_size, options.min_freq)
+    texts = contents(files, counts, reading_of(options), options.normalize)
+    vocab, report = train_vocab(texts, options.vocab_size, options.min_freq)
     if report.texts == 0:
         raise UserError(f"{', '.join(options.data)}: no document found; expected at least one line of text")
     vocab.save(options.output)

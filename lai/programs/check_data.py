@@ -10,12 +10,12 @@ from rich.table import Table
 
 from lai.data.quality.findings import MAX_LINE_BYTES, Finding
 from lai.data.quality.histogram import draw_histogram
-from lai.data.quality.report import Quality, examine, shares
+from lai.data.quality.report import Quality, examine, listed_formats, shares
 from lai.data.sources.discovery import files_left_out, find_files
 from lai.export.vocab_file import load_vocab
 from lai.host.cli import run_program, whole_number
 from lai.host.errors import UserError
-from lai.programs.arguments import argument_parser
+from lai.programs.arguments import add_reading_arguments, argument_parser, reading_of
 
 _SIGNS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "error": "[red]error[/]"}
 
@@ -39,6 +39,7 @@ def _parse_arguments() -> argparse.Namespace:
         help="report documents that are longer (default: %(default)s)",
     )
     parser.add_argument("--histogram", type=Path, metavar="PNG", help="draw the lengths of the documents")
+    add_reading_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
     return parser.parse_intermixed_args()
 
@@ -49,7 +50,7 @@ def _check_data() -> int:
         raise UserError(f"--histogram {options.histogram} is not a PNG file; give it the ending .png")
     vocab = load_vocab(options.vocab) if options.vocab else None
     files = find_files(options.data)
-    quality = examine(files, vocab, options.longest, files_left_out(options.data))
+    quality = examine(files, vocab, options.longest, files_left_out(options.data), reading_of(options))
     if options.histogram:
         draw_histogram(quality.lengths, options.histogram)
     if options.json:
@@ -67,6 +68,7 @@ def described(facts: dict[str, Any]) -> list[tuple[str, str]]:
     empty = f"{facts['empty']:,} empty lines" + (f", {facts['skipped']:,} rows skipped" if facts["skipped"] else "")
     lengths = ", ".join(f"{share} % {length:,}" for share, length in facts["percentiles"].items())
     rows = [
+        ("formats", listed_formats(facts)),
         ("documents", f"{facts['documents']:,}; {empty}"),
         ("size", f"{facts['bytes']:,} bytes, {facts['characters']:,} characters"),
         ("duplicates", f"{facts['duplicates']:,}; {facts['unique']:.1%} unique"),

@@ -12,7 +12,7 @@ from lai.callbacks.export import ExportModel
 from lai.config.schema import RunConfig
 from lai.data.prepare import Corpus
 from lai.data.quality.findings import Finding
-from lai.data.quality.report import shares
+from lai.data.quality.report import listed_formats, shares
 from lai.model.module import LanguageModel
 
 _LEARNED = 0.1
@@ -24,6 +24,7 @@ def start(run: RunConfig, corpus: Corpus, module: LanguageModel, trainer: lightn
     train, val = corpus.token_files.stats.train, corpus.token_files.stats.val
     facts = corpus.quality.facts  # of the training files; the token files' statistics include the validation files
     yield _row("data", f"{_names(corpus.files)}: {facts['documents']:,} documents, {facts['bytes']:,} bytes")
+    yield _row("", f"formats: {listed_formats(facts)}")
     yield _row(
         "", f"{facts['duplicates']:,} exact duplicates; {facts['skipped']:,} lines skipped, {facts['empty']:,} empty"
     )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from lai.data.sources.discovery import kind_of
+from lai.data.sources.kinds import kind_of
 from lai.tokenizer.chat import TO_ENGLISH, TO_HUNGARIAN, Document, is_whole
 
 _NEXT_ROLE = {"system": "user", "user": "assistant"}

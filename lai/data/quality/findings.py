@@ -10,6 +10,7 @@ from lai.data.quality.counting import Counting
 from lai.data.quality.text_batches import printable
 from lai.data.quality.wrapping import Wrapping
 from lai.data.sources.discovery import listed
+from lai.data.sources.streams import packing_of
 from lai.tokenizer.vocab import Vocab
 
 Verdict = Literal["ok", "warning", "error"]
@@ -86,6 +87,9 @@ def judge(counting: Counting, vocab: Vocab | None, left_out: Mapping[str, int]) 
         *(_fault_finding(fault, counting) for fault in FAULTS),
         _wrapped_lines(counting),
     ]
+    if bad := counting.counts.bad_rows:
+        places = counting.counts.bad_places
+        found.append(Finding("bad rows", "warning", f"{bad:,} left out", "none", list(places), "mend them in the file"))
     if left_out:
         number = sum(left_out.values())
         found.append(
@@ -136,7 +140,7 @@ def _joining_command(file: Path, width: int, wrapping: Wrapping) -> str:
     else:  # a short line ends one
         minimum = width - _SHORT
         join = f'tr -d \'\\r\' | awk \'{{printf "%s%s", $0, length($0) < {minimum} ? "\\n" : " "}}\''
-    read = "gzip -dc" if file.suffix.lower() == ".gz" else "cat"
+    read = {".gz": "gzip -dc", ".zst": "zstd -dc"}.get(packing_of(file), "cat")
     return f"{read} {shlex.quote(printable(file))} | {join} > NEW.txt"
 
 

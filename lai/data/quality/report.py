@@ -5,6 +5,7 @@ files → batches of lines → one pass of counting, an even sample kept → fac
 
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -17,6 +18,8 @@ from lai.data.quality.counting import Counting
 from lai.data.quality.facts import gather_facts
 from lai.data.quality.findings import MAX_LINE_BYTES, Finding, judge
 from lai.data.quality.text_batches import text_batches
+from lai.data.sources.reading import DEFAULT_READING, Reading
+from lai.data.sources.recognition import recognize
 from lai.host.errors import UserError
 from lai.host.files import FULL
 from lai.host.progress import progress
@@ -53,6 +56,7 @@ def examine(
     vocab: Vocab | None = None,
     longest_line: int = MAX_LINE_BYTES,
     left_out: Mapping[str, int] | None = None,
+    reading: Reading = DEFAULT_READING,
 ) -> Quality:
     """Read a text once and report on it, in memory that does not grow with it.
 
@@ -61,6 +65,7 @@ def examine(
         vocab: for what depends on tokens.
         longest_line: bytes of a document above which it is a finding.
         left_out: as `files_left_out` gives it: what else there is, and is not read.
+        reading: how rows are read.
 
     Raises:
         UserError: a file cannot be read as what its ending says.
@@ -68,11 +73,12 @@ def examine(
     with _temporary_folder() as folder:
         counting = Counting(Path(folder), longest_line)
         with progress("checking the text", sum(file.stat().st_size for file in files)) as show:
-            for batch in text_batches(files, counting.counts):
+            for batch in text_batches(files, counting.counts, reading):
                 counting.add(batch)
                 show(counting.counts.bytes_read)
         counting.finish()
     facts = gather_facts(counting, files, vocab)
+    facts["formats"] = dict(Counter(recognize(file, reading).name for file in files))
     stop = int(np.flatnonzero(counting.lengths)[-1]) + 1 if facts["documents"] else 0
     return Quality(facts, judge(counting, vocab, left_out or {}), counting.lengths[:stop].tolist())
 
@@ -93,3 +99,11 @@ def _temporary_folder() -> Iterator[str]:
 def shares(values: Mapping[str, float]) -> str:
     """Shares in percent, as a person reads them."""
     return ", ".join(f"{name} {share:.1%}" for name, share in values.items()) or "none"
+
+
+def listed_formats(facts: Mapping[str, Any]) -> str:
+    """The formats of the files, with their numbers if there is more than one file, as a person reads them."""
+    formats: Mapping[str, int] = facts["formats"]
+    if sum(formats.values()) == 1:
+        return next(iter(formats))
+    return ", ".join(f"{name} ({count:,} file{'s' if count > 1 else ''})" for name, count in formats.items()) or "none"

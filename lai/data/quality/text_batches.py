@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lai.data.sources.discovery import kind_of
 from lai.data.sources.files import in_batches, read_file
+from lai.data.sources.kinds import place
+from lai.data.sources.reading import DEFAULT_READING, Reading
+from lai.data.sources.recognition import recognize
 from lai.data.sources.streams import CorpusCounts, read_chunks
 from lai.tokenizer.chat import Document, render
 
@@ -29,14 +31,19 @@ class TextBatch:
     documents: list[Document] | None = None
 
 
-def text_batches(files: Sequence[Path], counts: CorpusCounts) -> Iterator[TextBatch]:
+def text_batches(
+    files: Sequence[Path], counts: CorpusCounts, reading: Reading = DEFAULT_READING
+) -> Iterator[TextBatch]:
     """All texts of files, empty lines too; `counts` is updated while reading.
 
     Raises:
         UserError: a file cannot be read as what its ending says.
     """
     for file in files:
-        yield from _line_batches(file, counts) if kind_of(file) == ".txt" else _document_batches(file, counts)
+        if recognize(file, reading).is_lines:
+            yield from _line_batches(file, counts)
+        else:
+            yield from _document_batches(file, counts, reading)
 
 
 def _line_batches(file: Path, counts: CorpusCounts) -> Iterator[TextBatch]:
@@ -56,11 +63,11 @@ def _line_batches(file: Path, counts: CorpusCounts) -> Iterator[TextBatch]:
         yield TextBatch(file, np.array([before + 1]), [last.removesuffix(b"\r")])
 
 
-def _document_batches(file: Path, counts: CorpusCounts) -> Iterator[TextBatch]:
+def _document_batches(file: Path, counts: CorpusCounts, reading: Reading) -> Iterator[TextBatch]:
     numbers: list[int] = []
 
     def documents() -> Iterator[Document]:
-        for number, document in read_file(file, counts):
+        for number, document in read_file(file, counts, reading):
             numbers.append(number)
             yield document
 
@@ -71,7 +78,7 @@ def _document_batches(file: Path, counts: CorpusCounts) -> Iterator[TextBatch]:
 
 def location(file: Path, number: int) -> str:
     """Where a text is, as `file:line` or `file: row number`."""
-    return f"{printable(file)}:{' row ' if kind_of(file) == '.parquet' else ''}{number}"
+    return os.fsencode(place(file, number)).decode("utf-8", "backslashreplace")
 
 
 def printable(file: Path) -> str:

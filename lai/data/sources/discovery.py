@@ -6,25 +6,23 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from lai.data.sources.formats.moses import expected_partner, partner
+from lai.data.sources.kinds import ENGLISH_FILE, EXPECTED_ENDINGS, HUNGARIAN_FILE, kind_of
+from lai.data.sources.recognition import holds_rows
+from lai.data.sources.streams import packing_of
 from lai.host.errors import UserError
 from lai.host.files import with_home
 
-KINDS = (".txt", ".jsonl", ".tsv", ".parquet")
-
+_PAIR = (ENGLISH_FILE, HUNGARIAN_FILE)
 _MAX_ENDINGS = 5  # that are named of files left out
-
-
-def kind_of(path: Path) -> str | None:
-    """The kind of a file by its name (`.txt` for `a.txt` and `a.TXT.gz`); None for an unknown kind."""
-    name = path.name.lower().removesuffix(".gz")
-    return next((kind for kind in KINDS if name.endswith(kind)), None)
 
 
 def find_files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
     """The files that `paths` (files, globs, folders) name, sorted, each once.
 
     A folder stands for all files in it with a known ending, at any depth, without hidden ones. A glob stands for its
-    matches with a known ending.
+    matches with a known ending. Of a pair of files such as `x.en` and `x.hu`, either stands for both. Folders and globs
+    leave out such a file without the other one, and `.json` files that hold no rows.
 
     Raises:
         UserError: a path names nothing, or nothing with a known ending.
@@ -36,6 +34,8 @@ def find_files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
     for path in given:
         for file in _expand(with_home(path)):
             found.setdefault(file.resolve(), file)
+            if kind_of(file) in _PAIR and (other := partner(file)):
+                found.setdefault(other.resolve(), other)
     return sorted(found.values())
 
 
@@ -57,13 +57,15 @@ def listed(endings: Mapping[str, int]) -> str:
 
 
 def _expand(path: Path) -> list[Path]:
-    known = f"expected files ending in {', '.join(KINDS)} (each also with .gz)"
+    known = EXPECTED_ENDINGS
     if path.is_file() and kind_of(path) is None:
         raise UserError(f"{path} is of no known kind; {known}")
+    if path.is_file() and kind_of(path) in _PAIR and partner(path) is None:
+        raise UserError(f"{path} has no partner; expected {expected_partner(path)} beside it")
     candidates = _candidates(path)
     if not candidates and not path.is_dir():
         raise UserError(f"{path} does not exist and matches no file; {known}")
-    files = [file for file in sorted(candidates) if file.is_file() and kind_of(file) is not None]
+    files = [file for file in sorted(candidates) if file.is_file() and (file == path or _is_read(file))]
     if not files:
         there = listed(_endings_left_out(candidates))
         raise UserError(f"{path} holds no file of a known kind{there and f' but {there}'}; {known}")
@@ -83,18 +85,24 @@ def _candidates(path: Path) -> list[Path]:
 def _endings_left_out(candidates: Iterable[Path]) -> dict[str, int]:
     endings: Counter[str] = Counter()
     for file in candidates:
-        if kind_of(file) is None and file.is_file() and not _is_own_file(file):
-            endings[
-                "".join(file.suffixes[-2 if file.suffix.lower() == ".gz" else -1 :]).lower() or "without ending"
-            ] += 1
+        if file.is_file() and not _is_read(file) and not _is_own_file(file):
+            endings["".join(file.suffixes[-2 if packing_of(file) else -1 :]).lower() or "without ending"] += 1
     return dict(endings.most_common())
+
+
+def _is_read(file: Path) -> bool:
+    """Whether a folder or a glob that holds the file stands for it."""
+    kind = kind_of(file)
+    if kind == ".json":
+        return not _is_own_file(file) and holds_rows(file)
+    return kind is not None and (kind not in _PAIR or partner(file) is not None)
 
 
 def _is_own_file(file: Path) -> bool:
     """Whether LAi wrote the file: a vocabulary, a model, or the sidecar of a file beside it."""
     if file.suffix in (".json", ".lock"):
         first = file.with_suffix("")
-        return first.exists() or (first.suffix == ".sources" and first.with_suffix("").exists())
+        return first.is_file() or (first.suffix == ".sources" and first.with_suffix("").exists())
     return file.suffix in (".bin", ".ckpt")
 
 

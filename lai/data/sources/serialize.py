@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from lai.data.sources.discovery import kind_of
+from lai.data.sources.kinds import kind_of
+from lai.data.sources.streams import packing_of
 from lai.host.errors import UserError
 from lai.tokenizer.chat import Document, parse, parse_line, render, to_line
 
@@ -27,7 +28,7 @@ def output_kind(path: Path) -> str:
         UserError: it is neither `.txt` nor `.jsonl`.
     """
     kind = kind_of(path)
-    if kind not in (".txt", ".jsonl") or path.suffix.lower() == ".gz":
+    if kind not in (".txt", ".jsonl") or packing_of(path):
         raise UserError(f"--output {path} cannot be written: its kind is unknown; give it the ending .txt or .jsonl")
     return kind
 

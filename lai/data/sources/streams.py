@@ -8,23 +8,36 @@ import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 from lai.host.errors import UserError
 
+PACKED = (".gz", ".zst")
+
 _UTF8_BOM = b"\xef\xbb\xbf"
+_MAX_PLACES = 5
 
 
 @dataclass
 class CorpusCounts:
-    """What reading a corpus counts. `bytes_read` counts bytes on the disk (packed where packed), for progress."""
+    """What reading a corpus counts. `bytes_read` counts bytes on the disk (packed where packed), for progress.
+
+    `bad_rows` counts the rows that are left out because they are faulty; `bad_places` names the first ones.
+    """
 
     documents: int = 0
     empty: int = 0
     skipped: int = 0
     bytes_read: int = 0
+    bad_rows: int = 0
+    bad_places: list[str] = field(default_factory=list)
+
+    def add_bad_row(self, where: str) -> None:
+        self.bad_rows += 1
+        if len(self.bad_places) < _MAX_PLACES:
+            self.bad_places.append(where)
 
 
 def read_chunks(path: Path, counts: CorpusCounts, size: int) -> Iterator[bytes]:
@@ -42,24 +55,48 @@ def read_chunks(path: Path, counts: CorpusCounts, size: int) -> Iterator[bytes]:
 
 def read_lines(path: Path, counts: CorpusCounts) -> Iterator[tuple[int, bytes]]:
     """The lines that hold text, with their numbers from 1, without line end and byte order mark."""
+    for number, line in enumerate(raw_lines(path, counts), start=1):
+        line = line.removesuffix(b"\n").removesuffix(b"\r")
+        if line.strip():
+            yield number, line
+        else:
+            counts.empty += 1
+
+
+def raw_lines(path: Path, counts: CorpusCounts) -> Iterator[bytes]:
+    """All lines, blank ones too, with their line ends, without byte order mark."""
     with open_stream(path, counts) as file:
         for number, line in enumerate(file, start=1):
             if number == 1:
-                _refuse_utf16(path, line)
+                refuse_utf16(path, line)
                 line = line.removeprefix(_UTF8_BOM)
-            line = line.removesuffix(b"\n").removesuffix(b"\r")
-            if line.strip():
-                yield number, line
-            else:
-                counts.empty += 1
+            yield line
+
+
+def beginning(path: Path, size: int) -> bytes:
+    """The first `size` bytes of a file, unpacked, without byte order mark.
+
+    Raises:
+        UserError: the file cannot be read or is damaged.
+    """
+    return next(read_chunks(path, CorpusCounts(), size), b"")
+
+
+def packing_of(path: Path) -> str:
+    """How a file is packed, by its name: `.gz`, `.zst` or nothing."""
+    return next((ending for ending in PACKED if path.name.lower().endswith(ending)), "")
 
 
 @contextmanager
 def open_stream(path: Path, counts: CorpusCounts) -> Iterator[IO[bytes]]:
-    """The bytes of a file, unpacked where its name ends in `.gz`."""
+    """The bytes of a file, unpacked where its name ends in `.gz` or `.zst`."""
     with io.BufferedReader(_CountedFile(path, counts), 1 << 16) as file:
-        if path.name.lower().endswith(".gz"):
+        packing = packing_of(path)
+        if packing == ".gz":
             with _UnpackedFile(gzip.GzipFile(fileobj=file), 1 << 16) as unpacked:
+                yield unpacked
+        elif packing == ".zst":
+            with _UnpackedFile(_ZstdFile(path, file), 1 << 16) as unpacked:
                 yield unpacked
         else:
             yield file
@@ -86,7 +123,8 @@ def damage_as_user_error(path: Path) -> Iterator[None]:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def _refuse_utf16(path: Path, start: bytes) -> None:
+def refuse_utf16(path: Path, start: bytes) -> None:
+    """Raise a UserError if a file starts with UTF-16's byte order mark."""
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise UserError(f"{path} is UTF-16; expected UTF-8: iconv -f UTF-16 -t UTF-8 {path} > NEW")
 
@@ -105,4 +143,32 @@ class _CountedFile(io.FileIO):
 
 
 class _UnpackedFile(io.BufferedReader):
-    """The content of a gzip file."""
+    """The content of a packed file."""
+
+
+class _ZstdFile(io.RawIOBase):
+    """The content of a Zstandard file. Arrow unpacks it, which LAi needs for Parquet anyway."""
+
+    def __init__(self, path: Path, file: IO[bytes]) -> None:
+        import pyarrow
+
+        if not pyarrow.Codec.is_available("zstd"):
+            raise UserError(
+                f"{path} cannot be unpacked: pyarrow was built without Zstandard; unpack it: zstd -d {path}"
+            )
+        self._path = path
+        self._content = pyarrow.input_stream(file, compression="zstd")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        try:
+            size: int = self._content.readinto(buffer)
+        except OSError as error:
+            if error.errno is not None:  # of the file itself, not of its content
+                raise
+            raise UserError(
+                f"{self._path} is a damaged Zstandard file ({error}); expected a whole one, fetch it again"
+            ) from error
+        return size

@@ -22,9 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lai.data.cache import fingerprint, locked
-from lai.data.sources.discovery import find_files, kind_of
+from lai.data.sources.discovery import find_files
 from lai.data.sources.files import in_batches, read_documents
-from lai.data.sources.streams import CorpusCounts
+from lai.data.sources.kinds import kind_of
+from lai.data.sources.reading import DEFAULT_READING, Reading
+from lai.data.sources.recognition import recognize
+from lai.data.sources.streams import CorpusCounts, packing_of
 from lai.data.tokens.token_file import TokenFile, TokenWriter, encode_documents, token_dtype
 from lai.host.errors import UserError
 from lai.host.files import atomic_directory, file_digest
@@ -86,6 +89,7 @@ def prepare_token_files(
     split_seed: int,
     val_paths: str | Path | Sequence[str | Path] | None = None,
     normalize: bool = False,
+    reading: Reading = DEFAULT_READING,
 ) -> TokenFiles:
     """The token files of a corpus: from `cache_dir` if intact files are there, else built.
 
@@ -100,8 +104,8 @@ def prepare_token_files(
     """
     if not 0 < val_fraction < 1:
         raise UserError(f"the validation fraction is {val_fraction}; expected a number between 0 and 1, such as 0.05")
-    sources = _hash_sources(find_files(paths))
-    val_sources = [] if val_paths is None else _hash_sources(find_files(val_paths))
+    sources = _hash_sources(find_files(paths), reading)
+    val_sources = [] if val_paths is None else _hash_sources(find_files(val_paths), reading)
     _warn_of_copies(sources, val_sources)
     settings: dict[str, Any] = {
         "version": FORMAT_VERSION,
@@ -115,6 +119,8 @@ def prepare_token_files(
         settings |= {"val_fraction": float(val_fraction), "split_seed": split_seed}
     if normalize:
         settings["folding"] = FOLDING_VERSION
+    if how := reading.identity():
+        settings["reading"] = how
     folder = Path(cache_dir) / f"shards-{fingerprint(settings)}"
     try:
         with locked(folder):
@@ -126,7 +132,7 @@ def prepare_token_files(
             if not folder.exists():
                 with atomic_directory(folder) as temporary:
                     files, val_files = ([source.file for source in part] for part in (sources, val_sources))
-                    _build(temporary, files, val_files, vocab, settings)
+                    _build(temporary, files, val_files, vocab, settings, reading)
                     for source in (*sources, *val_sources):
                         source.check_unchanged()
     except OSError as error:
@@ -146,14 +152,16 @@ class _Source:
             raise UserError(f"{self.file} changed while it was read; run again when it is complete")
 
 
-def _hash_sources(files: Sequence[Path]) -> list[_Source]:
+def _hash_sources(files: Sequence[Path], reading: Reading) -> list[_Source]:
     sources: list[_Source] = []
     try:
         statuses = [file.stat() for file in files]
         with progress("checking the text", sum(status.st_size for status in statuses)) as show:
             for file, status in zip(files, statuses, strict=True):
-                packed = file.name.lower().endswith(".gz")
+                packed = packing_of(file) != ""
                 content = {"kind": kind_of(file), "packed": packed, "size": status.st_size, "sha256": file_digest(file)}
+                if since := recognize(file, reading).since:
+                    content["format"] = since
                 sources.append(_Source(file, status.st_mtime_ns, content))
                 show(sum(source.content["size"] for source in sources))
     except OSError as error:
@@ -191,12 +199,17 @@ def _checksum(meta: dict[str, Any]) -> str:
 
 
 def _build(
-    folder: Path, files: Sequence[Path], val_files: Sequence[Path], vocab: Vocab, settings: dict[str, Any]
+    folder: Path,
+    files: Sequence[Path],
+    val_files: Sequence[Path],
+    vocab: Vocab,
+    settings: dict[str, Any],
+    reading: Reading,
 ) -> None:
     stats = (
-        _write_given(folder, files, val_files, vocab, settings)
+        _write_given(folder, files, val_files, vocab, settings, reading)
         if val_files
-        else _write_chosen(folder, files, vocab, settings)
+        else _write_chosen(folder, files, vocab, settings, reading)
     )
     meta: dict[str, Any] = {
         **settings,
@@ -211,10 +224,15 @@ def _build(
 
 
 def _write_given(
-    folder: Path, files: Sequence[Path], val_files: Sequence[Path], vocab: Vocab, settings: dict[str, Any]
+    folder: Path,
+    files: Sequence[Path],
+    val_files: Sequence[Path],
+    vocab: Vocab,
+    settings: dict[str, Any],
+    reading: Reading,
 ) -> CorpusStats:
     """Write the token files; the validation documents have files of their own."""
-    with _Splits(folder, vocab, "folding" in settings) as splits:
+    with _Splits(folder, vocab, reading, "folding" in settings) as splits:
         for part, in_val in ((files, False), (val_files, True)):
             for documents in splits.read(part):
                 splits.add(documents, np.full(len(documents), in_val))
@@ -225,12 +243,14 @@ def _write_given(
     return stats
 
 
-def _write_chosen(folder: Path, files: Sequence[Path], vocab: Vocab, settings: dict[str, Any]) -> CorpusStats:
+def _write_chosen(
+    folder: Path, files: Sequence[Path], vocab: Vocab, settings: dict[str, Any], reading: Reading
+) -> CorpusStats:
     """Write the token files; a share of the documents is chosen for validation."""
     threshold = int(settings["val_fraction"] * _HASH_RANGE)
     key = str(settings["split_seed"]).encode()
     folds = "folding" in settings
-    stats, lowest, highest = _write_below(folder, files, vocab, key, threshold, folds)
+    stats, lowest, highest = _write_below(folder, files, vocab, key, threshold, reading, folds)
     if not stats.documents:
         raise UserError(f"{files[0]} (of {len(files)} files) holds no document; expected at least two different ones")
     if lowest == highest:
@@ -240,12 +260,12 @@ def _write_chosen(folder: Path, files: Sequence[Path], vocab: Vocab, settings: d
         )
     if not stats.val.documents or not stats.train.documents:
         threshold = highest if stats.val.documents else lowest + 1
-        stats, _, _ = _write_below(folder, files, vocab, key, threshold, folds)
+        stats, _, _ = _write_below(folder, files, vocab, key, threshold, reading, folds)
     return stats
 
 
 def _write_below(
-    folder: Path, files: Sequence[Path], vocab: Vocab, key: bytes, threshold: int, folds: bool
+    folder: Path, files: Sequence[Path], vocab: Vocab, key: bytes, threshold: int, reading: Reading, folds: bool
 ) -> tuple[CorpusStats, int, int]:
     """Write both splits' token files; documents whose hash is below `threshold` go to validation.
 
@@ -253,7 +273,7 @@ def _write_below(
         The statistics, and the lowest and highest hash of all documents.
     """
     lowest, highest = _HASH_RANGE, -1
-    with _Splits(folder, vocab, folds) as splits:
+    with _Splits(folder, vocab, reading, folds) as splits:
         for documents in splits.read(files):
             hashes = [_split_hash(document, key) for document in documents]
             lowest, highest = min(lowest, *hashes), max(highest, *hashes)
@@ -264,10 +284,11 @@ def _write_below(
 class _Splits:
     """Writes both splits' token files, of folded text if `folds`; a context manager."""
 
-    def __init__(self, folder: Path, vocab: Vocab, folds: bool) -> None:
+    def __init__(self, folder: Path, vocab: Vocab, reading: Reading, folds: bool) -> None:
         self._vocab = vocab
         self._folds = folds
         self._counts = CorpusCounts()
+        self._reading = reading
         dtype = token_dtype(len(vocab))
         self._open = ExitStack()
         self._writers = {
@@ -285,7 +306,7 @@ class _Splits:
         """The documents of files in batches; shows progress."""
         before = self._counts.bytes_read
         with progress("building token files", sum(file.stat().st_size for file in files)) as show:
-            for documents in in_batches(read_documents(files, self._counts)):
+            for documents in in_batches(read_documents(files, self._counts, self._reading)):
                 wanted = fold_documents(documents) if self._folds else documents
                 if wanted:
                     yield wanted

@@ -3,14 +3,13 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from lai.data.sources.rows import describe, documents_of_row
+from lai.data.sources.reading import NumberedDocument, RowReader
 from lai.data.sources.streams import CorpusCounts, read_lines
-from lai.host.errors import UserError
-from lai.tokenizer.chat import Document
 
 
-def read(path: Path, counts: CorpusCounts) -> Iterator[tuple[int, Document]]:
+def read(path: Path, counts: CorpusCounts, rows: RowReader) -> Iterator[NumberedDocument]:
     """The documents of a `.jsonl` file, each with the number of its line.
 
     Raises:
@@ -18,11 +17,17 @@ def read(path: Path, counts: CorpusCounts) -> Iterator[tuple[int, Document]]:
     """
     for number, line in read_lines(path, counts):
         try:
-            # Lone surrogates, written raw or as \uD800, are kept as the three bytes that they would be in UTF-8.
-            row = json.loads(line.decode("utf-8", "surrogatepass"))
+            row = parse_row(line)
         except (ValueError, RecursionError) as error:
-            raise UserError(f"{path}:{number}: not JSON ({error}); expected one object a line") from error
-        if not isinstance(row, dict):
-            raise UserError(f'{path}:{number}: found {describe(row)}; expected an object such as {{"text": "…"}}')
-        for document in documents_of_row(f"{path}:{number}", row, counts):
-            yield number, document
+            yield from rows.refuse(number, f"not JSON ({error}); expected one object a line")
+        else:
+            yield from rows.read(number, row)
+
+
+def parse_row(line: bytes) -> Any:
+    """The value of a line. Lone surrogates, raw or as \\uD800, are kept as the three bytes that UTF-8 would give them.
+
+    Raises:
+        ValueError, RecursionError: it is no JSON.
+    """
+    return json.loads(line.decode("utf-8", "surrogatepass"))

@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from lai.data.sources.reading import NumberedDocument, RowReader
 from lai.data.sources.streams import CorpusCounts, read_lines
 from lai.host.errors import UserError
-from lai.tokenizer.chat import Document, translation_examples
+from lai.tokenizer.chat import translation_examples
 
 
-def read(path: Path, counts: CorpusCounts) -> Iterator[tuple[int, Document]]:
+def read(path: Path, counts: CorpusCounts, rows: RowReader) -> Iterator[NumberedDocument]:
     """The documents of a `.tsv` file, each with the number of its line; lines that are no pair are counted as skipped.
 
     Raises:
@@ -28,5 +29,5 @@ def read(path: Path, counts: CorpusCounts) -> Iterator[tuple[int, Document]]:
     if bad > good:
         raise UserError(
             f"{path}:{first_bad}: {bad} of {good + bad} lines are not two non-empty columns; "
-            "expected English, a tab, Hungarian"
+            "expected English, a tab, Hungarian, or a header of known columns; map others by data.columns"
         )

@@ -7,11 +7,12 @@ inside the document.
 from collections.abc import Iterator
 from pathlib import Path
 
+from lai.data.sources.reading import NumberedDocument, RowReader
 from lai.data.sources.streams import CorpusCounts, read_lines
-from lai.tokenizer.chat import Document, parse_line
+from lai.tokenizer.chat import parse_line
 
 
-def read(path: Path, counts: CorpusCounts) -> Iterator[tuple[int, Document]]:
+def read(path: Path, counts: CorpusCounts, rows: RowReader) -> Iterator[NumberedDocument]:
     """The documents of a text file, each with the number of its line."""
     for number, line in read_lines(path, counts):
         yield number, parse_line(line)
