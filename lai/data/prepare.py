@@ -73,8 +73,8 @@ def prepare_corpus(data: "DataSettings", load_vocab: Callable[[Path], Vocab] = V
         UserError: no such file, nothing to read, or something in the files that cannot be read.
     """
     cache = with_home(data.cache_dir)
-    text = _text(data, cache)
     reading = _reading(data)
+    text = _text(data, cache, reading)
     vocab_path = with_home(data.vocab_path) if data.vocab_path else _trained_vocab(data, text.files, cache, reading)
     vocab = load_vocab(vocab_path)
     token_files = prepare_token_files(
@@ -115,17 +115,17 @@ class _Text:
     left_out: dict[str, int] = field(default_factory=dict)
 
 
-def _text(data: "DataSettings", cache: Path) -> _Text:
+def _text(data: "DataSettings", cache: Path, reading: Reading) -> _Text:
     """The text that is given, generated or fetched."""
-    val_files = [] if data.val_path is None else find_files(data.val_path)
+    val_files = [] if data.val_path is None else find_files(data.val_path, reading)
     if data.path is not None:
         held_back = {file.resolve() for file in val_files}
-        files = [file for file in find_files(data.path) if file.resolve() not in held_back]
+        files = [file for file in find_files(data.path, reading) if file.resolve() not in held_back]
         if not files:
             raise UserError(
                 f"data.path={data.path} names no file besides those of data.val_path; nothing is left to train on"
             )
-        return _Text(files, val_files, left_out=files_left_out(data.path))
+        return _Text(files, val_files, left_out=files_left_out(data.path, reading))
     if data.source == "hub" and data.hub is not None:
         return _Text(_hub_files(asdict(data.hub), cache), val_files)
     if data.source != "synthetic" or data.synthetic is None:

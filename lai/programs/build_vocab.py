@@ -47,9 +47,10 @@ def _build_vocab() -> int:
     options = _parse_arguments()
     started = time.perf_counter()
     target_of(options.output, VOCAB_MAGIC)  # A wrong name is refused before the work.
-    files = find_files(options.data)
+    reading = reading_of(options)
+    files = find_files(options.data, reading)
     counts = CorpusCounts()
-    texts = contents(files, counts, reading_of(options), options.normalize)
+    texts = contents(files, counts, reading, options.normalize)
     vocab, report = train_vocab(texts, options.vocab_size, options.min_freq)
     if report.texts == 0:
         raise UserError(f"{', '.join(options.data)}: no document found; expected at least one line of text")

@@ -49,8 +49,9 @@ def _check_data() -> int:
     if options.histogram and options.histogram.suffix.lower() != ".png":
         raise UserError(f"--histogram {options.histogram} is not a PNG file; give it the ending .png")
     vocab = load_vocab(options.vocab) if options.vocab else None
-    files = find_files(options.data)
-    quality = examine(files, vocab, options.longest, files_left_out(options.data), reading_of(options))
+    reading = reading_of(options)
+    files = find_files(options.data, reading)
+    quality = examine(files, vocab, options.longest, files_left_out(options.data, reading), reading)
     if options.histogram:
         draw_histogram(quality.lengths, options.histogram)
     if options.json:

@@ -98,7 +98,12 @@ def judge(counting: Counting, vocab: Vocab | None, left_out: Mapping[str, int]) 
                 "warning",
                 f"{number:,} file{'s' if number > 1 else ''} of other kinds left out: {listed(left_out)}",
                 "every file is read",
-                remedy="turn them into .txt, one document a line, such as with pandoc --wrap=none -t plain FILE",
+                remedy=(
+                    "name the columns of .json and .csv by data.columns; "
+                    if {".json", ".csv"} & left_out.keys()
+                    else ""
+                )
+                + "turn them into .txt, one document a line, such as with pandoc --wrap=none -t plain FILE",
             )
         )
     if vocab is not None:

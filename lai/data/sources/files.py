@@ -31,7 +31,7 @@ def read_documents(
             than half of the lines of a `.tsv` are not pairs; a row is faulty, and `reading` does not leave it out.
     """
     counts = CorpusCounts() if counts is None else counts
-    for path in find_files(paths):
+    for path in find_files(paths, reading):
         for _, document in read_file(path, counts, reading):
             counts.documents += 1
             yield document

@@ -58,11 +58,13 @@ def recognize(path: Path, reading: Reading = DEFAULT_READING) -> Format:
         return _recognized(path, status.st_size, status.st_mtime_ns, reading.maps_rows, wanted)
 
 
-def holds_rows(path: Path) -> bool:
-    """Whether a `.json` file holds rows: an array of objects, or objects of a known shape.
+def holds_rows(path: Path, reading: Reading = DEFAULT_READING) -> bool:
+    """Whether a `.json` or `.csv` file holds rows: an array of objects, or rows of a known shape.
 
     A damaged array counts as one, so that reading it says what is wrong.
     """
+    if kind_of(path) == ".csv":
+        return _is_table(path, reading)
     try:
         is_array = beginning(path, 1 << 10).lstrip()[:1] == b"["
     except (UserError, OSError):
@@ -71,7 +73,19 @@ def holds_rows(path: Path) -> bool:
         first = next(json_rows.values(path, CorpusCounts()), None)
     except UserError:
         return is_array
-    return (is_array and first is None) or (isinstance(first, dict) and (is_array or shape_of(first) is not None))
+    if first is None:
+        return is_array
+    return isinstance(first, dict) and (is_array or reading.maps_rows or shape_of(first) is not None)
+
+
+def _is_table(path: Path, reading: Reading) -> bool:
+    if reading.maps_rows:
+        return True
+    try:
+        recognize(path, reading)
+    except UserError:
+        return False
+    return True
 
 
 def _wanted(reading: Reading) -> tuple[str, ...]:
@@ -137,8 +151,9 @@ def _comma_separated(path: Path, is_mapped: bool, wanted: Sequence[str]) -> Form
     if is_mapped:
         if table := _mapped_table(lines, wanted):
             return _table(table, "CSV", is_mapped)
+        expected = ", ".join(wanted)
         raise UserError(
-            f"{place(path, 1)}: found {column_names(lines[:1])}; expected a header with {', '.join(wanted)}"
+            f"{place(path, 1)}: found {column_names(lines[:1])}; expected a header with {expected}"
         )
     if table := delimited.table_with_header(lines, _is_known):
         return _table(table, "CSV", is_mapped)

@@ -104,8 +104,8 @@ def prepare_token_files(
     """
     if not 0 < val_fraction < 1:
         raise UserError(f"the validation fraction is {val_fraction}; expected a number between 0 and 1, such as 0.05")
-    sources = _hash_sources(find_files(paths), reading)
-    val_sources = [] if val_paths is None else _hash_sources(find_files(val_paths), reading)
+    sources = _hash_sources(find_files(paths, reading), reading)
+    val_sources = [] if val_paths is None else _hash_sources(find_files(val_paths, reading), reading)
     _warn_of_copies(sources, val_sources)
     settings: dict[str, Any] = {
         "version": FORMAT_VERSION,

@@ -193,24 +193,18 @@ def _as_pair(names: tuple[str, ...], body: Sequence[str], delimiter: str) -> tup
 
 
 def _table(lines: Sequence[str], delimiter: str, names: tuple[str, ...], heading: int) -> Table:
-    starts = [line.split(delimiter) for line in lines]
-    return Table(
-        delimiter,
-        quoted=_is_quoted([cell for cells in starts for cell in cells], delimiter),
-        spaced=any(f'"{delimiter} "' in line for line in lines),
-        names=names,
-        heading=heading,
-    )
+    spaced = any(f'"{delimiter} "' in line for line in lines)
+    quoted = delimiter != "\t" or _is_quoted(lines, delimiter, len(names))
+    return Table(delimiter, quoted, spaced, names, heading)
 
 
-def _is_quoted(cells: Sequence[str], delimiter: str) -> bool:
-    """Whether quotation marks surround fields. In a table with tabs, a mark that opens no field says that none do."""
-    if delimiter != "\t":
-        return True
-    return not any(
-        cell.startswith('"') and (len(cell) < 2 or not cell.endswith('"') or '"' in cell[1:-1].replace('""', ""))
-        for cell in cells
-    )
+def _is_quoted(lines: Sequence[str], delimiter: str, width: int) -> bool:
+    """Whether quotation marks surround fields: with tabs between them, marks may as well be letters of the text."""
+    records = csv.reader([line + "\n" for line in lines], delimiter=delimiter, strict=True)
+    try:
+        return all(len(cells) == width for cells in records)
+    except csv.Error:
+        return len(lines) >= _SAMPLE_LINES and records.line_num == len(lines)  # the last record may be cut
 
 
 def split_line(line: str, delimiter: str) -> list[str]:
