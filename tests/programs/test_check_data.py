@@ -76,3 +76,17 @@ def test_a_missing_file_exits_with_2(tmp_path: Path) -> None:
         done = run(*arguments, tmp_path / "missing.txt")
         assert done.returncode == 2 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
         assert "missing.txt" in done.stderr
+
+
+def test_formats_and_faulty_rows_are_named(tmp_path: Path) -> None:
+    table = tmp_path / "a.csv"
+    table.write_text("q,a\nWhat?,That.\nWho?,He.\nodd\n")
+    done = run(table)
+    assert done.returncode == 2
+    assert "found the columns 'q', 'a'; expected a header with text, messages, conversations (ShareGPT)" in done.stderr
+    assert "data.columns={en: first, hu: second}" in done.stderr
+    done = run(table, "--columns", "en=q", "hu=a", "--bad_rows", "skip")
+    assert done.returncode == 1
+    assert "CSV of rows as data.columns and data.template say" in done.stdout
+    assert f"first bad rows: {table}:4 (found 1 column, expected 2: q, a)" in done.stdout
+    assert "--columns en is no OURS=THEIRS" in run(table, "--columns", "en").stderr

@@ -152,9 +152,7 @@ def _comma_separated(path: Path, is_mapped: bool, wanted: Sequence[str]) -> Form
         if table := _mapped_table(lines, wanted):
             return _table(table, "CSV", is_mapped)
         expected = ", ".join(wanted)
-        raise UserError(
-            f"{place(path, 1)}: found {column_names(lines[:1])}; expected a header with {expected}"
-        )
+        raise UserError(f"{place(path, 1)}: found {column_names(lines[:1])}; expected a header with {expected}")
     if table := delimited.table_with_header(lines, _is_known):
         return _table(table, "CSV", is_mapped)
     table = delimited.table_by_number(lines)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from lai.data.sources.discovery import files_left_out, find_files
+from lai.data.sources.reading import Reading
 from lai.host.errors import UserError
 
 
@@ -83,3 +84,15 @@ def test_a_path_that_matches_nothing_is_an_error(tmp_path: Path) -> None:
             find_files(tmp_path / path)
     with pytest.raises(UserError, match="no data files"):
         find_files([])
+
+
+def test_tables_of_unknown_columns_are_left_out_unless_they_are_named_or_mapped(tmp_path: Path) -> None:
+    write(tmp_path / "a.csv", b"en,hu\nx,y\n")
+    unknown = write(tmp_path / "b.csv", b"first,second\nx,y\n")
+    assert find_files(tmp_path) == [tmp_path / "a.csv"]
+    assert files_left_out(tmp_path) == {".csv": 1}
+    assert find_files(unknown) == [unknown]
+    mapped = Reading(columns={"en": "first", "hu": "second"})
+    assert find_files(tmp_path, mapped) == [tmp_path / "a.csv", unknown]
+    with pytest.raises(UserError, match=r"b\.csv:1: found the columns 'first', 'second'; expected .*data\.columns"):
+        find_files(tmp_path / "b*.csv")

@@ -2,7 +2,9 @@
 
 import gzip
 from pathlib import Path
+from types import SimpleNamespace
 
+import pyarrow
 import pytest
 
 from lai.data.sources.files import read_documents
@@ -37,3 +39,34 @@ def test_damaged_gzip_is_an_error_that_names_the_file(tmp_path: Path, name: str)
         path.write_bytes(data)
         with pytest.raises(UserError, match="damaged gzip file"):
             read(path)
+
+
+def zstd(data: bytes) -> bytes:
+    packed: bytes = pyarrow.compress(data, codec="zstd", asbytes=True)
+    return packed
+
+
+@pytest.mark.parametrize("name", ["a.txt.zst", "A.TXT.ZST"])
+def test_zstandard_is_unpacked_frame_after_frame(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(zstd(b"\xef\xbb\xbfone\r\n") + zstd(b"two\n" * 50_000))
+    documents, counts = read(path)
+    assert len(documents) == 50_001
+    assert counts.bytes_read == path.stat().st_size
+
+
+def test_damaged_zstandard_is_an_error_that_names_the_file(tmp_path: Path) -> None:
+    packed = zstd(b"\n".join(b"%d" % n for n in range(10_000)))
+    for data in (packed[:100], b"plain text", packed[:20] + bytes(20) + packed[40:]):
+        path = tmp_path / "a.jsonl.zst"
+        path.write_bytes(data)
+        with pytest.raises(UserError, match=r"a\.jsonl\.zst is a damaged Zstandard file"):
+            read(path)
+
+
+def test_pyarrow_without_zstandard_is_one_line_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.txt.zst"
+    path.write_bytes(zstd(b"x"))
+    monkeypatch.setattr(pyarrow, "Codec", SimpleNamespace(is_available=lambda name: False))
+    with pytest.raises(UserError, match=r"pyarrow was built without Zstandard; unpack it: zstd -d .*a\.txt\.zst"):
+        read(path)

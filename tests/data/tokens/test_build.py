@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from lai.data.sources.reading import Reading
 from lai.data.tokens import build as build_module
 from lai.data.tokens.build import TokenFiles, prepare_token_files
 from lai.data.tokens.token_file import TokenFile, encode_documents
@@ -349,3 +350,18 @@ def test_memory_does_not_grow_with_the_text(vocab: Vocab, tmp_path: Path) -> Non
         )
         peaks.append(int(done.stdout))
     assert peaks[1] - peaks[0] < 6000, peaks
+
+
+def test_only_formats_and_settings_that_are_new_are_in_the_fingerprint(tmp_path: Path, vocab: Vocab) -> None:
+    """Token files of text that was read before formats had names are used again."""
+    (tmp_path / "a.txt").write_text("dog\ntree\n")
+    old = json.loads((prepare(tmp_path / "a.txt", vocab, 0.5).folder / "meta.json").read_bytes())
+    assert set(old["sources"][0]) == {"kind", "packed", "size", "sha256"}
+    assert "reading" not in old
+    (tmp_path / "b.txt").write_text("dog\n<|endoftext|>\ntree\n")
+    new = json.loads((prepare(tmp_path / "b.txt", vocab, 0.5).folder / "meta.json").read_bytes())
+    assert new["sources"][0]["format"] == "stories"
+    read = prepare_token_files(
+        tmp_path / "a.txt", vocab, tmp_path / "cache", val_fraction=0.5, split_seed=0, reading=Reading(bad_rows="skip")
+    )
+    assert json.loads((read.folder / "meta.json").read_bytes())["reading"] == {"bad_rows": "skip"}

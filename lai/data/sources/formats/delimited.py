@@ -4,7 +4,7 @@ The columns `source` and `target` are English and Hungarian in the order that th
 """
 
 import csv
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,12 +86,17 @@ def table_with_header(
 
 
 def table_by_number(lines: Sequence[str]) -> Table:
-    """The table without a header, whose columns are called 1, 2, 3; or with the delimiter that all lines have most."""
+    """The table without a header, whose columns are called 1, 2, 3. Most lines agree on its delimiter and its width."""
     heading, _, delimiters = _hint(lines or [""], "\t" + DELIMITERS.replace("\t", ""))
     body = lines[heading:] if heading > 1 else lines
-    delimiter = max(delimiters, key=lambda d: (min((line.count(d) for line in body), default=0), -delimiters.index(d)))
-    names = tuple(str(number) for number in range(1, len(split_line(body[0] if body else "", delimiter)) + 1))
-    return _table(body, delimiter, names, heading - 1)
+    chosen, width, most = delimiters[0], 1, 0
+    for delimiter in delimiters:
+        widths = Counter(len(split_line(line, delimiter)) for line in body)
+        del widths[1]
+        for found, number in widths.most_common(1):
+            if number > most:
+                chosen, width, most = delimiter, found, number
+    return _table(body, chosen, tuple(str(number) for number in range(1, width + 1)), heading - 1)
 
 
 def read(path: Path, counts: CorpusCounts, rows: RowReader, table: Table) -> Iterator[NumberedDocument]:

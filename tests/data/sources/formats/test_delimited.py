@@ -94,3 +94,10 @@ def test_the_shared_case_is_read_without_its_quotes(read) -> None:
         '<user>Translate to Hungarian: The dog sleeps in the yard. He said "yes".</user>'
         '<assistant>A kutya az udvaron alszik. Azt mondta: "igen".</assistant>',
     )
+
+
+def test_most_lines_decide_what_stands_between_fields(read, pairs, counts) -> None:
+    data = "one, two, three; egy, kettő\nodd\nfour, five; négy, öt, hat\nsix; hat\n"
+    expected = pairs((1, "one, two, three", " egy, kettő"), (3, "four, five", " négy, öt, hat"), (4, "six", " hat"))
+    assert read("a.csv", data, columns={"en": "1", "hu": "2"}, bad_rows="skip") == expected
+    assert counts.bad_rows == 1

@@ -53,3 +53,28 @@ def test_a_wrong_parquet_row_is_an_error_with_its_number(tmp_path: Path) -> None
     for data in (b"", b"PAR1 nothing PAR1", whole[:-30], whole[:20] + bytes(200) + whole[220:]):
         with pytest.raises(UserError, match=r"a\.parquet.*(damaged|cannot be read)"):
             read(write(tmp_path / "a.parquet", data))
+
+
+def test_json_texts_that_datasets_writes_are_what_they_hold(tmp_path: Path) -> None:
+    """`datasets` 5.2 writes `Json` where messages differ in their keys, or contents in their types."""
+    datasets = pytest.importorskip("datasets", minversion="5.2")
+    user, answer = {"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}
+    expected = (Turn("user", b"a"), Turn("assistant", b"b"))
+    parts = [{"type": "text", "text": "a"}]
+    for odd in (user | {"name": "x"}, user | {"content": parts}):
+        rows = [{"messages": [user, answer]}, {"messages": [odd, answer]}]
+        path = tmp_path / "a.parquet"
+        datasets.Dataset.from_list(rows, on_mixed_types="use_json").to_parquet(str(path))
+        assert "json" in str(parquet.ParquetFile(path).schema_arrow)
+        assert read(path)[0] == [expected, expected]
+
+
+def test_shapes_of_rows_are_those_of_json_lines(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    turns = [[{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]]
+    expected = [(Turn("user", b"a"), Turn("assistant", b"b"))]
+    assert read(write(path, table(id=[1], conversations=turns)))[0] == expected
+    assert read(write(path, table(instruction=["a"], input=[None], output=["b"])))[0] == expected
+    assert read(write(path, table(English=["dog"], Hungarian=["kutya"])))[0] == list(
+        translation_examples(b"dog", b"kutya")
+    )
