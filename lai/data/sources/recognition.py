@@ -21,7 +21,7 @@ from lai.data.sources.formats import (
 from lai.data.sources.kinds import ENGLISH_FILE, HUNGARIAN_FILE, kind_of, place
 from lai.data.sources.reading import DEFAULT_READING, NumberedDocument, Reading, RowReader
 from lai.data.sources.rows import EXPECTED, OTHER_COLUMNS, ROW_COLUMNS, shape_of
-from lai.data.sources.streams import CorpusCounts, beginning, damage_as_user_error, read_lines
+from lai.data.sources.streams import CorpusCounts, beginning, damage_as_user_error, read_lines, refuse_utf16
 from lai.data.sources.values import column_names
 from lai.host.errors import UserError
 
@@ -133,8 +133,15 @@ def _text(path: Path) -> Format:
     return Format("text", txt.read, is_lines=True)
 
 
+def _sample(path: Path) -> list[str]:
+    """The first lines of a table."""
+    start = beginning(path, delimited.SAMPLE_BYTES)
+    refuse_utf16(path, start)
+    return delimited.sample_lines(start)
+
+
 def _tab_separated(path: Path, is_mapped: bool, wanted: Sequence[str]) -> Format:
-    lines = delimited.sample_lines(beginning(path, delimited.SAMPLE_BYTES))
+    lines = _sample(path)
     if is_mapped and (table := _mapped_table(lines, wanted, "\t")):
         return _table(table, "TSV", is_mapped)
     if table := delimited.table_with_header(lines, _is_known, "\t"):
@@ -147,7 +154,7 @@ def _tab_separated(path: Path, is_mapped: bool, wanted: Sequence[str]) -> Format
 
 
 def _comma_separated(path: Path, is_mapped: bool, wanted: Sequence[str]) -> Format:
-    lines = delimited.sample_lines(beginning(path, delimited.SAMPLE_BYTES))
+    lines = _sample(path)
     if is_mapped:
         if table := _mapped_table(lines, wanted):
             return _table(table, "CSV", is_mapped)

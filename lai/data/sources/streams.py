@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from lai.host.errors import UserError
+from lai.host.errors import UserError, first_line
 
 PACKED = (".gz", ".zst")
 
@@ -120,7 +120,7 @@ def damage_as_user_error(path: Path) -> Iterator[None]:
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UserError(f"{path} is a damaged gzip file ({error}); expected a whole one, fetch it again") from error
     except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
+        raise UserError(f"{path} cannot be read: {error.strerror or first_line(error)}") from error
 
 
 def refuse_utf16(path: Path, start: bytes) -> None:

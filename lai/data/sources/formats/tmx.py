@@ -49,6 +49,10 @@ def read(path: Path, counts: CorpusCounts, rows: RowReader) -> Iterator[Numbered
     except expat.ExpatError as error:
         reason = expat.ErrorString(error.code)
         raise UserError(f"{path}:{error.lineno}: not TMX ({reason}); expected well-formed XML") from error
+    except UserError:
+        raise
+    except (LookupError, ValueError) as error:  # the XML declaration names no encoding, or one of several bytes
+        raise UserError(f"{path}: not TMX ({error}); expected UTF-8 or UTF-16") from error
     except _EntityError:
         raise UserError(
             f"{path}:{parser.CurrentLineNumber}: declares an entity; expected TMX without own entities, "

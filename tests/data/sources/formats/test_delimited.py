@@ -101,3 +101,9 @@ def test_most_lines_decide_what_stands_between_fields(read, pairs, counts) -> No
     expected = pairs((1, "one, two, three", " egy, kettő"), (3, "four, five", " négy, öt, hat"), (4, "six", " hat"))
     assert read("a.csv", data, columns={"en": "1", "hu": "2"}, bad_rows="skip") == expected
     assert counts.bad_rows == 1
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
+def test_utf_16_of_a_spreadsheet_is_an_error_with_the_command_that_converts_it(read, name: str) -> None:
+    with pytest.raises(UserError, match=rf"{name} is UTF-16; expected UTF-8: iconv -f UTF-16 -t UTF-8 "):
+        read(name, "\ufeffen\thu\r\ndog\tkutya\r\n".encode("utf-16-le"))

@@ -1,5 +1,6 @@
 """Translation memories."""
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,10 @@ def test_the_encoding_of_the_file_is_followed(read, pairs, encoding: str) -> Non
     assert read("a.tmx", (MEMORY % (declared, UNIT)).encode(encoding)) == pairs((3, "dog", "őz"))
 
 
+def test_a_packed_memory_is_read(read, pairs) -> None:
+    assert read("a.TMX.gz", gzip.compress((MEMORY % ("", UNIT * 2)).encode())) == pairs(*[(3, "dog", "őz")] * 2)
+
+
 def test_a_unit_without_a_side_is_skipped_and_a_file_of_such_an_error(read, pairs, counts) -> None:
     alone = '<tu><tuv xml:lang="en"><seg>x</seg></tuv><tuv xml:lang="hu"><seg> </seg></tuv></tu>'
     assert read("a.tmx", MEMORY % ("", alone + UNIT)) == pairs((3, "dog", "őz"))
@@ -56,6 +61,8 @@ def test_a_unit_without_a_side_is_skipped_and_a_file_of_such_an_error(read, pair
         ((MEMORY % ("", UNIT))[:-9], r"a\.tmx:3: not TMX .*expected well-formed XML"),
         ("", "not TMX"),
         ("<html/>", "holds no <tmx>"),
+        (MEMORY % (' encoding="utf-99"', UNIT), "unknown encoding.*expected UTF-8 or UTF-16"),
+        (MEMORY % (' encoding="big5"', UNIT), "not TMX .*expected UTF-8 or UTF-16"),
     ],
 )
 def test_entities_and_damage_are_errors(read, data: str, message: str) -> None:
