@@ -1,7 +1,7 @@
 """OpenAI's messages: a list of `{"role", "content"}`, whose contents are never markup.
 
-A content is a text, or a list of parts of the type text, which a line break joins. A message may be the JSON text of one:
-`datasets` writes that into Parquet where messages have different keys.
+A content is a text, or a list of parts of the type text, which a line break joins. A message may be the JSON text of
+one: `datasets` writes that into Parquet where messages have different keys.
 """
 
 import json
