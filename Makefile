@@ -77,7 +77,7 @@ HUNGARIAN := A nő megette a krumplit.
 test: $(INSTALLED) $(ENGINE)  ## set up and run the tests
 	$(RUN) -m pytest -m 'not heavy' -n auto --maxprocesses 8 --dist worksteal
 
-heavy: $(INSTALLED) $(ENGINE)  ## run the tests that take minutes: each recipe of docs/extending.md in a copy of the checkout
+heavy: $(INSTALLED) $(ENGINE)  ## run the tests that take minutes: recipes of docs/extending.md, compiling, Windows
 	$(RUN) -m pytest -m heavy -n auto --maxprocesses 8 --dist worksteal
 
 # With the oldest versions that pyproject.toml allows; for their sake Python 3.11 or 3.12.

@@ -24,7 +24,7 @@ on_linux = pytest.mark.skipif(sys.platform != "linux", reason="Linux's /proc tel
 
 
 @on_linux
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_a_run_trains_resumes_and_answers_without_what_windows_lacks(tmp_path):
     lines = "\n".join(TEXT.format(n=n) for n in range(200)) + "\n"
     (tmp_path / "text.txt").write_text(lines, encoding="utf-8")

@@ -109,6 +109,7 @@ def test_only_training_with_whole_batches_is_compiled():
         assert pieces(3) == 0
 
 
+@pytest.mark.heavy
 def test_a_compiled_run_learns_the_same(tmp_path, compose_run, text_file, caplog):
     caplog.set_level(logging.INFO)
     common = (f"data.path={text_file}", "trainer.max_epochs=2", "trainer.precision=32-true")
