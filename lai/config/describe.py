@@ -14,11 +14,10 @@ from typing import Any, get_args, get_type_hints
 from omegaconf import DictConfig, OmegaConf
 
 from lai import __version__
-from lai.config.load import CONF_DIR, flatten
+from lai.config.load import TARGET_GROUPS, config_groups, default_option, flatten, load_yaml, options_of
 from lai.config.schema import RunConfig, TrainerSettings
 from lai.config.setting import Limits, limits_of
 
-_TARGET_GROUPS = ("callbacks", "logger")
 _TYPES = {int: "whole number", float: "number", str: "text", bool: "true or false", list: "list", dict: "mapping"}
 _JSON_TYPES = {int: "integer", float: "number", str: "string", bool: "boolean", list: "array", dict: "object"}
 _INTERPOLATION = {"type": "string", "pattern": r"\$\{|^\?\?\?$"}
@@ -81,24 +80,14 @@ def answer(arguments: Sequence[str]) -> str | None:
     return f"lai {__version__}" if "--version" in arguments else None
 
 
-def options_of(group: str) -> list[str]:
-    """The options of a config group, the default first."""
-    names = sorted(path.stem for path in (CONF_DIR / group).glob("*.yaml") if path.stem != "base")
-    chosen = {
-        key: value for entry in _load("train").defaults if OmegaConf.is_dict(entry) for key, value in entry.items()
-    }
-    return sorted(names, key=lambda name: name != chosen.get(group))
-
-
-def groups() -> list[str]:
-    """The config groups, in the order of conf/train.yaml."""
-    return [str(key) for entry in _load("train").defaults if OmegaConf.is_dict(entry) for key in entry]
+def _default_first(group: str) -> list[str]:
+    return sorted(options_of(group), key=lambda option: option != default_option(group))
 
 
 def help_text(width: int) -> str:
     """The text of `lai-train --help`, in lines of at most `width` characters where words allow."""
     lines = [_USAGE, "Groups and their options, the default first:"]
-    lines += [f"  {group:<12}{' '.join(options_of(group))}" for group in groups()]
+    lines += [f"  {group:<12}{' '.join(_default_first(group))}" for group in config_groups()]
     lines += ["", "Settings: key, default, meaning. docs/configuration.md has the same as tables."]
     for group in _groups():
         lines += ["", *textwrap.wrap(_title(group), width)]
@@ -112,7 +101,7 @@ def help_text(width: int) -> str:
                 break_long_words=False,
                 break_on_hyphens=False,
             )
-    for name in _TARGET_GROUPS:
+    for name in TARGET_GROUPS:
         lines += ["", f"{name}: objects that the run builds; add your own with +{name}.NAME._target_=package.Class"]
         lines += [f"  {name}.{entry}  {target}" for entry, target in _targets(name)]
     return "\n".join(lines)
@@ -128,7 +117,7 @@ def markdown() -> str:
         "## Groups",
         _table(
             ("group", "options, the default first"),
-            [(f"`{group}`", ", ".join(f"`{o}`" for o in options_of(group))) for group in groups()],
+            [(f"`{group}`", ", ".join(f"`{o}`" for o in _default_first(group))) for group in config_groups()],
         ),
     ]
     for group in _groups():
@@ -144,7 +133,7 @@ def markdown() -> str:
             for item, limits in group.settings()
         ]
         parts.append(_table(("setting", "default", "values", "meaning"), rows))
-    for name in _TARGET_GROUPS:
+    for name in TARGET_GROUPS:
         parts += [
             f"## {name}",
             f"Objects that the run builds. Set an argument as `{name}.NAME.ARGUMENT=VALUE`, leave one out as "
@@ -171,7 +160,7 @@ def json_schema() -> str:
             node |= more | {"additionalProperties": group.key == "trainer"}
     properties["trainer"]["properties"]["_target_"] = {"type": "string", "description": "Lightning's Trainer"}
     entry = {"type": ["object", "null"], "properties": {"_target_": {"type": "string"}}}
-    for name in _TARGET_GROUPS:
+    for name in TARGET_GROUPS:
         properties[name] = {"type": ["object", "null"], "additionalProperties": entry}
     properties |= {"defaults": {"type": "array"}, "hydra": {"type": "object"}}
     schema = {
@@ -186,14 +175,14 @@ def json_schema() -> str:
 
 def _groups() -> list[_Group]:
     """The dataclasses of settings: those of a run itself, of its groups, and of the groups inside these."""
-    found = [_Group("", RunConfig, {"train": flatten(_plain(_load("train")))})]
+    found = [_Group("", RunConfig, {"train": flatten(_plain(load_yaml("train")))})]
     for name, kind in get_type_hints(RunConfig).items():
         if name == "export":
-            found.append(_Group(name, kind, {"train": flatten(_plain(_load("train").export))}))
+            found.append(_Group(name, kind, {"train": flatten(_plain(load_yaml("train").export))}))
         elif is_dataclass(kind) or name == "trainer":
             assert isinstance(kind, type) or name == "trainer"
             kind = TrainerSettings if name == "trainer" else kind
-            values = {option: _plain(_option(name, option)) for option in options_of(name)}
+            values = {option: _plain(_option(name, option)) for option in _default_first(name)}
             found.append(_Group(name, kind, values))
             for inner, hint in get_type_hints(kind).items():
                 of_hint = next((part for part in get_args(hint) if is_dataclass(part)), None)
@@ -205,17 +194,11 @@ def _groups() -> list[_Group]:
 
 def _option(group: str, option: str) -> DictConfig:
     """The YAML of an option, merged into the one that its `defaults` name."""
-    loaded = _load(f"{group}/{option}")
+    loaded = load_yaml(f"{group}/{option}")
     bases = [entry for entry in loaded.pop("defaults", []) if entry != "_self_"]
-    merged = OmegaConf.merge(*(_load(f"{group}/{base}") for base in bases), loaded)
+    merged = OmegaConf.merge(*(load_yaml(f"{group}/{base}") for base in bases), loaded)
     assert isinstance(merged, DictConfig)
     return merged
-
-
-def _load(name: str) -> DictConfig:
-    loaded = OmegaConf.load(CONF_DIR / f"{name}.yaml")
-    assert isinstance(loaded, DictConfig)
-    return loaded
 
 
 def _plain(config: DictConfig) -> dict[str, Any]:
@@ -225,7 +208,7 @@ def _plain(config: DictConfig) -> dict[str, Any]:
 
 
 def _targets(group: str) -> Iterator[tuple[str, str]]:
-    for name, node in _load(f"{group}/default").items():
+    for name, node in load_yaml(f"{group}/default").items():
         yield str(name), node["_target_"]
 
 

@@ -14,7 +14,17 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import OmegaConf
 
-from lai.config.load import CONF_DIR, UnknownKey, decimal_keys, flatten, known_keys, options_with, target_keys
+from lai.config.load import (
+    CONF_DIR,
+    UnknownKey,
+    config_groups,
+    decimal_keys,
+    flatten,
+    known_keys,
+    options_of,
+    options_with,
+    target_keys,
+)
 from lai.config.names import nearest
 from lai.host.errors import UserError, first_line, message_of
 
@@ -128,7 +138,7 @@ def check_names(arguments: Sequence[str]) -> None:
         override = given.get(f"{group}.name")
         chosen = given.get(group)
         value = None if override is None else override.value()
-        if value in _options(group) and (chosen is None or chosen.value() != value):
+        if value in options_of(group) and (chosen is None or chosen.value() != value):
             raise UserError(f"{group}.name={value} only sets a name; {group}={value} chooses the option")
 
 
@@ -173,16 +183,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 def _valid() -> list[str]:
     """Every key of the config, and the groups."""
     of_hydra = flatten({"hydra": OmegaConf.to_container(OmegaConf.structured(HydraConf))})
-    return [*known_keys(), *target_keys(), *_groups(), *of_hydra]
-
-
-def _groups() -> list[str]:
-    return sorted(path.name for path in CONF_DIR.iterdir() if path.is_dir())
-
-
-def _options(group: str) -> list[str]:
-    """The options of a group that can be chosen."""
-    return sorted(path.stem for path in (CONF_DIR / group).glob("*.yaml") if path.stem != "base")
+    return [*known_keys(), *target_keys(), *config_groups(), *of_hydra]
 
 
 def _unknown(key: str, arguments: Sequence[str]) -> str:
@@ -198,14 +199,16 @@ def _meant(key: str, value: str | None, arguments: Sequence[str]) -> str | None:
     near = nearest(key, _valid())
     candidates: list[tuple[str, ...]] = []
     if value and "." not in written:
-        groups = [group for group in _groups() if value in _options(group) and value != "default"]
+        groups = [group for group in config_groups() if value in options_of(group) and value != "default"]
         # A group by its own name or a like one, any by the name of its option: `config=tiny`, `resume=tiny`.
-        candidates += [(f"{group}={value}",) for group in groups if not near or group in near or near[0] in _groups()]
+        candidates += [
+            (f"{group}={value}",) for group in groups if not near or group in near or near[0] in config_groups()
+        ]
         candidates += [(f"{group}={value}",) for group in groups if near[:1] and near[0].startswith(f"{group}.")]
         if _DATA_FILE.search(value) and ("data" in near or "data.path" in near or key == "data"):
             candidates.append(("data=text", f"data.path={value}"))
     for name in near:
-        if value is None or name in _groups():
+        if value is None or name in config_groups():
             candidates.append((name if value is None else f"{name}={value}",))
             continue
         candidates.append((f"{name}={value}",))
@@ -215,12 +218,12 @@ def _meant(key: str, value: str | None, arguments: Sequence[str]) -> str | None:
         if value is None or _composes(overrides, arguments):
             return shlex.join(overrides)
     # Its value is another mistake, reported once the key is right.
-    return near[0] if near and near[0] not in _groups() else None
+    return near[0] if near and near[0] not in config_groups() else None
 
 
 def _composes(overrides: Sequence[str], arguments: Sequence[str]) -> bool:
     """Whether Hydra takes the overrides, beside the groups' options that the arguments choose."""
-    chosen = [f"{group}={option}" for group in _groups() for option in _options(group)]
+    chosen = [f"{group}={option}" for group in config_groups() for option in options_of(group)]
     groups = [argument for argument in arguments if argument in chosen and argument not in overrides]
     named = {override.partition("=")[0] for override in overrides}
     groups = [argument for argument in groups if argument.partition("=")[0] not in named]
@@ -263,7 +266,7 @@ def _other_flags(flags: dict[str, str | None], overrides: Sequence[str]) -> str:
     for flag, value in flags.items():
         name = flag.lstrip("-")
         whole = name.replace("-", "_")
-        group = next((group for group in _groups() if name in _options(group)), None)
+        group = next((group for group in config_groups() if name in options_of(group)), None)
         if value is None and group is not None:  # `--cpu`
             found: str | None = f"{group}={name}"
         elif whole in _valid() and value is not None and _composes([f"{whole}={value}"], overrides):
@@ -302,7 +305,7 @@ def _no_override(word: str, arguments: Sequence[str]) -> str:
     place = list(arguments).index(word) if word in arguments else 0
     before, after = ([*arguments[:place]] or [""])[-1], ([*arguments[place + 1 :]] or [""])[0]
     key, _, value = word.strip("=").partition(":")
-    options = [f"{group}={word}" for group in _groups() if word in _options(group) and word != "default"]
+    options = [f"{group}={word}" for group in config_groups() if word in options_of(group) and word != "default"]
     meant: str | None
     if before.endswith("=") and before.count("=") == 1:
         meant = shlex.join([before + word])
@@ -335,10 +338,10 @@ def _missing_option(error: MissingConfigException, arguments: Sequence[str]) -> 
     for plugin, package in _PLUGINS.items():
         if missing == plugin or missing.startswith(f"{plugin}/"):
             return f"{group}={option} needs a plug-in of Hydra that is not installed: pip install {package}"
-    options = sorted({*(error.options or ()), *(_options(group) if group in _groups() else ())} - {"base"})
+    options = sorted({*(error.options or ()), *(options_of(group) if group in config_groups() else ())} - {"base"})
     if not options:
         meant = _meant(group, option, arguments) if group else None
-        hint = f"did you mean {meant}?" if meant else f"the groups are {', '.join(_groups())}"
+        hint = f"did you mean {meant}?" if meant else f"the groups are {', '.join(config_groups())}"
         return f"there is no config group {group or option!r}; {hint}"
     meant = _meant_option(group, option, options)
     hint = f"; did you mean {meant}?" if meant else ""
@@ -364,7 +367,7 @@ def _meant_option(group: str, option: str, options: Sequence[str]) -> str | None
 
 def _unnamed_option(arguments: Sequence[str]) -> str:
     for override in _parsed(arguments):
-        if override.key_or_group in _groups() and not isinstance(override.value(), str):
-            options = ", ".join(_options(override.key_or_group))
+        if override.key_or_group in config_groups() and not isinstance(override.value(), str):
+            options = ", ".join(options_of(override.key_or_group))
             return f"{override.input_line} is no option of {override.key_or_group}: it is one of {options}"
     return "a config group takes the name of one of its options, as in model=tiny"

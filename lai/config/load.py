@@ -7,6 +7,7 @@ import inspect
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -38,7 +39,7 @@ CONF_DIR = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "con
 
 
 _OWN_GROUPS = ("model", "device", "data", "optimizer", "schedule", "export")
-_TARGET_GROUPS = ("callbacks", "logger")
+TARGET_GROUPS = ("callbacks", "logger")
 
 
 class UnknownKey(UserError):
@@ -74,7 +75,7 @@ def load_run_config(composed: DictConfig) -> RunConfig:
         config[group] = _typed(group, config[group])
     _check_target("trainer", config.trainer)
     check_trainer(config.trainer)
-    for group in _TARGET_GROUPS:
+    for group in TARGET_GROUPS:
         rename_moved_targets(config.get(group))
         for name, node in (config.get(group) or {}).items():
             if node is not None:
@@ -92,7 +93,7 @@ def known_keys() -> list[str]:
 def decimal_keys() -> set[str]:
     """The keys that take a decimal number."""
     types = _types()
-    trainer = get_class(_load(CONF_DIR / "trainer" / "default.yaml")["_target_"])
+    trainer = get_class(load_yaml("trainer/default")["_target_"])
     types |= {
         f"trainer.{name}": hint for name, hint in get_type_hints(inspect.getattr_static(trainer, "__init__")).items()
     }
@@ -114,12 +115,34 @@ def _types() -> dict[str, Any]:
     return types
 
 
+def config_groups() -> list[str]:
+    """The config groups, in the order of conf/train.yaml."""
+    return list(_chosen())
+
+
+def options_of(group: str) -> list[str]:
+    """The options of a config group that can be chosen, by name."""
+    return sorted(path.stem for path in (CONF_DIR / group).glob("*.yaml") if path.stem != "base")
+
+
+def default_option(group: str) -> str | None:
+    """The option of a group that conf/train.yaml chooses."""
+    option: str | None = _chosen()[group]
+    return option
+
+
+@cache
+def _chosen() -> dict[str, Any]:
+    defaults = load_yaml("train").defaults
+    return {str(key): option for entry in defaults if OmegaConf.is_dict(entry) for key, option in entry.items()}
+
+
 def options_with(key: str) -> list[str]:
     """The options of a group whose YAML file sets `key`: `optimizer=muon` for `optimizer.momentum`."""
     group, _, name = key.partition(".")
     found = []
     for file in sorted((CONF_DIR / group).glob("*.yaml")):
-        settings = OmegaConf.to_container(_load(file))
+        settings = OmegaConf.to_container(load_yaml(f"{group}/{file.stem}"))
         assert isinstance(settings, dict)
         if name in flatten(settings):
             found.append(f"{group}={file.stem}")
@@ -134,7 +157,7 @@ def _check_groups(config: DictConfig) -> None:
                     f"export is {config.export!r}; give the model file's path as export.path={config.export}"
                 )
             raise UserError(f"{group} is {config.get(group)!r}; it needs keys of its own, as in conf/{group}/*.yaml")
-    for group in _TARGET_GROUPS:
+    for group in TARGET_GROUPS:
         if config.get(group) is not None and not OmegaConf.is_dict(config[group]):
             raise UserError(f"{group} is {config[group]!r}; its entries need a _target_, as in conf/{group}/*.yaml")
 
@@ -176,7 +199,7 @@ def _to_objects(config: DictConfig) -> RunConfig:
         raise UserError(f"output_dir: {values['output_dir']!r} is not a path")
     if values.get("ckpt_path") is not None and not isinstance(values["ckpt_path"], str):
         raise UserError(f"ckpt_path: {values['ckpt_path']!r} is not a path")
-    for group in _TARGET_GROUPS:
+    for group in TARGET_GROUPS:
         values[group] = {name: node for name, node in (values.get(group) or {}).items() if node is not None}
     run = _to_object(RunConfig, values, "")
     assert isinstance(run, RunConfig)
@@ -233,9 +256,9 @@ def _check_plain_types(key: str, node: DictConfig, hints: Mapping[str, Any]) -> 
 
 def target_keys() -> list[str]:
     """Every argument of the objects that conf/trainer, conf/callbacks and conf/logger build, dotted."""
-    nodes = {"trainer": _load(CONF_DIR / "trainer" / "default.yaml")}
-    for group in _TARGET_GROUPS:
-        loaded = _load(CONF_DIR / group / "default.yaml")
+    nodes = {"trainer": load_yaml("trainer/default")}
+    for group in TARGET_GROUPS:
+        loaded = load_yaml(f"{group}/default")
         nodes |= {f"{group}.{name!s}": node for name, node in loaded.items()}
     return [
         f"{key}.{parameter}"
@@ -244,8 +267,9 @@ def target_keys() -> list[str]:
     ]
 
 
-def _load(path: Path) -> DictConfig:
-    loaded = OmegaConf.load(path)
+def load_yaml(name: str) -> DictConfig:
+    """A file of `CONF_DIR` by its name without the ending, such as `model/tiny`."""
+    loaded = OmegaConf.load(CONF_DIR / f"{name}.yaml")
     assert isinstance(loaded, DictConfig)
     return loaded
 

@@ -7,37 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from toy_network import network
 
 from lai.export.lai_file import read_model, write_model
 from lai.export.verify import export_model
 from lai.host.errors import UserError
 from lai.model.record import TrainingRecord
-from lai.model.transformer import ModelConfig, Transformer
 
 FIELDS = ("dim", "hidden_dim", "n_layers", "n_heads", "n_kv_heads", "vocab_size", "max_seq_len")
-
-
-@pytest.fixture
-def config(small_vocab):
-    return ModelConfig(
-        dim=64,
-        hidden_dim=96,
-        n_layers=2,
-        n_heads=4,
-        n_kv_heads=2,
-        vocab_size=len(small_vocab),
-        max_seq_len=32,
-        rope_theta=5000.0,
-        norm_eps=1e-6,
-    )
-
-
-def network(config):
-    torch.manual_seed(3)
-    model = Transformer(config)
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, mean=0.7 if parameter.ndim == 1 else 0.0, std=0.2)
-    return model.eval()
 
 
 def independent_read(path):

@@ -4,21 +4,12 @@ from pathlib import Path
 
 import pytest
 from engine_program import Engine
+from toy_prompts import LONG, PROMPTS
 
 from lai.data.synthetic import Prompt, SyntheticConfig, draw
 from lai.host.errors import UserError
 from lai.inference.evaluate import Score, answers_of_pytorch, is_right, read_prompts, scores, task_losses, write_prompts
 from lai.tokenizer.chat import to_line
-
-PROMPTS = [
-    Prompt("translation", "en-hu", b"Translate to Hungarian: the dog", b"a kutya"),
-    Prompt("translation", "hu-en", "Translate to English: a ló".encode(), b"the horse"),
-    Prompt("translation", "en-hu", b"Translate to Hungarian: the cat", b"a macska"),
-    Prompt("question", "hu", b"Ki fut?", "A ló.".encode()),
-]
-
-
-LONG = [Prompt(prompt.task, prompt.direction, prompt.prompt, b"x" * 99) for prompt in PROMPTS]
 
 
 def test_scores_count_exact_answers_by_task_and_direction() -> None:

@@ -9,17 +9,11 @@ from pathlib import Path
 
 import pytest
 from engine_program import Engine
+from toy_prompts import LONG, PROMPTS
 
 from lai.data.synthetic import Prompt
 from lai.inference.evaluate import answers_of_pytorch, longest_answer, read_prompts, write_prompts
 
-PROMPTS = [
-    Prompt("translation", "en-hu", b"Translate to Hungarian: the dog", b"a kutya"),
-    Prompt("translation", "hu-en", "Translate to English: a ló".encode(), b"the horse"),
-    Prompt("translation", "en-hu", b"Translate to Hungarian: the cat", b"a macska"),
-    Prompt("question", "hu", b"Ki fut?", "A ló.".encode()),
-]
-LONG = [Prompt(prompt.task, prompt.direction, prompt.prompt, b"x" * 99) for prompt in PROMPTS]
 PROGRAM = "lai.programs.evaluate"
 
 

@@ -4,37 +4,10 @@ import random
 
 import pytest
 from naive_steps import NaiveEncoder, odd_texts, split_characters
+from toy_vocab import MARKUP, WORDS, byte_vocab
 
-from lai import Vocab
 from lai.tokenizer import bpe
-from lai.tokenizer.chat import CHAT_TAGS
 from lai.tokenizer.train import learn_vocab
-
-PREFIXES = {tag[:length] for tag in CHAT_TAGS for length in range(2, len(tag))}
-
-MARKUP = {*CHAT_TAGS, *PREFIXES}
-
-WORDS = """
-the a cat cats dog dogs house houses small smaller smallest run running walk walking hello all ball call, fall.
-a az egy kutya kutyák macska macskák ház házak kicsi kisebb legkisebb szép szebb hogyan hogy árvíztűrő megy mennek,
-user assistant system users systems used sister assist <b> </b> and/or aaaaaa ... !!! „szép” – 1984 %s don't
-""".encode().split()
-
-
-def sample_texts(count=400, seed=1):
-    rng = random.Random(seed)
-    return [b" ".join(rng.choices(WORDS, k=rng.randrange(3, 12))) for _ in range(count)]
-
-
-@pytest.fixture(scope="module")
-def vocab():
-    return learn_vocab([*sample_texts(), "e\u0301 😀😀 日本 日本 <user> <use <us  \u2581".encode() * 3], 700)
-
-
-def byte_vocab(extra, scores):
-    """A vocabulary of control tokens, bytes and these tokens, as another program may have written it."""
-    tokens = [b"<pad>", b"<bos>", b"<eos>", b"<unk>", *(bytes([byte]) for byte in range(256)), *extra]
-    return Vocab(tokens, [-1e10] * 4 + [-100.0] * 256 + list(scores))
 
 
 def steps(vocab, without=()):

@@ -8,31 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from toy_quality import GOOD, findings, write
 
 from lai.data.quality import counting
 from lai.data.quality import text_batches as texts
 from lai.data.quality.conversations import task_of
-from lai.data.quality.findings import Finding
-from lai.data.quality.report import Quality, examine
+from lai.data.quality.report import examine
 from lai.data.sources.files import read_documents
-
-GOOD = [
-    "A ló fut a kertben.".encode(),
-    b"The dog runs in the garden.",
-    b"<user>Translate to Hungarian: the dog</user><assistant>a kutya</assistant>",
-    "<user>Ki fut?</user><assistant>A ló.</assistant>".encode(),
-    "<user>Fordítsd angolra: a ló</user><assistant>the horse</assistant>".encode(),
-    b"<user>Hi.</user><assistant>Hello!</assistant><user>Bye.</user><assistant>Bye!</assistant>",
-]
-
-
-def findings(report: Quality) -> dict[str, Finding]:
-    return {finding.check: finding for finding in report.findings}
-
-
-def write(path: Path, lines: list[bytes], end: bytes = b"\n") -> Path:
-    path.write_bytes(end.join(lines) + end)
-    return path
 
 
 def random_text(seed: int) -> list[bytes]:

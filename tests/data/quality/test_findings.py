@@ -1,34 +1,16 @@
 """Findings, against faults put in by hand."""
 
-import random
 import shlex
 import subprocess
 import textwrap
 from pathlib import Path
 
 import pytest
+from toy_quality import GOOD, findings, paragraphs, write
 
 from lai.data.quality import text_batches as texts
 from lai.data.quality.findings import Finding
-from lai.data.quality.report import Quality, examine
-
-GOOD = [
-    "A ló fut a kertben.".encode(),
-    b"The dog runs in the garden.",
-    b"<user>Translate to Hungarian: the dog</user><assistant>a kutya</assistant>",
-    "<user>Ki fut?</user><assistant>A ló.</assistant>".encode(),
-    "<user>Fordítsd angolra: a ló</user><assistant>the horse</assistant>".encode(),
-    b"<user>Hi.</user><assistant>Hello!</assistant><user>Bye.</user><assistant>Bye!</assistant>",
-]
-
-
-def findings(report: Quality) -> dict[str, Finding]:
-    return {finding.check: finding for finding in report.findings}
-
-
-def write(path: Path, lines: list[bytes], end: bytes = b"\n") -> Path:
-    path.write_bytes(end.join(lines) + end)
-    return path
+from lai.data.quality.report import examine
 
 
 def test_each_fault_is_found_at_its_line(tmp_path: Path) -> None:
@@ -64,21 +46,6 @@ def joined_by_its_remedy(finding: Finding, path: Path, target: Path) -> list[str
     command = command.replace("FILE", shlex.quote(str(path))).replace("NEW.txt", "NEW").replace("NEW", str(target))
     subprocess.run(command, shell=True, check=True)
     return [line.strip() for line in target.read_bytes().decode().split("\n") if line.strip()]
-
-
-SHORT_WORDS = ["the", "a", "of", "and", "in", "old", "wall", "horse", "small", "under", "quietly"]
-
-WORDS = [*SHORT_WORDS, "children", "mountain", "themselves", "between", "evening", "remembered", "nothing", "because"]
-
-
-def paragraphs(count: int, seed: int = 0) -> list[str]:
-    """Prose as to its shape: sentences of five to twenty words, one to nine of them a paragraph."""
-    draw = random.Random(seed)
-
-    def sentence() -> str:
-        return " ".join(draw.choices(WORDS, k=draw.randint(5, 20))).capitalize() + draw.choice(".....?!")
-
-    return [" ".join(sentence() for _ in range(draw.randint(1, 9))) for _ in range(count)]
 
 
 @pytest.mark.parametrize("width", [60, 72, 80])

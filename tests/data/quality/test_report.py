@@ -6,29 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+from toy_quality import GOOD, findings, write
 
 from lai.data.quality import counting
-from lai.data.quality.findings import Finding
 from lai.data.quality.report import Quality, examine
 from lai.host.errors import UserError
-
-GOOD = [
-    "A ló fut a kertben.".encode(),
-    b"The dog runs in the garden.",
-    b"<user>Translate to Hungarian: the dog</user><assistant>a kutya</assistant>",
-    "<user>Ki fut?</user><assistant>A ló.</assistant>".encode(),
-    "<user>Fordítsd angolra: a ló</user><assistant>the horse</assistant>".encode(),
-    b"<user>Hi.</user><assistant>Hello!</assistant><user>Bye.</user><assistant>Bye!</assistant>",
-]
-
-
-def findings(report: Quality) -> dict[str, Finding]:
-    return {finding.check: finding for finding in report.findings}
-
-
-def write(path: Path, lines: list[bytes], end: bytes = b"\n") -> Path:
-    path.write_bytes(end.join(lines) + end)
-    return path
 
 
 def test_a_damaged_file_is_an_error_that_names_it(tmp_path: Path) -> None:

@@ -4,18 +4,9 @@ from pathlib import Path
 
 import pyarrow
 from pyarrow import parquet
+from toy_quality import findings, write
 
-from lai.data.quality.findings import Finding
-from lai.data.quality.report import Quality, examine
-
-
-def findings(report: Quality) -> dict[str, Finding]:
-    return {finding.check: finding for finding in report.findings}
-
-
-def write(path: Path, lines: list[bytes], end: bytes = b"\n") -> Path:
-    path.write_bytes(end.join(lines) + end)
-    return path
+from lai.data.quality.report import examine
 
 
 def test_places_count_lines_and_rows_that_are_left_out(tmp_path: Path) -> None:

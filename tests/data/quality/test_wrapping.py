@@ -6,33 +6,9 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from toy_quality import WORDS, findings, paragraphs, write
 
-from lai.data.quality.findings import Finding
-from lai.data.quality.report import Quality, examine
-
-
-def findings(report: Quality) -> dict[str, Finding]:
-    return {finding.check: finding for finding in report.findings}
-
-
-def write(path: Path, lines: list[bytes], end: bytes = b"\n") -> Path:
-    path.write_bytes(end.join(lines) + end)
-    return path
-
-
-SHORT_WORDS = ["the", "a", "of", "and", "in", "old", "wall", "horse", "small", "under", "quietly"]
-
-WORDS = [*SHORT_WORDS, "children", "mountain", "themselves", "between", "evening", "remembered", "nothing", "because"]
-
-
-def paragraphs(count: int, seed: int = 0) -> list[str]:
-    """Prose as to its shape: sentences of five to twenty words, one to nine of them a paragraph."""
-    draw = random.Random(seed)
-
-    def sentence() -> str:
-        return " ".join(draw.choices(WORDS, k=draw.randint(5, 20))).capitalize() + draw.choice(".....?!")
-
-    return [" ".join(sentence() for _ in range(draw.randint(1, 9))) for _ in range(count)]
+from lai.data.quality.report import examine
 
 
 def test_wrapped_files_are_found_among_others(tmp_path: Path) -> None:

@@ -7,14 +7,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from loopback_hub import COMMIT, LoopbackHub, configs, parquet_bytes, serving
+from toy_hub import documents
 
 from lai.data.sources.files import read_documents
 from lai.data.sources.hub import HubSource, fetch
-from lai.tokenizer.chat import Document, plain
+from lai.tokenizer.chat import plain
 
 ROOT = Path(__file__).parents[3]
 
@@ -148,22 +148,6 @@ def test_a_fetch_with_other_settings_does_not_resume(hub: LoopbackHub, tmp_path:
     (tmp_path / ".out.jsonl.state").write_text(json.dumps(state))
     assert fetched(hub, target, name="org/one").returncode == 0
     assert list(read_documents(target)) == [plain(b"one"), plain(b"two")]
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder to put Parquet files into."""
-    folder = tmp_path / "rows"
-    folder.mkdir()
-    return folder
-
-
-def documents(folder: Path, table: dict[str, list[Any]], **settings: Any) -> list[Document]:
-    """The documents of a local data set with these columns, its table."""
-    (folder / "train.parquet").write_bytes(parquet_bytes(**table))
-    target = folder.parent / "out.jsonl"
-    fetch(HubSource(str(folder), **settings), target)
-    return list(read_documents(target))
 
 
 def test_fetching_is_deterministic(folder: Path, tmp_path: Path) -> None:

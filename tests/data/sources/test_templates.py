@@ -5,28 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loopback_hub import parquet_bytes
+from toy_hub import documents
 
-from lai.data.sources.files import read_documents
-from lai.data.sources.hub import HubSource, fetch
 from lai.host.errors import UserError
-from lai.tokenizer.chat import Document, Turn, plain, translation_examples
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder to put Parquet files into."""
-    folder = tmp_path / "rows"
-    folder.mkdir()
-    return folder
-
-
-def documents(folder: Path, table: dict[str, list[Any]], **settings: Any) -> list[Document]:
-    """The documents of a local data set with these columns, its table."""
-    (folder / "train.parquet").write_bytes(parquet_bytes(**table))
-    target = folder.parent / "out.jsonl"
-    fetch(HubSource(str(folder), **settings), target)
-    return list(read_documents(target))
+from lai.tokenizer.chat import Turn, plain, translation_examples
 
 
 def test_a_template_makes_turns_and_columns_are_never_markup(folder: Path) -> None:

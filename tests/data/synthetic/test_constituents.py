@@ -2,32 +2,12 @@
 
 import re
 from collections.abc import Iterable
-from functools import cache
 
 import pytest
+from toy_synthetic import BOTH, CONFIGS, text_of
 
-from lai.data.synthetic import Example, SyntheticConfig, generate
 from lai.data.synthetic.constituents import split_combinations
 from lai.data.synthetic.tasks import Grammar
-from lai.tokenizer.chat import render
-
-GUIDE = SyntheticConfig()
-
-SMALL = SyntheticConfig(lexicon="small")
-
-BOTH = pytest.mark.parametrize("lexicon", ["full", "small"])
-
-CONFIGS = {"full": GUIDE, "small": SMALL}
-
-
-@cache
-def generated(lexicon: str) -> list[Example]:
-    return list(generate(CONFIGS[lexicon]))
-
-
-@cache
-def text_of(lexicon: str) -> bytes:
-    return b"\n".join(render(example.document) for example in generated(lexicon))
 
 
 @pytest.mark.parametrize("held_out", [0.1, 0.25, 0.5])

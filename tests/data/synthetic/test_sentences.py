@@ -3,21 +3,10 @@
 from dataclasses import replace
 
 import pytest
+from toy_synthetic import TINY
 
-from lai.data.synthetic import TEMPLATES, SyntheticConfig
+from lai.data.synthetic import TEMPLATES
 from lai.data.synthetic.tasks import Grammar, realize
-
-# A grammar that can be written out: few words, no stories, two tasks in two languages and translations.
-TINY = SyntheticConfig(
-    sentences=40,
-    stories=0,
-    translations=30,
-    instructions=20,
-    lexicon=40,
-    templates=("description", "motion", "profession"),
-    instruction_mix={"translate": 3, "small_talk": 1},
-    detail=0.5,
-)
 
 
 @pytest.mark.parametrize("template", [name for name in TEMPLATES if name not in ("contrast", "reason")])

@@ -6,48 +6,18 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from toy_synthetic import BOTH, CONFIGS, GUIDE, SMALL, TINY, generated, text_of
 
 from lai.config.schema import RunConfig
 from lai.data.synthetic import Example, SyntheticConfig, draw, entropy, generate, held_out_prompts
 from lai.data.synthetic.tasks import Grammar, tasks
 from lai.tokenizer.chat import TO_ENGLISH, TO_HUNGARIAN, Document, parse, render
 
-GUIDE = SyntheticConfig()
-
-SMALL = SyntheticConfig(lexicon="small")
-
-# A grammar that can be written out: few words, no stories, two tasks in two languages and translations.
-TINY = SyntheticConfig(
-    sentences=40,
-    stories=0,
-    translations=30,
-    instructions=20,
-    lexicon=40,
-    templates=("description", "motion", "profession"),
-    instruction_mix={"translate": 3, "small_talk": 1},
-    detail=0.5,
-)
-
-BOTH = pytest.mark.parametrize("lexicon", ["full", "small"])
-
-CONFIGS = {"full": GUIDE, "small": SMALL}
-
 WORD = re.compile(r"[^\W\d_]+")
-
-
-@cache
-def generated(lexicon: str) -> list[Example]:
-    return list(generate(CONFIGS[lexicon]))
-
-
-@cache
-def text_of(lexicon: str) -> bytes:
-    return b"\n".join(render(example.document) for example in generated(lexicon))
 
 
 @pytest.fixture(scope="module")

@@ -2,53 +2,17 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from toy_tokens import SEQ_LEN, every_target, module, targets, token_file
 
-from lai.data.datamodule import CorpusDataModule
 from lai.data.tokens.batches import PackedBatchSampler, PackedDataset
 from lai.data.tokens.packing import TrainingPacking, ValidationPacking
-from lai.data.tokens.token_file import TokenFile, TokenWriter
+from lai.data.tokens.token_file import TokenFile
 from lai.host.errors import UserError
-
-SEQ_LEN = 16
-
-Batch = dict[str, Tensor]
-
-
-def token_file(path: Path, sizes: Iterable[int]) -> TokenFile:
-    """Documents of which each token occurs once in the whole file, so that a prediction is known by its target."""
-    sizes = np.array(list(sizes))
-    with TokenWriter(path, "uint32") as writer:
-        writer.add(np.arange(10, 10 + sizes.sum()), sizes, 0)
-    return TokenFile(path, "uint32")
-
-
-@pytest.fixture
-def train(tmp_path: Path) -> TokenFile:
-    return token_file(tmp_path / "train.bin", np.random.default_rng(0).integers(2, 40, 100))
-
-
-@pytest.fixture
-def val(tmp_path: Path) -> TokenFile:
-    return token_file(tmp_path / "val.bin", [2, 100, 17, 18, *range(2, 30)])
-
-
-def every_target(file: TokenFile) -> list[int]:
-    return [token for index in range(len(file)) for token in file.document(index)[1:].tolist()]
-
-
-def targets(batches: Iterable[Batch]) -> list[int]:
-    return [target for batch in batches for target in batch["targets"][batch["targets"] >= 0].tolist()]
-
-
-def module(train: TokenFile, val: TokenFile, **settings: int) -> CorpusDataModule:
-    return CorpusDataModule(train, val, **{"seq_len": SEQ_LEN, "batch_size": 4, "seed": 1, **settings})  # type: ignore[arg-type]
 
 
 def test_a_batch_by_hand(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from toy_documents import lines
 
 from lai.data.sources.reading import Reading
 from lai.data.tokens import build as build_module
@@ -20,23 +21,6 @@ from lai.host.errors import UserError
 from lai.tokenizer.chat import Document, parse, split_key
 from lai.tokenizer.train import learn_vocab
 from lai.tokenizer.vocab import Vocab
-
-WORDS = ["a", "ló", "fut", "the", "dog", "sees", "egy", "kis", "fa", "and", "one", "tree", "<user>", "szép"]
-
-
-def lines(count: int, seed: int = 0) -> list[bytes]:
-    """Documents' text forms, a third of them examples, some of them alike."""
-    draw = random.Random(seed)
-    made = []
-    for _ in range(count):
-        first, second = (" ".join(draw.choices(WORDS[:-2], k=draw.randint(1, 6))).encode() for _ in range(2))
-        made.append(b"<user>%b</user><assistant>%b</assistant>" % (first, second) if draw.random() < 0.3 else first)
-    return made
-
-
-@pytest.fixture(scope="module")
-def vocab() -> Vocab:
-    return learn_vocab(lines(300), vocab_size=330, min_freq=1)
 
 
 @pytest.fixture

@@ -1,33 +1,13 @@
 """Token files: what a document becomes, and what pickling carries."""
 
 import pickle
-import random
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from lai.data.tokens.token_file import TokenFile, TokenWriter, encode_documents, token_dtype
 from lai.tokenizer.chat import CHAT_TAGS, Turn, plain
-from lai.tokenizer.train import learn_vocab
 from lai.tokenizer.vocab import Vocab
-
-WORDS = ["a", "ló", "fut", "the", "dog", "sees", "egy", "kis", "fa", "and", "one", "tree", "<user>", "szép"]
-
-
-def lines(count: int, seed: int = 0) -> list[bytes]:
-    """Documents' text forms, a third of them examples, some of them alike."""
-    draw = random.Random(seed)
-    made = []
-    for _ in range(count):
-        first, second = (" ".join(draw.choices(WORDS[:-2], k=draw.randint(1, 6))).encode() for _ in range(2))
-        made.append(b"<user>%b</user><assistant>%b</assistant>" % (first, second) if draw.random() < 0.3 else first)
-    return made
-
-
-@pytest.fixture(scope="module")
-def vocab() -> Vocab:
-    return learn_vocab(lines(300), vocab_size=330, min_freq=1)
 
 
 def test_an_example_has_tag_tokens_and_a_literal_tag_has_none(vocab: Vocab) -> None:
