@@ -92,6 +92,8 @@ class SyntheticSettings(Checked):
     phrase_verbs: float = setting("share of those phrases that are a verb with a pronoun", 0.2, ge=0, le=1)
     repetitions: int = setting("how often each translation pair is written", 1, ge=1)
     held_out: float = setting("share of word combinations that are never written, for tests", 0.1, ge=0, le=0.5)
+    conversations: int = setting("conversations of several questions, of the kinds in instruction_mix", 0, ge=0)
+    turns: int = setting("maximum questions in a conversation", 8, ge=1, le=8)
 
 
 @dataclass

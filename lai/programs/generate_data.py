@@ -32,6 +32,7 @@ def _parse_arguments() -> argparse.Namespace:
         ("stories", "documents of one story"),
         ("translations", "translated pairs, two documents each"),
         ("instructions", "questions in each language"),
+        ("conversations", "documents of several questions"),
         ("seed", "the same seed gives the same text"),
     ):
         number = getattr(default, name)
@@ -50,6 +51,7 @@ def _generate_data() -> int:
         stories=options.stories,
         translations=options.translations,
         instructions=options.instructions,
+        conversations=options.conversations,
         seed=options.seed,
         lexicon=int(options.lexicon) if options.lexicon.isdecimal() else options.lexicon,
     )

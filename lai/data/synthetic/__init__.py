@@ -9,7 +9,7 @@ from two derivations, so probabilities of choices multiply and their entropies a
 import math
 import random
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from lai.data.synthetic.clauses import LANGUAGES
@@ -31,6 +31,7 @@ __all__ = [
     "draw",
     "entropy",
     "generate",
+    "held_out_conversations",
     "held_out_prompts",
 ]
 
@@ -145,12 +146,8 @@ def held_out_prompts(config: SyntheticConfig, limit: int) -> list[Prompt]:
         UserError: no combination is held out.
     """
     source = random.Random(config.seed).random
-    try:
+    with _nothing_held_out():
         draws = _held_out_draws(config, source)
-    except NothingToChoose:
-        raise UserError(
-            "no combination of words is held out with these settings; raise held_out, or take more words or templates"
-        ) from None
     found: dict[Prompt, None] = {}
     # A small lexicon may have fewer prompts than requested, so the number of draws is limited.
     for _ in range(4 * limit + 100):
@@ -163,14 +160,37 @@ def held_out_prompts(config: SyntheticConfig, limit: int) -> list[Prompt]:
     return list(found)[:limit]
 
 
+def held_out_conversations(config: SyntheticConfig, count: int) -> list[Document]:
+    """Conversations of the maximum number of questions, whose translations are about held-out word combinations.
+
+    Raises:
+        UserError: no combination is held out, but conversations have translations.
+    """
+    source = random.Random(f"conversations {config.seed}").random
+    with _nothing_held_out():
+        conversations = Grammar(config).conversations(config, held=True)
+        draws = conversations.of(conversations.max_turns)
+        return [draws.sample(source)[0] for _ in range(count)]
+
+
+@contextmanager
+def _nothing_held_out() -> Iterator[None]:
+    try:
+        yield
+    except NothingToChoose:
+        raise UserError(
+            "no combination of words is held out with these settings; raise held_out, or take more words or templates"
+        ) from None
+
+
 def _held_out_draws(config: SyntheticConfig, source: Random) -> list[Callable[[], list[Prompt]]]:
     """A function for each kind of prompt that draws one or two."""
     grammar = Grammar(config)
     draws: list[Callable[[], list[Prompt]]] = []
-    if config.translations or config.instruction_count("translate"):
+    if config.translations or config.instruction_count("translate") or config.asks_in_conversations("translate"):
         translations = grammar.translations(held=True)
         draws.append(lambda: _translation_prompts(translations, source))
-    if config.instruction_count("question"):
+    if config.instruction_count("question") or config.asks_in_conversations("question"):
         questions = grammar.questions(held=True)
         draws.append(lambda: _question_prompts(questions, source))
     return draws

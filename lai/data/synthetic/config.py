@@ -31,6 +31,7 @@ class SyntheticConfig(SyntheticSettings):
 
     `sentences` and `stories` are documents, half of them in each language. `translations` are pairs, each written in
     both directions. `instructions` are so many in each language. So 10000, 5000, 3000 and 2000 make 25,000 documents.
+    `conversations` are documents of several questions, of the kinds of instructions.
 
     Raises:
         SettingError: a value is out of its range; the message begins with the setting's name.
@@ -47,11 +48,14 @@ class SyntheticConfig(SyntheticSettings):
         for name, weight in self.mix.items():
             right = isinstance(weight, int) and not isinstance(weight, bool) and weight >= 0
             self._check(right, f"instruction_mix.{name}", "a whole number, at least 0", weight)
-        if not self.sentences + self.stories + self.translations + self.instructions:
-            raise SettingError("sentences, stories, translations and instructions are all 0; ask for some documents")
-        if self.instructions and not sum(self.mix.values()):
+        if not self.documents:
             raise SettingError(
-                "instruction_mix gives every kind of instruction 0; give one a weight, or set instructions=0"
+                "sentences, stories, translations, instructions and conversations are all 0; ask for some documents"
+            )
+        if (self.instructions or self.conversations) and not sum(self.mix.values()):
+            raise SettingError(
+                "instruction_mix gives every kind of instruction 0; give one a weight, or set instructions=0 and "
+                "conversations=0"
             )
 
     def _check(self, right: bool, key: str, expected: str, value: Any = None) -> None:
@@ -73,7 +77,7 @@ class SyntheticConfig(SyntheticSettings):
     def documents(self) -> int:
         """How many documents there are in all."""
         pairs = self.translations * self.repetitions
-        return self.sentences + self.stories + 2 * (pairs + self.instructions)
+        return self.sentences + self.stories + 2 * (pairs + self.instructions) + self.conversations
 
     @property
     def lexicon_size(self) -> int | None:
@@ -92,7 +96,12 @@ class SyntheticConfig(SyntheticSettings):
     @property
     def needs_stories(self) -> bool:
         """Whether any document is made of a story."""
-        return bool(self.stories) or any(self.instruction_count(name) for name in _ABOUT_STORIES)
+        asked = any(self.instruction_count(name) for name in _ABOUT_STORIES)
+        return bool(self.stories) or asked or any(map(self.asks_in_conversations, _ABOUT_STORIES))
+
+    def asks_in_conversations(self, name: str) -> bool:
+        """Whether conversations have questions of a kind of instruction."""
+        return self.conversations > 0 and self.mix.get(name, 0) > 0
 
     def instruction_count(self, name: str) -> int:
         """How many instructions of a kind there are in each language; all kinds together are exactly `instructions`."""

@@ -1,7 +1,9 @@
 """Questions about two preceding facts: who, what, where."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from itertools import permutations
+from typing import Literal, TypeVar
 
 from lai.data.synthetic import inflect_en, inflect_hu, realize_en, realize_hu
 from lai.data.synthetic.clauses import Action, Language, NounPhrase
@@ -11,6 +13,8 @@ from lai.data.synthetic.lexicon import Name, Verb
 from lai.data.synthetic.sentences import ActionFields, Sentences
 
 Asked = Literal["who", "what", "where"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,37 +27,81 @@ class Question:
 
     def prompt(self, language: Language) -> str:
         """The facts and the question."""
-        sentence = realize_en.sentence if language == "en" else realize_hu.sentence
-        ask = _ask_in_english if language == "en" else _ask_in_hungarian
-        return " ".join((*map(sentence, self.facts), ask(self.facts[self.about], self.asked)))
+        return f"{_tell(self.facts, language)} {_ask(self.facts[self.about], self.asked, language)}"
 
     def answer(self, language: Language) -> str:
         """The part of the fact that was asked for, as a short sentence."""
-        fact = self.facts[self.about]
-        if language == "en":
-            return inflect_en.finish(_answer_in_english(fact, self.asked)) + "."
-        return inflect_hu.finish(_answer_in_hungarian(fact, self.asked)) + "."
+        return _answer(self.facts[self.about], self.asked, language)
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What is asked about which of the facts; `short` asks where, of the fact of the question before."""
+
+    about: int
+    asked: Asked
+    short: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Interview:
+    """Two facts about different people doing different things, and different questions about them."""
+
+    facts: tuple[Action, Action]
+    askings: Sequence[Asking]
+
+    def exchanges(self, language: Language) -> list[tuple[str, str]]:
+        """The questions with their answers; the facts stand before the first question."""
+        told = [(self._ask(asking, language), self._answer(asking, language)) for asking in self.askings]
+        (first, answer), *others = told
+        return [(f"{_tell(self.facts, language)} {first}", answer), *others]
+
+    def _ask(self, asking: Asking, language: Language) -> str:
+        fact = self.facts[asking.about]
+        return _ask_where_shortly(fact, language) if asking.short else _ask(fact, asking.asked, language)
+
+    def _answer(self, asking: Asking, language: Language) -> str:
+        return _answer(self.facts[asking.about], asking.asked, language)
+
+
+def interviews(constituents: Constituents, sentences: Sentences, count: int) -> Distribution[Interview]:
+    """All pairs of facts with `count` different questions about them, in every order."""
+    verbs = _asked_verbs(sentences)
+
+    def around(first: Verb, second: Verb) -> Distribution[Interview]:
+        fields = (_action_fields(constituents, verb, False) for verb in (first, second))
+        orders = _orders((_kinds(first), _kinds(second)), count)
+        return joint(_two_names(constituents), *fields, Choice(orders)).map(
+            lambda drawn: Interview(_facts((first, second), drawn[0], drawn[1:3]), drawn[3])
+        )
+
+    return _different_verbs(verbs, verbs, around)
+
+
+def _orders(kinds: tuple[Sequence[Asked], Sequence[Asked]], count: int) -> list[tuple[Asking, ...]]:
+    """Every row of `count` different questions; where, of the fact of the question before, may also be short."""
+    possible = [(about, asked) for about in (0, 1) for asked in kinds[about]]
+    orders: list[tuple[Asking, ...]] = []
+    for chosen in permutations(possible, count):
+        rows: list[tuple[Asking, ...]] = [()]
+        for about, asked in chosen:
+            long = [(*row, Asking(about, asked)) for row in rows]
+            short = [(*row, Asking(about, asked, True)) for row in rows if row and row[-1].about == about]
+            rows = long + (short if asked == "where" else [])
+        orders += rows
+    return orders
 
 
 def questions(constituents: Constituents, sentences: Sentences, held: bool = False) -> Distribution[Question]:
     """All questions; with `held`, "what" about a fact whose verb and object are a held-out combination."""
-    transitive = [
-        verb for verb in sentences.verbs("transitive") if "person" in verb.subjects and not verb.is_about("person")
-    ]
-    verbs = transitive + sentences.verbs("motion")
-    asked_verbs = [verb for verb in transitive if constituents.objects(verb, held=True)] if held else verbs
-
-    def facts(asked: Verb) -> Distribution[Question]:
-        others = Choice([verb for verb in verbs if verb is not asked])
-        return others.then(lambda other: around(asked, other))
+    verbs = _asked_verbs(sentences)
+    asked_verbs = [verb for verb in verbs if verb.kind == "object"]
+    asked_verbs = [verb for verb in asked_verbs if constituents.objects(verb, held=True)] if held else verbs
 
     def around(asked: Verb, other: Verb) -> Distribution[Question]:
-        kinds: list[Asked] = ["who", "what"] if asked.kind == "object" else ["who"]
-        if asked.places:
-            kinds.append("where")
-        kinds = ["what"] if held else kinds
+        kinds: list[Asked] = ["what"] if held else _kinds(asked)
         choices = joint(
-            names,
+            _two_names(constituents),
             _action_fields(constituents, asked, held),
             _action_fields(constituents, other, False),
             Choice([0, 1]),
@@ -61,10 +109,50 @@ def questions(constituents: Constituents, sentences: Sentences, held: bool = Fal
         )
         return choices.map(lambda drawn: _build((asked, other), *drawn))
 
-    names = Choice(constituents.lexicon.names).then(
-        lambda first: constituents.other_names(first).map(lambda second: (first, second))
+    return _different_verbs(asked_verbs, verbs, around)
+
+
+def _asked_verbs(sentences: Sentences) -> list[Verb]:
+    """The verbs of facts: what a person does to a thing, and where a person goes."""
+    transitive = [
+        verb for verb in sentences.verbs("transitive") if "person" in verb.subjects and not verb.is_about("person")
+    ]
+    return transitive + sentences.verbs("motion")
+
+
+def _different_verbs(
+    first: Sequence[Verb], second: Sequence[Verb], around: Callable[[Verb, Verb], Distribution[T]]
+) -> Distribution[T]:
+    """What `around` makes of a verb of `first` and another one of `second`."""
+
+    def others(verb: Verb) -> Distribution[T]:
+        return Choice([other for other in second if other is not verb]).then(lambda other: around(verb, other))
+
+    return Choice(first).then(others)
+
+
+def _kinds(verb: Verb) -> list[Asked]:
+    """What may be asked about a fact with this verb."""
+    kinds: list[Asked] = ["who", "what"] if verb.kind == "object" else ["who"]
+    return [*kinds, "where"] if verb.places else kinds
+
+
+def _two_names(constituents: Constituents) -> Distribution[tuple[Name, Name]]:
+    return constituents.cached(
+        "two names",
+        lambda: Choice(constituents.lexicon.names).then(
+            lambda first: constituents.other_names(first).map(lambda second: (first, second))
+        ),
     )
-    return Choice(asked_verbs).then(facts)
+
+
+def _facts(
+    verbs: tuple[Verb, Verb], names: tuple[Name, Name], fields: tuple[ActionFields, ActionFields]
+) -> tuple[Action, Action]:
+    first, second = (
+        Action(verb, NounPhrase(name), "past", **parts) for verb, name, parts in zip(verbs, names, fields, strict=True)
+    )
+    return first, second
 
 
 def _action_fields(constituents: Constituents, verb: Verb, held: bool) -> Distribution[ActionFields]:
@@ -91,9 +179,28 @@ def _build(
     asked: Asked,
 ) -> Question:
     """The question about the first verb's fact, which stands first or second in the text."""
-    fact = Action(verbs[0], NounPhrase(names[0]), "past", **fields)
-    other = Action(verbs[1], NounPhrase(names[1]), "past", **other_fields)
+    fact, other = _facts(verbs, names, (fields, other_fields))
     return Question((fact, other) if about == 0 else (other, fact), about, asked)
+
+
+def _tell(facts: Sequence[Action], language: Language) -> str:
+    return " ".join(map(realize_en.sentence if language == "en" else realize_hu.sentence, facts))
+
+
+def _ask(fact: Action, asked: Asked, language: Language) -> str:
+    return _ask_in_english(fact, asked) if language == "en" else _ask_in_hungarian(fact, asked)
+
+
+def _ask_where_shortly(fact: Action, language: Language) -> str:
+    if language == "en":
+        return "And where to?" if fact.destination else "And where?"
+    return "És hova?" if fact.destination else "És hol?"
+
+
+def _answer(fact: Action, asked: Asked, language: Language) -> str:
+    if language == "en":
+        return inflect_en.finish(_answer_in_english(fact, asked)) + "."
+    return inflect_hu.finish(_answer_in_hungarian(fact, asked)) + "."
 
 
 def _answer_in_english(fact: Action, asked: Asked) -> str:

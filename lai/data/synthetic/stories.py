@@ -128,17 +128,18 @@ def _read_line(plot: Plot, line: str) -> None:
 
 def stories(constituents: Constituents) -> Distribution[Story] | None:
     """All plots that the lexicon can fill, with equal probability; None if there is none."""
-    plots = _plots(constituents)
+    plots = plots_with_stories(constituents)
     return mixture([(story, 1) for _, story in plots]) if plots else None
 
 
 def asked_stories(constituents: Constituents) -> Distribution[tuple[Story, int]]:
     """Stories, each with the number of one of its plot's questions."""
-    pairs = ((joint(story, Choice(range(len(plot.questions)))), 1) for plot, story in _plots(constituents))
+    pairs = ((joint(story, Choice(range(len(plot.questions)))), 1) for plot, story in plots_with_stories(constituents))
     return mixture([(pair.map(lambda drawn: (drawn[0], drawn[1])), weight) for pair, weight in pairs])
 
 
-def _plots(constituents: Constituents) -> list[tuple[Plot, Distribution[Story]]]:
+def plots_with_stories(constituents: Constituents) -> list[tuple[Plot, Distribution[Story]]]:
+    """The plots that the lexicon can fill, each with its stories."""
     return [(plot, story) for plot in load_plots() if (story := _story(plot, constituents))]
 
 

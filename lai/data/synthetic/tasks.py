@@ -10,12 +10,20 @@ from lai.data.synthetic import realize_en, realize_hu
 from lai.data.synthetic.clauses import LANGUAGES, Clause, Language
 from lai.data.synthetic.config import SyntheticConfig
 from lai.data.synthetic.constituents import Constituents
+from lai.data.synthetic.conversations import (
+    Conversations,
+    Topic,
+    about_facts,
+    about_stories,
+    about_summaries,
+    in_both_languages,
+)
 from lai.data.synthetic.grammar import Choice, Distribution, joint, mixture
 from lai.data.synthetic.lexicon import load_lexicon
 from lai.data.synthetic.phrases import phrases, realize_phrase
-from lai.data.synthetic.questions import Question, questions
+from lai.data.synthetic.questions import Interview, Question, interviews, questions
 from lai.data.synthetic.sentences import Sentences
-from lai.data.synthetic.stories import Story, asked_stories, stories
+from lai.data.synthetic.stories import Story, asked_stories, plots_with_stories, stories
 from lai.host.errors import UserError
 from lai.tokenizer.chat import Document, Turn, plain, translation_examples
 
@@ -91,6 +99,43 @@ class Grammar:
         """Questions about two facts."""
         return self.constituents.cached(("questions", held), lambda: questions(self.constituents, self.sentences, held))
 
+    def interviews(self, count: int) -> Distribution[Interview]:
+        """Several questions about two facts."""
+        return interviews(self.constituents, self.sentences, count)
+
+    def conversations(self, config: SyntheticConfig, held: bool = False) -> Conversations:
+        """Conversations about what the settings ask for; with `held`, their translations are of held-out sentences."""
+        makers: dict[str, Callable[[], Topic]] = {
+            "translate": lambda: [self._asked_translations(held)],
+            "question": lambda: about_facts(self.interviews),
+            "story_question": lambda: about_stories(plots_with_stories(self.constituents)),
+            "summary": lambda: about_summaries(plots_with_stories(self.constituents), _SUMMARIZE),
+            "continuation": lambda: [self._asked_continuations()],
+            "small_talk": lambda: [small_talk().map(lambda documents: documents[0])],
+        }
+        topics = [(makers[name](), weight) for name, weight in config.mix.items() if weight]
+        return Conversations(topics, config.turns)
+
+    def _asked_translations(self, held: bool) -> Distribution[Document]:
+        """Translations in one of their directions; of those that train, a fifth is requested in other words."""
+        usual = joint(self.translations(held), Choice([0, 1])).map(lambda drawn: drawn[0][drawn[1]])
+        if held:
+            return usual
+
+        def request(drawn: tuple[int, Clause], language: Language) -> Document:
+            return _request(language, (_REQUESTS[language][drawn[0]], drawn[1]))[0]
+
+        wordings = Choice(range(len(_REQUESTS["en"])))
+        others = in_both_languages(joint(wordings, self.clauses), request)
+        return mixture([(usual, 4), (others, 1)])
+
+    def _asked_continuations(self) -> Distribution[Document]:
+        def request(drawn: tuple[int, Story], language: Language) -> Document:
+            return _continuation(language, (_CONTINUE[language][drawn[0]], drawn[1]))[0]
+
+        told = mixture([(story, 1) for _, story in plots_with_stories(self.constituents)])
+        return in_both_languages(joint(Choice(range(len(_CONTINUE["en"]))), told), request)
+
 
 def tasks(config: SyntheticConfig) -> list[Task]:
     """All tasks of a configuration that have documents.
@@ -111,6 +156,9 @@ def tasks(config: SyntheticConfig) -> list[Task]:
     ]
     for language in LANGUAGES:
         task_list += _in_one_language(config, grammar, plots, language)
+    if config.conversations:
+        conversations: Distribution[Documents] = grammar.conversations(config).all().map(lambda document: (document,))
+        task_list.append(Task("conversation", conversations, config.conversations))
     return [task for task in task_list if task.count]
 
 

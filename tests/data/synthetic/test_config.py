@@ -23,6 +23,7 @@ def test_instruction_counts_add_up() -> None:
         ("sentences", -1), ("stories", 1.5), ("seed", -3), ("lexicon", "tiny"), ("lexicon", 5), ("held_out", 0.7),
         ("detail", 2), ("repetitions", 0), ("templates", ("sonnet",)), ("instruction_mix", {"rhyme": 1}),
         ("templates", ()), ("translations", True), ("phrases", -0.1), ("phrase_verbs", 1.5),
+        ("conversations", -1), ("turns", 0), ("turns", 9),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_one_line_that_names_the_key(key: str, value: Any) -> None:
