@@ -125,7 +125,8 @@ void ModelFile::read_training() {
         const auto value = field<float>(file_, offset);
         return std::isfinite(value) && value > 0 ? value : 0.0F;
     };
-    training_ = {field<std::uint64_t>(file_, 88), field<std::uint64_t>(file_, 96), loss(104), loss(108)};
+    training_ = {field<std::uint64_t>(file_, 88), field<std::uint64_t>(file_, 96), loss(104), loss(108),
+                 field<std::uint32_t>(file_, 112)};
 }
 
 void ModelFile::check_flags(std::uint32_t flags) const {

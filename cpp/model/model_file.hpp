@@ -36,10 +36,11 @@ struct Weights {
     std::vector<LayerWeights> layers;
 };
 
-// How far the weights are trained. 0 if the file does not tell, or holds an impossible value.
+// How the weights were trained. 0 if the file does not tell, or holds an impossible value.
 struct TrainingRecord {
     std::uint64_t steps, tokens;
     float val_loss, val_loss_floor;  // nats per token
+    std::uint32_t turns;             // user turns of the longest conversations in the training text
 };
 
 enum class Checksum { correct, unknown, not_checked };

@@ -60,6 +60,7 @@ std::string describe_training(const TrainingRecord& training) {
     if (training.val_loss > 0 && training.val_loss_floor > 0) {
         text += "floor " + fixed(static_cast<double>(training.val_loss_floor), 4) + ", ";
     }
+    text += count(training.turns, " turn");
     return text.empty() ? "unknown" : text.substr(0, text.size() - 2);
 }
 
@@ -109,6 +110,7 @@ JsonObject model_json(const ModelFile& file, const Transformer& transformer) {
     const auto known = [](float loss) { return loss > 0 ? static_cast<double>(loss) : std::nan(""); };
     json.count("steps", training.steps).count("tokens_seen", training.tokens);
     json.number("val_loss", known(training.val_loss)).number("val_loss_floor", known(training.val_loss_floor));
+    json.count("turns", training.turns);
     json.count("weight_bytes", transformer.weight_bytes()).count("cache_bytes", cache_bytes(transformer));
     return json;
 }

@@ -4,7 +4,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -27,8 +27,9 @@ FLAG_UNFOLDED = 2
 ACTIVATIONS = ("silu", "gelu")
 
 # magic, version, dim … max_seq_len, rope_theta, norm_eps, activation, dtype, vocab_offset, weights_offset, file_size,
-# CRC-32, flags, 7 bytes of nothing, steps, tokens, val_loss, val_loss_floor; "<" packs them without gaps.
-_HEADER = struct.Struct("<4sI7iffiBQQQII7xQQff")
+# CRC-32, flags, 7 bytes of nothing, steps, tokens, val_loss, val_loss_floor, turns; "<" packs them without gaps.
+_HEADER = struct.Struct("<4sI7iffiBQQQII7xQQffI")
+_VOCAB_OFFSET = 13  # which of the header's fields
 _SIZES = ("dim", "hidden_dim", "n_layers", "n_heads", "n_kv_heads", "vocab_size", "max_seq_len")
 
 
@@ -136,6 +137,7 @@ def _header(
         training.tokens,
         training.val_loss,
         training.val_loss_floor,
+        training.turns,
     )
     return packed.ljust(HEADER_SIZE, b"\0")
 
@@ -220,7 +222,8 @@ def _read(path: Path, file: IO[bytes]) -> ModelFile:
         tied = True
         del weights["output.weight"]
         config = ModelConfig(**{**config.to_dict(), "tie_embeddings": True})
-    training = replace(TrainingRecord.read(*fields[16:]), unfolded=bool(flags & FLAG_UNFOLDED))
+    steps, tokens, val_loss, val_loss_floor, turns = fields[16:]
+    training = TrainingRecord.read(steps, tokens, val_loss, val_loss_floor, bool(flags & FLAG_UNFOLDED), turns)
     return ModelFile(config, vocab, weights, version, names[dtype_number], size, checksum, training)
 
 

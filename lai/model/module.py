@@ -43,6 +43,7 @@ class LanguageModel(lightning.LightningModule):
         optimizer, schedule: how the weights are learned.
         references: constants that are logged with the validation metrics, such as `{"val/loss_floor": 0.9}`.
         unfolded: the text is not folded (`lai.tokenizer.folding`); the model file records it.
+        turns: user turns of the longest conversations in the training text; 0 is unknown.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class LanguageModel(lightning.LightningModule):
         schedule: ScheduleSettings,
         references: Mapping[str, float] | None = None,
         unfolded: bool = False,
+        turns: int = 0,
     ) -> None:
         super().__init__()
         self.config = config
@@ -62,6 +64,7 @@ class LanguageModel(lightning.LightningModule):
         self.schedule_settings = schedule
         self.references = dict(references or {})
         self.unfolded = unfolded
+        self.turns = turns
         self.tokens_seen = TokensSeen()
         self._validated = (-1, 0.0)  # the step of the last validation, and its val/loss
         self.model = Transformer(config)
@@ -170,8 +173,9 @@ class LanguageModel(lightning.LightningModule):
         """The record of the weights after `steps` steps; `val/loss` is known if this step was validated."""
         validated, loss = self._validated
         floor = self.references.get("val/loss_floor", 0.0)
-        loss = loss if steps == validated else 0.0
-        return TrainingRecord.read(steps, self.tokens_seen.total(), loss, floor, self.unfolded)
+        known_loss = loss if steps == validated else 0.0
+        tokens = self.tokens_seen.total()
+        return TrainingRecord.read(steps, tokens, known_loss, floor, self.unfolded, self.turns)
 
     def _loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """The summed negative log-likelihood in nats, and the number of predicted tokens."""

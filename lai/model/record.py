@@ -17,6 +17,7 @@ class TrainingRecord:
         val_loss: nats a token on the validation documents.
         val_loss_floor: what the generator of the validation documents scores there.
         unfolded: the text was not folded (`lai.tokenizer.folding`), so prompts are not folded either.
+        turns: user turns of the longest conversations in the training text.
     """
 
     steps: int = 0
@@ -24,13 +25,22 @@ class TrainingRecord:
     val_loss: float = 0.0
     val_loss_floor: float = 0.0
     unfolded: bool = False
+    turns: int = 0
 
     @classmethod
     def read(
-        cls, steps: Any = 0, tokens: Any = 0, val_loss: Any = 0.0, val_loss_floor: Any = 0.0, unfolded: Any = False
+        cls,
+        steps: Any = 0,
+        tokens: Any = 0,
+        val_loss: Any = 0.0,
+        val_loss_floor: Any = 0.0,
+        unfolded: Any = False,
+        turns: Any = 0,
     ) -> "TrainingRecord":
         """The record of untrusted values; an impossible value becomes unknown."""
-        return cls(_count(steps), _count(tokens), _loss(val_loss), _loss(val_loss_floor), unfolded is True)
+        losses = _loss(val_loss), _loss(val_loss_floor)
+        known_turns = turns if _count(turns) < 2**32 else 0
+        return cls(_count(steps), _count(tokens), *losses, unfolded is True, _count(known_turns))
 
     def to_dict(self) -> dict[str, int | float]:
         """The values by name; `unfolded` only where it is true."""
@@ -44,6 +54,7 @@ class TrainingRecord:
             ("tokens seen", f"{self.tokens:,}" if self.tokens else "unknown"),
             ("val/loss", f"{self.val_loss:.4f}{floor}" if self.val_loss else "unknown"),
             *([("text", "not folded (data.normalize=false)")] if self.unfolded else []),
+            ("turns", f"{self.turns:,}" if self.turns else "unknown"),
         ]
 
     def note(self, vocab_size: int) -> str | None:

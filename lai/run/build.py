@@ -29,9 +29,15 @@ def build_module(run: RunConfig, config: ModelConfig, corpus: Corpus) -> Languag
     floor = corpus.floor if limit is None or (limit == 1 and isinstance(limit, float)) else None  # it is that of all
     references = {"val/loss_floor": floor.loss, "val/bpb_floor": floor.bpb} if floor else {}
     byte_lengths = torch.from_numpy(vocab.byte_lengths.copy())
-    unfolded = not run.data.normalize
     module = LanguageModel(
-        config, vocab.to_bytes(), byte_lengths, run.optimizer, run.schedule, references, unfolded=unfolded
+        config,
+        vocab.to_bytes(),
+        byte_lengths,
+        run.optimizer,
+        run.schedule,
+        references,
+        unfolded=not run.data.normalize,
+        turns=corpus.token_files.stats.train.turns,
     )
     module.model.recomputes_activations = bool(run.device.recompute_activations)
     if run.device.compile is True:  # in place: the names in checkpoints stay as they are

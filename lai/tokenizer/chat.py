@@ -76,6 +76,11 @@ def is_whole(document: Document) -> bool:
     return len(turns) > 0 and tuple(turn.role for turn in turns) == ("user", "assistant") * (len(turns) // 2)
 
 
+def user_turns(document: Document) -> int:
+    """The number of the document's user turns."""
+    return sum(turn.role == "user" for turn in document)
+
+
 def render(document: Document) -> bytes:
     """The text form of a document: the reverse of `parse` for examples, the text itself for plain text."""
     return b"".join(

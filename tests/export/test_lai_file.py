@@ -31,7 +31,8 @@ def independent_read(path):
     assert file_size == len(data)
     assert crc == zlib.crc32(data[256:])
     assert data[81:88] == bytes(7)
-    assert data[112:256] == bytes(144)
+    assert data[116:256] == bytes(140)
+    header["turns"] = struct.unpack_from("<I", data, 112)[0]
     header["steps"], header["tokens"] = struct.unpack_from("<QQ", data, 88)
     header["val_loss"], header["val_loss_floor"] = struct.unpack_from("<ff", data, 104)
     assert vocab_offset == 256
@@ -109,7 +110,7 @@ def test_version_2_matches_the_format_page(tmp_path, config, small_vocab):
         np.testing.assert_array_equal(values, wanted)
 
 
-RECORD = TrainingRecord(steps=3_000_000_000, tokens=2**50 + 1, val_loss=1.75, val_loss_floor=1.0)
+RECORD = TrainingRecord(steps=3_000_000_000, tokens=2**50 + 1, val_loss=1.75, val_loss_floor=1.0, turns=8)
 
 
 @pytest.mark.parametrize("dtype", ["f32", "f16"])

@@ -18,7 +18,7 @@ def test_a_loss_that_nobody_can_have_measured_is_unknown(value: object) -> None:
 
 
 def test_a_record_survives_its_dictionary() -> None:
-    record = TrainingRecord(steps=7, tokens=1000, val_loss=1.5, val_loss_floor=1.25)
+    record = TrainingRecord(steps=7, tokens=1000, val_loss=1.5, val_loss_floor=1.25, turns=8)
     assert TrainingRecord.read(**record.to_dict()) == record
 
 
@@ -30,6 +30,6 @@ def test_a_record_of_unfolded_text_says_so() -> None:
 
 
 def test_facts_say_unknown_where_nothing_is_known() -> None:
-    assert [value for _, value in UNKNOWN.facts()] == ["unknown"] * 3
-    record = TrainingRecord(steps=7000, tokens=1_000_000, val_loss=1.5, val_loss_floor=1.25)
-    assert [value for _, value in record.facts()] == ["7,000", "1,000,000", "1.5000, floor 1.2500"]
+    assert [value for _, value in UNKNOWN.facts()] == ["unknown"] * 4
+    record = TrainingRecord(steps=7000, tokens=1_000_000, val_loss=1.5, val_loss_floor=1.25, turns=8)
+    assert [value for _, value in record.facts()] == ["7,000", "1,000,000", "1.5000, floor 1.2500", "8"]

@@ -11,6 +11,7 @@
 import json
 import logging
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -32,23 +33,31 @@ from lai.data.tokens.token_file import TokenFile, TokenWriter, encode_documents,
 from lai.host.errors import UserError
 from lai.host.files import atomic_directory, file_digest
 from lai.host.progress import progress
-from lai.tokenizer.chat import Document, render, split_key
+from lai.tokenizer.chat import Document, render, split_key, user_turns
 from lai.tokenizer.folding import FOLDING_VERSION, fold_documents
 from lai.tokenizer.vocab import Vocab
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 _HASH_RANGE = 1 << 64
+_LONG_SHARE = 200  # one document in so many makes a number of turns known to the model
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class SplitStats:
-    """The size of a split. `bytes` counts the documents' text form, tags included."""
+    """The size of a split.
+
+    Attributes:
+        bytes: size of the documents' text form, tags included.
+        turns: user turns of the longest conversations; 0 without any. At least one in 200 documents with a user turn
+            has so many: a few longer ones are too few to learn from.
+    """
 
     documents: int = 0
     tokens: int = 0
     bytes: int = 0
+    turns: int = 0
 
 
 @dataclass(frozen=True)
@@ -289,6 +298,7 @@ class _Splits:
         self._folds = folds
         self._counts = CorpusCounts()
         self._reading = reading
+        self._turns: dict[bool, Counter[int]] = {False: Counter(), True: Counter()}  # documents by their user turns
         dtype = token_dtype(len(vocab))
         self._open = ExitStack()
         self._writers = {
@@ -316,13 +326,31 @@ class _Splits:
         """Encode documents and append each to the file of its split."""
         sizes = np.array([len(render(document)) for document in documents])
         tokens, lengths = encode_documents(documents, self._vocab)
+        for document, value in zip(documents, in_val.tolist(), strict=True):
+            self._turns[value][user_turns(document)] += 1
         for value, writer in self._writers.items():
             chosen = in_val == value
             writer.add(tokens[np.repeat(chosen, lengths)], lengths[chosen], int(sizes[chosen].sum()))
 
     def stats(self) -> CorpusStats:
         """What was written."""
-        return CorpusStats(*(SplitStats(w.documents, w.tokens, w.bytes) for w in self._writers.values()))
+        return CorpusStats(
+            *(
+                SplitStats(writer.documents, writer.tokens, writer.bytes, _longest(self._turns[value]))
+                for value, writer in self._writers.items()
+            )
+        )
+
+
+def _longest(documents: Counter[int]) -> int:
+    """The user turns of the longest conversations, given the number of documents by their user turns."""
+    with_turns = sum(count for turns, count in documents.items() if turns)
+    longer = 0
+    for turns in sorted(documents, reverse=True):
+        longer += documents[turns]
+        if turns and _LONG_SHARE * longer >= with_turns:
+            return turns
+    return 0
 
 
 def _split_hash(document: Document, key: bytes) -> int:
