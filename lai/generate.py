@@ -3,6 +3,7 @@
 import argparse
 import codecs
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -10,18 +11,18 @@ import torch
 from lai.export.lai_file import read_model
 from lai.host.cli import run_program, whole_number
 from lai.host.errors import UserError
+from lai.inference.conversation import Conversation
 from lai.inference.sampling import (
     Sampling,
-    chat_prompt,
     generate,
+    new_sampler,
     raw_prompt,
     stop_ids,
     stream_text,
-    translation_prompt,
+    translation_request,
 )
 from lai.programs.arguments import argument_parser
 from lai.tokenizer.folding import fold_text
-from lai.tokenizer.vocab import Vocab
 
 
 def main() -> None:
@@ -33,10 +34,17 @@ def _parse_arguments() -> argparse.Namespace:
     parser = argument_parser(__doc__)
     parser.add_argument("-m", "--model", default="models/lai-tiny.bin", help="the model file (default: %(default)s)")
     prompt = parser.add_mutually_exclusive_group()
-    prompt.add_argument("-p", "--prompt", metavar="TEXT", help="a chat turn: TEXT as the user")
+    prompt.add_argument(
+        "-p",
+        "--prompt",
+        metavar="TEXT",
+        action="append",
+        help="a chat turn: TEXT as the user; repeated: the turns of one conversation, each is answered",
+    )
     prompt.add_argument("-t", "--translate", metavar="TEXT", help="translate TEXT from English to Hungarian")
     prompt.add_argument("--to-en", metavar="TEXT", help="translate TEXT from Hungarian to English")
     prompt.add_argument("-f", "--file", metavar="FILE", help="read the prompt from FILE (-: standard input)")
+    parser.add_argument("--system", metavar="TEXT", help="a system prompt before the first turn")
     parser.add_argument(
         "--raw", action="store_true", help="continue the text as it is; chat tags in it are special tokens"
     )
@@ -76,26 +84,28 @@ def _parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _prompt_text(options: argparse.Namespace) -> bytes:
-    """The text to answer, translate or continue, as bytes.
+def _prompt_texts(options: argparse.Namespace) -> list[bytes]:
+    """The texts to answer, translate or continue, as bytes.
 
     Raises:
-        UserError: there is none, or it is blank. Only `--raw -p ''` may be empty: it starts a text from nothing.
+        UserError: there is none, or one is blank. Only `--raw -p ''` may be empty: it starts a text from nothing.
     """
-    given = next((text for text in (options.prompt, options.translate, options.to_en) if text is not None), None)
-    text = _text_of(options.file) if given is None else given.encode("utf-8", "surrogateescape")
-    is_blank = given is None and not text if options.raw else not fold_text(text)
-    if is_blank:
+    given = options.prompt or [text for text in (options.translate, options.to_en) if text is not None]
+    texts = [text.encode("utf-8", "surrogateescape") for text in given] or [_text_of(options.file)]
+    are_blank = [not given and not text if options.raw else not fold_text(text) for text in texts]
+    if any(are_blank):
         raise UserError("the prompt is empty; give one with -p, -f or on standard input")
-    return text
+    return texts
 
 
-def _prompt_ids(vocab: Vocab, options: argparse.Namespace, fold: bool) -> list[int]:
-    """The ids of the prompt: a translation, a raw text or a chat turn."""
-    text = _prompt_text(options)
-    if options.translate is not None or options.to_en is not None:
-        return translation_prompt(vocab, text, to_english=options.to_en is not None, fold=fold)
-    return raw_prompt(vocab, text) if options.raw else chat_prompt(vocab, text, fold)
+def _check_options(options: argparse.Namespace) -> None:
+    is_translation = options.translate is not None or options.to_en is not None
+    if options.raw and is_translation:
+        raise UserError("--raw continues a text as it is; leave it out with -t and --to-en")
+    if options.raw and options.system is not None:
+        raise UserError("--raw continues a text as it is; leave it out with --system")
+    if options.raw and len(options.prompt or ()) > 1:
+        raise UserError(f"--raw continues one text, but {len(options.prompt)} are given with -p")
 
 
 def _text_of(source: str | None) -> bytes:
@@ -112,8 +122,16 @@ def _text_of(source: str | None) -> bytes:
     return text.removeprefix(codecs.BOM_UTF8).rstrip(b"\r\n")
 
 
+def _kept(ids: Iterator[int], kept: list[int]) -> Iterator[int]:
+    """The ids as they come; `kept` gets them, too."""
+    for index in ids:
+        kept.append(index)
+        yield index
+
+
 def _generate() -> int:
     options = _parse_arguments()
+    _check_options(options)
     sampling = Sampling(options.temp, options.top_k, options.top_p, options.repeat_penalty)
     model = read_model(options.model)
     vocab = model.vocab
@@ -121,17 +139,33 @@ def _generate() -> int:
         network = model.build().to(torch.device(options.device))
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"--device {options.device}: {str(error).splitlines()[0]}") from None
-    if options.raw and (options.translate is not None or options.to_en is not None):
-        raise UserError("--raw continues a text as it is; leave it out with -t and --to-en")
-    prompt = _prompt_ids(vocab, options, fold=not model.training.unfolded)
+    texts = _prompt_texts(options)
     note = model.training.note(len(vocab))
     if note is not None and sys.stderr is not None and sys.stderr.isatty():
         print(note, file=sys.stderr)
     stop = stop_ids(vocab, options.raw)
-    ids = generate(network, prompt, stop=stop, tokens=options.tokens, sampling=sampling, seed=options.seed)
-    for piece in stream_text(vocab, ids):
-        print(piece, end="", flush=True)
-    print()
+    sampler = new_sampler(sampling, options.seed)
+
+    def answer(prompt: Sequence[int]) -> list[int]:
+        found: list[int] = []
+        ids = generate(network, prompt, stop=stop, tokens=options.tokens, sampler=sampler)
+        for piece in stream_text(vocab, _kept(ids, found)):
+            print(piece, end="", flush=True)
+        print()
+        return found
+
+    if options.raw:
+        answer(raw_prompt(vocab, texts[0]))
+        return 0
+    system = None if options.system is None else options.system.encode("utf-8", "surrogateescape")
+    conversation = Conversation(vocab, model.config.max_seq_len, model.training, options.tokens, system)
+    for text in texts:
+        if options.translate is not None or options.to_en is not None:
+            text = translation_request(text, options.to_en is not None, fold=not model.training.unfolded)
+        prompt, notes = conversation.ask(text)
+        for line in notes:
+            print(f"note: {line}", file=sys.stderr)
+        conversation.answered(answer(prompt))
     return 0
 
 

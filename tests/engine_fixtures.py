@@ -8,6 +8,7 @@ import pytest
 from engine_program import LEARNED, Engine, build_engine, make_vocab, random_network
 
 from lai.export.lai_file import ModelFile, read_model, write_model
+from lai.model.record import TrainingRecord
 from lai.model.transformer import ModelConfig
 from lai.tokenizer.vocab import Vocab
 
@@ -31,16 +32,17 @@ def make_model(tmp_path_factory: pytest.TempPathFactory, vocab: Vocab) -> MakeMo
     """Write a random model file; give its path and what Python reads from it."""
     folder = tmp_path_factory.mktemp("models")
 
-    def make(dtype: str = "f32", seed: int = 0, **changes) -> tuple[Path, ModelFile]:
+    def make(dtype: str = "f32", seed: int = 0, turns: int = 0, **changes) -> tuple[Path, ModelFile]:
         config = replace(
             ModelConfig(
                 dim=64, hidden_dim=160, n_layers=2, n_heads=4, n_kv_heads=4, vocab_size=len(vocab), max_seq_len=256
             ),
             **changes,
         )
-        path = folder / f"{dtype}-{seed}-{'-'.join(f'{name}={value}' for name, value in changes.items())}.bin"
+        path = folder / f"{dtype}-{seed}-{turns}-{'-'.join(f'{name}={value}' for name, value in changes.items())}.bin"
         if not path.exists():
-            write_model(path, config, random_network(config, seed).state_dict(), vocab, dtype)
+            weights = random_network(config, seed).state_dict()
+            write_model(path, config, weights, vocab, dtype, TrainingRecord(turns=turns))
         return path, read_model(path)
 
     return make

@@ -7,6 +7,11 @@ import sys
 import pytest
 import torch
 
+from lai.export.lai_file import read_model, write_model
+from lai.inference.conversation import Conversation, turns_note
+from lai.inference.sampling import Sampling, generate, stop_ids, stream_text
+from lai.model.record import TrainingRecord
+
 
 def test_the_same_seed_gives_the_same_answer(run, model_file):
     arguments = ("-m", model_file, "-p", "dog", "--tokens", 12, "--seed", 5)
@@ -34,6 +39,10 @@ def test_the_same_seed_gives_the_same_answer(run, model_file):
         (("--to-en", "  "), "the prompt is empty"),
         (("-p", "x", "--temp", "inf"), "--temp is inf"),
         (("-p", "x", "--device", "cuda"), "--device cuda"),
+        (("-p", "x", "-p", " "), "the prompt is empty"),
+        (("-p", "x", "--system", ""), "the system prompt is empty"),
+        (("--raw", "-p", "x", "--system", "y"), "leave it out with --system"),
+        (("--raw", "-p", "x", "-p", "y"), "2 are given with -p"),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(run, model_file, arguments, words):
@@ -55,6 +64,32 @@ def test_a_prompt_has_the_same_answer_in_every_form(run, model_file, tmp_path):
     assert expected[0] == 0
     for prompt in (("-f", file), ("-p", "The\u200bdog  alma\u0301t"), ("-p", "\u200eThedog\talmát\n")):
         assert run("lai.generate", "-m", model_file, "--seed", 1, "--tokens", 12, *prompt) == expected
+
+
+def test_several_prompts_are_turns_of_one_conversation(run, tmp_path, small_vocab, model_file):
+    model = read_model(model_file)
+    path = tmp_path / "turns.bin"
+    write_model(path, model.config, model.build().state_dict(), small_vocab, training=TrainingRecord(turns=2))
+    arguments = ("--tokens", 2, "--temp", 0, "-p", "dog", "-p", "cat", "-p", "dog")
+    status, output, error = run("lai.generate", "-m", path, *arguments)
+    assert status == 0 and error.splitlines() == [f"note: {turns_note(2)}"]
+    chat, answers = Conversation(small_vocab, 64, TrainingRecord(turns=2), 2), []
+    for text in (b"dog", b"cat", b"dog"):
+        stop, greedy = stop_ids(small_vocab, raw=False), Sampling(temperature=0)
+        ids = list(generate(model.build(), chat.ask(text)[0], stop=stop, tokens=2, sampling=greedy))
+        chat.answered(ids)
+        answers.append("".join(stream_text(small_vocab, iter(ids))))
+    assert output == "".join(f"{answer}\n" for answer in answers)
+    _, alone, error = run("lai.generate", "-m", model_file, *arguments)  # this file tells no turns
+    assert error.splitlines() == [f"note: {turns_note(0)}"]
+    assert alone == "".join(
+        run("lai.generate", "-m", path, *arguments[:4], "-p", text)[1] for text in ("dog", "cat", "dog")
+    )
+
+
+def test_a_system_prompt_changes_the_prompt(run, model_file):
+    arguments = ("-m", model_file, "-p", "dog", "--tokens", 12, "--temp", 0)
+    assert run("lai.generate", *arguments)[1] != run("lai.generate", *arguments, "--system", "The big tree")[1]
 
 
 def test_raw_mode_accepts_an_empty_prompt(run, model_file):

@@ -97,6 +97,7 @@ Generation Generator::generate(const GenerationOptions& options, const Emit& emi
                 break;
             }
             slide_window(*options.keep);
+            result.has_slid = true;
         }
         logits = forward_pending(interrupt);
     }

@@ -30,6 +30,7 @@ void check_keep(const GenerationOptions& options, const ModelConfig& config);
 struct Generation {
     std::vector<TokenId> ids;  // without the stop token
     StopReason stop = StopReason::tokens;
+    bool has_slid = false;          // whether the window has slid
     std::size_t prompt_tokens = 0;  // tokens of the prefill
     double prefill_seconds = 0;
     double decode_seconds = 0;

@@ -83,6 +83,18 @@ std::vector<TokenId> encode_chat_turn(const Vocabulary& vocabulary, std::string_
     return ids;
 }
 
+std::vector<TokenId> encode_system_turn(const Vocabulary& vocabulary, std::string_view text, const std::string& path) {
+    const ChatTags& tags = vocabulary.tags();
+    if (tags.system < 0 || tags.system_end < 0) {
+        throw Error(path + " has no tags of a system prompt in its vocabulary; leave out the system prompt");
+    }
+    if (strip_leading_space(text).empty()) throw Error("the system prompt is empty; give a text, or leave it out");
+    std::vector<TokenId> ids = {tags.system};
+    append(ids, vocabulary.encode(text, TextKind::literal));
+    append(ids, {tags.system_end});
+    return ids;
+}
+
 Document encode_document(const Vocabulary& vocabulary, std::string_view line) {
     const ChatTags& tags = vocabulary.tags();
     const std::array<TokenId, 3> open = {tags.system, tags.user, tags.assistant};

@@ -19,6 +19,10 @@ void check_chat_tags(const Vocabulary& vocabulary, const std::string& path);
 // Throws Error if the vocabulary has no chat tags.
 std::vector<TokenId> encode_chat_turn(const Vocabulary& vocabulary, std::string_view text, const std::string& path);
 
+// <system> text </system>, which stands before all other turns. Throws Error if the text is blank or the vocabulary has
+// no tags for it.
+std::vector<TokenId> encode_system_turn(const Vocabulary& vocabulary, std::string_view text, const std::string& path);
+
 // A line of training text as <bos> … <eos>. A line of complete turns only is markup; any other line is plain text. The
 // rules are those of lai/tokenizer/chat.py.
 struct Document {

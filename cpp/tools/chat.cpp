@@ -1,5 +1,6 @@
 #include "tools/chat.hpp"
 
+#include "engine/conversation.hpp"
 #include "host/error.hpp"
 #include "text/folding.hpp"
 #include "text/prompts.hpp"
@@ -13,7 +14,6 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
-#include <deque>
 #include <optional>
 #include <string_view>
 
@@ -28,7 +28,8 @@ constexpr const char* kCommands =
 /translate [TEXT]   translate in the direction of the last /hu or /en
 /temp NUMBER        sampling temperature, 0 for greedy decoding
 /tokens N           maximum number of new tokens
-/reset              forget the conversation
+/system [TEXT]      begin anew, with TEXT as the system prompt or without one
+/reset              forget the conversation, but not the system prompt
 /stats              speed of the last answer, and the context in use
 /info               what the model file holds
 /help               this list
@@ -116,14 +117,15 @@ private:
     std::string buffer_;
 };
 
-class Conversation {
+class Chat {
 public:
-    Conversation(const ModelFile& file, Transformer& transformer, Sampler& sampler, const Options& options)
+    Chat(const ModelFile& file, Transformer& transformer, Sampler& sampler, const Options& options)
         : file_(file),
           transformer_(transformer),
           sampler_(sampler),
           generation_options_(options.generation),
-          generator_(transformer, file.vocabulary(), sampler) {}
+          generator_(transformer, file.vocabulary(), sampler),
+          conversation_(generator_, file, options.system) {}
 
     void run() {
         const InterruptHandler handler;
@@ -165,6 +167,8 @@ private:
             answer_or_switch(rest, direction_);
         } else if (name == "/chat") {
             answer_or_switch(rest, Translate::no);
+        } else if (name == "/system") {
+            conversation_.set_system(rest.empty() ? std::nullopt : std::optional(rest));
         } else if (name == "/temp") {
             sampler_.options().temperature = static_cast<float>(read_number(name, rest, 0, kMaxTemperature));
         } else if (name == "/tokens") {
@@ -183,8 +187,7 @@ private:
         }
         if (!rest.empty()) throw Error(name + " is given '" + rest + "', expected no argument");
         if (name == "/reset") {
-            turns_.clear();
-            generator_.reset();
+            conversation_.reset();
         } else if (name == "/stats") {
             print_stats();
         } else if (name == "/info") {
@@ -207,14 +210,10 @@ private:
     // A translation is independent of other turns. A chat turn follows the turns before it.
     void answer(const std::string& text, Translate mode) {
         if (mode == Translate::no) {
-            begin_chat_turn(encode_chat_turn(file_.vocabulary(), text, file_.path()));
+            for (const std::string& note : conversation_.ask(text, generation_options_)) print("(" + note + ")\n");
         } else {
             const std::string_view request = mode == Translate::to_hungarian ? kToHungarian : kToEnglish;
-            std::vector<TokenId> tokens =
-                encode_chat_turn(file_.vocabulary(), std::string(request) + text, file_.path());
-            tokens.insert(tokens.begin(), kBos);
-            generator_.reset();
-            generator_.append(tokens);
+            conversation_.ask_apart(std::string(request) + text);
         }
         Utf8Stream stream;
         last_ = generator_.generate(
@@ -222,51 +221,8 @@ private:
             &interrupted);
         print(stream.finish() + "\n");
         if (last_.stop == StopReason::context) print("(the context is full)\n");
-        if (mode == Translate::no) end_chat_turn();
-    }
-
-    // Forgets the oldest turns until a quarter of the context, or the longest answer if that is less, is free. Turns
-    // with tokens to keep are forgotten last.
-    void begin_chat_turn(const std::vector<TokenId>& turn) {
-        const std::size_t context = transformer_.config().max_seq_len;
-        generator_.check_fits(1 + turn.size());  // before any turn is forgotten
-        const std::size_t room = std::min(generation_options_.max_tokens, context / 4);
-        const auto total = [&] {
-            std::size_t sum = 1 + turn.size() + room;
-            for (const auto& earlier : turns_) sum += earlier.size();
-            return sum;
-        };
-        const std::size_t before = turns_.size();
-        const std::size_t kept = turns_within(generation_options_.keep.value_or(0));
-        while (turns_.size() > kept && total() > context) {
-            turns_.erase(turns_.begin() + static_cast<std::ptrdiff_t>(kept));
-        }
-        while (!turns_.empty() && total() > context) turns_.pop_front();
-        if (turns_.size() < before) print("(the context is full: older turns are forgotten)\n");
-        if (generator_.sequence() != all_turns()) generator_.restart(all_turns());
-        generator_.append(turn);
-        turns_.push_back(turn);
-    }
-
-    // How many turns the first tokens of the sequence reach into.
-    std::size_t turns_within(std::size_t tokens) const {
-        std::size_t turns = 0;
-        for (std::size_t end = 1; turns < turns_.size() && end < tokens; ++turns) end += turns_[turns].size();
-        return turns;
-    }
-
-    void end_chat_turn() {
-        turns_.back().insert(turns_.back().end(), last_.ids.begin(), last_.ids.end());
-        turns_.back().push_back(file_.vocabulary().tags().assistant_end);
-        if (generator_.sequence().size() < transformer_.config().max_seq_len) {
-            generator_.append({file_.vocabulary().tags().assistant_end});
-        }
-    }
-
-    std::vector<TokenId> all_turns() const {
-        std::vector<TokenId> all = {kBos};
-        for (const auto& turn : turns_) all.insert(all.end(), turn.begin(), turn.end());
-        return all;
+        if (last_.has_slid) print("(the context is full: older tokens are forgotten)\n");
+        if (mode == Translate::no) conversation_.answered(last_);
     }
 
     void print_stats() const {
@@ -282,9 +238,9 @@ private:
     Sampler& sampler_;
     GenerationOptions generation_options_;
     Generator generator_;
+    Conversation conversation_;
     Translate mode_ = Translate::no;
     Translate direction_ = Translate::to_hungarian;
-    std::deque<std::vector<TokenId>> turns_;  // each from <user> to </assistant>
     Generation last_;
 };
 
@@ -292,7 +248,7 @@ private:
 
 void chat(const ModelFile& file, Transformer& transformer, Sampler& sampler, const Options& options) {
     check_chat_tags(file.vocabulary(), file.path());
-    Conversation(file, transformer, sampler, options).run();
+    Chat(file, transformer, sampler, options).run();
 }
 
 }  // namespace lai

@@ -1,3 +1,4 @@
+#include "engine/conversation.hpp"
 #include "engine/generator.hpp"
 #include "engine/perplexity.hpp"
 #include "host/error.hpp"
@@ -119,18 +120,39 @@ private:
             }
             return chat(file_, transformer_, sampler_, options_);
         }
-        const std::vector<TokenId> prompt = prompt_ids();
+        std::vector<std::string> texts = prompts();
         if (!options_.json && ::isatty(STDERR_FILENO) != 0) {
             if (const std::string note = training_note(file_); !note.empty()) {
                 std::fprintf(stderr, "%s\n", note.c_str());
             }
         }
         Generator generator(transformer_, file_.vocabulary(), sampler_);
-        generator.append(prompt);
+        if (options_.raw) {
+            std::vector<TokenId> prompt = {kBos};
+            const std::vector<TokenId> text = file_.vocabulary().encode(texts[0], TextKind::markup);
+            prompt.insert(prompt.end(), text.begin(), text.end());
+            generator.append(prompt);
+            answer_in(generator);
+            return;
+        }
+        Conversation conversation(generator, file_, options_.system);
+        for (std::string& text : texts) {
+            if (options_.translate == Translate::to_hungarian) text.insert(0, kToHungarian);
+            if (options_.translate == Translate::to_english) text.insert(0, kToEnglish);
+            for (const std::string& note : conversation.ask(text, options_.generation)) {
+                std::fprintf(stderr, "note: %s\n", note.c_str());
+            }
+            conversation.answered(answer_in(generator));
+        }
+    }
+
+    // Prints the answer to the generator's sequence.
+    Generation answer_in(Generator& generator) {
+        const std::vector<TokenId> prompt = generator.sequence();
         if (options_.logits) write_logits(prompt);
         Utf8Stream stream;
         std::string text;
-        const Generation result = generator.generate(options_.generation, [&](TokenId id) {
+        Generation result = generator.generate(options_.generation, [&](TokenId id) {
             const std::string piece = stream.push(file_.vocabulary().decode({id}));
             text += piece;
             if (!options_.json) print_now(piece);
@@ -145,27 +167,23 @@ private:
                              file_.config().max_seq_len);
             }
         }
+        return result;
     }
 
-    std::vector<TokenId> prompt_ids() const {
-        std::string text = options_.prompt ? *options_.prompt : read_text(options_.file ? *options_.file : "-");
-        // --raw -p '' is allowed: it generates a text from its beginning.
-        std::string folded = options_.raw ? std::string() : fold_text(text);
-        const bool is_blank = options_.raw ? !options_.prompt && text.empty() : folded.empty();
-        if (is_blank) throw Error("the prompt is empty; give one with -p, -f or on standard input");
-        if (!options_.raw && file_.folds_prompts()) text = std::move(folded);
-        check_length(text);
-        std::vector<TokenId> ids = {kBos};
-        std::vector<TokenId> rest;
-        if (options_.raw) {
-            rest = file_.vocabulary().encode(text, TextKind::markup);
-        } else {
-            if (options_.translate == Translate::to_hungarian) text.insert(0, kToHungarian);
-            if (options_.translate == Translate::to_english) text.insert(0, kToEnglish);
-            rest = encode_chat_turn(file_.vocabulary(), text, file_.path());
+    // The texts to answer, or the one to continue.
+    std::vector<std::string> prompts() const {
+        std::vector<std::string> texts = options_.more_prompts;
+        texts.insert(texts.begin(),
+                     options_.prompt ? *options_.prompt : read_text(options_.file ? *options_.file : "-"));
+        for (std::string& text : texts) {
+            // --raw -p '' is allowed: it generates a text from its beginning.
+            std::string folded = options_.raw ? std::string() : fold_text(text);
+            const bool is_blank = options_.raw ? !options_.prompt && text.empty() : folded.empty();
+            if (is_blank) throw Error("the prompt is empty; give one with -p, -f or on standard input");
+            if (!options_.raw && file_.folds_prompts()) text = std::move(folded);
+            check_length(text);
         }
-        ids.insert(ids.end(), rest.begin(), rest.end());
-        return ids;
+        return texts;
     }
 
     // Refuses a text that cannot fit before encoding it, which takes far more memory than the text.

@@ -16,10 +16,12 @@ usage: lai [-m FILE] [options]           chat, or answer standard input
 
 prompt
   -m, --model FILE        model file (models/lai-tiny.bin)
-  -p, --prompt TEXT       the user message; the answer is streamed
+  -p, --prompt TEXT       the user message; the answer is streamed; repeated:
+                          the turns of one conversation, each is answered
   -t, --translate TEXT    translate English to Hungarian
       --to-en TEXT        translate Hungarian to English
   -f, --file FILE         read the prompt from a file, - for standard input
+      --system TEXT       a system prompt before the first turn
       --raw               continue the text; chat tags in it are markup
                           (line ends at the end of a file are removed)
 
@@ -80,9 +82,16 @@ public:
         if (options_.raw && options_.translate != Translate::no) {
             throw Error("--raw and a translation are given, expected one of them");
         }
+        if (options_.raw && (options_.system || !options_.more_prompts.empty())) {
+            throw Error(std::string("--raw and ") + (options_.system ? "--system" : "several prompts") +
+                        " are given, expected one of them");
+        }
+        if (options_.logits && !options_.more_prompts.empty()) {
+            throw Error("--logits and several prompts are given, expected one prompt");
+        }
         const bool answers =
             options_.mode == Mode::answer || options_.mode == Mode::help || options_.mode == Mode::version;
-        if (!answers && (options_.prompt || options_.file || options_.logits)) {
+        if (!answers && (options_.prompt || options_.file || options_.system || options_.logits)) {
             throw Error("a prompt or --logits is given together with " + tool_ + ", expected one of them");
         }
         options_.generation.stop_at_assistant_end = !options_.raw;
@@ -114,9 +123,15 @@ private:
     }
 
     void set_prompt(Translate translate) {
-        if (options_.prompt) throw Error("two prompts are given, expected one of -p, -t and --to-en");
-        options_.prompt = value();
+        if (options_.prompt && (translate != Translate::no || options_.translate != Translate::no)) {
+            throw Error("two prompts are given, expected one of -p, -t and --to-en");
+        }
         options_.translate = translate;
+        if (options_.prompt) {
+            options_.more_prompts.push_back(value());
+        } else {
+            options_.prompt = value();
+        }
     }
 
     void set_mode(Mode mode) {
@@ -137,6 +152,8 @@ private:
         } else if (is("-f") || is("--file")) {
             if (options_.file) throw Error("two prompt files are given, expected one");
             options_.file = file_name();
+        } else if (is("--system")) {
+            options_.system = value();
         } else if (is("--raw")) {
             options_.raw = true;
         } else {

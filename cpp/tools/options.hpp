@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace lai {
 
@@ -15,8 +16,10 @@ enum class Translate { no, to_hungarian, to_english };
 struct Options {
     Mode mode = Mode::answer;
     std::string model = "models/lai-tiny.bin";
-    std::optional<std::string> prompt;  // -p, -t, --to-en
-    std::optional<std::string> file;    // -f
+    std::optional<std::string> prompt;      // -p, -t, --to-en
+    std::vector<std::string> more_prompts;  // -p after the first: further turns of the conversation
+    std::optional<std::string> system;      // --system
+    std::optional<std::string> file;        // -f
     Translate translate = Translate::no;
     bool raw = false;
     bool json = false;

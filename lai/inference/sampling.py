@@ -58,14 +58,13 @@ class Sampling:
                 raise UserError(f"--{name} is {value}; it must be {expected}")
 
 
-def chat_prompt(vocab: Vocab, text: bytes, fold: bool = True) -> list[int]:
-    """The ids of a chat turn and of the opening of the answer; tags in `text` are encoded as literal text.
+def chat_turn(vocab: Vocab, text: bytes, fold: bool = True) -> list[int]:
+    """The ids of a user turn and of the opening of the answer; tags in `text` are encoded as literal text.
 
     Args:
         fold: fold the text (`lai.tokenizer.folding`); False for a model whose text was not (`TrainingRecord.unfolded`).
     """
     return [
-        vocab.BOS,
         vocab.tag_id(b"<user>"),
         *vocab.encode_text(fold_text(text) if fold else text),
         vocab.tag_id(b"</user>"),
@@ -73,10 +72,32 @@ def chat_prompt(vocab: Vocab, text: bytes, fold: bool = True) -> list[int]:
     ]
 
 
+def system_turn(vocab: Vocab, text: bytes, fold: bool = True) -> list[int]:
+    """The ids of a system prompt, which stands before all other turns; `fold` as `chat_turn`.
+
+    Raises:
+        UserError: the text is blank.
+    """
+    folded = fold_text(text)
+    if not folded:
+        raise UserError("the system prompt is empty; give a text, or leave out --system")
+    return [vocab.tag_id(b"<system>"), *vocab.encode_text(folded if fold else text), vocab.tag_id(b"</system>")]
+
+
+def chat_prompt(vocab: Vocab, text: bytes, system: bytes | None = None, fold: bool = True) -> list[int]:
+    """The ids of a document up to the opening of its first answer: a system prompt or none, and a user turn."""
+    start = [] if system is None else system_turn(vocab, system, fold)
+    return [vocab.BOS, *start, *chat_turn(vocab, text, fold)]
+
+
+def translation_request(text: bytes, to_english: bool = False, fold: bool = True) -> bytes:
+    """The user turn that asks for a translation, worded as in the training data; `fold` as `chat_turn`."""
+    return (TO_ENGLISH if to_english else TO_HUNGARIAN) + (fold_text(text) if fold else text)
+
+
 def translation_prompt(vocab: Vocab, text: bytes, to_english: bool = False, fold: bool = True) -> list[int]:
-    """The ids of a chat turn that asks for a translation, worded as in the training data; `fold` as `chat_prompt`."""
-    request = TO_ENGLISH if to_english else TO_HUNGARIAN
-    return chat_prompt(vocab, request + (fold_text(text) if fold else text), fold=False)
+    """The ids of a chat turn that asks for a translation."""
+    return chat_prompt(vocab, translation_request(text, to_english, fold), fold=False)
 
 
 def raw_prompt(vocab: Vocab, text: bytes) -> list[int]:
@@ -98,16 +119,20 @@ def generate(
     tokens: int = 256,
     sampling: Sampling | None = None,
     seed: int | None = None,
+    sampler: "Sampler | None" = None,
 ) -> Iterator[int]:
     """Yield the ids that follow `prompt` until a `stop` id, `tokens` ids or the end of the context.
+
+    Args:
+        sampler: the sampler that has chosen the earlier answers of a chat, instead of `sampling` and `seed`.
 
     Raises:
         UserError: the prompt does not fit into the context.
     """
     config = network.config
-    _check_fits(prompt, config.max_seq_len)
+    check_fits(prompt, config.max_seq_len)
     device = network.token_embed.weight.device
-    sampler = Sampler(sampling or Sampling(), secrets.randbits(64) if seed is None else seed)
+    sampler = sampler or new_sampler(sampling or Sampling(), seed)
     cache = KVCache(config, device=device)
     ids, fresh = list(prompt), list(prompt)
     for _ in range(min(tokens, config.max_seq_len - len(prompt) + 1)):
@@ -139,7 +164,7 @@ def greedy_answers(
     """
     config = network.config
     for prompt in prompts:
-        _check_fits(prompt, config.max_seq_len)
+        check_fits(prompt, config.max_seq_len)
     device = network.token_embed.weight.device
     ends = [min(len(prompt) + most, config.max_seq_len + 1) for prompt, most in zip(prompts, tokens, strict=True)]
     cache = KVCache(replace(config, max_seq_len=max(ends)), len(prompts), device)
@@ -164,7 +189,12 @@ def greedy_answers(
     return [ids[len(prompt) :] for ids, prompt in zip(rows, prompts, strict=True)]
 
 
-def _check_fits(prompt: Sequence[int], context: int) -> None:
+def check_fits(prompt: Sequence[int], context: int) -> None:
+    """Refuse a prompt that is longer than the context.
+
+    Raises:
+        UserError: it is.
+    """
     if len(prompt) > context:
         raise UserError(f"the prompt has {len(prompt)} tokens, the model's context holds {context}; shorten the prompt")
 
@@ -201,6 +231,11 @@ class Sampler:
         z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _UINT64
         z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _UINT64
         return ((z ^ (z >> 31)) >> 11) * 2.0**-53
+
+
+def new_sampler(sampling: Sampling, seed: int | None = None) -> Sampler:
+    """A sampler; without a seed, with a random one."""
+    return Sampler(sampling, secrets.randbits(64) if seed is None else seed)
 
 
 def stream_text(vocab: Vocab, ids: Iterator[int]) -> Iterator[str]:

@@ -214,7 +214,7 @@ def test_a_model_file_truncated_in_use_is_one_line(engine, make_model, tmp_path,
 
 
 def test_keep_keeps_the_first_turn_of_a_long_chat(engine, make_model):
-    path, _ = make_model(max_seq_len=64)
+    path, _ = make_model(max_seq_len=64, turns=8)
 
     def answers(*keep):
         chat = Terminal(engine, "-m", path, "--tokens", "8", "--temp", "0", *keep)
@@ -234,7 +234,7 @@ def test_keep_keeps_the_first_turn_of_a_long_chat(engine, make_model):
 
 
 def test_a_long_chat_forgets_its_oldest_turns(engine, make_model):
-    path, _ = make_model(max_seq_len=64)
+    path, _ = make_model(max_seq_len=64, turns=8)
     chat = Terminal(engine, "-m", path, "--tokens", "12", "--temp", "0")
     chat.read_until(b"> ")
     seen = b""
@@ -245,8 +245,66 @@ def test_a_long_chat_forgets_its_oldest_turns(engine, make_model):
     chat.leave()
 
 
+def answers_of_chat(engine, *arguments, lines):
+    """What the chat prints after each line, without the line itself."""
+    chat = Terminal(engine, *arguments)
+    chat.read_until(b"> ")
+    seen = []
+    for line in lines:
+        chat.send(line)
+        seen.append(chat.read_prompt().replace(b"\r\n", b"\n").split(b"\n", 1)[1].removesuffix(b"\n> "))
+    chat.leave()
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("turns", "note"),
+    [(0, b"(the model file does not say how many turns"), (1, b"(the training text has one question")],
+)
+def test_a_model_of_single_questions_answers_each_as_if_asked_alone(engine, make_model, turns, note):
+    path, _ = make_model(turns=turns)
+    arguments = ("-m", path, "--tokens", "8", "--temp", "0")
+    first, second, third = answers_of_chat(engine, *arguments, lines=["hello", "the world", "the world"])
+    alone = engine.output(*arguments, "-p", "the world").removesuffix(b"\n")
+    assert first + b"\n" == engine.output(*arguments, "-p", "hello")
+    said, second = second.split(b"\n", 1)
+    assert said.startswith(note) and said.endswith(b": each question is answered alone)")
+    assert second == third == alone  # and it is said once
+
+
+def test_a_chat_forgets_turns_beyond_those_of_the_training_text(engine, make_model):
+    path, _ = make_model(turns=3)
+    arguments = ("-m", path, "--tokens", "6", "--temp", "0")
+    lines = ["hello", "the world", "a", "hello the", "a world", "hello"]
+    seen = answers_of_chat(engine, *arguments, lines=lines)
+    notes = [b"(the training text has conversations of up to 3 questions" in one for one in seen]
+    assert notes == [False, False, False, True, False, False]
+    longer = answers_of_chat(engine, "-m", make_model(turns=8)[0], *arguments[2:], lines=lines)
+    assert seen[:3] == longer[:3] and seen[3:] != longer[3:]
+
+
+def test_a_system_prompt_begins_the_chat_anew_and_outlives_a_reset(engine, make_model):
+    path, _ = make_model(turns=8)
+    arguments = ("-m", path, "--tokens", "6", "--temp", "0")
+    system = ("--system", "the world")
+    without = engine.output(*arguments, "-p", "hello").removesuffix(b"\n")
+    within = engine.output(*arguments, *system, "-p", "hello").removesuffix(b"\n")
+    translated = engine.output(*arguments, *system, "-t", "hello").removesuffix(b"\n")
+    assert without != within
+    lines = ["hello", "/system the world", "hello", "/reset", "hello", "/hu hello", "/system", "hello"]
+    seen = answers_of_chat(engine, *arguments, lines=lines)
+    assert [seen[index] for index in (0, 2, 4, 5, 7)] == [without, within, within, translated, without]
+    assert answers_of_chat(engine, *arguments, *system, lines=["hello"]) == [within]
+
+
+def test_a_window_that_slides_in_a_chat_is_told(engine, make_model):
+    path, _ = make_model(max_seq_len=32, turns=8)
+    (seen,) = answers_of_chat(engine, "-m", path, "--temp", "0", "--tokens", "60", "--keep", "4", lines=["hello"])
+    assert seen.endswith(b"(the context is full: older tokens are forgotten)")
+
+
 def test_a_refused_message_changes_nothing(engine, make_model):
-    path, _ = make_model()
+    path, _ = make_model(turns=8)
 
     def chat_with(*messages):
         chat = Terminal(engine, "-m", path, "--tokens", "5", "--temp", "0")

@@ -32,7 +32,13 @@ FIELDS = {
     "crc": (73, "I"),
     "flags": (77, "I"),
 }
-RECORD = {"steps": (88, "Q"), "tokens_seen": (96, "Q"), "val_loss": (104, "f"), "val_loss_floor": (108, "f")}
+RECORD = {
+    "steps": (88, "Q"),
+    "tokens_seen": (96, "Q"),
+    "val_loss": (104, "f"),
+    "val_loss_floor": (108, "f"),
+    "turns": (112, "I"),
+}
 
 
 @pytest.fixture(scope="module", params=["f32", "q8_0"])
@@ -130,6 +136,7 @@ NO_LOSSES = (float("nan"), float("inf"), float("-inf"), -1.0, -0.0, 0.0)
     ("name", "value", "expected"),
     [
         *((name, value, value) for name in ("steps", "tokens_seen") for value in (0, 1, 12345, 2**63, 2**64 - 1)),
+        *(("turns", value, value) for value in (0, 1, 8, 2**32 - 1)),
         *((name, value, None) for name in ("val_loss", "val_loss_floor") for value in NO_LOSSES),
         *((name, value, value) for name in ("val_loss", "val_loss_floor") for value in (2.0**-149, 1.5, 2.0**127)),
     ],

@@ -56,6 +56,9 @@ void options_set_their_fields() {
     CHECK(options.sampler.top_p == 1 && options.sampler.repeat_penalty == 1 && options.generation.max_tokens == 7);
     CHECK(options.generation.keep == std::size_t{3} && options.seed == UINT64_MAX && options.threads == 2);
     CHECK(options.json && !options.verify && options.logits == "x");
+    const Options conversation = parse({"-p", "a", "--system", "s", "-p", "b", "-p", "c"});
+    CHECK(conversation.prompt == "a" && conversation.system == "s");
+    CHECK(conversation.more_prompts == std::vector<std::string>({"b", "c"}));
     CHECK(parse({"-t", "a"}).translate == Translate::to_hungarian && parse({"-t", "a"}).prompt == "a");
     CHECK(parse({"--to-en", "a"}).translate == Translate::to_english);
     CHECK(parse({"--file", "-"}).file == "-" && parse({"-p", "--raw"}).prompt == "--raw");
@@ -66,6 +69,10 @@ void options_set_their_fields() {
 
 void contradicting_options_are_refused() {
     CHECK(contains(refuse({"-p", "a", "-t", "b"}), "two prompts are given"));
+    CHECK(contains(refuse({"--raw", "-p", "a", "--system", "b"}), "--raw and --system are given"));
+    CHECK(contains(refuse({"--raw", "-p", "a", "-p", "b"}), "--raw and several prompts are given"));
+    CHECK(contains(refuse({"--logits", "x", "-p", "a", "-p", "b"}), "--logits and several prompts are given"));
+    CHECK(contains(refuse({"--info", "--system", "b"}), "--info"));
     CHECK(contains(refuse({"-p", "a", "-f", "b"}), "expected one of them"));
     CHECK(contains(refuse({"--raw", "--to-en", "b"}), "--raw and a translation"));
     CHECK(contains(refuse({"--info", "--bench"}), "--info and --bench are given"));
