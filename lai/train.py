@@ -83,6 +83,7 @@ def train(run: RunConfig) -> float:
         _log_lines(estimate.lines(run, corpus, module.config, measure, planned, trainer.strategy.root_device))
         return math.nan
     _log_lines(summary.end(Path(run.output_dir), export))
+    _log_lines(summary.answers(run, export))
     return export.metrics.get("val/loss", math.nan)
 
 

@@ -47,7 +47,7 @@ TOY = [*TINY, "model.max_seq_len=512", "data.seq_len=64", "device.threads=1", "d
 LONG = {
     "generate_data": "--sentences 200 --stories 30 --translations 60 --instructions 20",
     "build_vocab": "--vocab_size 400",
-    "evaluate": "--limit 4 --tokens 4",
+    "evaluate": "--limit 4 --tokens 4 --conversations 2",
     "generate": "--tokens 4",
     "lai": "--tokens 4",
 }

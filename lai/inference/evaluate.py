@@ -98,7 +98,7 @@ def scores(prompts: Sequence[Prompt], answers: Sequence[bytes]) -> list[Score]:
             *kind,
             sum((prompt.task, prompt.direction) == kind for prompt in prompts),
             sum(
-                (prompt.task, prompt.direction) == kind and is_right(prompt, answer)
+                (prompt.task, prompt.direction) == kind and is_right(prompt.answer, answer)
                 for prompt, answer in zip(prompts, answers, strict=True)
             ),
         )
@@ -106,18 +106,18 @@ def scores(prompts: Sequence[Prompt], answers: Sequence[bytes]) -> list[Score]:
     ]
 
 
-def is_right(prompt: Prompt, answer: bytes) -> bool:
+def is_right(right: bytes, answer: bytes) -> bool:
     """Whether an answer is the right one, as the test set has it or folded, as a model of folded text answers."""
-    return answer == prompt.answer or answer == fold_text(prompt.answer)
+    return answer in (right, fold_text(right))
 
 
-def longest_answer(prompt: Prompt, tokens: int) -> int:
-    """The number of tokens after which an answer is known to be wrong, at most `tokens`.
+def longest_answer(right: bytes, tokens: int) -> int:
+    """The number of tokens after which an answer is known not to be `right`, at most `tokens`.
 
     A token has at least one byte: an answer of more tokens than the right one has bytes is wrong. The additional token
     shows whether the answer ends.
     """
-    return min(tokens, len(prompt.answer) + 1)
+    return min(tokens, len(right) + 1)
 
 
 def answers_of_pytorch(
@@ -129,12 +129,12 @@ def answers_of_pytorch(
         fold: fold the prompts, as the engine does (`chat_prompt`).
     """
     stop = stop_ids(vocab, raw=False)
-    threads = fastest_threads(network)
     waiting = iter(prompts)
+    threads = fastest_threads(network)
     while batch := list(islice(waiting, _PROMPTS_AT_ONCE)):
-        asked = [chat_prompt(vocab, prompt.prompt, fold) for prompt in batch]
-        most = [longest_answer(prompt, tokens) for prompt in batch]
-        with _torch_threads(threads):
+        asked = [chat_prompt(vocab, prompt.prompt, fold=fold) for prompt in batch]
+        most = [longest_answer(prompt.answer, tokens) for prompt in batch]
+        with torch_threads(threads):
             answered = greedy_answers(network, asked, stop=stop, tokens=most)
         for ids in answered:
             yield "".join(stream_text(vocab, iter(ids))).encode()
@@ -151,7 +151,7 @@ def fastest_threads(network: Transformer) -> int:
     times: dict[int, float] = {}
     with torch.inference_mode():
         for threads in (1, most):
-            with _torch_threads(threads):
+            with torch_threads(threads):
                 network(tokens)  # the first pass takes longer
                 begun = time.perf_counter()
                 network(tokens)
@@ -160,7 +160,8 @@ def fastest_threads(network: Transformer) -> int:
 
 
 @contextmanager
-def _torch_threads(threads: int) -> Iterator[None]:
+def torch_threads(threads: int) -> Iterator[None]:
+    """Let PyTorch use so many threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -175,17 +176,30 @@ def answers_of_engine(engine: Path, model: Path, prompts: Iterable[Prompt], toke
     Raises:
         UserError: the engine is not built or refuses the model.
     """
-    program = engine.absolute() if engine.is_file() else engine  # a bare name is looked up on the PATH only
     for prompt in prompts:
-        greedy = ["--temp", "0", "--repeat-penalty", "1", "--tokens", str(longest_answer(prompt, tokens))]
-        command: list[str | bytes] = [str(program), "-m", str(model), *greedy, "-p", prompt.prompt]
-        try:
-            done = subprocess.run(command, capture_output=True, check=False)
-        except OSError as error:
-            raise UserError(f"cannot run the engine {engine}: {error.strerror}; build it with make release") from None
-        if done.returncode != 0:
-            raise UserError(f"{engine}: {done.stderr.decode(errors='replace').strip()}")
-        yield done.stdout.removesuffix(b"\n")
+        command = greedy_command(engine, model, longest_answer(prompt.answer, tokens))
+        yield run_engine(engine, [*command, "-p", prompt.prompt]).removesuffix(b"\n")
+
+
+def greedy_command(engine: Path, model: Path, tokens: int) -> list[str | bytes]:
+    """The engine's command line for greedy answers of at most `tokens` tokens, without a prompt."""
+    program = engine.absolute() if engine.is_file() else engine  # a bare name is looked up on the PATH only
+    return [str(program), "-m", str(model), "--temp", "0", "--repeat-penalty", "1", "--tokens", str(tokens)]
+
+
+def run_engine(engine: Path, command: Sequence[str | bytes]) -> bytes:
+    """What the engine prints.
+
+    Raises:
+        UserError: the engine is not built or refuses the command.
+    """
+    try:
+        done = subprocess.run(command, capture_output=True, check=False)
+    except OSError as error:
+        raise UserError(f"cannot run the engine {engine}: {error.strerror}; build it with make release") from None
+    if done.returncode != 0:
+        raise UserError(f"{engine}: {done.stderr.decode(errors='replace').strip()}")
+    return done.stdout
 
 
 def write_prompts(path: Path, prompts: Iterable[Prompt]) -> None:

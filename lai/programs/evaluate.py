@@ -1,4 +1,7 @@
-"""Count how many held-out prompts a model answers exactly right, in PyTorch and in the engine."""
+"""Count how many held-out prompts a model answers exactly right, in PyTorch and in the engine.
+
+A model of generated conversations is also asked question by question, and its answers are counted by turn.
+"""
 
 import argparse
 import json
@@ -15,11 +18,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from lai.config.compose import compose_run
-from lai.data.synthetic import Prompt, SyntheticConfig, draw, held_out_prompts
+from lai.data.synthetic import Prompt, SyntheticConfig, draw, held_out_conversations, held_out_prompts
 from lai.export.lai_file import ModelFile, read_model
 from lai.host.cli import run_program, whole_number
 from lai.host.errors import UserError
 from lai.host.files import target_of
+from lai.inference.by_turn import TurnScore, conversations_of_engine, conversations_of_pytorch, turn_scores
 from lai.inference.evaluate import (
     TaskLoss,
     answers_of_engine,
@@ -77,6 +81,13 @@ def _parse_arguments() -> argparse.Namespace:
         metavar="N",
         help="also show the loss on N newly generated documents above the generator's own, by task",
     )
+    parser.add_argument(
+        "--conversations",
+        type=whole_number(0),
+        default=50,
+        metavar="N",
+        help="conversations to ask a model that the SETTINGs train on conversations (default: %(default)s)",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
     return parser.parse_intermixed_args()
 
@@ -91,7 +102,15 @@ def _evaluate() -> int:
     interrupted = len(prompts) < total
     if interrupted:
         print(f"interrupted: scores of the first {len(prompts):,} of {total:,} prompts", file=sys.stderr)
-    different = disagreements(prompts, answers)
+    different = [prompt.prompt for prompt in disagreements(prompts, answers)]
+    turns: dict[str, list[TurnScore]] = {}
+    if not interrupted:
+        try:
+            turns, differing = by_turn(options, model)
+            different += differing
+        except KeyboardInterrupt:
+            interrupted = True
+            print("interrupted: no scores by turn", file=sys.stderr)
     if options.json:
         report = {
             "model": str(options.model),
@@ -100,14 +119,17 @@ def _evaluate() -> int:
             "prompts": total,
             "answered": len(prompts),
             "losses": [asdict(row) for row in losses],
+            "turns": {name: [asdict(score) for score in found] for name, found in turns.items()},
         }
         print(json.dumps(report))
     else:
         print_tables(prompts, answers, options.wrong)
+        if turns:
+            print_turns(turns)
         if losses:
             print_losses(losses)
     if different:
-        first = different[0].prompt.decode()
+        first = different[0].decode()
         count = len(different)
         print(f"error: PyTorch and the engine answer {count} prompts differently, first: {first}", file=sys.stderr)
     if interrupted:
@@ -208,6 +230,42 @@ def progress(total: int) -> Iterator[Callable[[int], None]]:
     yield tell
 
 
+def by_turn(options: argparse.Namespace, model: ModelFile) -> tuple[dict[str, list[TurnScore]], list[bytes]]:
+    """The scores by turn of each program, and the first question of each conversation that they answer differently.
+
+    Both are empty for a test set of one's own, and for settings without conversations.
+    """
+    if options.prompts or not options.conversations:
+        return {}, []
+    config = generator(options.settings, "conversations: give --conversations 0")
+    if not config.conversations:
+        return {}, []
+    conversations = held_out_conversations(config, options.conversations)
+    answers: dict[str, list[list[bytes]]] = {}
+    if options.only != "engine":
+        answers["pytorch"] = list(
+            conversations_of_pytorch(model.build(), model.vocab, model.training, conversations, options.tokens)
+        )
+    if options.only != "pytorch":
+        found = conversations_of_engine(options.engine, options.model, conversations, options.tokens)
+        answers["engine"] = list(found)
+    differing = [
+        next(turn.content for turn in conversation if turn.role == "user")
+        for conversation, *given in zip(conversations, *answers.values(), strict=True)
+        if any(one != given[0] for one in given)
+    ]
+    return {program: turn_scores(conversations, given) for program, given in answers.items()}, differing
+
+
+def print_turns(turns: dict[str, list[TurnScore]]) -> None:
+    """Print the share of exact answers by turn."""
+    table = Table("turn", "conversations", *turns, title="conversations with held-out translations")
+    for rows in zip(*turns.values(), strict=True):
+        shares = (f"{row.exact / row.conversations:.1%}" for row in rows)
+        table.add_row(str(rows[0].turn), f"{rows[0].conversations:,}", *shares)
+    Console(highlight=False).print(table)
+
+
 def disagreements(prompts: list[Prompt], answers: Answers) -> list[Prompt]:
     """The prompts that the programs answered differently."""
     return [prompt for prompt, *given in zip(prompts, *answers.values(), strict=True) if len(set(given)) > 1]
@@ -223,7 +281,9 @@ def print_tables(prompts: list[Prompt], answers: Answers, wrong: int) -> None:
         table.add_row(escape(rows[0].task), escape(rows[0].direction), f"{rows[0].prompts:,}", *shares)
     console.print(table)
     program, given = next(iter(answers.items()))
-    mistakes = [(prompt, said) for prompt, said in zip(prompts, given, strict=True) if not is_right(prompt, said)]
+    mistakes = [
+        (prompt, said) for prompt, said in zip(prompts, given, strict=True) if not is_right(prompt.answer, said)
+    ]
     if mistakes and wrong:
         console.print(f"wrong in {program}, {min(wrong, len(mistakes))} of {len(mistakes):,}:")
     for prompt, said in mistakes[:wrong]:

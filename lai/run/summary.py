@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import lightning
@@ -13,7 +14,13 @@ from lai.config.schema import RunConfig
 from lai.data.prepare import Corpus
 from lai.data.quality.findings import Finding
 from lai.data.quality.report import listed_formats, shares
+from lai.data.synthetic import SyntheticConfig, held_out_conversations
+from lai.export.lai_file import read_model
+from lai.host.errors import UserError
+from lai.inference.by_turn import conversations_of_pytorch, describe, turn_scores
 from lai.model.module import LanguageModel
+
+_CONVERSATIONS = 32  # that a trained model is asked: seconds for a small one
 
 _LEARNED = 0.1
 """Nats a token by which a loss has to differ from that of guessing before a run counts as better or worse."""
@@ -86,6 +93,24 @@ def end(output_dir: Path, export: ExportModel) -> Iterator[str]:
     )
     if (warning := _nothing_learned(export)) is not None:
         yield _row("warning", warning)
+
+
+def answers(run: RunConfig, export: ExportModel) -> Iterator[str]:
+    """The exact answers by turn of the written model, where the run's text has generated conversations."""
+    synthetic = run.data.synthetic
+    if export.report is None or synthetic is None or run.data.source != "synthetic" or run.data.path is not None:
+        return
+    config = SyntheticConfig(**asdict(synthetic))
+    if not config.conversations:
+        return
+    try:
+        conversations = held_out_conversations(config, _CONVERSATIONS)
+    except UserError:  # no combination of words is held out
+        return
+    model = read_model(export.report.path)
+    given = list(conversations_of_pytorch(model.build(), model.vocab, model.training, conversations))
+    exact = describe(turn_scores(conversations, given))
+    yield _row("answers", f"exact in {_CONVERSATIONS} conversations with held-out translations: {exact}")
 
 
 def _nothing_learned(export: ExportModel) -> str | None:

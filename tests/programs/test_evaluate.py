@@ -145,3 +145,19 @@ def test_mistakes_are_one_line(make_model, tmp_path: Path, run) -> None:
     ):
         status, _, error = run(PROGRAM, *arguments)
         assert status == 2 and error.count("\n") == 1 and words in error, error
+
+
+def test_a_model_of_conversations_is_scored_by_turn(engine: Engine, make_model, run) -> None:
+    path, _ = make_model(turns=8)
+    settings = ("data.synthetic.lexicon=small", "data.synthetic.conversations=9")
+    arguments = ("-m", path, "--engine", engine.program, "--tokens", "6", "--limit", "4", *settings)
+    mix = "data.synthetic.instruction_mix={translate: 1, small_talk: 1}"
+    status, output, error = run(PROGRAM, *arguments, mix, "--conversations", "3", "--json")
+    assert status == 0, error
+    report = json.loads(output)
+    assert report["disagreements"] == 0
+    assert report["turns"]["pytorch"] == report["turns"]["engine"]
+    assert report["turns"]["engine"] == [{"turn": turn, "conversations": 3, "exact": 0} for turn in (1, 2, 4, 8)]
+    status, output, _ = run(PROGRAM, *arguments, mix, "--conversations", "2", "--only", "engine")
+    assert status == 0 and "conversations with held-out translations" in output
+    assert json.loads(run(PROGRAM, *arguments, mix, "--conversations", "0", "--json")[1])["turns"] == {}

@@ -60,3 +60,36 @@ def test_loss_of_guessing_draws_a_warning_with_the_remedy(tmp_path, compose_run,
         before, after = words.split(" .* ")
         assert before in warnings[0] and after in warnings[0] and f"ln(vocab_size), {guessing:.2f}" in warnings[0]
         assert not loss < guessing - 0.1
+
+
+GENERATED = [
+    "data=synthetic",
+    "data.synthetic.sentences=0",
+    "data.synthetic.stories=0",
+    "data.synthetic.instructions=0",
+    "data.synthetic.translations=40",
+    "data.synthetic.lexicon=small",
+    "data.seq_len=64",
+    "trainer.max_steps=2",
+]
+
+
+def test_a_run_on_generated_conversations_ends_with_exact_answers_by_turn(tmp_path, compose_run, caplog):
+    mix = "data.synthetic.instruction_mix={translate: 1, small_talk: 1}"
+    run = compose_run(*GENERATED, mix, "data.synthetic.conversations=100", "data.synthetic.turns=4")
+    with caplog.at_level(logging.INFO):
+        train(run)
+    (line,) = [record.getMessage() for record in caplog.records if record.getMessage().startswith("answers ")]
+    assert line.endswith("in 32 conversations with held-out translations: turn 1 0.0%, turn 2 0.0%, turn 4 0.0%")
+    assert read_model(tmp_path / "model.bin").training.turns == 4
+
+
+def test_a_run_without_conversations_or_held_out_words_ends_as_before(tmp_path, compose_run, caplog):
+    mix = "data.synthetic.instruction_mix={translate: 1}"
+    for settings in (
+        ("data.synthetic.conversations=0",),
+        ("data.synthetic.conversations=9", "data.synthetic.held_out=0"),
+    ):
+        with caplog.at_level(logging.INFO):
+            train(compose_run(*GENERATED, mix, *settings))
+    assert not [record for record in caplog.records if record.getMessage().startswith("answers ")]

@@ -126,6 +126,39 @@ def test_files_hold_every_document_and_the_statistics_count_them(text: Path, voc
     assert token_files.train.tokens.dtype == "uint16"
 
 
+@pytest.mark.parametrize(
+    ("conversations", "turns"),
+    [
+        ({}, 0),
+        ({1: 50}, 1),
+        ({1: 398, 8: 2}, 8),  # one in 200 has eight
+        ({1: 399, 8: 1}, 1),
+        ({1: 300, 3: 60, 5: 1, 8: 1}, 5),
+    ],
+)
+def test_the_turns_of_the_training_text_are_those_that_enough_documents_have(
+    tmp_path: Path, vocab: Vocab, conversations: dict[int, int], turns: int
+) -> None:
+    exchange = b"<user>a</user><assistant>fa</assistant>"
+    rows = [
+        b"<system>the %d</system>" % count + exchange * count
+        for count, number in conversations.items()
+        for _ in range(number)
+    ]
+    (tmp_path / "text.txt").write_bytes(b"\n".join([*rows, *[b"plain <user> text"] * 5000]))
+    (tmp_path / "val.txt").write_bytes(exchange * 9)
+    found = prepare_token_files(
+        tmp_path / "text.txt",
+        vocab,
+        tmp_path / "cache",
+        val_fraction=0.1,
+        split_seed=0,
+        val_paths=tmp_path / "val.txt",
+    )
+    assert (found.stats.train.turns, found.stats.val.turns) == (turns, 9)
+    assert TokenFiles.open(found.folder).stats == found.stats
+
+
 def test_the_split_depends_on_content_and_seed_alone(tmp_path: Path, vocab: Vocab) -> None:
     distinct = sorted(set(lines(2000)))
 
