@@ -103,12 +103,13 @@ def answers(run: RunConfig, export: ExportModel) -> Iterator[str]:
     config = SyntheticConfig(**asdict(synthetic))
     if not config.conversations:
         return
+    model = read_model(export.report.path)
     try:
         conversations = held_out_conversations(config, _CONVERSATIONS)
-    except UserError:  # no combination of words is held out
+        given = list(conversations_of_pytorch(model.build(), model.vocab, model.training, conversations))
+    except UserError as error:  # no combination is held out, or the context is too short: the model is written anyway
+        yield _row("answers", f"conversations with held-out translations are not asked: {error}")
         return
-    model = read_model(export.report.path)
-    given = list(conversations_of_pytorch(model.build(), model.vocab, model.training, conversations))
     exact = describe(turn_scores(conversations, given))
     yield _row("answers", f"exact in {_CONVERSATIONS} conversations with held-out translations: {exact}")
 
