@@ -134,6 +134,8 @@ def test_tags_in_a_prompt_stay_text(small_vocab):
     assert ids[-2:] == [end, answer]
     assert v.decode(ids[2:-2]) == typed
     assert not {v.tag_id(b"<system>"), v.tag_id(b"</system>"), user, end, answer} & set(ids[2:-2])
+    assert v.decode(chat_prompt(v, b"fa", b"<user>")) == b"<system><user></system><user>fa</user><assistant>"
+    assert chat_prompt(v, b"fa", b"<user>").count(v.tag_id(b"<user>")) == 1
     assert v.decode(translation_prompt(v, b"dog")) == b"<user>Translate to Hungarian: dog</user><assistant>"
     assert v.decode(translation_prompt(v, b"fa", to_english=True)) == (
         b"<user>Translate to English: fa</user><assistant>"

@@ -77,7 +77,10 @@ def test_an_answer_longer_than_the_right_one_is_wrong_in_pytorch_and_the_engine(
         assert report["scores"]["engine"][0]["exact"] == exact
     for prompt, said in zip(prompts, answers_of_pytorch(model.build(), model.vocab, prompts, 10**6), strict=True):
         assert len(said) > len(prompt.answer) and said.startswith(prompt.answer)
-    assert longest_answer(PROMPTS[3], 128) == len("A ló.".encode()) + 1 and longest_answer(PROMPTS[3], 4) == 4
+    assert (
+        longest_answer(PROMPTS[3].answer, 128) == len("A ló.".encode()) + 1
+        and longest_answer(PROMPTS[3].answer, 4) == 4
+    )
 
 
 def test_ctrl_c_shows_the_scores_of_the_prompts_answered_so_far(
