@@ -32,17 +32,20 @@ def make_model(tmp_path_factory: pytest.TempPathFactory, vocab: Vocab) -> MakeMo
     """Write a random model file; give its path and what Python reads from it."""
     folder = tmp_path_factory.mktemp("models")
 
-    def make(dtype: str = "f32", seed: int = 0, turns: int = 0, **changes) -> tuple[Path, ModelFile]:
+    def make(
+        dtype: str = "f32", seed: int = 0, turns: int = 0, unfolded: bool = False, **changes
+    ) -> tuple[Path, ModelFile]:
         config = replace(
             ModelConfig(
                 dim=64, hidden_dim=160, n_layers=2, n_heads=4, n_kv_heads=4, vocab_size=len(vocab), max_seq_len=256
             ),
             **changes,
         )
-        path = folder / f"{dtype}-{seed}-{turns}-{'-'.join(f'{name}={value}' for name, value in changes.items())}.bin"
+        changed = "-".join(f"{name}={value}" for name, value in changes.items())
+        path = folder / f"{dtype}-{seed}-{turns}-{unfolded}-{changed}.bin"
         if not path.exists():
             weights = random_network(config, seed).state_dict()
-            write_model(path, config, weights, vocab, dtype, TrainingRecord(turns=turns))
+            write_model(path, config, weights, vocab, dtype, TrainingRecord(unfolded=unfolded, turns=turns))
         return path, read_model(path)
 
     return make

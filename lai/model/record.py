@@ -53,8 +53,8 @@ class TrainingRecord:
             ("steps", f"{self.steps:,}" if self.steps else "unknown"),
             ("tokens seen", f"{self.tokens:,}" if self.tokens else "unknown"),
             ("val/loss", f"{self.val_loss:.4f}{floor}" if self.val_loss else "unknown"),
-            *([("text", "not folded (data.normalize=false)")] if self.unfolded else []),
             ("turns", f"{self.turns:,}" if self.turns else "unknown"),
+            *([("text", "not folded (data.normalize=false)")] if self.unfolded else []),
         ]
 
     def note(self, vocab_size: int) -> str | None:

@@ -44,11 +44,12 @@ def test_prompts_answers_and_notes_are_those_of_python(engine, make_model, turns
         assert set(notes) == {CONTEXT_IS_FULL}
 
 
-def test_a_conversation_has_the_ids_of_a_training_document(engine, make_model):
-    path, model = make_model(turns=8)
+@pytest.mark.parametrize(("unfolded", "system"), [(False, b"A <user>"), (True, b"A  <user>")])
+def test_a_conversation_has_the_ids_of_a_training_document(engine, make_model, unfolded, system):
+    path, model = make_model(turns=8, unfolded=unfolded)
     arguments = ("-m", path, "--tokens", "0", "--temp", "0", "--system", "A  <user>")
     found, _ = ask_the_engine(engine, *arguments, texts=TEXTS[:3])  # each answer is empty
-    document = [Turn("system", b"A  <user>")]
+    document = [Turn("system", system)]
     for text, turn in zip(TEXTS, found, strict=False):
         document += [Turn("user", text.encode()), Turn("assistant", b"")]
         expected, _ = encode_documents([tuple(document)], model.vocab)
