@@ -69,7 +69,7 @@ bool is_blank(const std::string& line) { return line.find_first_not_of(" \t\n\r\
 
 double Loss::bits_per_byte() const { return nats / std::log(2.0) / static_cast<double>(bytes); }
 
-Loss measure_loss(const std::string& path, const Vocabulary& vocabulary, Transformer& transformer) {
+Loss measure_loss(const std::string& path, const Vocabulary& vocabulary, Transformer& transformer, bool fold) {
     check_plain_text(path);
     TextInput file(path);
     Loss loss;
@@ -80,7 +80,8 @@ Loss measure_loss(const std::string& path, const Vocabulary& vocabulary, Transfo
         first = false;
         if (!line.empty() && line.back() == '\r') line.pop_back();
         if (is_blank(line)) continue;
-        const Document document = encode_document(vocabulary, restore_line_breaks(line));
+        const Document document = encode_document(vocabulary, restore_line_breaks(line), fold);
+        if (document.ids.empty()) continue;
         add_document_loss(document.ids, transformer, cache, loss);
         loss.bytes += document.bytes;
         ++loss.documents;

@@ -22,7 +22,8 @@ struct Loss {
 // evaluated alone. Every token but <bos> is predicted.
 // A document longer than the context is split into windows of max_seq_len tokens. A window does not see the windows
 // before it, and every token is predicted once.
+// With `fold`, the text is folded as that which the model was trained on (text/folding.hpp).
 // Throws Error if the file cannot be read or holds no document.
-Loss measure_loss(const std::string& path, const Vocabulary& vocabulary, Transformer& transformer);
+Loss measure_loss(const std::string& path, const Vocabulary& vocabulary, Transformer& transformer, bool fold);
 
 }  // namespace lai

@@ -1,6 +1,7 @@
 #include "text/prompts.hpp"
 
 #include "host/error.hpp"
+#include "text/folding.hpp"
 
 #include <array>
 #include <optional>
@@ -15,6 +16,8 @@ struct Turn {
     std::size_t role;
     std::string_view content;
 };
+
+std::string content_of(std::string_view text, bool fold) { return fold ? fold_text(text) : std::string(text); }
 
 std::string open_tag(std::size_t role) { return "<" + std::string(kRoles[role]) + ">"; }
 std::string close_tag(std::size_t role) { return "</" + std::string(kRoles[role]) + ">"; }
@@ -95,23 +98,29 @@ std::vector<TokenId> encode_system_turn(const Vocabulary& vocabulary, std::strin
     return ids;
 }
 
-Document encode_document(const Vocabulary& vocabulary, std::string_view line) {
+Document encode_document(const Vocabulary& vocabulary, std::string_view line, bool fold) {
     const ChatTags& tags = vocabulary.tags();
     const std::array<TokenId, 3> open = {tags.system, tags.user, tags.assistant};
     const std::array<TokenId, 3> close = {tags.system_end, tags.user_end, tags.assistant_end};
     std::vector<Turn> turns;
     if (vocabulary.has_chat_tags() && tags.system >= 0 && tags.system_end >= 0) turns = parse_turns(line);
     Document document = {{kBos}, 0};
+    bool is_empty = true;
     for (const Turn& turn : turns) {
+        const std::string content = content_of(turn.content, fold);
+        is_empty = is_empty && content.empty();
         document.ids.push_back(open[turn.role]);
-        append(document.ids, vocabulary.encode(turn.content, TextKind::literal));
+        append(document.ids, vocabulary.encode(content, TextKind::literal));
         document.ids.push_back(close[turn.role]);
-        document.bytes += open_tag(turn.role).size() + turn.content.size() + close_tag(turn.role).size();
+        document.bytes += open_tag(turn.role).size() + content.size() + close_tag(turn.role).size();
     }
     if (turns.empty()) {
-        append(document.ids, vocabulary.encode(line, TextKind::literal));
-        document.bytes = line.size();
+        const std::string content = content_of(line, fold);
+        is_empty = content.empty();
+        append(document.ids, vocabulary.encode(content, TextKind::literal));
+        document.bytes = content.size();
     }
+    if (fold && is_empty) return {{}, 0};
     document.ids.push_back(kEos);
     return document;
 }

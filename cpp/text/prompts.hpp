@@ -24,11 +24,12 @@ std::vector<TokenId> encode_chat_turn(const Vocabulary& vocabulary, std::string_
 std::vector<TokenId> encode_system_turn(const Vocabulary& vocabulary, std::string_view text, const std::string& path);
 
 // A line of training text as <bos> … <eos>. A line of complete turns only is markup; any other line is plain text. The
-// rules are those of lai/tokenizer/chat.py.
+// rules are those of lai/tokenizer/chat.py. With `fold`, the contents are folded (text/folding.hpp); there are no ids
+// if nothing is left of them.
 struct Document {
     std::vector<TokenId> ids;
     std::size_t bytes;  // of its text form, without white space between turns
 };
-Document encode_document(const Vocabulary& vocabulary, std::string_view line);
+Document encode_document(const Vocabulary& vocabulary, std::string_view line, bool fold = false);
 
 }  // namespace lai

@@ -99,7 +99,7 @@ private:
     }
 
     void perplexity() {
-        const Loss loss = measure_loss(options_.argument, file_.vocabulary(), transformer_);
+        const Loss loss = measure_loss(options_.argument, file_.vocabulary(), transformer_, file_.folds_prompts());
         if (options_.json) {
             JsonObject json;
             json.number("nats_per_token", loss.per_token()).number("bits_per_byte", loss.bits_per_byte());

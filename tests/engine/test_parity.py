@@ -12,6 +12,7 @@ from lai.data.tokens.token_file import encode_documents
 from lai.export.lai_file import read_model, write_model
 from lai.model.transformer import KVCache, ModelConfig
 from lai.tokenizer.chat import parse_line, render
+from lai.tokenizer.folding import fold_documents
 from lai.tokenizer.vocab import Vocab
 
 TEXT = "hello world <user>the thing</user> árvíztűrő tükörfúrógép 🙂 " * 3
@@ -126,8 +127,9 @@ def test_any_number_of_threads_gives_the_same_bits(engine, make_model, tmp_path,
         assert np.array_equal(one, many)
 
 
-def test_perplexity_equals_pytorch(engine, make_model, tmp_path):
-    path, model = make_model(max_seq_len=32)
+@pytest.mark.parametrize("unfolded", [False, True])
+def test_perplexity_equals_pytorch(engine, make_model, tmp_path, unfolded):
+    path, model = make_model(max_seq_len=32, unfolded=unfolded)
     lines = [
         b"hello world",
         b"",
@@ -137,10 +139,16 @@ def test_perplexity_equals_pytorch(engine, make_model, tmp_path):
         "árvíztűrő tükörfúrógép, ".encode() * 4,
         b" \t ",
         "hello the\u2028world\u2028".encode(),
+        "<user>„a\u0301\u200b\u00a0 b”</user><assistant>\u2028 – c</assistant>".encode(),
+        "\u00ad\u200b".encode(),
+        "<user>\u00ad</user><assistant> </assistant>".encode(),
     ]
     file = tmp_path / "text.txt"
     file.write_bytes(b"\xef\xbb\xbf" + b"\r\n".join(lines) + b"\n")
     documents = [parse_line(line) for line in lines if line.strip()]
+    if not unfolded:
+        documents = fold_documents(documents)
+        assert len(documents) == 7
     tokens, lengths = encode_documents(documents, model.vocab)
     network, nats, count, start = model.build(), 0.0, 0, 0
     for length in lengths.tolist():

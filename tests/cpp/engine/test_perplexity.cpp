@@ -36,7 +36,7 @@ void the_loss_is_that_of_the_documents() {
                                                 std::string(60, 'x')};
     // With a byte order mark, Windows line ends, blank lines, and U+2028 for a line break.
     const TemporaryFile file("\xEF\xBB\xBFhello\r\n\n \t\n" + documents[1] + "\ntwo\xE2\x80\xA8lines\n" + documents[3]);
-    const Loss loss = measure_loss(file.path(), vocabulary, model.transformer);
+    const Loss loss = measure_loss(file.path(), vocabulary, model.transformer, false);
     double expected = 0;
     std::size_t tokens = 0;
     std::size_t bytes = 0;
@@ -55,7 +55,7 @@ void the_loss_is_that_of_the_documents() {
 void files_that_are_not_plain_text_are_refused() {
     SmallModel model;
     const auto refuse = [&](const std::string& path) {
-        return refusal([&] { measure_loss(path, model.file.vocabulary(), model.transformer); });
+        return refusal([&] { measure_loss(path, model.file.vocabulary(), model.transformer, false); });
     };
     for (const std::string name : {"a.gz", "a.JSONL", "a.tsv", "a.parquet"}) {
         CHECK(contains(refuse(name), "expected plain text"));
