@@ -1,4 +1,4 @@
-# Everything runs in .venv, made here with the versions of constraints.txt. `make help` lists the targets.
+# Everything runs in .venv, made here with the packages of requirements.lock. `make help` lists the targets.
 
 PYTHON ?= python3
 # Further arguments for pip, for example an index of CPU-only torch builds.
@@ -23,27 +23,36 @@ CMAKE := $(or $(SYSTEM_CMAKE),$(VENV)/bin/cmake)
 CMAKE_READY := $(if $(SYSTEM_CMAKE),,$(INSTALLED))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train answer test heavy lowest lint settings release debug races arm fuzz analyse clean
+.PHONY: help setup train answer test heavy lowest lint lock audit settings release debug races arm fuzz analyse clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED)  ## make .venv and install LAi into it
 
-$(INSTALLED): pyproject.toml constraints.txt lai/__init__.py
+# Every package comes from a lock with hashes. From another index (PIP_ARGS), torch has files that the lock does not know.
+HASHED := --require-hashes --no-deps --no-build-isolation
+NEEDS_CUDA := from importlib.metadata import requires; print(int(any("nvidia-" in line for line in requires("torch"))))
+
+$(INSTALLED): pyproject.toml $(wildcard requirements*.lock) lai/__init__.py
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else "error: LAi needs Python 3.11 to 3.13, %s is %d.%d; name another: make PYTHON=python3.12 ..." % (sys.executable, *v))'
 	@test -x $(RUN) || { echo 'setup: making $(VENV)'; $(PYTHON) -m venv $(VENV); }
+	@$(call pip_install,$(RUN),$(HASHED) -r requirements-build.lock)
 	@echo 'setup: 1 of 2, PyTorch: 200 MB, with CUDA several GB'
-	@$(call pip_install,$(RUN),constraints.txt,torch)
-	@echo 'setup: 2 of 2, LAi and some 70 packages: 200 MB'
-	@$(call pip_install,$(RUN),constraints.txt,-e '.[dev]')
+	@if [ -n '$(PIP_ARGS)' ]; then $(call pip_install,$(RUN),--no-deps -c constraints.txt torch); \
+	  else $(call pip_install,$(RUN),$(HASHED) -r requirements-cpu.lock) 2>/dev/null || true; fi
+	@echo 'setup: 2 of 2, LAi and some 80 packages: 200 MB'
+	@$(call pip_install,$(RUN),$(HASHED) -r requirements.lock)
+	@if [ "$$($(RUN) -c '$(NEEDS_CUDA)')" = 1 ]; then $(call pip_install,$(RUN),$(HASHED) -r requirements-cuda.lock) ; fi
+	@$(call pip_install,$(RUN),--no-deps --no-build-isolation -e .)
+	@$(RUN) -m pip check >/dev/null || $(RUN) -m pip check
 	@echo 'setup: done, in $(VENV)'
 	@touch $@
 
-# pip install with a Python, a file of constraints, and what to install. Of pip's pages of lines it shows what takes long:
+# pip install with a Python, and what to install. Of pip's pages of lines it shows what takes long:
 # downloads of 10 MB and more, and the beginning of installing. A terminal also shows which package it is at.
 define pip_install
-{ $(1) -m pip install --disable-pip-version-check $(PIP_ARGS) -c $(2) $(3); echo "status $$?"; } | while IFS= read -r line; do \
+{ $(1) -m pip install --disable-pip-version-check $(PIP_ARGS) $(2); echo "status $$?"; } | while IFS= read -r line; do \
   case "$$line" in \
     'status '*) exit "$${line#status }" ;; \
     *Downloading*[0-9][0-9].[0-9]' MB)'* | *Downloading*' GB)'*) name="$${line#*Downloading }"; shown="downloading $${name%%-*} ($${line##*(}" ;; \
@@ -83,8 +92,8 @@ heavy: $(INSTALLED) $(ENGINE)  ## run the tests that take minutes: recipes of do
 # With the oldest versions that pyproject.toml allows; for their sake Python 3.11 or 3.12.
 lowest: $(ENGINE)  ## run the quick tests with the versions of constraints-lowest.txt, in .venv-lowest
 	@test -x $(LOWEST) || $(PYTHON) -m venv .venv-lowest
-	@$(call pip_install,$(LOWEST),constraints-lowest.txt,torch)
-	@$(call pip_install,$(LOWEST),constraints-lowest.txt,-e '.[dev]')
+	@$(call pip_install,$(LOWEST),-c constraints-lowest.txt torch)
+	@$(call pip_install,$(LOWEST),-c constraints-lowest.txt -e '.[dev]')
 	$(LOWEST) -m pytest -m 'not slow and not heavy' -n auto --maxprocesses 8 --dist worksteal
 
 lint: $(INSTALLED)  ## check style, types, which module may import which, and the format of C++
@@ -94,6 +103,15 @@ lint: $(INSTALLED)  ## check style, types, which module may import which, and th
 	$(RUN) -m mypy --platform win32
 	$(VENV)/bin/lint-imports --no-logo
 	$(VENV)/bin/clang-format --dry-run --Werror $(CPP_FILES)
+
+UV ?= uv
+lock:  ## write requirements*.lock anew from pyproject.toml and constraints.txt, with uv
+	$(PYTHON) .ci/lock.py --uv $(UV)
+
+# pip-audit asks PyPI's advisories; it lives apart from what it looks at.
+audit:  ## ask for known vulnerabilities in the locked packages, with pip-audit in .venv-audit
+	@test -x .venv-audit/bin/pip-audit || { $(PYTHON) -m venv .venv-audit && .venv-audit/bin/pip install -q pip-audit==2.10.1; }
+	.venv-audit/bin/pip-audit --strict --require-hashes --disable-pip $(foreach file,$(wildcard requirements*.lock),-r $(file))
 
 settings: $(INSTALLED)  ## write docs/configuration.md and conf/schema.json anew from the schema
 	$(RUN) -m lai.config.describe > docs/configuration.md
