@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lai.data.quality.language import identify
+from lai.data.text.language import identify
 
 
 @pytest.mark.parametrize(
