@@ -4,11 +4,13 @@ import logging
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lai.config.setting import SettingError
 from lai.data.cache import cached_file, fingerprint
+from lai.data.cleaned import cleaned_files
 from lai.data.quality.report import Quality, examine
 from lai.data.quality.text_batches import printable
 from lai.data.sources.discovery import files_left_out, find_files
@@ -125,7 +127,10 @@ def _text(data: "DataSettings", cache: Path, reading: Reading) -> _Text:
             raise UserError(
                 f"data.path={data.path} names no file besides those of data.val_path; nothing is left to train on"
             )
-        return _Text(files, val_files, left_out=files_left_out(data.path, reading))
+        left_out = files_left_out(data.path, reading)
+        if data.clean:
+            files, val_files = (cleaned_files(part, cache, log.info) for part in (files, val_files))
+        return _Text(files, val_files, left_out=left_out)
     if data.source == "hub" and data.hub is not None:
         return _Text(_hub_files(asdict(data.hub), cache), val_files)
     if data.source != "synthetic" or data.synthetic is None:
@@ -145,16 +150,19 @@ def _text(data: "DataSettings", cache: Path, reading: Reading) -> _Text:
 
 def _quality(text: _Text, vocab: Vocab, token_files: TokenFiles, cache: Path, reading: Reading) -> Quality:
     """The report on the text that is trained on; it depends on what the token files do, and names the files."""
+    val_files = [] if text.val_nats is not None else text.val_files  # generated documents occur as often as probable
     settings = {
         "shards": token_files.folder.name,
         "files": list(map(printable, text.files)),
         "left out": text.left_out,
+        "validation": list(map(printable, val_files)),
+        "extras": [name for name in ("rensa", "lingua") if find_spec(name)],
         "version": _QUALITY_VERSION,
     }
     path = cache / f"quality-{fingerprint(settings)}.json"
 
     def build(target: Path) -> dict[str, Any]:
-        report = examine(text.files, vocab, left_out=text.left_out, reading=reading).to_json()
+        report = examine(text.files, vocab, left_out=text.left_out, reading=reading, val_files=val_files).to_json()
         with atomic_write(target) as file:
             file.write(report)
         return {}

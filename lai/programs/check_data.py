@@ -30,6 +30,7 @@ def _parse_arguments() -> argparse.Namespace:
         __doc__, "Exit code 0: no error, perhaps warnings; 1: at least one error; 2: the text cannot be read."
     )
     parser.add_argument("data", nargs="+", help="text files, folders or patterns")
+    parser.add_argument("--val", nargs="+", metavar="PATH", default=[], help="files to validate with, to look for in them")
     parser.add_argument("--vocab", type=Path, help="a vocabulary or a model file; adds the checks that need tokens")
     parser.add_argument(
         "--longest",
@@ -51,7 +52,9 @@ def _check_data() -> int:
     vocab = load_vocab(options.vocab) if options.vocab else None
     reading = reading_of(options)
     files = find_files(options.data, reading)
-    quality = examine(files, vocab, options.longest, files_left_out(options.data, reading), reading)
+    val_files = find_files(options.val, reading) if options.val else []
+    left_out = files_left_out(options.data, reading)
+    quality = examine(files, vocab, options.longest, left_out, reading, val_files)
     if options.histogram:
         draw_histogram(quality.lengths, options.histogram)
     if options.json:

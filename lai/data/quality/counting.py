@@ -11,11 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lai.data.quality.columns import column_faults
 from lai.data.quality.conversations import IncompleteConversation, task_of, task_of_question
+from lai.data.quality.damage import damaged_texts
 from lai.data.quality.duplicates import DuplicateFinder
+from lai.data.quality.suspects import Suspects
+from lai.data.quality.tearing import Tearing
 from lai.data.quality.text_batches import TextBatch, location
 from lai.data.quality.wrapping import Wrapping
+from lai.data.sources.kinds import kind_of
+from lai.data.sources.encoding_guess import likely_encoding
 from lai.data.sources.streams import CorpusCounts
+from lai.data.text.pairs import pair_faults, pair_of
 from lai.tokenizer.chat import Document, has_stray_tags, parse_line
 
 SAMPLE_BYTES = 16 << 20
@@ -23,11 +30,12 @@ MAX_PLACES = 5
 """How many places a finding names."""
 
 _SAMPLED_BYTES = 1 << 16  # of one document
+_GUESSED_LINES = 200  # whose encoding is guessed
 _MAX_LENGTH = 1 << 17  # longer documents are counted together
 _CONTROL = bytes(byte for byte in (*range(32), 127) if byte not in b"\t\n\r")
 _CONTROL_IN_LINE = re.compile(b"[" + re.escape(_CONTROL) + b"]")
 # The commonest example needs no parsing; `parse_line` decides on all others.
-_EXAMPLE = re.compile(rb"<user>([^<]*)</user><assistant>[^<]*</assistant>")
+_EXAMPLE = re.compile(rb"<user>([^<]+)</user><assistant>[^<]+</assistant>")
 
 
 class Sample:
@@ -39,16 +47,19 @@ class Sample:
     def __init__(self) -> None:
         self.step = 1
         self.documents: list[tuple[int, bytes]] = []
+        self.numbers: dict[int, int] = {}  # of the lines or rows that the documents stand in, among those of all files
         self._size = 0
 
-    def add(self, texts: list[bytes], before: int) -> None:
+    def add(self, texts: list[bytes], before: int, numbers: NDArray[np.int64]) -> None:
         for index in range(-before % self.step, len(texts), self.step):
             text = texts[index][:_SAMPLED_BYTES]
             self.documents.append((before + index, text))
+            self.numbers[before + index] = int(numbers[index])
             self._size += len(text)
         while self._size > SAMPLE_BYTES:
             self.step *= 2
             self.documents = [entry for entry in self.documents if entry[0] % self.step == 0]
+            self.numbers = {document: self.numbers[document] for document, _ in self.documents}
             self._size = sum(len(text) for _, text in self.documents)
 
 
@@ -68,6 +79,12 @@ class Counting:
         self._files: list[tuple[int, Path]] = []  # each file, and how many lines or rows were before it
         self._numbered = 0  # the lines and rows so far
         self._incomplete: IncompleteConversation | None = None  # the last one, which the next line may continue
+        self.markup: Counter[str] = Counter()  # kinds of other programs' markup
+        self.encoding: tuple[str, Path] | None = None  # the likely one of the first bytes that are no UTF-8
+        self.has_columns = False
+        self._last_number = 0  # of the line that the last document stood in
+        self._tearing = Tearing()  # of the file that is read
+        self.torn: list[tuple[Path, int]] = []  # the first files with torn stories, and their numbers of stories
         self._wrapping = Wrapping()  # of the file that is read
         self.wrapped: list[tuple[Path, int, Wrapping]] = []  # the first wrapped files, with their widths
 
@@ -77,6 +94,8 @@ class Counting:
         if not self._files or self._files[-1][1] != batch.file:
             self._end_file()
             self._files.append((self._numbered, batch.file))
+            self._last_number = 0
+            self._add_columns(batch.file)
         numbers = self._files[-1][0] + batch.numbers
         self._numbered = int(numbers[-1])
         sizes = np.fromiter(map(len, texts), np.int64, len(texts))
@@ -89,7 +108,7 @@ class Counting:
         if not kept.all():
             texts, numbers = [text for text in texts if text.strip()], numbers[kept]
         self._duplicates.add(texts, numbers)
-        self.sample.add(texts, self.totals["documents"])
+        self.sample.add(texts, self.totals["documents"], numbers)
         self.totals["documents"] += len(texts)
         self.totals["bytes"] += int(sizes[kept].sum())
 
@@ -115,14 +134,20 @@ class Counting:
         try:
             characters = joined.decode()
         except UnicodeDecodeError:
-            self._note("invalid UTF-8", batch, [index for index, text in enumerate(batch.texts) if not _is_utf8(text)])
+            invalid = [index for index, text in enumerate(batch.texts) if not _is_utf8(text)]
+            self._note("invalid UTF-8", batch, invalid)
+            if self.encoding is None:
+                encoding = likely_encoding(b"\n".join(batch.texts[index] for index in invalid[:_GUESSED_LINES]))
+                self.encoding = None if encoding is None else (encoding, batch.file)
             characters = joined.decode("utf-8", "replace")
         if batch.documents is None:
             lines = characters.split("\n")
             lengths = np.fromiter(map(len, lines), np.int64, len(lines))
             self._wrapping.add(lines, lengths)
+            self._tearing.add(batch.texts, kept)
         else:
             lengths = _lengths_of(batch.texts)
+        self._add_damage(batch, characters, lengths)
         lengths = lengths[kept]
         self.totals["characters"] += int(lengths.sum())
         self.longest = max(self.longest, int(lengths.max(initial=0)))
@@ -131,12 +156,51 @@ class Counting:
             found = [index for index, text in enumerate(batch.texts) if _CONTROL_IN_LINE.search(text)]
             self._note("control characters", batch, found)
 
+    def _add_damage(self, batch: TextBatch, characters: str, lengths: NDArray[np.int64]) -> None:
+        """Damage to the characters, and faults of pairs; of documents of one line, the first is looked at."""
+        first = np.flatnonzero(np.diff(batch.numbers, prepend=self._last_number))
+        self._last_number = int(batch.numbers[-1])
+        self.totals["filled lines"] += int((lengths[first] > 0).sum())
+        for check, indices in damaged_texts(batch.texts, Suspects(characters, lengths), self.markup):
+            if batch.documents is not None and indices:
+                indices = np.intersect1d(indices, first).tolist()
+            self._note(check, batch, indices)
+        pairs = []
+        for index in first.tolist():
+            text = batch.texts[index]
+            if text.startswith(b"<user>Translate to "):
+                document = parse_line(text) if batch.documents is None else batch.documents[index]
+                if (pair := pair_of(document)) is not None:
+                    pairs.append((index, *pair))
+        self.totals["pairs"] += len(pairs)
+        if pairs:
+            indices_of, english, hungarian = zip(*pairs, strict=True)
+            faults = pair_faults(english, hungarian)
+            for check, found in (
+                ("swapped sides", faults.swapped),
+                ("sides in one language", faults.one_language),
+                ("equal sides", faults.equal),
+                ("sides out of proportion", faults.out_of_proportion),
+                ("quoted fields", faults.quoted),
+            ):
+                self._note(check, batch, [indices_of[place] for place in np.flatnonzero(found)])
+
+    def _add_columns(self, file: Path) -> None:
+        """Faults of a `.tsv` file's lines, of which some are no documents."""
+        if kind_of(file) != ".tsv":
+            return
+        self.has_columns = True
+        for check, number in column_faults(file):
+            self.totals[check] += 1
+            self._note_place(check, location(file, number))
+
     def _add_markup(self, batch: TextBatch, kept: NDArray[np.bool_]) -> None:
         """Count tasks, incomplete conversations and stray tags.
 
         Stray tags are a mistake in a text file, and literal text in other files.
         """
         stray: list[int] = []
+        empty: list[int] = []
         incomplete: list[tuple[int, Document]] = []
         for index, text in enumerate(batch.texts):
             if batch.documents is None and b"<" not in text:
@@ -150,9 +214,12 @@ class Counting:
             self.tasks[task] += 1
             if task == "incomplete":
                 incomplete.append((index, document))
+            if document[0].role != "text" and not all(turn.content.strip() for turn in document):
+                empty.append(index)
             if b"<" in text and has_stray_tags(document):
                 stray.append(index)
         self._note("malformed markup" if batch.documents is None else "tags as letters", batch, stray)
+        self._note("empty turns", batch, empty)
         if incomplete:
             numbers = self.totals["documents"] + np.cumsum(kept)
             for index, document in incomplete:
@@ -177,12 +244,21 @@ class Counting:
             self.totals["wrapped files"] += 1
             if len(self.wrapped) < MAX_PLACES:
                 self.wrapped.append((self._files[-1][1], width, self._wrapping))
+        elif groups := self._tearing.groups():
+            self.totals["torn"] += self._tearing.lines
+            if len(self.torn) < MAX_PLACES:
+                self.torn.append((self._files[-1][1], groups))
         self._wrapping = Wrapping()
+        self._tearing = Tearing()
 
     def _place(self, number: int) -> str:
         """Where a text is, by the number of its line or row among those of all files."""
         before, file = next(entry for entry in reversed(self._files) if entry[0] < number)
         return location(file, number - before)
+
+    def place_of_document(self, document: int) -> str:
+        """Where a document of the sample is, by its number among all."""
+        return self._place(self.sample.numbers[document])
 
     @property
     def unique(self) -> float:

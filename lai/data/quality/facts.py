@@ -5,6 +5,7 @@ Languages and tokens are of the sample, which is the whole text up to `lai.data.
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lai.data.quality.counting import Counting
-from lai.data.text.language import identify
+from lai.data.text.language import identify, identify_all
 from lai.data.quality.text_batches import printable
 from lai.tokenizer.bpe import FIRST_BYTE
 from lai.tokenizer.chat import CHAT_TAGS, TO_ENGLISH, TO_HUNGARIAN, parse_line
@@ -22,8 +23,11 @@ _MARKUP = frozenset((*CHAT_TAGS, *TAG_PREFIXES))  # tokens that no text is encod
 _PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 
 
-def gather_facts(counting: Counting, files: Sequence[Path], vocab: Vocab | None) -> dict[str, Any]:
+def gather_facts(
+    counting: Counting, files: Sequence[Path], vocab: Vocab | None, languages: "Languages"
+) -> dict[str, Any]:
     """All facts of a text that is counted to its end, in the order of the report."""
+    sizes = languages.sizes
     documents = counting.totals["documents"]
     facts: dict[str, Any] = {
         "files": list(map(printable, files)),
@@ -39,7 +43,7 @@ def gather_facts(counting: Counting, files: Sequence[Path], vocab: Vocab | None)
         "percentiles": dict(zip(map(str, _PERCENTILES), _percentiles(counting.lengths), strict=True)),
         "tasks": {name: count / max(1, documents) for name, count in counting.tasks.most_common() if count},
         "sampled": 1 / counting.sample.step,
-        **_languages(counting.sample.documents),
+        "languages": {name: size / max(1, sizes.total()) for name, size in sizes.most_common()},
     }
     if vocab is not None:
         facts["tokens"] = _tokens(counting.sample.documents, vocab)
@@ -64,13 +68,24 @@ def _without_request(content: bytes) -> bytes:
     return content.removeprefix(TO_ENGLISH).removeprefix(TO_HUNGARIAN)
 
 
-def _languages(sample: list[tuple[int, bytes]]) -> dict[str, Any]:
-    """The languages' shares of the bytes."""
+@dataclass(frozen=True)
+class Languages:
+    """The bytes of each language in the sample, and the numbers of the documents in third languages."""
+
+    sizes: Counter[str]
+    foreign: list[int]
+
+
+def languages_of_sample(sample: list[tuple[int, bytes]]) -> Languages:
+    """The languages of what is said in the sample."""
+    said = [(number, _without_request(content)) for number, text in sample for content in _contents(text)]
     sizes: Counter[str] = Counter()
-    for _, text in sample:
-        for text_said in map(_without_request, _contents(text)):
-            sizes[identify(text_said)] += len(text_said)
-    return {"languages": {name: size / max(1, sizes.total()) for name, size in sizes.most_common()}}
+    foreign: list[int] = []
+    for (number, content), language in zip(said, identify_all([content for _, content in said]), strict=True):
+        sizes[language] += len(content)
+        if language not in ("hu", "en", "other"):
+            foreign.append(number)
+    return Languages(sizes, foreign)
 
 
 def _tokens(sample: list[tuple[int, bytes]], vocab: Vocab) -> dict[str, Any]:

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from lai.data.quality.across import Validation, near_duplicates, third_languages
 from lai.data.quality.counting import Counting
-from lai.data.quality.facts import gather_facts
+from lai.data.quality.facts import gather_facts, languages_of_sample
 from lai.data.quality.findings import MAX_LINE_BYTES, Finding, judge
 from lai.data.quality.text_batches import text_batches
 from lai.data.sources.reading import DEFAULT_READING, Reading
@@ -57,6 +58,7 @@ def examine(
     longest_line: int = MAX_LINE_BYTES,
     left_out: Mapping[str, int] | None = None,
     reading: Reading = DEFAULT_READING,
+    val_files: Sequence[Path] = (),
 ) -> Quality:
     """Read a text once and report on it, in memory that does not grow with it.
 
@@ -66,21 +68,32 @@ def examine(
         longest_line: bytes of a document above which it is a finding.
         left_out: as `files_left_out` gives it: what else there is, and is not read.
         reading: how rows are read.
+        val_files: files to validate with, which are looked for in the text.
 
     Raises:
         UserError: a file cannot be read as what its ending says.
     """
     with _temporary_folder() as folder:
         counting = Counting(Path(folder), longest_line)
+        validation = Validation(val_files) if val_files else None
         with progress("checking the text", sum(file.stat().st_size for file in files)) as show:
             for batch in text_batches(files, counting.counts, reading):
                 counting.add(batch)
+                if validation is not None:
+                    validation.add(batch.texts)
                 show(counting.counts.bytes_read)
         counting.finish()
-    facts = gather_facts(counting, files, vocab)
+    languages = languages_of_sample(counting.sample.documents)
+    facts = gather_facts(counting, files, vocab, languages)
     facts["formats"] = dict(Counter(recognize(file, reading).name for file in files))
+    across = [
+        third_languages(languages.sizes, map(counting.place_of_document, languages.foreign)),
+        near_duplicates(counting.sample.documents, counting.place_of_document),
+    ]
+    if validation is not None:
+        across.append(validation.finding(counting.sample.documents))
     stop = int(np.flatnonzero(counting.lengths)[-1]) + 1 if facts["documents"] else 0
-    return Quality(facts, judge(counting, vocab, left_out or {}), counting.lengths[:stop].tolist())
+    return Quality(facts, judge(counting, vocab, left_out or {}, across), counting.lengths[:stop].tolist())
 
 
 @contextmanager

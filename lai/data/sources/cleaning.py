@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from lai.data.text.mend import mend_text
 from lai.host.errors import UserError
 
 Row = Mapping[str, Any]
@@ -30,7 +31,7 @@ _TABLE_LINE = re.compile(r"^\s*(?:\{\||\|[-}|+]?|!)")
 _SPACES = re.compile(r"[^\S\n]+")
 _BLANK_LINES = re.compile(r"\n\s*\n\s*")
 _DASH = re.compile(r"^[-–—]\s*")
-_MISREAD = re.compile("â€(.?)", re.DOTALL)
+_LOST_QUOTE = re.compile("â€(?![\x80-\x9f\xa1-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ])")  # a closing quotation mark whose last byte was lost
 _LETTER = re.compile(r"[^\W\d_]")
 
 
@@ -49,7 +50,7 @@ def clean_article(row: Row) -> Row | None:
 
 def clean_story(row: Row) -> Row | None:
     """A row with `text`: misread quotation marks are repaired, white space is normalized."""
-    text = tidy(_mend(_text(row, "text")))
+    text = tidy(_LOST_QUOTE.sub("”", _text(row, "text")))
     return None if len(text) < _MIN_STORY else {**row, "text": text}
 
 
@@ -81,28 +82,10 @@ CLEANERS: dict[str, Cleaner] = {"article": clean_article, "story": clean_story, 
 
 
 def tidy(text: str) -> str:
-    """NFC, one space between words, one blank line at most between paragraphs, nothing around."""
-    text = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
+    """Text without damage, in NFC; one space between words, one blank line at most between paragraphs."""
+    text = unicodedata.normalize("NFC", mend_text(text))
     lines = (_SPACES.sub(" ", line).strip() for line in text.split("\n"))
     return _BLANK_LINES.sub("\n\n", "\n".join(lines)).strip()
-
-
-def _mend(text: str) -> str:
-    """The text with quotation marks and dashes that were decoded as Windows-1252 (â€œ for “) repaired."""
-    return _MISREAD.sub(lambda match: _reread(match[1]), text)
-
-
-def _reread(last: str) -> str:
-    """The character U+2000 to U+203F whose third byte in UTF-8 was read as `last`."""
-    if not last:
-        return "”"
-    try:
-        byte = last.encode("cp1252")
-    except UnicodeEncodeError:  # five bytes have no character in Windows-1252 and stayed what they are
-        byte = last.encode("latin-1", "replace")
-    if 0x80 <= byte[0] <= 0xBF:
-        return (b"\xe2\x80" + byte).decode()
-    return "”" + last  # its third byte was lost
 
 
 def _text(row: Row, column: str) -> str:

@@ -25,7 +25,7 @@ from lai.host.progress import progress
 log = logging.getLogger(__name__)
 
 _SAVE_SECONDS = 2.0
-_VERSION = 3  # of reading and cleaning rows
+_VERSION = 4  # of reading and cleaning rows
 
 
 @dataclass

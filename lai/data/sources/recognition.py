@@ -21,7 +21,7 @@ from lai.data.sources.formats import (
 from lai.data.sources.kinds import ENGLISH_FILE, HUNGARIAN_FILE, kind_of, place
 from lai.data.sources.reading import DEFAULT_READING, NumberedDocument, Reading, RowReader
 from lai.data.sources.rows import EXPECTED, OTHER_COLUMNS, ROW_COLUMNS, shape_of
-from lai.data.sources.streams import CorpusCounts, beginning, damage_as_user_error, read_lines, refuse_utf16
+from lai.data.sources.streams import CorpusCounts, beginning, damage_as_user_error, read_lines
 from lai.data.sources.values import column_names
 from lai.host.errors import UserError
 
@@ -135,9 +135,7 @@ def _text(path: Path) -> Format:
 
 def _sample(path: Path) -> list[str]:
     """The first lines of a table."""
-    start = beginning(path, delimited.SAMPLE_BYTES)
-    refuse_utf16(path, start)
-    return delimited.sample_lines(start)
+    return delimited.sample_lines(beginning(path, delimited.SAMPLE_BYTES))
 
 
 def _tab_separated(path: Path, is_mapped: bool, wanted: Sequence[str]) -> Format:

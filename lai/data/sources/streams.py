@@ -1,6 +1,5 @@
 """The bytes and lines of a file, unpacked, read in memory that does not grow with it."""
 
-import codecs
 import gzip
 import io
 import shutil
@@ -12,10 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from lai.data.sources.encoding_guess import refuse_other_encodings
 from lai.host.errors import UserError, first_line
 
 PACKED = (".gz", ".zst")
 
+_GUESSED_BYTES = 1 << 16  # of a file's beginning, whose encoding is guessed
 _UTF8_BOM = b"\xef\xbb\xbf"
 _MAX_PLACES = 5
 
@@ -47,7 +48,9 @@ def read_chunks(path: Path, counts: CorpusCounts, size: int) -> Iterator[bytes]:
         UserError: the file cannot be read or is damaged.
     """
     with damage_as_user_error(path), open_stream(path, counts) as file:
-        chunk = file.read(size).removeprefix(_UTF8_BOM)
+        chunk = file.read(size)
+        refuse_other_encodings(path, chunk[:_GUESSED_BYTES])
+        chunk = chunk.removeprefix(_UTF8_BOM)
         while chunk:
             yield chunk
             chunk = file.read(size)
@@ -68,7 +71,7 @@ def raw_lines(path: Path, counts: CorpusCounts) -> Iterator[bytes]:
     with open_stream(path, counts) as file:
         for number, line in enumerate(file, start=1):
             if number == 1:
-                refuse_utf16(path, line)
+                refuse_other_encodings(path, line + file.peek(_GUESSED_BYTES))
                 line = line.removeprefix(_UTF8_BOM)
             yield line
 
@@ -88,7 +91,7 @@ def packing_of(path: Path) -> str:
 
 
 @contextmanager
-def open_stream(path: Path, counts: CorpusCounts) -> Iterator[IO[bytes]]:
+def open_stream(path: Path, counts: CorpusCounts) -> Iterator[io.BufferedReader]:
     """The bytes of a file, unpacked where its name ends in `.gz` or `.zst`."""
     with io.BufferedReader(_CountedFile(path, counts), 1 << 16) as file:
         packing = packing_of(path)
@@ -121,12 +124,6 @@ def damage_as_user_error(path: Path) -> Iterator[None]:
         raise UserError(f"{path} is a damaged gzip file ({error}); expected a whole one, fetch it again") from error
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or first_line(error)}") from error
-
-
-def refuse_utf16(path: Path, start: bytes) -> None:
-    """Raise a UserError if a file starts with UTF-16's byte order mark."""
-    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise UserError(f"{path} is UTF-16; expected UTF-8: iconv -f UTF-16 -t UTF-8 {path} > NEW")
 
 
 class _CountedFile(io.FileIO):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lai.data.sources.reading import NumberedDocument, RowReader
-from lai.data.sources.streams import CorpusCounts, read_chunks, refuse_utf16
+from lai.data.sources.streams import CorpusCounts, read_chunks
 from lai.host.errors import UserError
 
 WRAPPERS = ("data", "rows", "train", "examples", "instances", "items", "records")
@@ -50,9 +50,7 @@ def values(path: Path, counts: CorpusCounts) -> Iterator[Any]:
 def _texts(path: Path, counts: CorpusCounts) -> Iterator[str]:
     """The text of a file in pieces that end with whole characters."""
     rest = b""
-    for number, chunk in enumerate(read_chunks(path, counts, _CHUNK)):
-        if not number:
-            refuse_utf16(path, chunk)
+    for chunk in read_chunks(path, counts, _CHUNK):
         chunk = rest + chunk
         end = len(chunk)
         while end and chunk[end - 1] >= 0x80 and len(chunk) - end < 4:

@@ -1,0 +1,54 @@
+"""The columns of a `.tsv` file as its lines stand: lines that are no pair, a header, and sides without text."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from lai.data.sources.streams import CorpusCounts, read_chunks
+
+_CHUNK_BYTES = 1 << 22
+# What the columns of translations are called, without their case and quotes.
+_NAMES = frozenset(
+    "en eng english angol hu hun hungarian magyar source src target tgt sentence sentences mondat text szöveg id "
+    "sentence1 sentence2 translation fordítás source_lang target_lang lang english_text hungarian_text en-us en_us "
+    "hu-hu hu_hu source_text target_text original eredeti score".split()  # noqa: SIM905
+)
+Found = tuple[str, int]
+"""The check, and the number of the line."""
+
+
+def column_faults(file: Path) -> Iterator[Found]:
+    """Each fault of a `.tsv` file's columns.
+
+    A line with more or fewer columns than most lines of its part of the file is at fault.
+    """
+    number = 0
+    for lines in _line_lists(file):
+        tabs = Counter(line.count(b"\t") for line in lines if line.strip())
+        usual = tabs.most_common(1)[0][0] if tabs else 1
+        for number, line in enumerate(lines, number + 1):
+            if number == 1 and _is_header(line):
+                yield "header line", number
+            elif not line.strip():
+                continue
+            elif line.count(b"\t") != max(usual, 1):
+                yield "columns", number
+            elif line[:1] in b"\t " or line[-1:] in b"\t " or b"\t\t" in line or b"\t " in line:
+                if not all(column.strip() for column in line.split(b"\t")[:2]):
+                    yield "empty sides", number
+
+
+def _is_header(line: bytes) -> bool:
+    names = [name.strip(' "\ufeff').casefold() for name in line.decode("utf-8", "replace").split("\t")]
+    return len(names) > 1 and all(name in _NAMES for name in names)
+
+
+def _line_lists(file: Path) -> Iterator[list[bytes]]:
+    begun = b""
+    for chunk in read_chunks(file, CorpusCounts(), _CHUNK_BYTES):
+        lines = (begun + chunk).split(b"\n")
+        begun = lines.pop()
+        if lines:
+            yield [line.removesuffix(b"\r") for line in lines] if b"\r" in chunk else lines
+    if begun:
+        yield [begun.removesuffix(b"\r")]

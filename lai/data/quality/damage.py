@@ -1,0 +1,64 @@
+"""Damage to single texts, each kind found by what `lai.data.text` would mend."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from lai.data.quality.suspects import (
+    BLANK,
+    CARRIAGE_RETURN,
+    ENTITY,
+    FOREIGN,
+    INVISIBLE_BIT,
+    LOST,
+    MARKUP,
+    PIECE,
+    Suspects,
+)
+from lai.data.text.characters import compose, drop_invisible, fold_blanks
+from lai.data.text.encoding import mend_encoding, mend_tildes
+from lai.data.text.entities import unescape
+from lai.data.text.markup import markup_names
+from lai.tokenizer.chat import parse_line
+
+Texts = Sequence[bytes]
+TILDES, MOJIBAKE, ENTITIES, OTHER_MARKUP = "õ and û for ő and ű", "mojibake", "HTML entities", "other programs' markup"
+
+
+def damaged_texts(texts: Texts, suspects: Suspects, names: Counter[str]) -> Iterator[tuple[str, list[int]]]:
+    """Each check's name, and the indices of the texts with its fault; `names` counts kinds of markup."""
+
+    def among(bits: int) -> Iterator[tuple[int, str]]:
+        return ((index, texts[index].decode("utf-8", "replace")) for index in suspects.texts(bits))
+
+    tildes, mojibake = [], []
+    for index, text in among(FOREIGN):
+        for turn in parse_line(texts[index]):
+            said = turn.content.decode("utf-8", "replace")
+            mended = mend_encoding(said)
+            if mended != said:
+                (tildes if mended == mend_tildes(said) else mojibake).append(index)
+                break
+    yield TILDES, tildes
+    yield MOJIBAKE, mojibake
+    yield "lost characters", suspects.texts(LOST)
+    yield "NFD", [index for index, text in among(PIECE) if compose(text) != text]
+    yield "invisible characters", [index for index, text in among(INVISIBLE_BIT) if drop_invisible(text) != text]
+    yield "unusual blanks", [index for index, text in among(BLANK) if fold_blanks(text) != text]
+    yield ENTITIES, [index for index, text in among(ENTITY) if unescape(text) != text]
+    found = []
+    for index, text in among(MARKUP) if not _may_be_dialogue(texts) else _decoded(texts):
+        if kinds := markup_names(text):
+            names.update(kinds)
+            found.append(index)
+    yield OTHER_MARKUP, found
+    yield "old Mac line ends", suspects.texts(CARRIAGE_RETURN)
+
+
+def _decoded(texts: Texts) -> Iterator[tuple[int, str]]:
+    return ((index, text.decode("utf-8", "replace")) for index, text in enumerate(texts))
+
+
+def _may_be_dialogue(texts: Texts) -> bool:
+    """Whether one of the texts may be a conversation by names alone (`USER: … ASSISTANT: …`)."""
+    joined = b"\n".join(texts)
+    return any(name in joined for name in (b"SSISTANT:", b"ssistant:", b"AI:", b"Bot:"))
