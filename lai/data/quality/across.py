@@ -21,7 +21,7 @@ Sampled = Sequence[tuple[int, bytes]]
 
 
 def near_duplicates(sample: Sampled, place: Callable[[int], str]) -> Finding:
-    """Documents that share four of five words with an earlier one; `place` names a document by its number."""
+    """Documents that share about three of four words with an earlier one; `place` names a document by its number."""
     check, expected = "near-duplicates", f"less than {_MANY_NEAR:.0%} of the documents"
     if not is_installed():
         return Finding(check, "ok", f"not looked for; {_INSTALL}", expected)

@@ -30,6 +30,7 @@ MAX_PLACES = 5
 """How many places a finding names."""
 
 _SAMPLED_BYTES = 1 << 16  # of one document
+_TRANSLATION = b"<user>Translate to "
 _GUESSED_LINES = 200  # whose encoding is guessed
 _MAX_LENGTH = 1 << 17  # longer documents are counted together
 _CONTROL = bytes(byte for byte in (*range(32), 127) if byte not in b"\t\n\r")
@@ -47,19 +48,20 @@ class Sample:
     def __init__(self) -> None:
         self.step = 1
         self.documents: list[tuple[int, bytes]] = []
-        self.numbers: dict[int, int] = {}  # of the lines or rows that the documents stand in, among those of all files
+        self.numbers: list[int] = []  # of the lines or rows that they stand in, among those of all files
         self._size = 0
 
     def add(self, texts: list[bytes], before: int, numbers: NDArray[np.int64]) -> None:
         for index in range(-before % self.step, len(texts), self.step):
             text = texts[index][:_SAMPLED_BYTES]
             self.documents.append((before + index, text))
-            self.numbers[before + index] = int(numbers[index])
             self._size += len(text)
+        self.numbers += numbers[-before % self.step :: self.step].tolist()
         while self._size > SAMPLE_BYTES:
             self.step *= 2
-            self.documents = [entry for entry in self.documents if entry[0] % self.step == 0]
-            self.numbers = {document: self.numbers[document] for document, _ in self.documents}
+            kept = [place for place, entry in enumerate(self.documents) if entry[0] % self.step == 0]
+            self.documents = [self.documents[place] for place in kept]
+            self.numbers = [self.numbers[place] for place in kept]
             self._size = sum(len(text) for _, text in self.documents)
 
 
@@ -147,7 +149,7 @@ class Counting:
             self._tearing.add(batch.texts, kept)
         else:
             lengths = _lengths_of(batch.texts)
-        self._add_damage(batch, characters, lengths)
+        self._add_damage(batch, joined, characters, lengths)
         lengths = lengths[kept]
         self.totals["characters"] += int(lengths.sum())
         self.longest = max(self.longest, int(lengths.max(initial=0)))
@@ -156,19 +158,19 @@ class Counting:
             found = [index for index, text in enumerate(batch.texts) if _CONTROL_IN_LINE.search(text)]
             self._note("control characters", batch, found)
 
-    def _add_damage(self, batch: TextBatch, characters: str, lengths: NDArray[np.int64]) -> None:
+    def _add_damage(self, batch: TextBatch, joined: bytes, characters: str, lengths: NDArray[np.int64]) -> None:
         """Damage to the characters, and faults of pairs; of documents of one line, the first is looked at."""
         first = np.flatnonzero(np.diff(batch.numbers, prepend=self._last_number))
         self._last_number = int(batch.numbers[-1])
         self.totals["filled lines"] += int((lengths[first] > 0).sum())
-        for check, indices in damaged_texts(batch.texts, Suspects(characters, lengths), self.markup):
+        for check, indices in damaged_texts(batch.texts, joined, Suspects(characters, lengths), self.markup):
             if batch.documents is not None and indices:
                 indices = np.intersect1d(indices, first).tolist()
             self._note(check, batch, indices)
         pairs = []
-        for index in first.tolist():
+        for index in first.tolist() if _TRANSLATION in joined else ():
             text = batch.texts[index]
-            if text.startswith(b"<user>Translate to "):
+            if text.startswith(_TRANSLATION):
                 document = parse_line(text) if batch.documents is None else batch.documents[index]
                 if (pair := pair_of(document)) is not None:
                     pairs.append((index, *pair))
@@ -258,7 +260,7 @@ class Counting:
 
     def place_of_document(self, document: int) -> str:
         """Where a document of the sample is, by its number among all."""
-        return self._place(self.sample.numbers[document])
+        return self._place(self.sample.numbers[document // self.sample.step])
 
     @property
     def unique(self) -> float:

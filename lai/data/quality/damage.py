@@ -17,15 +17,15 @@ from lai.data.quality.suspects import (
 from lai.data.text.characters import compose, drop_invisible, fold_blanks
 from lai.data.text.encoding import mend_encoding, mend_tildes
 from lai.data.text.entities import unescape
-from lai.data.text.markup import markup_names
+from lai.data.text.markup import NAMES, markup_names
 from lai.tokenizer.chat import parse_line
 
 Texts = Sequence[bytes]
 TILDES, MOJIBAKE, ENTITIES, OTHER_MARKUP = "õ and û for ő and ű", "mojibake", "HTML entities", "other programs' markup"
 
 
-def damaged_texts(texts: Texts, suspects: Suspects, names: Counter[str]) -> Iterator[tuple[str, list[int]]]:
-    """Each check's name, and the indices of the texts with its fault; `names` counts kinds of markup."""
+def damaged_texts(texts: Texts, joined: bytes, suspects: Suspects, names: Counter[str]) -> Iterator[tuple[str, list[int]]]:
+    """Each check's name, and the indices of the texts with its fault; `names` counts kinds of markup; `joined` holds all texts."""
 
     def among(bits: int) -> Iterator[tuple[int, str]]:
         return ((index, texts[index].decode("utf-8", "replace")) for index in suspects.texts(bits))
@@ -45,20 +45,23 @@ def damaged_texts(texts: Texts, suspects: Suspects, names: Counter[str]) -> Iter
     yield "invisible characters", [index for index, text in among(INVISIBLE_BIT) if drop_invisible(text) != text]
     yield "unusual blanks", [index for index, text in among(BLANK) if fold_blanks(text) != text]
     yield ENTITIES, [index for index, text in among(ENTITY) if unescape(text) != text]
+    marked = {index: text for index, text in among(MARKUP)} | _dialogues(texts, joined)
     found = []
-    for index, text in among(MARKUP) if not _may_be_dialogue(texts) else _decoded(texts):
-        if kinds := markup_names(text):
+    for index in sorted(marked):
+        if kinds := markup_names(marked[index]):
             names.update(kinds)
             found.append(index)
     yield OTHER_MARKUP, found
     yield "old Mac line ends", suspects.texts(CARRIAGE_RETURN)
 
 
-def _decoded(texts: Texts) -> Iterator[tuple[int, str]]:
-    return ((index, text.decode("utf-8", "replace")) for index, text in enumerate(texts))
-
-
-def _may_be_dialogue(texts: Texts) -> bool:
-    """Whether one of the texts may be a conversation by names alone (`USER: … ASSISTANT: …`)."""
-    joined = b"\n".join(texts)
-    return any(name in joined for name in (b"SSISTANT:", b"ssistant:", b"AI:", b"Bot:"))
+def _dialogues(texts: Texts, joined: bytes) -> dict[int, str]:
+    """The texts that may be a conversation by names alone (`USER: … ASSISTANT: …`)."""
+    there = [name for name in map(str.encode, NAMES) if name in joined]
+    if not there or not any(name in joined for name in (b"USER: ", b"User: ", b"HUMAN: ", b"Human: ")):
+        return {}
+    return {
+        index: text.decode("utf-8", "replace")
+        for index, text in enumerate(texts)
+        if any(name in text for name in there)
+    }

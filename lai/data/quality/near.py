@@ -1,4 +1,4 @@
-"""Texts that are nearly equal: they share at least four of five words. `rensa` finds them, where it is installed."""
+"""Texts that are nearly equal: they share about three of four words or more. `rensa` finds them, where it is installed."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 _MIN_WORDS = 6  # shorter texts are alike by chance
 _NUMBERS = 64  # of a signature
 _ROWS = 4  # numbers that two texts must share to be compared
-_SIMILAR = 0.8
+_SIMILAR = 0.7
 _BATCH = 4096
 
 

@@ -20,6 +20,10 @@ _TABLE[ord("&")] = ENTITY
 _TABLE[[*map(ord, "<[#\uff5c")]] |= MARKUP
 _TABLE[ord("\r")] = CARRIAGE_RETURN
 _TABLE[0xFFFD] = LOST
+_BEGINS = tuple(map(ord, "<[#"))
+# What follows the first character of other programs' markup.
+_SECONDS = np.zeros(0x10000, np.bool_)
+_SECONDS[[*map(ord, "|/<#\uff5csSebpucmEBPUCMtITA")]] = True
 # The three characters after the < of <user>, </user> and so on.
 _TAGS = [
     sum(ord(letter) << (21 * step) for step, letter in enumerate(name))
@@ -38,11 +42,13 @@ class Suspects:
     def __init__(self, joined: str, lengths: NDArray[np.int64]) -> None:
         if joined.isascii():
             codes: NDArray[Any] = np.frombuffer(joined.encode(), np.uint8)
-        else:
+        elif len(units := joined.encode("utf-16-le", "surrogatepass")) == 2 * len(joined):
+            codes = np.frombuffer(units, np.uint16)
+        else:  # characters beyond 16 bits
             codes = np.minimum(np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32), len(_TABLE) - 1)
         flags = _TABLE[codes]
         places = np.flatnonzero(flags)
-        places = places[~_own_tags(codes, places)]
+        places = places[~_no_markup(codes, places)]
         self._flags = flags[places]
         self._texts = np.searchsorted(np.cumsum(lengths + 1), places, side="right")
 
@@ -51,11 +57,12 @@ class Suspects:
         return np.unique(self._texts[(self._flags & bits) != 0]).tolist()  # type: ignore[no-any-return]
 
 
-def _own_tags(codes: NDArray[Any], places: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which of the places are the beginning of one of LAi's own tags."""
-    own = codes[places] == ord("<")
-    inside = places[own]
+def _no_markup(codes: NDArray[Any], places: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of the places begin LAi's own tags, or cannot begin markup by what follows."""
+    found = np.isin(codes[places], _BEGINS)
+    begins = places[found]
     last = len(codes) - 1
-    three = sum(codes[np.minimum(inside + 1 + step, last)].astype(np.int64) << (21 * step) for step in range(3))
-    own[own] = np.isin(three, _TAGS)
-    return own
+    following = [codes[np.minimum(begins + 1 + step, last)].astype(np.int64) for step in range(3)]
+    own = np.isin(sum(code << (21 * step) for step, code in enumerate(following)), _TAGS)
+    found[found] = own | ~_SECONDS[np.minimum(following[0], len(_SECONDS) - 1)]
+    return found

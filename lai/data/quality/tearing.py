@@ -28,10 +28,10 @@ class Tearing:
         """Count the next lines; `kept` says which hold text."""
         filled = int(kept.sum())
         self.lines += filled
-        self._tagged += sum(text.startswith(b"<") for text in texts)
         if filled == len(texts):
             self._open += filled
             return
+        self._tagged += sum(text.startswith(b"<") for text in texts)
         blank = np.flatnonzero(~kept)
         sizes = np.diff(blank, prepend=-1) - 1
         sizes[0] += self._open

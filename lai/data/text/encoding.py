@@ -15,6 +15,7 @@ HUNGARIAN = "áéíóöőúüűÁÉÍÓÖŐÚÜŰ"
 # What Hungarian and English text holds besides ASCII and Hungarian letters; all else makes a line a suspect.
 USUAL = frozenset(HUNGARIAN + "„”“’‘–—…→▸•°×«»€−≤≥←↑↓²³\u00a0\u00ad\u2028\u202f\u2009\u200b\ufeff")
 
+_SUSPECT = re.compile(f"[^\x00-\x7f{''.join(sorted(USUAL))}]")
 _ENCODINGS = ("cp1252", "latin-1", "cp1250", "iso-8859-2", "mac_roman")
 _OTHERS = "ĀāĂăĄąĆćČčĎďĐđĒēĖėĘęĚěĞğĢģĪīĮįİıĶķĹĺĻļĽľŁłŃńŅņŇňŒœŔŕŘřŚśŞşŠšŢţŤťŪūŮůŲųŹźŻżŽž"
 _PAIRS = frozenset(HUNGARIAN + _OTHERS + "".join(map(chr, range(0xA0, 0x100))))
@@ -39,6 +40,7 @@ _CONFUSED = (
     ("cp1250", "cp437"),
     ("cp1252", "latin-1"),  # last: it mends only the punctuation that Latin-1 has no characters for
 )
+_MAX_BETWEEN = 60  # characters between two letters that were read wrongly
 _TILDES = str.maketrans("õûÕÛôÔ", "őűŐŰőŐ")
 _CAPITAL_INSIDE = re.compile("[a-záéíóöőúüű][ÁÉÍÓÖŐÚÜŰ]")
 _TILDE = re.compile("[õûÕÛ]")
@@ -60,6 +62,13 @@ def _table(encoding: str) -> str:
 @lru_cache
 def _bytes_of(encoding: str) -> dict[str, int]:
     return {character: byte for byte, character in reversed(list(enumerate(_table(encoding))))}
+
+
+@lru_cache
+def _exchange(right: str, wrong: str) -> dict[int, str]:
+    """For `str.translate`: what each character beyond ASCII was before it was read in the wrong encoding."""
+    table = _table(right)
+    return {ord(character): table[byte] for character, byte in _bytes_of(wrong).items() if not character.isascii()}
 
 
 @lru_cache
@@ -112,7 +121,7 @@ def mend_tildes(text: str) -> str:
 
 def _suspects(text: str) -> int:
     """How many characters Hungarian and English text hardly has."""
-    return sum(not character.isascii() and character not in USUAL for character in text)
+    return len(_SUSPECT.findall(text))
 
 
 def _mend_sequences(text: str) -> str:
@@ -129,14 +138,11 @@ def _mend_confusion(text: str) -> str:
     """One byte a character that was read as another encoding, if the text is then Hungarian; õ and û first."""
     best = mend_tildes(text)
     fewest = _suspects(best)
-    if not fewest:
+    # Read wrongly, Hungarian has a suspect in every few words; a foreign name in a long text has one.
+    if fewest * _MAX_BETWEEN < len(text):
         return best
     for right, wrong in _CONFUSED:
-        of, table = _bytes_of(wrong), _table(right)
-        mended = "".join(
-            character if character.isascii() else table[of[character]] if character in of else character
-            for character in text
-        )
+        mended = text.translate(_exchange(right, wrong))
         left = _suspects(mended)
         if left < fewest and _is_plausible(text, mended, right == "cp1252"):
             best, fewest = mended, left
@@ -170,5 +176,5 @@ def _is_plausible(text: str, mended: str, controls: bool) -> bool:
 
 def _mend_western(text: str) -> str:
     """English text whose French, Spanish and Nordic letters were read as Central European ones."""
-    of, table = _bytes_of("cp1250"), _table("cp1252")
-    return _WESTERN.sub(lambda found: "".join(table[of[letter]] if letter in of else letter for letter in found[0]), text)
+    table = _exchange("cp1252", "cp1250")
+    return _WESTERN.sub(lambda found: found[0].translate(table), text)

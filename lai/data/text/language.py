@@ -69,13 +69,15 @@ _SCRIPTS = (
     ("ko", re.compile("[\uac00-\ud7af]")),
     ("zh", re.compile("[\u4e00-\u9fff]")),
 )
-_HUNGARIAN_LETTER = re.compile("[áéíóöőúüű]")
+_HUNGARIAN_LETTERS = frozenset("áéíóöőúüű")
+_BEYOND_ASCII = re.compile("[^\x00-\x7f\u2000-\u2bff×«»°]")  # without punctuation
 _WORD = re.compile(r"[^\W\d_]+")
 _LATIN = re.compile("[a-zà-ɏ]")
 _MIN_STRANGE = 0.2  # signs of a third language for each point of Hungarian or English
 _MIN_LEAD = 2  # points of a third language before Hungarian and English
 _MAX_CHARACTERS = 1000  # of a text that are looked at for a third language
 _MAX_ASKED = 500  # texts that lingua names the language of: it takes a millisecond a text
+_MIN_UNSURE = 0.005  # share of the texts from which on lingua is asked: it takes a second to load
 _MIN_LETTERS = 20  # of a text that lingua is asked about
 _LEAD_OF_LINGUA = 0.1
 
@@ -96,7 +98,6 @@ _AMBIGUOUS = frozenset("a e i o u y s z w an as be but by de do est est fel ha h
                        "sem si so som son te to ja jo van ve var men et en des un una om det era per ser tak tai".split())
 _NEITHER_WORDS = frozenset(_THIRD_WORDS) - _HUNGARIAN_WORDS - _ENGLISH_WORDS - _AMBIGUOUS
 _THIRD_LETTERS = {name: frozenset(letters) for name, (_, letters) in _THIRD.items()}
-_FOREIGN_LETTER = re.compile("[^\x00-\x7fáéíóöőúüű\u2000-\u2bff×«»°]")
 
 
 def identify(text: bytes | str) -> Language:
@@ -104,11 +105,12 @@ def identify(text: bytes | str) -> Language:
     lower = (text if isinstance(text, str) else text.decode("utf-8", "replace")).lower()
     words = _WORD.findall(lower)
     different = set(words)
-    hungarian = len(_HUNGARIAN_LETTER.findall(lower))
+    letters = [] if lower.isascii() else _BEYOND_ASCII.findall(lower)
+    hungarian = sum(map(_HUNGARIAN_LETTERS.__contains__, letters))
+    strange = len(letters) - hungarian + len(different & _NEITHER_WORDS)
     if different & _HUNGARIAN_WORDS:
-        hungarian += sum(word in _HUNGARIAN_WORDS for word in words)
-    english = sum(word in _ENGLISH_WORDS for word in words) if different & _ENGLISH_WORDS else 0
-    strange = len(different & _NEITHER_WORDS) + (0 if lower.isascii() else len(_FOREIGN_LETTER.findall(lower)))
+        hungarian += sum(map(_HUNGARIAN_WORDS.__contains__, words))
+    english = sum(map(_ENGLISH_WORDS.__contains__, words)) if different & _ENGLISH_WORDS else 0
     if strange >= _MIN_LEAD and strange >= _MIN_STRANGE * (hungarian + english):
         third = _third_language(lower[:_MAX_CHARACTERS], hungarian, english)
         if third is not None:
@@ -134,7 +136,7 @@ def _third_language(lower: str, hungarian: int, english: int) -> Language | None
         for name, own in _THIRD_LETTERS.items():
             strange = sum(count for letter, count in letters.items() if letter not in own)
             points[name] += sum(count for letter, count in letters.items() if letter in own) - 2 * strange
-        hungarian -= 2 * sum(count for letter, count in letters.items() if not _HUNGARIAN_LETTER.match(letter))
+        hungarian -= 2 * sum(count for letter, count in letters.items() if letter not in _HUNGARIAN_LETTERS)
     if not points:
         return None
     name, most = points.most_common(1)[0]
@@ -154,7 +156,7 @@ def identify_all(texts: Sequence[bytes]) -> list[Language]:
             said = texts[index].decode("utf-8", "replace")[:_MAX_CHARACTERS]
             if sum(character.isalpha() for character in said) >= _MIN_LETTERS:
                 unsure.append((index, said))
-    if unsure and (detector := _lingua()):
+    if len(unsure) > _MIN_UNSURE * len(texts) and (detector := _lingua()):
         answers = detector.detect_languages_in_parallel_of([said for _, said in unsure])
         for (index, _), answer in zip(unsure, answers, strict=True):
             if answer is not None:

@@ -20,8 +20,13 @@ _KINDS = {
     "Vicuna": r"(?:^|(?<=\n)|(?<=\\n)|(?<=\u2028))(?:USER|Human|User|HUMAN): .*?(?:ASSISTANT|Assistant|Bot|AI):",
     "another program's": r"<\|[A-Za-z0-9_]{2,40}\|>",
 }
-MARKUP = re.compile("|".join(f"({pattern})" for pattern in _KINDS.values()), re.DOTALL)
-_NAMES = tuple(_KINDS)
+NAMES = ("ASSISTANT:", "Assistant:")
+"""Of the one that answers, in conversations that are marked by names alone."""
+_DIALOGUES = {"Alpaca": "##"}
+_SIGN_NAMES = tuple(name for name in _KINDS if name not in (*_DIALOGUES, "Vicuna"))
+_NAMED_SIGNS = re.compile("|".join(f"({_KINDS[name]})" for name in _SIGN_NAMES))
+_SIGNS = re.compile("|".join(_KINDS[name] for name in _SIGN_NAMES))
+_BEGINS = re.compile(r"[<\[]")
 
 _BREAK = r"(?:\s|\\n|\u2028)*"
 _ROLES: dict[str, Role] = {
@@ -46,13 +51,21 @@ _INST = re.compile(
     rf"(?:<s>)?{_BREAK}\[INST\]{_BREAK}(?:<<SYS>>(?P<system>.*?)<</SYS>>)?(?P<user>.*?)\[/INST\](?P<assistant>.*?)(?=<s>|\[INST\]|$)",
     re.DOTALL,
 )
-_SIGNS = re.compile("|".join(pattern for name, pattern in _KINDS.items() if name not in ("Alpaca", "Vicuna")))
 _STRIP = " \t\n\r\u2028"
 
 
 def markup_names(text: str) -> list[str]:
     """The kinds of other programs' markup in a text, each once."""
-    found = (_NAMES[match.lastindex - 1] for match in MARKUP.finditer(text) if match.lastindex)
+    found = [
+        _SIGN_NAMES[match.lastindex - 1]
+        for start in _BEGINS.finditer(text)
+        if (match := _NAMED_SIGNS.match(text, start.start())) and match.lastindex
+    ]
+    for name, sign in _DIALOGUES.items():
+        if sign in text and re.search(_KINDS[name], text, re.DOTALL):
+            found.append(name)
+    if any(name in text for name in NAMES) and re.search(_KINDS["Vicuna"], text, re.DOTALL):
+        found.append("Vicuna")
     return list(dict.fromkeys(found))
 
 
@@ -72,7 +85,7 @@ def to_document(text: str) -> Document | None:
 
 def mend_markup(text: str) -> Document | None:
     """The document of a text with other programs' markup; None where it has none."""
-    if not MARKUP.search(text):
+    if not markup_names(text):
         return None
     return to_document(text) or plain(without_signs(text).encode("utf-8", "surrogatepass"))
 

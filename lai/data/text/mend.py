@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from lai.data.text.characters import compose, drop_controls, drop_invisible, fold_blanks, fold_line_ends
 from lai.data.text.encoding import HUNGARIAN, mend_encoding
 from lai.data.text.entities import unescape
-from lai.data.text.markup import MARKUP, to_document, without_signs
+from lai.data.text.markup import mend_markup, without_signs
 from lai.data.text.pairs import pair_faults, pair_of, unquoted
 from lai.tokenizer.chat import TO_ENGLISH, TO_HUNGARIAN, Document, Turn
 
@@ -90,11 +90,11 @@ def _mend_bytes(content: bytes, counts: Counter[str]) -> bytes:
 
 
 def _mend_markup(document: Document, counts: Counter[str]) -> Document:
-    text = document[0].content.decode()
-    if not MARKUP.search(text):
+    mended = mend_markup(document[0].content.decode())
+    if mended is None:
         return document
     counts["other programs' markup"] += 1
-    return to_document(text) or (Turn("text", without_signs(text).encode()),)
+    return mended
 
 
 def _without_signs(turn: Turn, counts: Counter[str]) -> Turn:
