@@ -27,7 +27,9 @@ def misread(right: str, wrong: str) -> Damage:
     """Text of one encoding read as another one; bytes that it lacks become control characters."""
     table = [bytes([byte]).decode(wrong, "ignore") or chr(byte) for byte in range(256)]
     # Mac Roman has no ő and ű; of other encodings only lines that they can write are taken.
-    return lambda line, _: "".join(table[byte] for byte in line.encode(right, "replace" if "mac" in right else "ignore"))
+    return lambda line, _: "".join(
+        table[byte] for byte in line.encode(right, "replace" if "mac" in right else "ignore")
+    )
 
 
 def insert(characters: str) -> Damage:
@@ -122,7 +124,13 @@ def measured(data: Path, folder: Path, lines: int) -> Iterator[tuple[str, str, i
             each[draw.randrange(len(each))] = "…"
         _, table = signatures([line.encode() for line in chosen + [" ".join(each) for each in words]])
         found_near = near_copies(table)
-        yield "near copies: a word changed", "near-duplicates", lines, found_near[lines:].mean(), found_near[:lines].mean()
+        yield (
+            "near copies: a word changed",
+            "near-duplicates",
+            lines,
+            found_near[lines:].mean(),
+            found_near[:lines].mean(),
+        )
 
 
 def main() -> None:
@@ -140,7 +148,9 @@ def main() -> None:
         for _ in range(3):
             start = time.process_time()
             counted(path)
-            print(f"{name}: {path.stat().st_size / 1e6 / (time.process_time() - start):.1f} MB/s of CPU time", flush=True)
+            print(
+                f"{name}: {path.stat().st_size / 1e6 / (time.process_time() - start):.1f} MB/s of CPU time", flush=True
+            )
 
 
 if __name__ == "__main__":

@@ -149,7 +149,9 @@ class DataSettings(Checked):
     split_seed: int = setting("seed of that choice")
     seq_len: int | None = setting("tokens in a row of a batch; null: model.max_seq_len", None)
     batch_size: int = setting("rows in a batch", ge=1)
-    clean: bool = setting("mend the text of files before it is used: encoding, entities, markup (lai-clean-data)", False)
+    clean: bool = setting(
+        "mend the text of files before it is used: encoding, entities, markup (lai-clean-data)", False
+    )
     cache_dir: str = setting("folder of generated text, vocabularies and token files, shared by all runs")
     synthetic: SyntheticSettings | None = None
     hub: HubSettings | None = None

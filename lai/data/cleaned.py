@@ -32,7 +32,10 @@ class Cleaned:
 
 
 def clean_documents(
-    files: Iterable[Path], report: Cleaned, swap: bool = False, show: Callable[[str, Document, Document], None] | None = None
+    files: Iterable[Path],
+    report: Cleaned,
+    swap: bool = False,
+    show: Callable[[str, Document, Document], None] | None = None,
 ) -> Iterator[Document]:
     """The documents of files, mended; documents without text are left out.
 
@@ -74,7 +77,9 @@ def cleaned_files(files: Sequence[Path], cache: Path, tell: Callable[[str], None
         path = cache / f"cleaned-{file.name.split('.')[0]}-{fingerprint(settings)}.jsonl"
         facts = cached_file(path, lambda target, file=file: _write(file, target))  # type: ignore[misc]
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in facts["kinds"].items())
-        tell(f"data.clean: {facts['changed']:,} of {facts['documents']:,} documents of {file} changed: {kinds or 'none'}")
+        tell(
+            f"data.clean: {facts['changed']:,} of {facts['documents']:,} documents of {file} changed: {kinds or 'none'}"
+        )
         made.append(path)
     return made
 

@@ -30,7 +30,9 @@ def _parse_arguments() -> argparse.Namespace:
         __doc__, "Exit code 0: no error, perhaps warnings; 1: at least one error; 2: the text cannot be read."
     )
     parser.add_argument("data", nargs="+", help="text files, folders or patterns")
-    parser.add_argument("--val", nargs="+", metavar="PATH", default=[], help="files to validate with, to look for in them")
+    parser.add_argument(
+        "--val", nargs="+", metavar="PATH", default=[], help="files to validate with, to look for in them"
+    )
     parser.add_argument("--vocab", type=Path, help="a vocabulary or a model file; adds the checks that need tokens")
     parser.add_argument(
         "--longest",

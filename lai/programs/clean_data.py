@@ -30,7 +30,9 @@ def _parse_arguments() -> argparse.Namespace:
     parser = argument_parser(__doc__, "Exit code 0: the text is written; 2: it cannot be read or written.")
     parser.add_argument("data", nargs="+", help="text files, folders or patterns")
     parser.add_argument("--output", type=Path, help="the file to write: .txt, .jsonl, or .tsv for pairs")
-    parser.add_argument("--swap", action="store_true", help="swap the sides of all pairs: the files have Hungarian first")
+    parser.add_argument(
+        "--swap", action="store_true", help="swap the sides of all pairs: the files have Hungarian first"
+    )
     parser.add_argument("--dry-run", action="store_true", help="write nothing; show ten changed lines before and after")
     return parser.parse_intermixed_args()
 

@@ -9,9 +9,44 @@ from lai.data.sources.streams import CorpusCounts, read_chunks
 _CHUNK_BYTES = 1 << 22
 # What the columns of translations are called, without their case and quotes.
 _NAMES = frozenset(
-    "en eng english angol hu hun hungarian magyar source src target tgt sentence sentences mondat text szöveg id "
-    "sentence1 sentence2 translation fordítás source_lang target_lang lang english_text hungarian_text en-us en_us "
-    "hu-hu hu_hu source_text target_text original eredeti score".split()  # noqa: SIM905
+    [
+        "en",
+        "eng",
+        "english",
+        "angol",
+        "hu",
+        "hun",
+        "hungarian",
+        "magyar",
+        "source",
+        "src",
+        "target",
+        "tgt",
+        "sentence",
+        "sentences",
+        "mondat",
+        "text",
+        "szöveg",
+        "id",
+        "sentence1",
+        "sentence2",
+        "translation",
+        "fordítás",
+        "source_lang",
+        "target_lang",
+        "lang",
+        "english_text",
+        "hungarian_text",
+        "en-us",
+        "en_us",
+        "hu-hu",
+        "hu_hu",
+        "source_text",
+        "target_text",
+        "original",
+        "eredeti",
+        "score",
+    ]
 )
 Found = tuple[str, int]
 """The check, and the number of the line."""

@@ -36,7 +36,7 @@ _MAX_LENGTH = 1 << 17  # longer documents are counted together
 _CONTROL = bytes(byte for byte in (*range(32), 127) if byte not in b"\t\n\r")
 _CONTROL_IN_LINE = re.compile(b"[" + re.escape(_CONTROL) + b"]")
 # The commonest example needs no parsing; `parse_line` decides on all others.
-_EXAMPLE = re.compile(rb"<user>([^<]+)</user><assistant>[^<]+</assistant>")
+_EXAMPLE = re.compile(rb"<user>(\s*[^<\s][^<]*)</user><assistant>\s*[^<\s][^<]*</assistant>")
 
 
 class Sample:

@@ -24,14 +24,22 @@ Texts = Sequence[bytes]
 TILDES, MOJIBAKE, ENTITIES, OTHER_MARKUP = "õ and û for ő and ű", "mojibake", "HTML entities", "other programs' markup"
 
 
-def damaged_texts(texts: Texts, joined: bytes, suspects: Suspects, names: Counter[str]) -> Iterator[tuple[str, list[int]]]:
-    """Each check's name, and the indices of the texts with its fault; `names` counts kinds of markup; `joined` holds all texts."""
+def damaged_texts(
+    texts: Texts, joined: bytes, suspects: Suspects, names: Counter[str]
+) -> Iterator[tuple[str, list[int]]]:
+    """Each check's name, and the indices of the texts with its fault.
+
+    Args:
+        joined: all texts.
+        names: gets the kinds of markup.
+    """
 
     def among(bits: int) -> Iterator[tuple[int, str]]:
         return ((index, texts[index].decode("utf-8", "replace")) for index in suspects.texts(bits))
 
-    tildes, mojibake = [], []
-    for index, text in among(FOREIGN):
+    tildes: list[int] = []
+    mojibake: list[int] = []
+    for index in suspects.texts(FOREIGN):
         for turn in parse_line(texts[index]):
             said = turn.content.decode("utf-8", "replace")
             mended = mend_encoding(said)
@@ -45,7 +53,7 @@ def damaged_texts(texts: Texts, joined: bytes, suspects: Suspects, names: Counte
     yield "invisible characters", [index for index, text in among(INVISIBLE_BIT) if drop_invisible(text) != text]
     yield "unusual blanks", [index for index, text in among(BLANK) if fold_blanks(text) != text]
     yield ENTITIES, [index for index, text in among(ENTITY) if unescape(text) != text]
-    marked = {index: text for index, text in among(MARKUP)} | _dialogues(texts, joined)
+    marked = dict(among(MARKUP)) | _dialogues(texts, joined)
     found = []
     for index in sorted(marked):
         if kinds := markup_names(marked[index]):

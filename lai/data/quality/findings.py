@@ -241,12 +241,14 @@ def _torn_stories(counting: Counting) -> Finding:
     lines = f"{counting.totals['torn']:,} lines"
     places = [printable(file) for file, _ in counting.torn]
     if groups < 0:
-        remedy = f"put each story on one line, with U+2028 between its paragraphs; {printable(file)} does not say where one ends"
+        remedy = "put each story on one line, with U+2028 between its paragraphs; nothing says where one ends"
         return Finding(check, "warning", f"{lines}, many of which carry on the one before", expected, places, remedy)
-    join = "awk -v RS= '{gsub(/\r?\n/, \"\\342\\200\\250\"); print}'"
+    join = r"""awk -v RS= '{gsub(/\r?\n/, "\342\200\250"); print}'"""
     read = "gzip -dc" if file.suffix.lower() == ".gz" else "cat"
     remedy = f"join the paragraphs of a story: {read} {shlex.quote(printable(file))} | {join} > NEW.txt"
-    return Finding(check, "warning", f"{lines} look like {groups:,} stories between blank lines", expected, places, remedy)
+    return Finding(
+        check, "warning", f"{lines} look like {groups:,} stories between blank lines", expected, places, remedy
+    )
 
 
 def _wrapped_lines(counting: Counting) -> Finding:

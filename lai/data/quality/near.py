@@ -1,4 +1,7 @@
-"""Texts that are nearly equal: they share about three of four words or more. `rensa` finds them, where it is installed."""
+"""Texts that are nearly equal: they share about three of four words or more.
+
+`rensa` makes the signatures, where it is installed.
+"""
 
 from typing import Any
 

@@ -11,7 +11,7 @@ _MIN_LINES = 20
 _MIN_APART = 0.8  # share of lines that are alone between blank lines
 _MIN_CARRYING_ON = 0.2  # share of those that carry on what the line before began
 _CARRIES_ON = re.compile(
-    "[\"“„‘»–—-]|(?:He|She|They|It|His|Her|Their|But|And|Then|So|Now|Soon|Suddenly|Later|After that|Finally|De|És|Aztán|"
+    '["“„‘»–—-]|(?:He|She|They|It|His|Her|Their|But|And|Then|So|Now|Soon|Suddenly|Later|After that|Finally|De|És|Aztán|'
     "Ekkor|Majd|Végül|Azonban|Egyszer csak|Hirtelen|Később|Ő|Ők|Így)\\b".encode()
 )
 

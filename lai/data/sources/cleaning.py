@@ -31,7 +31,9 @@ _TABLE_LINE = re.compile(r"^\s*(?:\{\||\|[-}|+]?|!)")
 _SPACES = re.compile(r"[^\S\n]+")
 _BLANK_LINES = re.compile(r"\n\s*\n\s*")
 _DASH = re.compile(r"^[-–—]\s*")
-_LOST_QUOTE = re.compile("â€(?![\x80-\x9f\xa1-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ])")  # a closing quotation mark whose last byte was lost
+_LOST_QUOTE = re.compile(
+    "â€(?![\x80-\x9f\xa1-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ])"
+)  # a closing quotation mark whose last byte was lost
 _LETTER = re.compile(r"[^\W\d_]")
 
 

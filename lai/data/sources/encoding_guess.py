@@ -48,7 +48,11 @@ def likely_encoding(text: bytes) -> str | None:
     if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "UTF-16"
     for name, zeros in (("UTF-16LE", text[1::2]), ("UTF-16BE", text[::2])):
-        if len(zeros) > _MIN_SIGNS and zeros.count(0) > _MIN_NULLS * len(zeros) and text.count(0) < 1.2 * zeros.count(0):
+        if (
+            len(zeros) > _MIN_SIGNS
+            and zeros.count(0) > _MIN_NULLS * len(zeros)
+            and text.count(0) < 1.2 * zeros.count(0)
+        ):
             return name
     beyond = len(_BEYOND_ASCII.findall(text))
     if beyond < _MIN_SIGNS or sum(map(len, _UTF8_LETTER.findall(text))) > _MAX_UTF8 * beyond:

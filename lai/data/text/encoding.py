@@ -80,7 +80,9 @@ def _sequence(encoding: str) -> re.Pattern[str]:
         return "[" + re.escape("".join(table[first : last + 1])) + "]"
 
     rest = among(0x80, 0xBF)
-    punctuation = re.escape(table[0xE2]) + "[" + re.escape("".join(table[byte] for byte in range(0x80, 0xA0))) + "]" + rest
+    punctuation = (
+        re.escape(table[0xE2]) + "[" + re.escape("".join(table[byte] for byte in range(0x80, 0xA0))) + "]" + rest
+    )
     mark = re.escape(table[0xEF] + table[0xBB] + table[0xBF])
     picture = re.escape(table[0xF0] + table[0x9F]) + rest * 2
     return re.compile(f"{among(0xC2, 0xC5)}{rest}|{punctuation}|{mark}|{picture}")
@@ -113,10 +115,12 @@ def mend_encoding(text: str) -> str:
 
 def mend_tildes(text: str) -> str:
     """Hungarian text with ő and ű where õ and û stand, or ô: Latin-2 was read as Latin-1."""
-    if not _TILDE.search(text) and (not _HAT.search(text) or "ő" in text or "ű" in text):
-        return text
-    mended = text.translate(_TILDES)
-    return mended if identify(mended) == "hu" else text
+    if _TILDE.search(text):
+        mended = text.translate(_TILDES)
+        return mended if identify(mended) == "hu" else text
+    if _HAT.search(text) and "ő" not in text and "ű" not in text and identify(_HAT.sub("", text)) == "hu":
+        return text.translate(_TILDES)
+    return text
 
 
 def _suspects(text: str) -> int:
@@ -168,7 +172,11 @@ def _is_plausible(text: str, mended: str, controls: bool) -> bool:
         changed += 1
         before, after = mended[max(0, index - 1) : index], mended[index + 1 : index + 2]
         inside = before.isalpha() or after.isalpha()
-        gained += new in HUNGARIAN and inside and not (new.isupper() and (before.islower() or after.islower()) and before.isalpha())
+        gained += (
+            new in HUNGARIAN
+            and inside
+            and not (new.isupper() and (before.islower() or after.islower()) and before.isalpha())
+        )
     if controls:
         return not changed
     return gained > 0 and gained > 0.8 * changed and identify(mended) == "hu"

@@ -37,8 +37,8 @@ _THIRD = {
            "esta entre cuando muy sin sobre también me hasta hay donde está son fue", "áéíóúñ¿¡"),
     "it": ("il lo la gli le di e che un una è per non con si da del della dei nel sono come anche più ma se ha al alla "
            "questo essere era ho ci dal perché molto quando", "àèéìòù"),
-    "pt": ("o os as de e que um uma em não para com se por mais dos das no na ao como mas foi ele ela seu sua ou quando "
-           "muito já também só pelo pela até isso está são", "ãõçáéíóúâêôà"),
+    "pt": ("o os as de e que um uma em não para com se por mais dos das no na ao como mas foi ele ela seu sua ou "
+           "quando muito já também só pelo pela até isso está são", "ãõçáéíóúâêôà"),
     "ro": ("și şi în este nu la cu pe care un o din pentru sunt mai că ce au fost se dar sau prin acest această el ea "
            "lui după fără către", "ăâîșțşţ"),
     "nl": ("de het een en van ik te dat die niet is zijn op aan met voor er maar om hem dan zou wat mijn dit zo door "
@@ -57,7 +57,7 @@ _THIRD = {
            "kunne eller", "æøå"),
     "fi": ("ja on ei se että oli hän mutta kun joka myös tai ovat mitä niin kuin minä sen olen jos nyt vain", "äö"),
     "et": ("ja on ei see et ta oli kui ka aga mis oma ma kes nii ning või siis seda", "äöõü"),
-    "tr": ("ve bir bu da de için ile çok daha ne gibi olan olarak değil kadar ama sonra ben mi var yok her en", "çğıöşü"),
+    "tr": ("ve bir bu da de için ile çok daha ne gibi olan olarak değil kadar ama sonra ben mi var yok her", "çğıöşü"),
 }  # fmt: skip
 _SCRIPTS = (
     ("ru", re.compile("[\u0400-\u04ff]")),
@@ -94,8 +94,70 @@ _HUNGARIAN_WORDS = frozenset(_HUNGARIAN.split())
 _ENGLISH_WORDS = frozenset(_ENGLISH.split())
 _THIRD_WORDS = _languages_of_words()
 # Words of third languages that are also some word of Hungarian or English, or a letter.
-_AMBIGUOUS = frozenset("a e i o u y s z w an as be but by de do est est fel ha hat in is la le lo ma me mi ne no on or par sa "
-                       "sem si so som son te to ja jo van ve var men et en des un una om det era per ser tak tai".split())
+_AMBIGUOUS = frozenset(
+    [
+        "a",
+        "e",
+        "i",
+        "o",
+        "u",
+        "y",
+        "s",
+        "z",
+        "w",
+        "an",
+        "as",
+        "be",
+        "but",
+        "by",
+        "de",
+        "do",
+        "est",
+        "est",
+        "fel",
+        "ha",
+        "hat",
+        "in",
+        "is",
+        "la",
+        "le",
+        "lo",
+        "ma",
+        "me",
+        "mi",
+        "ne",
+        "no",
+        "on",
+        "or",
+        "par",
+        "sa",
+        "sem",
+        "si",
+        "so",
+        "som",
+        "son",
+        "te",
+        "to",
+        "ja",
+        "jo",
+        "van",
+        "ve",
+        "var",
+        "men",
+        "et",
+        "en",
+        "des",
+        "un",
+        "una",
+        "om",
+        "det",
+        "era",
+        "per",
+        "ser",
+        "tak",
+        "tai",
+    ]
+)
 _NEITHER_WORDS = frozenset(_THIRD_WORDS) - _HUNGARIAN_WORDS - _ENGLISH_WORDS - _AMBIGUOUS
 _THIRD_LETTERS = {name: frozenset(letters) for name, (_, letters) in _THIRD.items()}
 
@@ -150,7 +212,7 @@ def identify_all(texts: Sequence[bytes]) -> list[Language]:
     first few hundred of them.
     """
     found = [identify(text) for text in texts]
-    unsure = []
+    unsure: list[tuple[int, str]] = []
     for index, language in enumerate(found):
         if language not in ("hu", "en") and len(unsure) < _MAX_ASKED:
             said = texts[index].decode("utf-8", "replace")[:_MAX_CHARACTERS]
