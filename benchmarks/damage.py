@@ -26,10 +26,14 @@ Damage = Callable[[str, random.Random], str]
 def misread(right: str, wrong: str) -> Damage:
     """Text of one encoding read as another one; bytes that it lacks become control characters."""
     table = [bytes([byte]).decode(wrong, "ignore") or chr(byte) for byte in range(256)]
-    # Mac Roman has no ő and ű; of other encodings only lines that they can write are taken.
-    return lambda line, _: "".join(
-        table[byte] for byte in line.encode(right, "replace" if "mac" in right else "ignore")
-    )
+
+    def damage(line: str, _: random.Random) -> str:
+        try:
+            return "".join(table[byte] for byte in line.encode(right))
+        except UnicodeEncodeError:  # of Mac Roman, which lacks ő and ű, a mark; other encodings cannot hold the line
+            return line if right != "mac_roman" else "".join(table[byte] for byte in line.encode(right, "replace"))
+
+    return damage
 
 
 def insert(characters: str) -> Damage:

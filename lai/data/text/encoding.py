@@ -40,7 +40,7 @@ _CONFUSED = (
     ("cp1250", "cp437"),
     ("cp1252", "latin-1"),  # last: it mends only the punctuation that Latin-1 has no characters for
 )
-_MAX_BETWEEN = 60  # characters between two letters that were read wrongly
+_MAX_BETWEEN = 150  # characters between two letters that were read wrongly
 _TILDES = str.maketrans("õûÕÛôÔ", "őűŐŰőŐ")
 _CAPITAL_INSIDE = re.compile("[a-záéíóöőúüű][ÁÉÍÓÖŐÚÜŰ]")
 _TILDE = re.compile("[õûÕÛ]")

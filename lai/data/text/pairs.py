@@ -14,7 +14,7 @@ _BOTH_HUNGARIAN = (4, 2)  # of the English side, of the Hungarian side
 _BOTH_ENGLISH = (0, -7)
 _MIN_LONGER = 16  # characters of a longer side that is out of proportion
 _SMOOTHING = 8
-_MAX_RATIO = 2.0  # of the lengths, each with _SMOOTHING more
+_MAX_RATIO = 1.9  # of the lengths, each with _SMOOTHING more
 _MAX_MORE = 2  # characters around equal sides
 _FIELD = '"'
 
