@@ -19,8 +19,8 @@ from lai.data.quality.suspects import Suspects
 from lai.data.quality.tearing import Tearing
 from lai.data.quality.text_batches import TextBatch, location
 from lai.data.quality.wrapping import Wrapping
-from lai.data.sources.kinds import kind_of
 from lai.data.sources.encoding_guess import likely_encoding
+from lai.data.sources.kinds import kind_of
 from lai.data.sources.streams import CorpusCounts
 from lai.data.text.pairs import pair_faults, pair_of
 from lai.tokenizer.chat import Document, has_stray_tags, parse_line

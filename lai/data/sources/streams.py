@@ -91,7 +91,7 @@ def packing_of(path: Path) -> str:
 
 
 @contextmanager
-def open_stream(path: Path, counts: CorpusCounts) -> Iterator[io.BufferedReader]:
+def open_stream(path: Path, counts: CorpusCounts) -> Iterator["io.BufferedReader[Any]"]:
     """The bytes of a file, unpacked where its name ends in `.gz` or `.zst`."""
     with io.BufferedReader(_CountedFile(path, counts), 1 << 16) as file:
         packing = packing_of(path)
