@@ -23,7 +23,7 @@ from lai.host.errors import UserError
 from lai.host.files import atomic_write, file_digest, with_home
 from lai.host.progress import progress
 from lai.tokenizer.chat import render
-from lai.tokenizer.folding import FOLDING_VERSION, fold_texts
+from lai.tokenizer.folding import fold_texts
 from lai.tokenizer.train import learn_vocab
 from lai.tokenizer.vocab import Vocab
 
@@ -86,7 +86,6 @@ def prepare_corpus(data: "DataSettings", load_vocab: Callable[[Path], Vocab] = V
         val_fraction=data.val_fraction,
         split_seed=data.split_seed,
         val_paths=text.val_files or None,
-        normalize=data.normalize,
         reading=reading,
     )
     quality = _quality(text, vocab, token_files, cache, reading)
@@ -100,8 +99,8 @@ def _reading(data: "DataSettings") -> Reading:
         for name in ("columns", "template"):
             if getattr(data, name) is not None:
                 raise UserError(f"data.{name} is for data.path; with data=hub it is data.hub.{name}")
-        return DEFAULT_READING
-    return Reading(data.columns, data.template, data.bad_rows)
+        return Reading(normalize=data.normalize)
+    return Reading(data.columns, data.template, data.bad_rows, data.normalize)
 
 
 @dataclass(frozen=True)
@@ -247,18 +246,15 @@ def _trained_vocab(data: "DataSettings", files: list[Path], cache: Path, reading
         "vocab_size": data.vocab_size,
         "min_freq": data.min_freq,
     }
-    if data.normalize:
-        settings["folding"] = FOLDING_VERSION
+    settings |= reading.recorded()
     formats = [recognize(file, reading).since for file in files]
     if any(formats):
         settings["formats"] = formats
-    if how := reading.identity():
-        settings["reading"] = how
     path = cache / f"vocab-{fingerprint(settings)}.bin"
 
     def build(target: Path) -> dict[str, Any]:
         log.info("building a vocabulary of up to %s tokens", f"{data.vocab_size:,}")
-        texts = contents(files, CorpusCounts(), reading, data.normalize)
+        texts = contents(files, CorpusCounts(), reading)
         learn_vocab(texts, data.vocab_size, data.min_freq).save(target)
         return {}
 
@@ -266,20 +262,17 @@ def _trained_vocab(data: "DataSettings", files: list[Path], cache: Path, reading
     return path
 
 
-def contents(
-    files: list[Path], counts: CorpusCounts, reading: Reading = DEFAULT_READING, normalize: bool = False
-) -> Iterator[bytes]:
+def contents(files: list[Path], counts: CorpusCounts, reading: Reading = DEFAULT_READING) -> Iterator[bytes]:
     """What is said in all documents, without markup: the text that a vocabulary is trained on; shows its progress.
 
     Args:
-        reading: how rows become documents.
-        normalize: fold the text (`lai.tokenizer.folding`).
+        reading: how rows become documents, and whether their text is folded.
     """
     shown = 0
     with progress("reading the text", sum(file.stat().st_size for file in files)) as show:
         for documents in in_batches(read_documents(files, counts, reading)):
             texts = [turn.content for document in documents for turn in document]
-            yield from fold_texts(texts) if normalize else texts
+            yield from fold_texts(texts) if reading.normalize else texts
             if counts.bytes_read != shown:
                 shown = counts.bytes_read
                 show(shown)

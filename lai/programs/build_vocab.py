@@ -4,6 +4,7 @@ import argparse
 import re
 import shlex
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -47,10 +48,10 @@ def _build_vocab() -> int:
     options = _parse_arguments()
     started = time.perf_counter()
     target_of(options.output, VOCAB_MAGIC)  # A wrong name is refused before the work.
-    reading = reading_of(options)
+    reading = replace(reading_of(options), normalize=options.normalize)
     files = find_files(options.data, reading)
     counts = CorpusCounts()
-    texts = contents(files, counts, reading, options.normalize)
+    texts = contents(files, counts, reading)
     vocab, report = train_vocab(texts, options.vocab_size, options.min_freq)
     if report.texts == 0:
         raise UserError(f"{', '.join(options.data)}: no document found; expected at least one line of text")

@@ -8,6 +8,7 @@ import pytest
 
 from lai.data.prepare import contents, prepare_corpus
 from lai.data.quality.report import listed_formats
+from lai.data.sources.reading import Reading
 from lai.data.sources.streams import CorpusCounts
 from lai.host.errors import UserError
 
@@ -30,7 +31,7 @@ def test_normalize_folds_what_vocabulary_and_token_files_are_made_of(compose_run
     text = tmp_path / "text.txt"
     text.write_text("".join(f"„Kis alma\u0301t\u00a0eszik {n}”\n" for n in range(50)), encoding="utf-8")
     files = [text]
-    assert next(iter(contents(files, CorpusCounts(), normalize=True))) == '"Kis almát eszik 0"'.encode()
+    assert next(iter(contents(files, CorpusCounts(), Reading(normalize=True)))) == '"Kis almát eszik 0"'.encode()
     assert next(iter(contents(files, CorpusCounts()))) == "„Kis alma\u0301t\u00a0eszik 0”".encode()
     settings = [f"data.path={text}", f"data.cache_dir={tmp_path / 'cache'}", "data.vocab_size=330"]
     folded = prepare_corpus(compose_run("data=text", *settings).data)

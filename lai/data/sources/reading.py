@@ -10,6 +10,7 @@ from lai.data.sources.streams import CorpusCounts
 from lai.data.sources.values import describe
 from lai.host.errors import UserError
 from lai.tokenizer.chat import Document
+from lai.tokenizer.folding import FOLDING_VERSION
 
 Row = Mapping[str, Any]
 NumberedDocument = tuple[int, Document]
@@ -20,25 +21,33 @@ _MAX_REASON = 100  # characters of a message at the place of a faulty row
 
 @dataclass(frozen=True)
 class Reading:
-    """The settings that decide how the rows of files become documents.
+    """The settings that decide how the rows of files become documents, and in which form their text is used.
 
     Args:
         columns: `data.columns`: our names of columns and the file's.
         template: `data.template`: the text form of a row's document.
         bad_rows: `data.bad_rows`: `error` or `skip`.
+        normalize: `data.normalize`: what is trained on is folded (`lai.tokenizer.folding`).
     """
 
     columns: Mapping[str, str] | None = None
     template: str | None = None
     bad_rows: str = "error"
+    normalize: bool = False
 
     @property
     def maps_rows(self) -> bool:
         """Whether the settings, not the row's own columns, decide what a row is."""
         return bool(self.columns) or self.template is not None
 
+    def recorded(self) -> dict[str, Any]:
+        """What fingerprints of a vocabulary and of token files say of all this."""
+        folding = {"folding": FOLDING_VERSION} if self.normalize else {}
+        how = self.identity()
+        return folding | ({"reading": how} if how else {})
+
     def identity(self) -> dict[str, Any]:
-        """The settings that are not the default: what a fingerprint needs to know."""
+        """The settings that are not the default and decide what the documents are."""
         settings = {"columns": dict(self.columns or {}) or None, "template": self.template}
         chosen: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}
         return chosen | ({"bad_rows": self.bad_rows} if self.bad_rows != "error" else {})

@@ -34,7 +34,7 @@ from lai.host.errors import UserError
 from lai.host.files import atomic_directory, file_digest
 from lai.host.progress import progress
 from lai.tokenizer.chat import Document, render, split_key, user_turns
-from lai.tokenizer.folding import FOLDING_VERSION, fold_documents
+from lai.tokenizer.folding import fold_documents
 from lai.tokenizer.vocab import Vocab
 
 FORMAT_VERSION = 5
@@ -97,7 +97,6 @@ def prepare_token_files(
     val_fraction: float,
     split_seed: int,
     val_paths: str | Path | Sequence[str | Path] | None = None,
-    normalize: bool = False,
     reading: Reading = DEFAULT_READING,
 ) -> TokenFiles:
     """The token files of a corpus: from `cache_dir` if intact files are there, else built.
@@ -105,7 +104,7 @@ def prepare_token_files(
     With `val_paths`, the documents there are the validation split, and all others the training split. Without, a hash
     of its content and `split_seed` alone puts a document into a split: neither its position nor its neighbours matter,
     and duplicates stay together. If that leaves a split empty, the document with the smallest hash goes to validation,
-    or the one with the largest to training. With `normalize`, the text is folded first (`lai.tokenizer.folding`).
+    or the one with the largest to training. Where `reading` says so, the text is folded first.
 
     Raises:
         UserError: the text cannot be read, changes while it is read, or has fewer than two different documents; the
@@ -126,10 +125,7 @@ def prepare_token_files(
         settings["val_sources"] = [source.content for source in val_sources]
     else:
         settings |= {"val_fraction": float(val_fraction), "split_seed": split_seed}
-    if normalize:
-        settings["folding"] = FOLDING_VERSION
-    if how := reading.identity():
-        settings["reading"] = how
+    settings |= reading.recorded()
     folder = Path(cache_dir) / f"shards-{fingerprint(settings)}"
     try:
         with locked(folder):
@@ -241,7 +237,7 @@ def _write_given(
     reading: Reading,
 ) -> CorpusStats:
     """Write the token files; the validation documents have files of their own."""
-    with _Splits(folder, vocab, reading, "folding" in settings) as splits:
+    with _Splits(folder, vocab, reading) as splits:
         for part, in_val in ((files, False), (val_files, True)):
             for documents in splits.read(part):
                 splits.add(documents, np.full(len(documents), in_val))
@@ -258,8 +254,7 @@ def _write_chosen(
     """Write the token files; a share of the documents is chosen for validation."""
     threshold = int(settings["val_fraction"] * _HASH_RANGE)
     key = str(settings["split_seed"]).encode()
-    folds = "folding" in settings
-    stats, lowest, highest = _write_below(folder, files, vocab, key, threshold, reading, folds)
+    stats, lowest, highest = _write_below(folder, files, vocab, key, threshold, reading)
     if not stats.documents:
         raise UserError(f"{files[0]} (of {len(files)} files) holds no document; expected at least two different ones")
     if lowest == highest:
@@ -269,12 +264,12 @@ def _write_chosen(
         )
     if not stats.val.documents or not stats.train.documents:
         threshold = highest if stats.val.documents else lowest + 1
-        stats, _, _ = _write_below(folder, files, vocab, key, threshold, reading, folds)
+        stats, _, _ = _write_below(folder, files, vocab, key, threshold, reading)
     return stats
 
 
 def _write_below(
-    folder: Path, files: Sequence[Path], vocab: Vocab, key: bytes, threshold: int, reading: Reading, folds: bool
+    folder: Path, files: Sequence[Path], vocab: Vocab, key: bytes, threshold: int, reading: Reading
 ) -> tuple[CorpusStats, int, int]:
     """Write both splits' token files; documents whose hash is below `threshold` go to validation.
 
@@ -282,7 +277,7 @@ def _write_below(
         The statistics, and the lowest and highest hash of all documents.
     """
     lowest, highest = _HASH_RANGE, -1
-    with _Splits(folder, vocab, reading, folds) as splits:
+    with _Splits(folder, vocab, reading) as splits:
         for documents in splits.read(files):
             hashes = [_split_hash(document, key) for document in documents]
             lowest, highest = min(lowest, *hashes), max(highest, *hashes)
@@ -291,11 +286,10 @@ def _write_below(
 
 
 class _Splits:
-    """Writes both splits' token files, of folded text if `folds`; a context manager."""
+    """Writes both splits' token files; a context manager."""
 
-    def __init__(self, folder: Path, vocab: Vocab, reading: Reading, folds: bool) -> None:
+    def __init__(self, folder: Path, vocab: Vocab, reading: Reading) -> None:
         self._vocab = vocab
-        self._folds = folds
         self._counts = CorpusCounts()
         self._reading = reading
         self._turns: dict[bool, Counter[int]] = {False: Counter(), True: Counter()}  # documents by their user turns
@@ -317,7 +311,7 @@ class _Splits:
         before = self._counts.bytes_read
         with progress("building token files", sum(file.stat().st_size for file in files)) as show:
             for documents in in_batches(read_documents(files, self._counts, self._reading)):
-                wanted = fold_documents(documents) if self._folds else documents
+                wanted = fold_documents(documents) if self._reading.normalize else documents
                 if wanted:
                     yield wanted
                 show(self._counts.bytes_read - before)

@@ -79,7 +79,13 @@ def test_normalized_text_is_folded_in_both_splits(tmp_path: Path, vocab: Vocab, 
 
     def build(normalize: bool) -> TokenFiles:
         return prepare_token_files(
-            text, vocab, tmp_path / "cache", val_fraction=0.2, split_seed=0, val_paths=val, normalize=normalize
+            text,
+            vocab,
+            tmp_path / "cache",
+            val_fraction=0.2,
+            split_seed=0,
+            val_paths=val,
+            reading=Reading(normalize=normalize),
         )
 
     folded = build(normalize=True)
@@ -98,14 +104,18 @@ def test_forms_of_one_document_lie_on_one_side(tmp_path: Path, vocab: Vocab) -> 
     text = tmp_path / "text.txt"
     forms = ("lo\u0301 {}", "ló\u00a0{}", "\ufeffló {}", "ló {} ")
     text.write_text("".join(form.format(n) + "\n" for n in range(100) for form in forms), encoding="utf-8")
-    files = prepare_token_files(text, vocab, tmp_path / "cache", val_fraction=0.3, split_seed=0, normalize=True)
+    files = prepare_token_files(
+        text, vocab, tmp_path / "cache", val_fraction=0.3, split_seed=0, reading=Reading(normalize=True)
+    )
     train, val = set(texts(files.train, vocab)), set(texts(files.val, vocab))
     assert len(train) + len(val) == 100 and not train & val
 
 
 def test_folded_text_makes_the_same_token_files_normalized_or_not(text: Path, vocab: Vocab) -> None:
     plain = prepare(text, vocab)
-    folded = prepare_token_files(text, vocab, text.parent / "cache", val_fraction=0.2, split_seed=0, normalize=True)
+    folded = prepare_token_files(
+        text, vocab, text.parent / "cache", val_fraction=0.2, split_seed=0, reading=Reading(normalize=True)
+    )
     assert folded.folder != plain.folder and folded.stats == plain.stats
     for name in ("train.bin", "train.idx", "val.bin", "val.idx"):
         assert content(folded)[name] == content(plain)[name]
