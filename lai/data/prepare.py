@@ -12,9 +12,9 @@ from lai.config.setting import SettingError
 from lai.data.cache import cached_file, fingerprint
 from lai.data.cleaned import cleaned_files
 from lai.data.quality.report import Quality, examine
-from lai.data.quality.text_batches import printable
 from lai.data.sources.discovery import files_left_out, find_files
 from lai.data.sources.files import in_batches, read_documents
+from lai.data.sources.kinds import printable
 from lai.data.sources.reading import DEFAULT_READING, Reading
 from lai.data.sources.recognition import recognize
 from lai.data.sources.streams import CorpusCounts

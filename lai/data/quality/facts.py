@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lai.data.quality.counting import Counting
-from lai.data.quality.text_batches import printable
+from lai.data.sources.kinds import printable
 from lai.data.text.language import identify, identify_all
 from lai.tokenizer.bpe import FIRST_BYTE
 from lai.tokenizer.chat import CHAT_TAGS, TO_ENGLISH, TO_HUNGARIAN, parse_line

@@ -1,17 +1,15 @@
 """The checks of a text: limits, and findings with verdicts, places and remedies."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from lai.data.quality.counting import Counting
-from lai.data.quality.text_batches import printable
 from lai.data.quality.wrapping import Wrapping
 from lai.data.sources.discovery import listed
 from lai.data.sources.encoding_guess import conversion
-from lai.data.sources.streams import packing_of
+from lai.data.sources.kinds import printable, reading_command
 from lai.tokenizer.vocab import Vocab
 
 Verdict = Literal["ok", "warning", "error"]
@@ -244,8 +242,7 @@ def _torn_stories(counting: Counting) -> Finding:
         remedy = "put each story on one line, with U+2028 between its paragraphs; nothing says where one ends"
         return Finding(check, "warning", f"{lines}, many of which carry on the one before", expected, places, remedy)
     join = r"""awk -v RS= '{gsub(/\r?\n/, "\342\200\250"); print}'"""
-    read = "gzip -dc" if file.suffix.lower() == ".gz" else "cat"
-    remedy = f"join the paragraphs of a story: {read} {shlex.quote(printable(file))} | {join} > NEW.txt"
+    remedy = f"join the paragraphs of a story: {reading_command(file)} | {join} > NEW.txt"
     return Finding(
         check, "warning", f"{lines} look like {groups:,} stories between blank lines", expected, places, remedy
     )
@@ -274,8 +271,7 @@ def _joining_command(file: Path, width: int, wrapping: Wrapping) -> str:
     else:  # a short line ends one
         minimum = width - _SHORT
         join = f'tr -d \'\\r\' | awk \'{{printf "%s%s", $0, length($0) < {minimum} ? "\\n" : " "}}\''
-    read = {".gz": "gzip -dc", ".zst": "zstd -dc"}.get(packing_of(file), "cat")
-    return f"{read} {shlex.quote(printable(file))} | {join} > NEW.txt"
+    return f"{reading_command(file)} | {join} > NEW.txt"
 
 
 def _error_unless(right: bool) -> Verdict:

@@ -79,8 +79,3 @@ def _document_batches(file: Path, counts: CorpusCounts, reading: Reading) -> Ite
 def location(file: Path, number: int) -> str:
     """Where a text is, as `file:line` or `file: row number`."""
     return os.fsencode(place(file, number)).decode("utf-8", "backslashreplace")
-
-
-def printable(file: Path) -> str:
-    """A file's name as printable UTF-8; bytes that are not UTF-8 are escaped."""
-    return os.fsencode(file).decode("utf-8", "backslashreplace")

@@ -7,10 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from lai.data.sources.formats.moses import expected_partner, partner
-from lai.data.sources.kinds import ENGLISH_FILE, EXPECTED_ENDINGS, HUNGARIAN_FILE, kind_of
+from lai.data.sources.kinds import ENGLISH_FILE, EXPECTED_ENDINGS, HUNGARIAN_FILE, kind_of, packing_of
 from lai.data.sources.reading import DEFAULT_READING, Reading
 from lai.data.sources.recognition import holds_rows, recognize
-from lai.data.sources.streams import packing_of
 from lai.host.errors import UserError
 from lai.host.files import with_home
 

@@ -5,6 +5,7 @@ import re
 import shlex
 from pathlib import Path
 
+from lai.data.sources.kinds import packing_of, printable, reading_command
 from lai.host.errors import UserError
 
 _LETTERS = "áéíóöőúüűÁÉÍÓÖŐÚÜŰ"
@@ -38,9 +39,9 @@ def refuse_other_encodings(path: Path, start: bytes) -> None:
 
 def conversion(path: Path, encoding: str) -> str:
     """The command that makes UTF-8 of a file."""
-    if path.name.lower().endswith(".gz"):
-        return f"gzip -dc {shlex.quote(str(path))} | iconv -f {encoding} -t UTF-8 > NEW"
-    return f"iconv -f {encoding} -t UTF-8 {shlex.quote(str(path))} > NEW"
+    if packing_of(path):
+        return f"{reading_command(path)} | iconv -f {encoding} -t UTF-8 > NEW"
+    return f"iconv -f {encoding} -t UTF-8 {shlex.quote(printable(path))} > NEW"
 
 
 def likely_encoding(text: bytes) -> str | None:

@@ -1,8 +1,11 @@
-"""The kinds of data files, by their names, and how a place in one is named."""
+"""The kinds of data files, by their names, how a place in one is named, and the command that prints one."""
 
+import os
+import shlex
 from pathlib import Path
 
-from lai.data.sources.streams import PACKED, packing_of
+PACKED = {".gz": "gzip -dc", ".zst": "zstd -dc"}
+"""The endings of packed files, and what unpacks them."""
 
 ENGLISH_FILE, HUNGARIAN_FILE = ".en", ".hu"
 KINDS = (".txt", ".jsonl", ".tsv", ".parquet", ".json", ".csv", ".tmx", ENGLISH_FILE, HUNGARIAN_FILE)
@@ -25,3 +28,18 @@ def kind_of(path: Path) -> str | None:
 def place(path: Path, number: int) -> str:
     """Where a document is, as `file:line` or `file: row number`."""
     return f"{path}: row {number}" if kind_of(path) in _COUNTED_BY_ROWS else f"{path}:{number}"
+
+
+def packing_of(path: Path) -> str:
+    """How a file is packed, by its name: `.gz`, `.zst` or nothing."""
+    return next((ending for ending in PACKED if path.name.lower().endswith(ending)), "")
+
+
+def printable(file: Path) -> str:
+    """A file's name as printable UTF-8; bytes that are not UTF-8 are escaped."""
+    return os.fsencode(file).decode("utf-8", "backslashreplace")
+
+
+def reading_command(file: Path) -> str:
+    """The shell command that prints a file, unpacked: `gzip -dc x.txt.gz`, `cat x.txt`."""
+    return f"{PACKED.get(packing_of(file), 'cat')} {shlex.quote(printable(file))}"

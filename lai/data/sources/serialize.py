@@ -5,8 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from lai.data.sources.kinds import kind_of
-from lai.data.sources.streams import packing_of
+from lai.data.sources.kinds import kind_of, packing_of
 from lai.host.errors import UserError
 from lai.tokenizer.chat import Document, parse, parse_line, render, to_line
 

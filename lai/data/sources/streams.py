@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from lai.data.sources.encoding_guess import refuse_other_encodings
+from lai.data.sources.kinds import packing_of
 from lai.host.errors import UserError, first_line
-
-PACKED = (".gz", ".zst")
 
 _GUESSED_BYTES = 1 << 16  # of a file's beginning, whose encoding is guessed
 _UTF8_BOM = b"\xef\xbb\xbf"
@@ -83,11 +82,6 @@ def beginning(path: Path, size: int) -> bytes:
         UserError: the file cannot be read or is damaged.
     """
     return next(read_chunks(path, CorpusCounts(), size), b"")
-
-
-def packing_of(path: Path) -> str:
-    """How a file is packed, by its name: `.gz`, `.zst` or nothing."""
-    return next((ending for ending in PACKED if path.name.lower().endswith(ending)), "")
 
 
 @contextmanager

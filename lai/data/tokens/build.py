@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 from lai.data.cache import fingerprint, locked
 from lai.data.sources.discovery import find_files
 from lai.data.sources.files import in_batches, read_documents
-from lai.data.sources.kinds import kind_of
+from lai.data.sources.kinds import kind_of, packing_of
 from lai.data.sources.reading import DEFAULT_READING, Reading
 from lai.data.sources.recognition import recognize
-from lai.data.sources.streams import CorpusCounts, packing_of
+from lai.data.sources.streams import CorpusCounts
 from lai.data.tokens.token_file import TokenFile, TokenWriter, encode_documents, token_dtype
 from lai.host.errors import UserError
 from lai.host.files import atomic_directory, file_digest

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
 
+from lai.data.sources.kinds import PACKED, packing_of
 from lai.data.sources.reading import NumberedDocument, RowReader
-from lai.data.sources.streams import PACKED, CorpusCounts, packing_of, raw_lines
+from lai.data.sources.streams import CorpusCounts, raw_lines
 from lai.host.errors import UserError
 from lai.tokenizer.chat import translation_examples
 
