@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,6 +77,8 @@ def prepare_corpus(data: "DataSettings", load_vocab: Callable[[Path], Vocab] = V
     cache = with_home(data.cache_dir)
     reading = _reading(data)
     text = _text(data, cache, reading)
+    if data.clean and (data.path is not None or data.source == "hub"):  # generated text has no damage
+        text, reading = _cleaned(text, cache, reading)
     vocab_path = with_home(data.vocab_path) if data.vocab_path else _trained_vocab(data, text.files, cache, reading)
     vocab = load_vocab(vocab_path)
     token_files = prepare_token_files(
@@ -126,10 +128,7 @@ def _text(data: "DataSettings", cache: Path, reading: Reading) -> _Text:
             raise UserError(
                 f"data.path={data.path} names no file besides those of data.val_path; nothing is left to train on"
             )
-        left_out = files_left_out(data.path, reading)
-        if data.clean:
-            files, val_files = (cleaned_files(part, cache, log.info) for part in (files, val_files))
-        return _Text(files, val_files, left_out=left_out)
+        return _Text(files, val_files, left_out=files_left_out(data.path, reading))
     if data.source == "hub" and data.hub is not None:
         return _Text(_hub_files(asdict(data.hub), cache), val_files)
     if data.source != "synthetic" or data.synthetic is None:
@@ -145,6 +144,12 @@ def _text(data: "DataSettings", cache: Path, reading: Reading) -> _Text:
         return _Text(files, val_files)
     drawn, nats = _drawn_file(config, data.val_fraction, cache)
     return _Text(files, [drawn], nats)
+
+
+def _cleaned(text: _Text, cache: Path, reading: Reading) -> tuple[_Text, Reading]:
+    """The text mended, in files of LAi's own rows, and how those are read."""
+    files, val_files = (cleaned_files(part, cache, log.info, reading) for part in (text.files, text.val_files))
+    return replace(text, files=files, val_files=val_files), Reading(normalize=reading.normalize)
 
 
 def _quality(text: _Text, vocab: Vocab, token_files: TokenFiles, cache: Path, reading: Reading) -> Quality:

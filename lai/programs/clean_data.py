@@ -10,12 +10,13 @@ from pathlib import Path
 from lai.data.cleaned import Cleaned, clean_documents
 from lai.data.sources.discovery import find_files
 from lai.data.sources.kinds import kind_of
+from lai.data.sources.reading import Reading
 from lai.data.sources.serialize import lines, output_kind
 from lai.data.text.pairs import pair_of
 from lai.host.cli import run_program
 from lai.host.errors import UserError
 from lai.host.files import atomic_write, target_of
-from lai.programs.arguments import argument_parser
+from lai.programs.arguments import add_reading_arguments, argument_parser, reading_of
 from lai.tokenizer.chat import TO_HUNGARIAN, Document, to_line
 
 _SHOWN = 10
@@ -33,6 +34,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--swap", action="store_true", help="swap the sides of all pairs: the files have Hungarian first"
     )
+    add_reading_arguments(parser)
     parser.add_argument("--dry-run", action="store_true", help="write nothing; show ten changed lines before and after")
     return parser.parse_intermixed_args()
 
@@ -41,7 +43,8 @@ def _clean_data() -> int:
     options = _parse_arguments()
     if options.output is None and not options.dry_run:
         raise UserError("--output is missing; expected a file to write, or --dry-run")
-    files = find_files(options.data)
+    reading = reading_of(options)
+    files = find_files(options.data, reading)
     report = Cleaned()
     if options.dry_run:
         shown: list[str] = []
@@ -51,10 +54,10 @@ def _clean_data() -> int:
                 shown.append(where)
                 print(f"{where}\n  - {_line(before)}\n  + {_line(after)}")
 
-        for _ in clean_documents(files, report, options.swap, show):
+        for _ in clean_documents(files, report, reading, swap=options.swap, show=show):
             pass
     else:
-        left_out = _write(files, options.output, options.swap, report)
+        left_out = _write(files, options.output, options.swap, report, reading)
     print("\n".join(report.lines()))
     if not options.dry_run:
         if left_out:
@@ -67,7 +70,7 @@ def _line(document: Document) -> str:
     return to_line(document).decode("utf-8", "backslashreplace")
 
 
-def _write(files: list[Path], output: Path, swap: bool, report: Cleaned) -> int:
+def _write(files: list[Path], output: Path, swap: bool, report: Cleaned, reading: Reading) -> int:
     """Write the cleaned documents; return how many had to be left out."""
     target = target_of(output)
     if target in {file.resolve() for file in files}:
@@ -76,7 +79,7 @@ def _write(files: list[Path], output: Path, swap: bool, report: Cleaned) -> int:
     kind = "" if pairs else output_kind(output)
     left_out = 0
     with atomic_write(output) as file:
-        documents = clean_documents(files, report, swap)
+        documents = clean_documents(files, report, reading, swap=swap)
         for line in map(_pair_line, documents) if pairs else lines(documents, kind):
             if line is None:
                 left_out += 1

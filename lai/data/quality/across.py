@@ -7,25 +7,27 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lai.data.quality.counting import Sample
 from lai.data.quality.findings import Finding, Verdict
 from lai.data.quality.near import is_installed, near_copies, signatures
 from lai.data.quality.text_batches import location, text_batches
+from lai.data.sources.reading import DEFAULT_READING, Reading
 from lai.data.sources.streams import CorpusCounts
+from lai.tokenizer.folding import fold_texts
 
 _SIGNED_BYTES = 8 << 20
 _MANY_NEAR = 0.3  # share of near-duplicates from which on they are a warning
 _MANY_FOREIGN = 0.02
 _MAX_PLACES = 5
 _INSTALL = "rensa is not installed: pip install 'lai[data]'"
-Sampled = Sequence[tuple[int, bytes]]
 
 
-def near_duplicates(sample: Sampled, place: Callable[[int], str]) -> Finding:
+def near_duplicates(sample: Sample, place: Callable[[int], str]) -> Finding:
     """Documents that share about three of four words with an earlier one; `place` names a document by its number."""
     check, expected = "near-duplicates", f"less than {_MANY_NEAR:.0%} of the documents"
     if not is_installed():
         return Finding(check, "ok", f"not looked for; {_INSTALL}", expected)
-    chosen = _first_bytes(sample)
+    chosen, step = _bounded(sample)
     different = list({text: number for number, text in reversed(chosen)}.items())[::-1]
     indices, table = signatures([text for text, _ in different])
     found = near_copies(table)
@@ -34,17 +36,22 @@ def near_duplicates(sample: Sampled, place: Callable[[int], str]) -> Finding:
     return Finding(
         check,
         "warning" if share >= _MANY_NEAR else "ok",
-        f"{int(found.sum()):,} of {len(different):,} different documents",
+        f"{int(found.sum()):,} of {len(different):,} different documents{_of_every(step)}",
         expected,
         places,
         "leave out all but one of texts that are nearly equal" if share >= _MANY_NEAR else "",
     )
 
 
-def _first_bytes(sample: Sampled) -> list[tuple[int, bytes]]:
-    """An even choice of the sample, of bounded size."""
-    size = sum(len(text) for _, text in sample)
-    return list(sample[:: max(1, -(-size // _SIGNED_BYTES))])
+def _bounded(sample: Sample) -> tuple[list[tuple[int, bytes]], int]:
+    """An even choice of the sample, of bounded size, and which share of all documents it is: one in so many."""
+    size = sum(len(text) for _, text in sample.documents)
+    step = max(1, -(-size // _SIGNED_BYTES))
+    return sample.documents[::step], step * sample.step
+
+
+def _of_every(step: int) -> str:
+    return "" if step == 1 else f", looked for in one of {step} documents"
 
 
 class Validation:
@@ -52,43 +59,58 @@ class Validation:
 
     Args:
         files: the files to validate with.
+        reading: how rows are read.
     """
 
-    def __init__(self, files: Sequence[Path]) -> None:
-        self._texts: list[bytes] = []
-        self._places: list[tuple[Path, int]] = []
-        for batch in text_batches(files, CorpusCounts()):
-            for number, text in zip(batch.numbers.tolist(), batch.texts, strict=True):
-                if text.strip():
-                    self._texts.append(text)
-                    self._places.append((batch.file, number))
-        self._hashes = _hashes(self._texts)
-        self._found = np.zeros(len(self._texts), np.bool_)
+    def __init__(self, files: Sequence[Path], reading: Reading = DEFAULT_READING) -> None:
+        self._sample = Sample()
+        self._files: list[tuple[int, Path]] = []  # each file, and how many texts were before it
+        hashes: list[NDArray[np.int64]] = [np.zeros(0, np.int64)]
+        numbers: list[NDArray[np.int64]] = [np.zeros(0, np.int64)]
+        count = 0
+        for batch in text_batches(files, CorpusCounts(), reading):
+            if not self._files or self._files[-1][1] != batch.file:
+                self._files.append((count, batch.file))
+            filled = [index for index, text in enumerate(batch.texts) if text.strip()]
+            texts = [batch.texts[index] for index in filled]
+            numbers.append(batch.numbers[filled])
+            hashes.append(_hashes(texts))
+            self._sample.add(texts, count, numbers[-1])
+            count += len(texts)
+        self._numbers = np.concatenate(numbers)
+        self._hashes = np.concatenate(hashes)
+        self._found = np.zeros(count, np.bool_)
 
     def add(self, texts: Sequence[bytes]) -> None:
         """Look for the next texts to train on."""
-        if len(self._texts):
+        if len(self._found):
             self._found |= np.isin(self._hashes, _hashes(texts))
 
-    def finding(self, sample: Sampled) -> Finding:
+    def finding(self, sample: Sample) -> Finding:
         """How many documents to validate with are in the text to train on, and how many near copies in its sample."""
         check, expected = "validation text in training", "no document: val/loss says nothing about text that is known"
         count, near = int(self._found.sum()), ""
+        also = np.zeros(0, np.int64)
         if is_installed():
-            trained = [text for _, text in _first_bytes(sample)]
-            _, first = signatures(trained)
-            indices, second = signatures(self._texts)
+            (trained, step), (texts, own_step) = _bounded(sample), _bounded(self._sample)
+            _, first = signatures([text for _, text in trained])
+            indices, second = signatures([text for _, text in texts])
             copies = near_copies(np.concatenate((first, second)), among=len(first))[len(first) :]
-            also = indices[copies & ~self._found[indices]]
-            near = f", {len(also):,} more nearly"
+            signed = np.array([number for number, _ in texts], np.int64)[indices]
+            also = signed[copies & ~self._found[signed]]
+            near = f", {len(also):,} more nearly{_of_every(step * own_step)}"
         else:
-            also, near = np.zeros(0, np.int64), f"; near copies are not looked for, {_INSTALL}"
+            near = f"; near copies are not looked for, {_INSTALL}"
         told = np.sort(np.concatenate((np.flatnonzero(self._found), also)))
-        places = [location(*self._places[index]) for index in told[:_MAX_PLACES]]
-        verdict: Verdict = "error" if len(told) >= max(3, 0.01 * len(self._texts)) else "warning" if len(told) else "ok"
+        places = [self._place(index) for index in told[:_MAX_PLACES].tolist()]
+        verdict: Verdict = "error" if len(told) >= max(3, 0.01 * len(self._found)) else "warning" if len(told) else "ok"
         remedy = "leave these documents out of one of the two" if len(told) else ""
-        found = f"{count:,} of {len(self._texts):,} documents{near}"
+        found = f"{count:,} of {len(self._found):,} documents{near}"
         return Finding(check, verdict, found, expected, places, remedy)
+
+    def _place(self, index: int) -> str:
+        file = next(file for before, file in reversed(self._files) if before <= index)
+        return location(file, int(self._numbers[index]))
 
 
 def third_languages(sizes: Counter[str], places: Iterable[str]) -> Finding:
@@ -105,4 +127,6 @@ def third_languages(sizes: Counter[str], places: Iterable[str]) -> Finding:
 
 
 def _hashes(texts: Sequence[bytes]) -> NDArray[np.int64]:
+    """A number for each text, the same for all typed forms of one."""
+    texts = fold_texts(texts)
     return np.fromiter(map(hash, texts), np.int64, len(texts))

@@ -1,4 +1,7 @@
-"""The columns of a `.tsv` file as its lines stand: lines that are no pair, a header, and sides without text."""
+"""The columns of pairs in a `.tsv` file as its lines stand: lines that are no pair, a header, sides without text.
+
+Tables with a header, and other tables of known columns, have a reader of their own that says what is wrong.
+"""
 
 from collections import Counter
 from collections.abc import Iterator

@@ -20,7 +20,9 @@ from lai.data.quality.tearing import Tearing
 from lai.data.quality.text_batches import TextBatch, location
 from lai.data.quality.wrapping import Wrapping
 from lai.data.sources.encoding_guess import likely_encoding
-from lai.data.sources.kinds import kind_of
+from lai.data.sources.formats import tsv
+from lai.data.sources.reading import DEFAULT_READING, Reading
+from lai.data.sources.recognition import recognize
 from lai.data.sources.streams import CorpusCounts
 from lai.data.text.pairs import pair_faults, pair_of
 from lai.tokenizer.chat import Document, has_stray_tags, parse_line
@@ -68,7 +70,8 @@ class Sample:
 class Counting:
     """Everything that is counted in the one pass."""
 
-    def __init__(self, folder: Path, longest_line: int) -> None:
+    def __init__(self, folder: Path, longest_line: int, reading: Reading = DEFAULT_READING) -> None:
+        self._reading = reading
         self.counts = CorpusCounts()
         self.longest_line = longest_line
         self.totals: Counter[str] = Counter()
@@ -188,8 +191,8 @@ class Counting:
                 self._note(check, batch, [indices_of[place] for place in np.flatnonzero(found)])
 
     def _add_columns(self, file: Path) -> None:
-        """Faults of a `.tsv` file's lines, of which some are no documents."""
-        if kind_of(file) != ".tsv":
+        """Faults of the lines of pairs between tabs, of which some are no documents."""
+        if recognize(file, self._reading).name != tsv.NAME:
             return
         self.has_columns = True
         for check, number in column_faults(file):

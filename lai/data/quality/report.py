@@ -74,8 +74,8 @@ def examine(
         UserError: a file cannot be read as what its ending says.
     """
     with _temporary_folder() as folder:
-        counting = Counting(Path(folder), longest_line)
-        validation = Validation(val_files) if val_files else None
+        counting = Counting(Path(folder), longest_line, reading)
+        validation = Validation(val_files, reading) if val_files else None
         with progress("checking the text", sum(file.stat().st_size for file in files)) as show:
             for batch in text_batches(files, counting.counts, reading):
                 counting.add(batch)
@@ -88,10 +88,10 @@ def examine(
     facts["formats"] = dict(Counter(recognize(file, reading).name for file in files))
     across = [
         third_languages(languages.sizes, map(counting.place_of_document, languages.foreign)),
-        near_duplicates(counting.sample.documents, counting.place_of_document),
+        near_duplicates(counting.sample, counting.place_of_document),
     ]
     if validation is not None:
-        across.append(validation.finding(counting.sample.documents))
+        across.append(validation.finding(counting.sample))
     stop = int(np.flatnonzero(counting.lengths)[-1]) + 1 if facts["documents"] else 0
     return Quality(facts, judge(counting, vocab, left_out or {}, across), counting.lengths[:stop].tolist())
 

@@ -148,7 +148,7 @@ def _tab_separated(path: Path, is_mapped: bool, wanted: Sequence[str]) -> Format
     is_wide = sum(number > 2 for number in columns) > len(columns) / 2
     if is_wide and (layout := sentences.layout(lines, _raw_table(lines))):
         return _sentences(layout)
-    return Format("TSV pairs", tsv.read)
+    return Format(tsv.NAME, tsv.read)
 
 
 def _comma_separated(path: Path, is_mapped: bool, wanted: Sequence[str]) -> Format:

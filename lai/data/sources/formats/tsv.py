@@ -8,6 +8,8 @@ from lai.data.sources.streams import CorpusCounts, read_lines
 from lai.host.errors import UserError
 from lai.tokenizer.chat import translation_examples
 
+NAME = "TSV pairs"
+
 
 def read(path: Path, counts: CorpusCounts, rows: RowReader) -> Iterator[NumberedDocument]:
     """The documents of a `.tsv` file, each with the number of its line; lines that are no pair are counted as skipped.
