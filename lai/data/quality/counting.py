@@ -5,6 +5,7 @@ Python takes no step for a byte and few for a line.
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +55,11 @@ class Sample:
         self._size = 0
 
     def add(self, texts: list[bytes], before: int, numbers: NDArray[np.int64]) -> None:
-        for index in range(-before % self.step, len(texts), self.step):
-            text = texts[index][:_SAMPLED_BYTES]
-            self.documents.append((before + index, text))
-            self._size += len(text)
-        self.numbers += numbers[-before % self.step :: self.step].tolist()
+        first = -before % self.step
+        chosen = [text[:_SAMPLED_BYTES] for text in texts[first :: self.step]]
+        self.documents.extend(zip(range(before + first, before + len(texts), self.step), chosen, strict=True))
+        self.numbers += numbers[first :: self.step].tolist()
+        self._size += sum(map(len, chosen))
         while self._size > SAMPLE_BYTES:
             self.step *= 2
             kept = [place for place, entry in enumerate(self.documents) if entry[0] % self.step == 0]
@@ -104,7 +105,7 @@ class Counting:
         numbers = self._files[-1][0] + batch.numbers
         self._numbered = int(numbers[-1])
         sizes = np.fromiter(map(len, texts), np.int64, len(texts))
-        kept = np.fromiter((bool(text.strip()) for text in texts), np.bool_, len(texts))
+        kept = np.fromiter(map(bool, map(bytes.strip, texts)), np.bool_, len(texts))
         self.totals["lines"] += len(texts)
         self.totals["empty"] += int((~kept).sum())
         self._note("long documents", batch, np.flatnonzero(sizes > self.longest_line))
@@ -207,11 +208,14 @@ class Counting:
         stray: list[int] = []
         empty: list[int] = []
         incomplete: list[tuple[int, Document]] = []
-        for index, text in enumerate(batch.texts):
-            if batch.documents is None and b"<" not in text:
-                self.tasks["plain"] += bool(text.strip())
-                continue
-            if batch.documents is None and (example := _EXAMPLE.fullmatch(text)):
+        tagged: Iterable[int] = range(len(batch.texts))
+        if batch.documents is None:
+            tagged = [index for index, text in enumerate(batch.texts) if b"<" in text]
+            self.tasks["plain"] += int(kept.sum()) - len(tagged)
+        for index in tagged:
+            text = batch.texts[index]
+            is_example = batch.documents is None or len(batch.documents[index]) == 2
+            if is_example and (example := _EXAMPLE.fullmatch(text)):
                 self.tasks[task_of_question(example[1])] += 1
                 continue
             document = parse_line(text) if batch.documents is None else batch.documents[index]

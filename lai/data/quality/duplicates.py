@@ -6,15 +6,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-_HELD_BYTES = 1 << 20
+_HELD_BYTES = 16 << 20  # of a million texts
 
 
 class _Buckets:
-    """Rows of 16 bytes, spilled into 256 files of a folder by their first byte."""
+    """Rows of 16 bytes. More than are held are spilled into 256 files of a folder by their first byte."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._held = bytearray()
+        self._is_spilled = False
 
     def add(self, rows: bytes) -> None:
         self._held += rows
@@ -23,11 +24,15 @@ class _Buckets:
 
     def read(self) -> Iterator[NDArray[np.uint64]]:
         """The rows of one file after another, (rows, 2); equal first halves are in the same file."""
+        if not self._is_spilled:
+            yield np.frombuffer(bytes(self._held), np.uint64).reshape(-1, 2)
+            return
         self._spill()
         for file in sorted(self._folder.iterdir()):
             yield np.fromfile(file, np.uint64).reshape(-1, 2)
 
     def _spill(self) -> None:
+        self._is_spilled = True
         rows = np.frombuffer(bytes(self._held), np.uint8).reshape(-1, 16)
         self._held.clear()
         rows = rows[np.argsort(rows[:, 0], kind="stable")]

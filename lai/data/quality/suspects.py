@@ -47,7 +47,7 @@ class Suspects:
         else:  # characters beyond 16 bits
             codes = np.minimum(np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32), len(_TABLE) - 1)
         flags = _TABLE[codes]
-        places = np.flatnonzero(flags)
+        places = np.flatnonzero(flags != 0)
         places = places[~_no_markup(codes, places)]
         self._flags = flags[places]
         self._texts = np.searchsorted(np.cumsum(lengths + 1), places, side="right")
