@@ -1,6 +1,6 @@
 """How much of made-up damage the quality report finds, its false alarms on clean text, and the speed of counting.
 
-    python benchmarks/damage.py ../shared/data [--lines 1000] [--speed]
+    python benchmarks/damage.py ../shared/data [--lines 1000] [--speed] [--clean FILE …]
 
 Clean lines are chosen at random among those that each kind of damage changes. A file of them and a file of the same
 lines damaged are counted; the table has the share of damaged lines that are found and of clean ones that are, too.
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from lai.data.quality.counting import Counting
 from lai.data.quality.damage import ENTITIES, MOJIBAKE, OTHER_MARKUP, TILDES
+from lai.data.quality.findings import FAULTS
 from lai.data.quality.near import is_installed, near_copies, signatures
 from lai.data.quality.text_batches import text_batches
 
@@ -36,6 +37,10 @@ def misread(right: str, wrong: str) -> Damage:
     return damage
 
 
+def twice(first: Damage, second: Damage) -> Damage:
+    return lambda line, draw: second(first(line, draw), draw)
+
+
 def insert(characters: str) -> Damage:
     def damage(line: str, draw: random.Random) -> str:
         place = draw.randrange(1, len(line))
@@ -53,6 +58,10 @@ HU, EN, PAIRS = ("mono.hu.txt", "stories.hu.txt"), ("mono.en.txt", "stories.en.t
 KINDS: list[tuple[str, str, tuple[str, ...], Damage]] = [
     *((f"UTF-8 as {name}", MOJIBAKE, HU + EN, misread("utf-8", name))
       for name in ("latin-1", "iso-8859-2", "cp1252", "cp1250", "mac_roman")),
+    *((f"UTF-8 as {name}, twice", MOJIBAKE, HU + EN, twice(misread("utf-8", name), misread("utf-8", name)))
+      for name in ("latin-1", "cp1252", "cp1250")),
+    ("UTF-8 as cp1252 as latin-1", MOJIBAKE, HU + EN, twice(misread("utf-8", "cp1252"), misread("utf-8", "latin-1"))),
+    ("Latin-2 as Latin-1 as cp1252", MOJIBAKE, HU, twice(misread("iso-8859-2", "latin-1"), misread("utf-8", "cp1252"))),
     ("Latin-2 as Latin-1", TILDES, HU, misread("iso-8859-2", "latin-1")),
     ("CP1250 as CP1252", TILDES, HU, misread("cp1250", "cp1252")),
     ("CP1250 as MacRoman", MOJIBAKE, HU, misread("cp1250", "mac_roman")),
@@ -113,6 +122,7 @@ def measured(data: Path, folder: Path, lines: int) -> Iterator[tuple[str, str, i
         if check in ("empty sides", "columns"):  # among others: such a file alone is refused, or has so many columns
             chosen_others = clean[-2 * lines :]
             damaged = damaged + chosen_others
+            draw.shuffle(damaged)
         ending = Path(names[0]).suffix
         found = []
         for name, text in (("damaged", damaged), ("clean", chosen)):
@@ -141,12 +151,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--lines", type=int, default=1000)
+    parser.add_argument("--clean", type=Path, nargs="+", default=[], help="other clean text: count all findings in it")
     parser.add_argument("--speed", action="store_true", help="also count whole files, three times each")
     options = parser.parse_args()
     print(f"{'damage':<28}{'check':<26}{'lines':>6}{'found':>9}{'false':>9}")
     with tempfile.TemporaryDirectory() as folder:
         for kind, check, lines, found, false in measured(options.data, Path(folder), options.lines):
             print(f"{kind:<28}{check:<26}{lines:>6}{found:>9.2%}{false:>9.2%}", flush=True)
+    for path in options.clean:
+        counting = counted(path)
+        checks = {fault.check: counting.totals[fault.check] for fault in FAULTS if counting.totals[fault.check]}
+        print(f"{path.name}: {counting.totals['documents']:,} documents; {checks or 'no finding'}", flush=True)
     for name in (*HU, *EN) if options.speed else ():
         path = options.data / name
         for _ in range(3):

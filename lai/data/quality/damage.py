@@ -15,7 +15,7 @@ from lai.data.quality.suspects import (
     Suspects,
 )
 from lai.data.text.characters import compose, drop_invisible, fold_blanks
-from lai.data.text.encoding import mend_encoding, mend_tildes
+from lai.data.text.encoding import is_partly_mended, mend_encoding, mend_tildes
 from lai.data.text.entities import unescape
 from lai.data.text.markup import NAMES, markup_names
 from lai.tokenizer.chat import parse_line
@@ -39,15 +39,19 @@ def damaged_texts(
 
     tildes: list[int] = []
     mojibake: list[int] = []
+    partly: list[int] = []
     for index in suspects.texts(FOREIGN):
         for turn in parse_line(texts[index]):
             said = turn.content.decode("utf-8", "replace")
             mended = mend_encoding(said)
             if mended != said:
                 (tildes if mended == mend_tildes(said) else mojibake).append(index)
+                if is_partly_mended(said, mended):
+                    partly.append(index)
                 break
     yield TILDES, tildes
     yield MOJIBAKE, mojibake
+    yield "mojibake beyond repair", partly
     yield "lost characters", suspects.texts(LOST)
     yield "NFD", [index for index, text in among(PIECE) if compose(text) != text]
     yield "invisible characters", [index for index, text in among(INVISIBLE_BIT) if drop_invisible(text) != text]

@@ -77,6 +77,15 @@ FAULTS = (
     Fault("õ and û for ő and ű", "warning", "no document: Latin-2 was read as Latin-1", _CLEAN, "lines", 0, 0.01),
     Fault("mojibake", "warning", "no document whose bytes were read in a wrong encoding", _CLEAN, "lines", 0, 0.01),
     Fault(
+        "mojibake beyond repair",
+        "warning",
+        "no document whose wrongly read letters cannot be told",
+        "take the text from its source again, or leave the documents out",
+        "lines",
+        0,
+        0.01,
+    ),
+    Fault(
         "lost characters",
         "warning",
         "no document with U+FFFD, which stands for lost bytes",

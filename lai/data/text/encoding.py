@@ -41,6 +41,8 @@ _CONFUSED = (
     ("cp1252", "latin-1"),  # last: it mends only the punctuation that Latin-1 has no characters for
 )
 _MAX_BETWEEN = 150  # characters between two letters that were read wrongly
+_MAX_BETWEEN_LEFT = 60  # characters between two letters that mending left, in other text than Hungarian
+_MIN_DENSE, _MAX_BETWEEN_DENSE = 4, 15  # suspects, and characters between two: where many guesses are worth their time
 _TILDES = str.maketrans("õûÕÛôÔ", "őűŐŰőŐ")
 _CAPITAL_INSIDE = re.compile("[a-záéíóöőúüű][ÁÉÍÓÖŐÚÜŰ]")
 _TILDE = re.compile("[õûÕÛ]")
@@ -106,11 +108,19 @@ def mend_encoding(text: str) -> str:
     for _ in range(_MAX_TIMES):
         before = text
         if _suspects(text):
-            text = _mend_confusion(_mend_sequences(text))
+            text = _mend_confusion(_mend_sequences(_undo_layers(text)))
             text = _mend_rest(text)
         if text == before:
             break
     return _mend_western(mend_tildes(text))
+
+
+def is_partly_mended(damaged: str, mended: str) -> bool:
+    """Whether letters are left in a mended text that were read wrongly, so that only its source has the right ones."""
+    left = _suspects(mended)
+    if mended == damaged or not left:
+        return False
+    return identify(mended) == "hu" or left * _MAX_BETWEEN_LEFT > len(mended)
 
 
 def mend_tildes(text: str) -> str:
@@ -128,6 +138,44 @@ def _suspects(text: str) -> int:
     return len(_SUSPECT.findall(text))
 
 
+def _wrongness(text: str) -> tuple[int, int]:
+    """By which of several readings the least wrong one is chosen: suspects, then capitals inside words."""
+    return _suspects(text), len(_CAPITAL_INSIDE.findall(text))
+
+
+def _undo_layers(text: str) -> str:
+    """UTF-8 that was read wrongly as a whole, up to _MAX_TIMES; between, one encoding may have been read as another.
+
+    Each letter beyond ASCII must be part of a whole character of UTF-8, which other text hardly is by chance.
+    """
+    suspects = _suspects(text)
+    candidates = [text]
+    dense = suspects >= _MIN_DENSE and suspects * _MAX_BETWEEN_DENSE > len(text)
+    level = [text]
+    for _ in range(_MAX_TIMES):
+        before, level = level, _before_utf8(level)
+        if not level and dense:
+            level = _before_utf8([each.translate(_exchange(*pair)) for each in before for pair in _CONFUSED])
+        candidates += [found for found in level if _suspects(mend_tildes(found)) < suspects]
+    return min(candidates, key=lambda found: _wrongness(mend_tildes(found)))
+
+
+def _before_utf8(texts: list[str]) -> list[str]:
+    """What the texts can have been before their UTF-8 was read in another encoding, each once, the likeliest first."""
+    read = (_as_utf8(text, encoding) for text in texts for encoding in _ENCODINGS)
+    return list(dict.fromkeys(found for found in read if found is not None))
+
+
+def _as_utf8(text: str, encoding: str) -> str | None:
+    """The text whose UTF-8 was read in this encoding; None if there is none, or no other one."""
+    of = _bytes_of(encoding)
+    try:
+        found = bytes(of[character] for character in text).decode()
+    except (KeyError, UnicodeDecodeError):
+        return None
+    return found if found != text else None
+
+
 def _mend_sequences(text: str) -> str:
     """UTF-8 that was read as one byte a character: of the encodings, that which leaves the fewest suspects."""
     candidates = [text]
@@ -135,7 +183,7 @@ def _mend_sequences(text: str) -> str:
         mended = _sequence(encoding).sub(lambda found, encoding=encoding: _reread(found[0], encoding), text)  # type: ignore[misc]
         if mended != text:
             candidates.append(mended)
-    return min(candidates, key=lambda mended: (_suspects(mended), len(_CAPITAL_INSIDE.findall(mended))))
+    return min(candidates, key=_wrongness)
 
 
 def _mend_confusion(text: str) -> str:

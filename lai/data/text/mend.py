@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from lai.data.text.characters import compose, drop_controls, drop_invisible, fold_blanks, fold_line_ends
-from lai.data.text.encoding import HUNGARIAN, mend_encoding
+from lai.data.text.encoding import HUNGARIAN, is_partly_mended, mend_encoding
 from lai.data.text.entities import unescape
 from lai.data.text.markup import mend_markup, without_signs
 from lai.data.text.pairs import pair_faults, pair_of, unquoted
@@ -49,6 +49,8 @@ def mend_text(text: str, counts: Counter[str] | None = None) -> str:
         mended = step(text)
         if mended != text and counts is not None:
             counts[kind] += 1
+            if step is mend_encoding and is_partly_mended(text, mended):
+                counts["wrong encoding, mended only in part"] += 1
         text = mended
     return text
 

@@ -72,6 +72,13 @@ def test_one_stray_line_is_told_and_does_not_fail_a_text(tmp_path: Path, check: 
         assert findings(many)[check].verdict == "error"
 
 
+def test_mojibake_beyond_repair_is_a_finding_of_its_own(tmp_path: Path) -> None:
+    mixed = "VĂĄlasztott osztÄĂłly, megnyitÄ„s"  # read as Latin-2, then some letters as other ones
+    found = findings(write(tmp_path / "a.txt", [mixed, "Az Å‘r Ã¼lt."]))
+    assert found["mojibake"].found.startswith("2 of") and found["mojibake beyond repair"].found.startswith("1 of")
+    assert found["mojibake beyond repair"].places == [f"{tmp_path / 'a.txt'}:1"]
+
+
 def test_the_found_markup_is_named(tmp_path: Path) -> None:
     path = write(tmp_path / "a.txt", ["<s> a </s>", "[INST] b [/INST] c", "<|im_start|>user", "x <eos>"])
     found = findings(path)["other programs' markup"].found

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lai.data.text.encoding import mend_encoding
+from lai.data.text.encoding import is_partly_mended, mend_encoding
 
 LINE = "Az őr a fűtőházban ült, és „hűvös” őszi reggel volt."
 ENGLISH = "“It’s a café,” she said – twice."
@@ -19,8 +19,8 @@ def test_utf_8_that_was_read_as_one_byte_a_character_is_mended(text: str, wrong:
     damaged = misread(text, "utf-8", wrong)
     assert damaged != text
     assert mend_encoding(damaged) == text
-    if wrong in ("latin-1", "cp1250"):
-        assert mend_encoding(misread(damaged, "utf-8", wrong)) == text  # twice
+    for second in ("latin-1", "cp1252", "cp1250", "iso-8859-2", "mac_roman"):
+        assert mend_encoding(misread(damaged, "utf-8", second)) == text  # twice
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,20 @@ def test_hungarian_that_was_read_as_another_encoding_is_mended(right: str, wrong
     text = LINE.replace("„", "").replace("”", "")
     damaged = misread(text, right, wrong)
     assert damaged != text and mend_encoding(damaged) == text
+
+
+@pytest.mark.parametrize("second", ["latin-1", "cp1252", "cp1250", "iso-8859-2", "mac_roman"])
+def test_latin_2_read_as_latin_1_and_then_its_utf_8_wrongly_is_mended(second: str) -> None:
+    text = LINE.replace("„", "").replace("”", "")
+    assert mend_encoding(misread(misread(text, "iso-8859-2", "latin-1"), "utf-8", second)) == text
+
+
+def test_letters_that_stay_wrong_are_noticed() -> None:
+    damaged = "VĂĄlasztott oszt|łly, megnyitÄ„s".replace("|", "ÄĂ")
+    mended = mend_encoding(damaged)
+    assert mended != damaged and is_partly_mended(damaged, mended)
+    whole = misread(LINE, "utf-8", "cp1252")
+    assert not is_partly_mended(whole, mend_encoding(whole)) and not is_partly_mended(LINE, LINE)
 
 
 def test_western_letters_of_english_text_are_mended() -> None:
