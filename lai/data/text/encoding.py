@@ -9,7 +9,7 @@ most of Latin-2, and the second kind.
 import re
 from functools import lru_cache
 
-from lai.data.text.language import identify
+from lai.data.text.language import identify, may_be_third
 
 HUNGARIAN = "áéíóöőúüűÁÉÍÓÖŐÚÜŰ"
 # What Hungarian and English text holds besides ASCII and Hungarian letters; all else makes a line a suspect.
@@ -46,6 +46,7 @@ _MIN_DENSE, _MAX_BETWEEN_DENSE = 4, 15  # suspects, and characters between two: 
 _TILDES = str.maketrans("õûÕÛôÔ", "őűŐŰőŐ")
 _CAPITAL_INSIDE = re.compile("[a-záéíóöőúüű][ÁÉÍÓÖŐÚÜŰ]")
 _TILDE = re.compile("[õûÕÛ]")
+_TILDE_OF_HUNGARIAN = re.compile("[õÕ](?![eE])")
 _HAT = re.compile("[ôÔ]")
 # Western text read as Central European: words of English text, the pound sign, the turned question mark.
 _WESTERN = re.compile(
@@ -127,8 +128,18 @@ def mend_tildes(text: str) -> str:
     """Hungarian text with ő and ű where õ and û stand, or ô: Latin-2 was read as Latin-1."""
     if _TILDE.search(text):
         mended = text.translate(_TILDES)
-        return mended if identify(mended) == "hu" else text
-    if _HAT.search(text) and "ő" not in text and "ű" not in text and identify(_HAT.sub("", text)) == "hu":
+        # Portuguese has õ before e alone.
+        is_hungarian = identify(mended) == "hu" and not may_be_third(
+            text, ("pt",) if _TILDE_OF_HUNGARIAN.search(text) else ()
+        )
+        return mended if is_hungarian else text
+    if (
+        _HAT.search(text)
+        and "ő" not in text
+        and "ű" not in text
+        and identify(_HAT.sub("", text)) == "hu"
+        and not may_be_third(text)
+    ):
         return text.translate(_TILDES)
     return text
 
@@ -189,6 +200,8 @@ def _mend_sequences(text: str) -> str:
 def _mend_confusion(text: str) -> str:
     """One byte a character that was read as another encoding, if the text is then Hungarian; õ and û first."""
     best = mend_tildes(text)
+    if may_be_third(text):
+        return best
     fewest = _suspects(best)
     # Read wrongly, Hungarian has a suspect in every few words; a foreign name in a long text has one.
     if fewest * _MAX_BETWEEN < len(text):

@@ -72,6 +72,8 @@ _SCRIPTS = (
 _HUNGARIAN_LETTERS = frozenset("áéíóöőúüű")
 _BEYOND_ASCII = re.compile("[^\x00-\x7f\u2000-\u2bff×«»°]")  # without punctuation
 _WORD = re.compile(r"[^\W\d_]+")
+_SIGNS = frozenset("¡¿«»°ªº·„”“’‘‚–—…•→×−€§©®™\u00a0\u2009\u202f")
+_SIGN_INSIDE = re.compile("[^\\W\\d_][¡¿«»°§„”“‚…•€®™·](?=[^\\W\\d_])")
 _LATIN = re.compile("[a-zà-ɏ]")
 _MIN_STRANGE = 0.2  # signs of a third language for each point of Hungarian or English
 _MIN_LEAD = 2  # points of a third language before Hungarian and English
@@ -101,6 +103,7 @@ _AMBIGUOUS = frozenset(
     ).split()
 )
 _NEITHER_WORDS = frozenset(_THIRD_WORDS) - _HUNGARIAN_WORDS - _ENGLISH_WORDS - _AMBIGUOUS
+_ONLY_HUNGARIAN_WORDS = frozenset(word for word in _HUNGARIAN_WORDS - _AMBIGUOUS - set(_THIRD_WORDS) if len(word) > 1)
 _THIRD_LETTERS = {name: frozenset(letters) for name, (_, letters) in _THIRD.items()}
 
 
@@ -122,6 +125,19 @@ def identify(text: bytes | str) -> Language:
     if hungarian == english:
         return "other"
     return "hu" if hungarian > english else "en"
+
+
+def may_be_third(text: str, but: Sequence[Language] = ()) -> bool:
+    """Whether a third language has all letters beyond ASCII of a text, and the text has no word of Hungarian alone.
+
+    Args:
+        but: languages that it is not.
+    """
+    lower = text.lower().replace("\u0307", "")  # of a Turkish capital
+    letters = {character for character in lower if not character.isascii() and character not in _SIGNS}
+    if _SIGN_INSIDE.search(lower) or not any(letters <= own for name, own in _THIRD_LETTERS.items() if name not in but):
+        return False
+    return not any(word in _ONLY_HUNGARIAN_WORDS for word in _WORD.findall(lower))
 
 
 def _third_language(lower: str, hungarian: int, english: int) -> Language | None:

@@ -57,7 +57,10 @@ def test_western_letters_of_english_text_are_mended() -> None:
     "text",
     [LINE, ENGLISH, "Dvořák lived in Plzeň.", "Déjà Dup is a backup tool.", "São Paulo não é a capital.",
      "Windows® is a name; 5 × 5 · 2 = 50",
-     "Le château où dort le chien est sûr.", "Øl og ære", "Saône", "10 °C – 20 °C"],
+     "Le château où dort le chien est sûr.", "Øl og ære", "Saône", "10 °C – 20 °C",
+     "Komut çalıştırılamadı: dosya açılamıyor", "Închide fișierul și reia încărcarea", "Nepodarilo sa zatvoriť súbor",
+     "završi znakom novog retka", "Błędny wariant czcionki", "außer Session", "vous devez être root", "dépôt Flatpak",
+     "opções de ligações", "võtit on mõtet kasutada", "¡No tengo nombre!", "Vrstva lišty s cestou"],
 )  # fmt: skip
 def test_text_without_damage_stays(text: str) -> None:
     assert mend_encoding(text) == text
