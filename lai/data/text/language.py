@@ -73,6 +73,7 @@ _HUNGARIAN_LETTERS = frozenset("áéíóöőúüű")
 _BEYOND_ASCII = re.compile("[^\x00-\x7f\u2000-\u2bff×«»°]")  # without punctuation
 _WORD = re.compile(r"[^\W\d_]+")
 _SIGNS = frozenset("¡¿«»°ªº·„”“’‘‚–—…•→×−€§©®™\u00a0\u2009\u202f")
+_CAPITAL_INSIDE = re.compile("[a-z][À-ÖØ-ÞĂĄĆČĎĐĘĚĞĹĽŁŃŇŐŒŔŘŚŞŠŤŮŰŸŹŻŽ]")
 _SIGN_INSIDE = re.compile("[^\\W\\d_][¡¿«»°§„”“‚…•€®™·](?=[^\\W\\d_])")
 _LATIN = re.compile("[a-zà-ɏ]")
 _MIN_STRANGE = 0.2  # signs of a third language for each point of Hungarian or English
@@ -135,7 +136,11 @@ def may_be_third(text: str, but: Sequence[Language] = ()) -> bool:
     """
     lower = text.lower().replace("\u0307", "")  # of a Turkish capital
     letters = {character for character in lower if not character.isascii() and character not in _SIGNS}
-    if _SIGN_INSIDE.search(lower) or not any(letters <= own for name, own in _THIRD_LETTERS.items() if name not in but):
+    if (
+        _SIGN_INSIDE.search(lower)
+        or _CAPITAL_INSIDE.search(text)
+        or not any(letters <= own for name, own in _THIRD_LETTERS.items() if name not in but)
+    ):
         return False
     return not any(word in _ONLY_HUNGARIAN_WORDS for word in _WORD.findall(lower))
 
