@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from lai.config.setting import SettingError
 from lai.data.cache import cached_file, fingerprint
 from lai.data.cleaned import cleaned_files
-from lai.data.quality.report import Quality, examine
+from lai.data.quality.report import CountingPass, Quality, examine
+from lai.data.sources.chunks import Chunk, read_in_chunks
 from lai.data.sources.discovery import files_left_out, find_files
-from lai.data.sources.files import in_batches, read_documents
 from lai.data.sources.kinds import printable
 from lai.data.sources.reading import DEFAULT_READING, Reading
 from lai.data.sources.recognition import recognize
@@ -22,9 +22,10 @@ from lai.data.tokens.build import SplitStats, TokenFiles, prepare_token_files
 from lai.host.errors import UserError
 from lai.host.files import atomic_write, file_digest, with_home
 from lai.host.progress import progress
+from lai.host.workers import IN_PROCESS, Workers, available_cores
 from lai.tokenizer.chat import render
 from lai.tokenizer.folding import fold_texts
-from lai.tokenizer.train import learn_vocab
+from lai.tokenizer.train import Blocks, Sample, cut_into_blocks, train_on_sample
 from lai.tokenizer.vocab import Vocab
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _VOCAB_VERSION = 1
-_QUALITY_VERSION = 4
+_QUALITY_VERSION = 5
+_MIN_BYTES_FOR_WORKERS = 8 << 20
 
 
 @dataclass(frozen=True)
@@ -79,18 +81,26 @@ def prepare_corpus(data: "DataSettings", load_vocab: Callable[[Path], Vocab] = V
     text = _text(data, cache, reading)
     if data.clean and (data.path is not None or data.source == "hub"):  # generated text has no damage
         text, reading = _cleaned(text, cache, reading)
-    vocab_path = with_home(data.vocab_path) if data.vocab_path else _trained_vocab(data, text.files, cache, reading)
-    vocab = load_vocab(vocab_path)
-    token_files = prepare_token_files(
-        text.files,
-        vocab,
-        cache,
-        val_fraction=data.val_fraction,
-        split_seed=data.split_seed,
-        val_paths=text.val_files or None,
-        reading=reading,
-    )
-    quality = _quality(text, vocab, token_files, cache, reading)
+    # Generated documents occur as often as they are probable, in the text to train on, too.
+    val_files = [] if text.val_nats is not None else text.val_files
+    with workers_for([*text.files, *text.val_files]) as workers, CountingPass(reading, val_files) as counted:
+        if data.vocab_path:
+            vocab_path = with_home(data.vocab_path)
+        else:
+            vocab_path = _trained_vocab(data, text.files, cache, reading, workers)
+        vocab = load_vocab(vocab_path)
+        token_files = prepare_token_files(
+            text.files,
+            vocab,
+            cache,
+            val_fraction=data.val_fraction,
+            split_seed=data.split_seed,
+            val_paths=text.val_files or None,
+            reading=reading,
+            workers=workers,
+            counting=counted.counting,
+        )
+        quality = _quality(text, val_files, vocab, token_files, cache, reading, workers, counted)
     floor = None if text.val_nats is None else _floor(text.val_nats, token_files.stats.val)
     return Corpus(text.files, text.val_files, vocab, vocab_path, token_files, quality, floor)
 
@@ -152,9 +162,20 @@ def _cleaned(text: _Text, cache: Path, reading: Reading) -> tuple[_Text, Reading
     return replace(text, files=files, val_files=val_files), Reading(normalize=reading.normalize)
 
 
-def _quality(text: _Text, vocab: Vocab, token_files: TokenFiles, cache: Path, reading: Reading) -> Quality:
-    """The report on the text that is trained on; it depends on what the token files do, and names the files."""
-    val_files = [] if text.val_nats is not None else text.val_files  # generated documents occur as often as probable
+def _quality(
+    text: _Text,
+    val_files: list[Path],
+    vocab: Vocab,
+    token_files: TokenFiles,
+    cache: Path,
+    reading: Reading,
+    workers: Workers,
+    counted: CountingPass,
+) -> Quality:
+    """The report on the text that is trained on; it depends on what the token files do, and names the files.
+
+    The text is read for it only if it was not counted when the token files were built.
+    """
     settings = {
         "shards": token_files.folder.name,
         "files": list(map(printable, text.files)),
@@ -166,9 +187,14 @@ def _quality(text: _Text, vocab: Vocab, token_files: TokenFiles, cache: Path, re
     path = cache / f"quality-{fingerprint(settings)}.json"
 
     def build(target: Path) -> dict[str, Any]:
-        report = examine(text.files, vocab, left_out=text.left_out, reading=reading, val_files=val_files).to_json()
+        if counted.counting.totals["lines"]:
+            report = counted.report(text.files, vocab, text.left_out, workers)
+        else:
+            report = examine(
+                text.files, vocab, left_out=text.left_out, reading=reading, val_files=val_files, workers=workers
+            )
         with atomic_write(target) as file:
-            file.write(report)
+            file.write(report.to_json())
         return {}
 
     cached_file(path, build)
@@ -244,7 +270,13 @@ def _hub_files(settings: Mapping[str, Any], cache: Path) -> list[Path]:
     return paths
 
 
-def _trained_vocab(data: "DataSettings", files: list[Path], cache: Path, reading: Reading) -> Path:
+def workers_for(files: Sequence[Path]) -> Workers:
+    """A worker process for each core, or none for a text that is prepared before they have started."""
+    size = sum(file.stat().st_size for file in files)
+    return Workers(available_cores() if size >= _MIN_BYTES_FOR_WORKERS else 1)
+
+
+def _trained_vocab(data: "DataSettings", files: list[Path], cache: Path, reading: Reading, workers: Workers) -> Path:
     settings: dict[str, Any] = {
         "version": _VOCAB_VERSION,
         "files": [(str(file.name), file_digest(file)) for file in files],
@@ -259,25 +291,42 @@ def _trained_vocab(data: "DataSettings", files: list[Path], cache: Path, reading
 
     def build(target: Path) -> dict[str, Any]:
         log.info("building a vocabulary of up to %s tokens", f"{data.vocab_size:,}")
-        texts = contents(files, CorpusCounts(), reading)
-        learn_vocab(texts, data.vocab_size, data.min_freq).save(target)
+        sample = sample_text(files, CorpusCounts(), reading, workers)
+        train_on_sample(sample, data.vocab_size, data.min_freq, workers)[0].save(target)
         return {}
 
     cached_file(path, build)
     return path
 
 
-def contents(files: list[Path], counts: CorpusCounts, reading: Reading = DEFAULT_READING) -> Iterator[bytes]:
-    """What is said in all documents, without markup: the text that a vocabulary is trained on; shows its progress.
+def sample_text(
+    files: Sequence[Path],
+    counts: CorpusCounts,
+    reading: Reading = DEFAULT_READING,
+    workers: Workers = IN_PROCESS,
+) -> Sample:
+    """The sample that a vocabulary is trained on, of what is said in all documents, without markup; shows its progress.
 
     Args:
+        counts: updated while reading.
         reading: how rows become documents, and whether their text is folded.
     """
-    shown = 0
+    sample = Sample()
+    calls = ((chunk,) for chunk in read_in_chunks(files, counts, reading))
     with progress("reading the text", sum(file.stat().st_size for file in files)) as show:
-        for documents in in_batches(read_documents(files, counts, reading)):
-            texts = [turn.content for document in documents for turn in document]
-            yield from fold_texts(texts) if reading.normalize else texts
-            if counts.bytes_read != shown:
-                shown = counts.bytes_read
-                show(shown)
+        for documents, empty, blocks in workers.map(_blocks_of, calls, reading.normalize):
+            sample.add(blocks)
+            counts.documents += documents
+            counts.empty += empty
+            show(counts.bytes_read)
+    return sample
+
+
+def _blocks_of(normalize: bool, chunk: Chunk) -> tuple[int, int, Blocks]:
+    """A text chunk's numbers of documents and blank lines, which reading has not counted, and a chunk's blocks."""
+    documents = chunk.documents()
+    texts = [turn.content for document in documents for turn in document]
+    blocks = cut_into_blocks(fold_texts(texts) if normalize else texts)
+    if chunk.text is None:
+        return 0, 0, blocks
+    return len(documents), len(chunk.lines()) - len(documents), blocks

@@ -10,14 +10,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from lai.data.prepare import contents
+from lai.data.prepare import sample_text, workers_for
 from lai.data.sources.discovery import find_files
 from lai.data.sources.streams import CorpusCounts
 from lai.host.cli import run_program
 from lai.host.errors import UserError
 from lai.host.files import target_of
 from lai.programs.arguments import add_reading_arguments, argument_parser, reading_of
-from lai.tokenizer.train import TrainingReport, train_vocab
+from lai.tokenizer.train import TrainingReport, train_on_sample
 from lai.tokenizer.vocab import VOCAB_MAGIC
 
 
@@ -51,8 +51,9 @@ def _build_vocab() -> int:
     reading = replace(reading_of(options), normalize=options.normalize)
     files = find_files(options.data, reading)
     counts = CorpusCounts()
-    texts = contents(files, counts, reading)
-    vocab, report = train_vocab(texts, options.vocab_size, options.min_freq)
+    with workers_for(files) as workers:
+        sample = sample_text(files, counts, reading, workers)
+        vocab, report = train_on_sample(sample, options.vocab_size, options.min_freq, workers)
     if report.texts == 0:
         raise UserError(f"{', '.join(options.data)}: no document found; expected at least one line of text")
     vocab.save(options.output)

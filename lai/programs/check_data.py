@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from lai.data.prepare import workers_for
 from lai.data.quality.findings import MAX_LINE_BYTES, Finding
 from lai.data.quality.histogram import draw_histogram
 from lai.data.quality.report import Quality, examine, listed_formats, shares
@@ -56,7 +57,8 @@ def _check_data() -> int:
     files = find_files(options.data, reading)
     val_files = find_files(options.val, reading) if options.val else []
     left_out = files_left_out(options.data, reading)
-    quality = examine(files, vocab, options.longest, left_out, reading, val_files)
+    with workers_for([*files, *val_files]) as workers:
+        quality = examine(files, vocab, options.longest, left_out, reading, val_files, workers)
     if options.histogram:
         draw_histogram(quality.lengths, options.histogram)
     if options.json:

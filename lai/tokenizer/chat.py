@@ -113,6 +113,8 @@ def split_key(document: Document) -> bytes:
     So exact duplicates, and both directions of a pair, are in the same split.
     """
     match document:
+        case (Turn("text", text),):
+            return text
         case (Turn("user", question), Turn("assistant", answer)):
             if question.startswith(TO_HUNGARIAN):
                 return question.removeprefix(TO_HUNGARIAN) + b"\t" + answer

@@ -20,8 +20,10 @@ from dataclasses import dataclass
 from itertools import count as count_from
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lai.host.errors import UserError
+from lai.host.workers import IN_PROCESS, Workers
 from lai.tokenizer import bpe
 from lai.tokenizer.chat import CHAT_TAGS
 from lai.tokenizer.vocab import CONTROL_TOKENS, N_BASE, TAG_PREFIXES, Vocab
@@ -75,18 +77,25 @@ def train_vocab(texts: Iterable[bytes], vocab_size: int, min_freq: int = 2) -> t
     Raises:
         UserError: `vocab_size` or `min_freq` is out of range.
     """
-    if not _MIN_SIZE <= vocab_size <= _MAX_SIZE:
-        raise UserError(
-            f"vocab_size is {vocab_size}; it must be {_MIN_SIZE} (bytes, control tokens, chat tags) to {_MAX_SIZE}"
-        )
-    if min_freq < 1:
-        raise UserError(f"min_freq is {min_freq}; it must be at least 1")
-    sample = _Sample()
+    _check_sizes(vocab_size, min_freq)
+    sample = Sample()
     for text in texts:
-        sample.add(text)
-    words = sample.words()
+        sample.add(cut_into_blocks([text]))
+    return train_on_sample(sample, vocab_size, min_freq)
+
+
+def train_on_sample(
+    sample: "Sample", vocab_size: int, min_freq: int = 2, workers: Workers = IN_PROCESS
+) -> tuple[Vocab, TrainingReport]:
+    """As `train_vocab`, of a text that is sampled already.
+
+    Raises:
+        UserError: as `train_vocab`.
+    """
+    _check_sizes(vocab_size, min_freq)
+    words = sample.words(workers)
     room = vocab_size - _MIN_SIZE
-    selection = _select(words, _candidates(words, room, min_freq), room, min_freq)
+    selection = _select(words, _candidates(words, room, min_freq), room, min_freq, workers)
     report = TrainingReport(
         texts=sample.texts,
         text_bytes=sample.text_bytes,
@@ -101,12 +110,47 @@ def train_vocab(texts: Iterable[bytes], vocab_size: int, min_freq: int = 2) -> t
     return _assemble(selection.learned), report
 
 
+def _check_sizes(vocab_size: int, min_freq: int) -> None:
+    if not _MIN_SIZE <= vocab_size <= _MAX_SIZE:
+        raise UserError(
+            f"vocab_size is {vocab_size}; it must be {_MIN_SIZE} (bytes, control tokens, chat tags) to {_MAX_SIZE}"
+        )
+    if min_freq < 1:
+        raise UserError(f"min_freq is {min_freq}; it must be at least 1")
+
+
 # Always a word boundary in UTF-8 text.
 _EDGE = re.compile(rb"[\n!-~](?=[ \n])")
 
 
-class _Sample:
-    """Every text while they fit into `SAMPLE_BYTES`; then every second block, every fourth, and so on."""
+@dataclass(frozen=True)
+class Blocks:
+    """Texts cut into blocks at the edges of words: all bytes end to end, and the length of each block."""
+
+    texts: int
+    joined: bytes
+    lengths: NDArray[np.int64]
+
+
+def cut_into_blocks(texts: Sequence[bytes]) -> Blocks:
+    """The blocks of texts, each text by itself; few texts are longer than a block."""
+    blocks: list[bytes] = []
+    for text in texts:
+        if len(text) <= _BLOCK_BYTES:
+            if text:
+                blocks.append(text)
+            continue
+        start = 0
+        while start < len(text):
+            edge = _EDGE.search(text, start + _BLOCK_BYTES)
+            end = edge.end() if edge else len(text)
+            blocks.append(text[start:end])
+            start = end
+    return Blocks(len(texts), b"".join(blocks), np.fromiter(map(len, blocks), np.int64, len(blocks)))
+
+
+class Sample:
+    """Every block while they fit into `SAMPLE_BYTES`; then every second block, every fourth, and so on."""
 
     def __init__(self) -> None:
         self.texts = 0
@@ -116,32 +160,55 @@ class _Sample:
         self._seen = 0
         self._stride = 1
 
-    def add(self, text: bytes) -> None:
-        self.texts += 1
-        self.text_bytes += len(text)
+    def add(self, found: Blocks) -> None:
+        """Add the next blocks."""
+        self.texts += found.texts
+        self.text_bytes += len(found.joined)
+        ends = np.cumsum(found.lengths)
         start = 0
-        while start < len(text):
-            edge = _EDGE.search(text, start + _BLOCK_BYTES)
-            end = edge.end() if edge else len(text)
-            self._add_block(text[start:end])
-            start = end
+        while start < len(ends):
+            stop = self._add_until_full(found, ends, start)
+            self._seen += stop - start
+            start = stop
+            if self._kept_bytes > SAMPLE_BYTES and len(self._blocks) > 1:
+                self._stride *= 2
+                self._blocks = self._blocks[::2]
+                self._kept_bytes = sum(map(len, self._blocks))
 
-    def _add_block(self, block: bytes) -> None:
-        if self._seen % self._stride == 0:
-            self._blocks.append(block)
-            self._kept_bytes += len(block)
-        self._seen += 1
-        if self._kept_bytes > SAMPLE_BYTES and len(self._blocks) > 1:
-            self._stride *= 2
-            self._blocks = self._blocks[::2]
-            self._kept_bytes = sum(map(len, self._blocks))
+    def _add_until_full(self, found: Blocks, ends: NDArray[np.int64], start: int) -> int:
+        """Add blocks from `start` on, up to the one with which they are too many; returns the index behind it."""
+        chosen = np.arange(start + -self._seen % self._stride, len(ends), self._stride)
+        stop = len(ends)
+        if self._kept_bytes > SAMPLE_BYTES:  # halving was not enough; each block is another chance
+            chosen, stop = chosen[chosen == start], start + 1
+        else:
+            sizes = self._kept_bytes + np.cumsum(found.lengths[chosen])
+            fitting = int(np.searchsorted(sizes, SAMPLE_BYTES, side="right"))
+            if fitting < len(chosen):
+                stop = int(chosen[fitting]) + 1
+            chosen = chosen[: fitting + 1]
+        self._blocks += [found.joined[ends[index] - found.lengths[index] : ends[index]] for index in chosen.tolist()]
+        self._kept_bytes += int(found.lengths[chosen].sum())
+        return stop
 
-    def words(self) -> dict[bytes, int]:
+    def words(self, workers: Workers = IN_PROCESS) -> dict[bytes, int]:
         """The count of each word, in an order that does not depend on the order of the texts."""
         counts: Counter[bytes] = Counter()
-        for block in self._blocks:
-            counts.update(bpe.words(block))
+        share = -(-len(self._blocks) // workers.count) or 1
+        calls = ((self._blocks[start : start + share],) for start in range(0, len(self._blocks), share))
+        for found in workers.map(_count_words, calls):
+            if counts:
+                counts.update(found)
+            else:
+                counts = found
         return dict(sorted(counts.items()))
+
+
+def _count_words(_: None, blocks: Sequence[bytes]) -> Counter[bytes]:
+    counts: Counter[bytes] = Counter()
+    for block in blocks:
+        counts.update(bpe.words(block))
+    return counts
 
 
 # Characters that the trainer refuses or interprets; U+FFFD stands for bytes that are not UTF-8.
@@ -155,15 +222,20 @@ def _candidates(words: dict[bytes, int], room: int, min_freq: int) -> list[bytes
         for fragment in _UNTRAINABLE.split(word.decode(errors="replace")):
             for start in range(0, len(fragment), _WORD_CHARACTERS):
                 fragments[fragment[start : start + _WORD_CHARACTERS]] += count
-    characters: Counter[str] = Counter()
-    for fragment, count in fragments.items():
-        for character in fragment:
-            characters[character] += count
+    characters = _count_characters(fragments)
     common = sorted(c for c, count in characters.items() if count >= min_freq and not c.isascii())
     common.sort(key=lambda character: -characters[character])
     merges = _learn_merges(fragments, len(characters), int(room * _SPARE)) if room else []
     tokens = [text.encode() for text in common[: room // 2] + merges]
     return [token for token in tokens if token not in _MARKUP]
+
+
+def _count_characters(fragments: dict[str, int]) -> dict[str, int]:
+    """How often each character occurs in fragments that occur so often."""
+    points = np.frombuffer("".join(fragments).encode("utf-32-le"), np.uint32)
+    weights = np.repeat(np.array(list(fragments.values()), np.int64), list(map(len, fragments)))
+    totals = np.bincount(points, weights) if len(points) else np.zeros(0)
+    return {chr(point): int(totals[point]) for point in np.flatnonzero(totals)}
 
 
 def _learn_merges(fragments: dict[str, int], n_characters: int, n_merges: int) -> list[str]:
@@ -214,17 +286,19 @@ class _Selection:
     sample_tokens: int
 
 
-def _select(words: dict[bytes, int], candidates: Sequence[bytes], room: int, min_freq: int) -> _Selection:
+def _select(
+    words: dict[bytes, int], candidates: Sequence[bytes], room: int, min_freq: int, workers: Workers = IN_PROCESS
+) -> _Selection:
     """The first `room` candidates that the words use `min_freq` times or need as stepping stones."""
     texts = list(words)
     counts = np.array(list(words.values()), np.int64)
+    share = -(-len(texts) // workers.count) or 1
+    shares = [slice(start, start + share) for start in range(0, len(texts), share)]
     removed: set[bytes] = set()
     for rounds in count_from(1):
         learned = [token for token in candidates if token not in removed][:room]
-        vocab = _assemble(learned)
-        encoded = vocab.encode_batch(texts)
-        weights = np.repeat(counts, [len(ids) for ids in encoded])
-        uses = np.bincount(np.concatenate(encoded), weights, len(vocab)) if encoded else np.zeros(len(vocab))
+        calls = ((texts[part], counts[part]) for part in shares)
+        uses = sum(workers.map(_count_uses, calls, learned), np.zeros(N_BASE + len(learned) + len(_MARKUP)))
         used = {token for token, n in zip(learned, uses[N_BASE:], strict=False) if n >= min_freq}
         steps = _steps(learned)
         stones = {step for token in used for step in steps[token]} - used
@@ -235,6 +309,15 @@ def _select(words: dict[bytes, int], candidates: Sequence[bytes], room: int, min
         needed_by_unneeded = {step for token in unneeded for step in steps[token]}
         removed.update(token for token in unneeded if token not in needed_by_unneeded)
     raise AssertionError
+
+
+def _count_uses(learned: Sequence[bytes], words: Sequence[bytes], counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """How often words that occur so often use each token, exact up to 2**53; (tokens,)."""
+    vocab = _assemble(learned)
+    encoded = vocab.encode_words(words)
+    weights = np.repeat(counts, [len(ids) // 4 for ids in encoded])
+    uses = np.bincount(np.frombuffer(b"".join(encoded), np.uint32), weights, len(vocab))
+    return uses.astype(np.float64)
 
 
 def _steps(learned: Sequence[bytes]) -> dict[bytes, list[bytes]]:

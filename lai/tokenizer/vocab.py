@@ -3,7 +3,7 @@
 import hashlib
 import mmap
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -172,6 +172,14 @@ class Vocab:
     def encode_batch(self, texts: Sequence[str | bytes]) -> list[NDArray[np.uint32]]:
         """`encode_text` of many texts at once, much faster than one by one; the arrays are read-only."""
         return self._text_encoder.encode([to_utf8(text) for text in texts])
+
+    def encode_words(self, words: Sequence[bytes]) -> list[bytes]:
+        """`encode_text` of many different words, as the bytes of native 32-bit unsigned numbers."""
+        return self._text_encoder.encode_words(words)
+
+    def encode_marked(self, texts: Sequence[bytes], between: Sequence[bytes], mark_ids: Mapping[int, int]) -> bytes:
+        """`encode_text` of many texts end to end, with ids between them, as `Encoder.encode_marked` gives them."""
+        return self._text_encoder.encode_marked(texts, between, mark_ids)
 
     def decode(self, ids: Iterable[int]) -> bytes:
         """The bytes of the tokens; control tokens have none.

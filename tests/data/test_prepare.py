@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lai.data.prepare import contents, prepare_corpus
+from lai.data.prepare import prepare_corpus, sample_text
 from lai.data.quality.report import listed_formats
 from lai.data.sources.reading import Reading
 from lai.data.sources.streams import CorpusCounts
@@ -31,8 +31,8 @@ def test_normalize_folds_what_vocabulary_and_token_files_are_made_of(compose_run
     text = tmp_path / "text.txt"
     text.write_text("".join(f"„Kis alma\u0301t\u00a0eszik {n}”\n" for n in range(50)), encoding="utf-8")
     files = [text]
-    assert next(iter(contents(files, CorpusCounts(), Reading(normalize=True)))) == '"Kis almát eszik 0"'.encode()
-    assert next(iter(contents(files, CorpusCounts()))) == "„Kis alma\u0301t\u00a0eszik 0”".encode()
+    assert " almát".encode() in sample_text(files, CorpusCounts(), Reading(normalize=True)).words()
+    assert " alma\u0301t\u00a0eszik".encode() in sample_text(files, CorpusCounts()).words()
     settings = [f"data.path={text}", f"data.cache_dir={tmp_path / 'cache'}", "data.vocab_size=330"]
     folded = prepare_corpus(compose_run("data=text", *settings).data)
     unfolded = prepare_corpus(compose_run("data=text", *settings, "data.normalize=false").data)

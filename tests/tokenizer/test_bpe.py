@@ -2,6 +2,7 @@
 
 import random
 
+import numpy as np
 import pytest
 from naive_steps import NaiveEncoder, odd_texts, split_characters
 from toy_vocab import MARKUP, WORDS, byte_vocab
@@ -105,3 +106,38 @@ def test_step_one_reads_lead_bytes():
     for text in odd_texts(3000, WORDS, seed=5):
         assert bpe.characters(text) == split_characters(text)
         assert b"".join(bpe.words(text)) == text
+
+
+def test_long_words_have_the_ids_of_the_plain_algorithm(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = random.Random(2)
+    words = ["alma", "almafa", "kert", "őszi", "garden", "trees", "日本語"]
+    prose = [" ".join(draw.choices(words, k=30)) for _ in range(300)]
+    vocab = learn_vocab([text.encode() for text in prose], 700)
+    encoder = bpe.Encoder(vocab.tokens, vocab.scores.tolist())
+    naive = steps(vocab)
+    monkeypatch.setattr(bpe, "_MIN_LONG_BYTES", 8)
+    characters = [*"abcdefglmortőű日本語", "\u2581", "\x7f"]
+    odd = [b"\xff", b"\xc3", b"\xe2\x96", b"\xed\xa0\x80", b"\xf4\x90\x80\x80"]
+    for length in (20, 300, 1000):
+        for odds in (0, 0.02):
+            word = b"".join(
+                draw.choice(odd) if draw.random() < odds else draw.choice(characters).encode() for _ in range(length)
+            )
+            assert np.frombuffer(encoder.packed_ids(word), np.uint32).tolist() == naive(word)
+
+
+def test_marked_texts_have_the_ids_of_each_text_with_the_marks_between() -> None:
+    draw = random.Random(3)
+    pieces = ["alma", " ", "  ", "ő", "\n", "<user>", "7", "fa", "."]
+    texts = ["".join(draw.choices(pieces, k=draw.randint(0, 9))).encode() for _ in range(500)]
+    vocab = learn_vocab(texts, 400)
+    for extra in ([], [b"\xc3"], [b"\x01"], [b"cut \xe2\x82", b" next"]):
+        given = [*texts, *extra, b"end"]
+        between = [bytes([1]), *(bytes(draw.choice(([2, 1], [3], [3, 2]))) for _ in given)]
+        marks = {1: 1, 2: 2, 3: 3}
+        expected = list(between[0])
+        for text, behind in zip(given, between[1:], strict=True):
+            expected += [*vocab.encode_text(text), *behind]
+        packed = vocab.encode_marked(given, between, marks)
+        assert np.frombuffer(packed, np.uint32).tolist() == expected
+        assert vocab.encode_text(b"\x01") == [5]

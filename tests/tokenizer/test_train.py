@@ -1,6 +1,7 @@
 import random
 from collections import Counter
 
+import numpy as np
 import pytest
 from naive_steps import NaiveEncoder, odd_texts, split_characters
 
@@ -170,3 +171,28 @@ def test_a_text_of_many_blocks_counts_as_if_it_were_one(monkeypatch):
 def test_split_characters_agree_with_unicode():
     text = "árvíztűrő 日本 😀"
     assert [character.decode() for character in split_characters(text.encode())] == list(text)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_sample_of_many_blocks_at_once_is_that_of_one_after_another(
+    monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setattr(vocab_training, "SAMPLE_BYTES", 500)
+    draw = random.Random(seed)
+    sizes = [draw.choice((1, 5, 20, 100, 700)) for _ in range(draw.randint(1, 400))]
+    kept: list[tuple[int, int]] = []  # number and size of each block, as the definition says
+    stride = 1
+    for number, size in enumerate(sizes):
+        if number % stride == 0:
+            kept.append((number, size))
+        if sum(size for _, size in kept) > 500 and len(kept) > 1:
+            stride *= 2
+            kept = kept[::2]
+    texts = [bytes([number % 256]) * size for number, size in enumerate(sizes)]
+    sample = vocab_training.Sample()
+    start = 0
+    while start < len(texts):
+        part = texts[start : start + draw.randint(1, 60)]
+        sample.add(vocab_training.Blocks(len(part), b"".join(part), np.array(list(map(len, part)))))
+        start += len(part)
+    assert sample._blocks == [texts[number] for number, _ in kept]

@@ -2,15 +2,18 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lai.data.quality.counting import Sample
+from lai.data.quality.duplicates import hashes_of
 from lai.data.quality.findings import Finding, Verdict
 from lai.data.quality.near import is_installed, near_copies, signatures
-from lai.data.quality.text_batches import location, text_batches
+from lai.data.quality.text_batches import batch_of, location
+from lai.data.sources.chunks import read_in_chunks
 from lai.data.sources.reading import DEFAULT_READING, Reading
 from lai.data.sources.streams import CorpusCounts
 from lai.tokenizer.folding import fold_texts
@@ -63,31 +66,45 @@ class Validation:
     """
 
     def __init__(self, files: Sequence[Path], reading: Reading = DEFAULT_READING) -> None:
+        self._read_files = partial(read_in_chunks, files, CorpusCounts(), reading)
         self._sample = Sample()
         self._files: list[tuple[int, Path]] = []  # each file, and how many texts were before it
-        hashes: list[NDArray[np.int64]] = [np.zeros(0, np.int64)]
-        numbers: list[NDArray[np.int64]] = [np.zeros(0, np.int64)]
+        self._is_read = False
+        self._numbers = np.zeros(0, np.int64)
+        self._hashes = np.zeros(0, np.uint64)
+        self._found = np.zeros(0, np.bool_)
+
+    def _read(self) -> None:
+        """Read the files, at the first use."""
+        if self._is_read:
+            return
+        self._is_read = True
+        hashes = [self._hashes]
+        numbers = [self._numbers]
         count = 0
-        for batch in text_batches(files, CorpusCounts(), reading):
+        for chunk in self._read_files():
+            batch = batch_of(chunk)
             if not self._files or self._files[-1][1] != batch.file:
                 self._files.append((count, batch.file))
             filled = [index for index, text in enumerate(batch.texts) if text.strip()]
             texts = [batch.texts[index] for index in filled]
             numbers.append(batch.numbers[filled])
-            hashes.append(_hashes(texts))
+            hashes.append(hashes_of(fold_texts(texts)))
             self._sample.add(texts, count, numbers[-1])
             count += len(texts)
         self._numbers = np.concatenate(numbers)
         self._hashes = np.concatenate(hashes)
         self._found = np.zeros(count, np.bool_)
 
-    def add(self, texts: Sequence[bytes]) -> None:
-        """Look for the next texts to train on."""
+    def add(self, hashes: NDArray[np.uint64]) -> None:
+        """Look for the next texts to train on, by `hashes_of` their folded forms."""
+        self._read()
         if len(self._found):
-            self._found |= np.isin(self._hashes, _hashes(texts))
+            self._found |= np.isin(self._hashes, hashes)
 
     def finding(self, sample: Sample) -> Finding:
         """How many documents to validate with are in the text to train on, and how many near copies in its sample."""
+        self._read()
         check, expected = "validation text in training", "no document: val/loss says nothing about text that is known"
         count, near = int(self._found.sum()), ""
         also = np.zeros(0, np.int64)
@@ -124,9 +141,3 @@ def third_languages(sizes: Counter[str], places: Iterable[str]) -> Finding:
         return Finding(check, "ok", f"{share:.1%}", expected)
     remedy = "leave documents in other languages out"
     return Finding(check, "warning", f"{share:.1%}: {named}", expected, list(places)[:_MAX_PLACES], remedy)
-
-
-def _hashes(texts: Sequence[bytes]) -> NDArray[np.int64]:
-    """A number for each text, the same for all typed forms of one."""
-    texts = fold_texts(texts)
-    return np.fromiter(map(hash, texts), np.int64, len(texts))

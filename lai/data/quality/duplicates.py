@@ -1,10 +1,14 @@
 """Equal texts, found in memory that does not grow with their number."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from lai.host.errors import UserError
+from lai.host.files import FULL
 
 _HELD_BYTES = 16 << 20  # of a million texts
 
@@ -39,12 +43,25 @@ class _Buckets:
         starts = np.flatnonzero(np.diff(rows[:, 0].astype(np.int16), prepend=-1))
         for bucket in np.split(rows, starts[1:]):
             if len(bucket):
-                with (self._folder / f"{bucket[0, 0]:02x}").open("ab") as file:
-                    file.write(bucket.tobytes())
+                try:
+                    with (self._folder / f"{bucket[0, 0]:02x}").open("ab") as file:
+                        file.write(bucket.tobytes())
+                except OSError as error:
+                    if error.errno not in FULL:
+                        raise
+                    raise UserError(
+                        f"{self._folder.parent}, the folder for temporary files, is full; "
+                        "give another one: TMPDIR=FOLDER"
+                    ) from None
+
+
+def hashes_of(texts: Sequence[bytes]) -> NDArray[np.uint64]:
+    """A hash of each text, the same in every process; (texts,)."""
+    return np.frombuffer(b"".join([blake2b(text, digest_size=8).digest() for text in texts]), np.uint64)
 
 
 class DuplicateFinder:
-    """Finds texts that occurred before, many at a time, by Python's 64-bit hash.
+    """Finds texts that occurred before, many at a time, by a 64-bit hash.
 
     Among ten million texts the chance that any two different ones have the same hash is one in 300,000.
 
@@ -55,10 +72,10 @@ class DuplicateFinder:
     def __init__(self, folder: Path) -> None:
         self._buckets = _Buckets(folder)
 
-    def add(self, texts: list[bytes], numbers: NDArray[np.int64]) -> None:
-        """Add texts, each with a number to find it again by, rising from call to call."""
-        rows = np.empty((len(texts), 2), np.int64)
-        rows[:, 0] = np.fromiter(map(hash, texts), np.int64, len(texts))
+    def add(self, hashes: NDArray[np.uint64], numbers: NDArray[np.int64]) -> None:
+        """Add texts by their `hashes_of`, each with a number to find it again by, rising from call to call."""
+        rows = np.empty((len(hashes), 2), np.uint64)
+        rows[:, 0] = hashes
         rows[:, 1] = numbers
         self._buckets.add(rows.tobytes())
 

@@ -220,7 +220,7 @@ def _concerns(fault: Fault, counting: Counting) -> bool:
 
 def _fault_finding(fault: Fault, counting: Counting) -> Finding:
     count = counting.totals[fault.check]
-    expected = fault.expected.format(longest_line=counting.longest_line)
+    expected = fault.expected.format(longest_line=counting.wanted.longest_line)
     if not count:
         return Finding(fault.check, "ok", "0", expected)
     verdict, found, remedy = fault.verdict, f"{count:,}", fault.remedy

@@ -5,9 +5,9 @@ files → batches of lines → one pass of counting, an even sample kept → fac
 
 import json
 import tempfile
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,16 @@ import numpy as np
 
 from lai.data.quality.across import Validation, near_duplicates, third_languages
 from lai.data.quality.counting import Counting
-from lai.data.quality.facts import gather_facts, languages_of_sample
+from lai.data.quality.facts import facts_of_sample, gather_facts
 from lai.data.quality.findings import MAX_LINE_BYTES, Finding, judge
-from lai.data.quality.text_batches import text_batches
+from lai.data.quality.part_counts import count_chunk
+from lai.data.sources.chunks import Chunk, read_in_chunks
 from lai.data.sources.reading import DEFAULT_READING, Reading
 from lai.data.sources.recognition import recognize
 from lai.host.errors import UserError
 from lai.host.files import FULL
 from lai.host.progress import progress
+from lai.host.workers import IN_PROCESS, Workers
 from lai.tokenizer.vocab import Vocab
 
 
@@ -59,6 +61,7 @@ def examine(
     left_out: Mapping[str, int] | None = None,
     reading: Reading = DEFAULT_READING,
     val_files: Sequence[Path] = (),
+    workers: Workers = IN_PROCESS,
 ) -> Quality:
     """Read a text once and report on it, in memory that does not grow with it.
 
@@ -73,27 +76,63 @@ def examine(
     Raises:
         UserError: a file cannot be read as what its ending says.
     """
-    with _temporary_folder() as folder:
-        counting = Counting(Path(folder), longest_line, reading)
-        validation = Validation(val_files, reading) if val_files else None
+    with CountingPass(reading, val_files, longest_line) as counted:
+        waiting: deque[Chunk] = deque()
+
+        def calls() -> Iterator[tuple[Chunk]]:
+            for chunk in read_in_chunks(files, counted.counting.counts, reading):
+                waiting.append(chunk)
+                yield (chunk,)
+
         with progress("checking the text", sum(file.stat().st_size for file in files)) as show:
-            for batch in text_batches(files, counting.counts, reading):
-                counting.add(batch)
-                if validation is not None:
-                    validation.add(batch.texts)
-                show(counting.counts.bytes_read)
+            for part in workers.map(count_chunk, calls(), counted.counting.wanted):
+                counted.counting.merge(part, waiting.popleft())
+                show(counted.counting.counts.bytes_read)
+        return counted.report(files, vocab, left_out, workers)
+
+
+class CountingPass:
+    """A pass over a text that counts it for the report; a context manager, whose end removes what it keeps on the disk.
+
+    Args:
+        reading, val_files, longest_line: as of `examine`.
+    """
+
+    def __init__(self, reading: Reading, val_files: Sequence[Path] = (), longest_line: int = MAX_LINE_BYTES) -> None:
+        self._reading = reading
+        self._longest_line = longest_line
+        self._validation = Validation(val_files, reading) if val_files else None
+        self._open = ExitStack()
+
+    def __enter__(self) -> "CountingPass":
+        folder = self._open.enter_context(_temporary_folder())
+        self.counting = Counting(Path(folder), self._longest_line, self._reading, self._validation)
+        return self
+
+    def __exit__(self, *error: Any) -> bool | None:
+        return self._open.__exit__(*error)
+
+    def report(
+        self,
+        files: Sequence[Path],
+        vocab: Vocab | None,
+        left_out: Mapping[str, int] | None,
+        workers: Workers = IN_PROCESS,
+    ) -> Quality:
+        """The report on the text, all of which is counted; arguments as of `examine`."""
+        counting = self.counting
         counting.finish()
-    languages = languages_of_sample(counting.sample.documents)
-    facts = gather_facts(counting, files, vocab, languages)
-    facts["formats"] = dict(Counter(recognize(file, reading).name for file in files))
-    across = [
-        third_languages(languages.sizes, map(counting.place_of_document, languages.foreign)),
-        near_duplicates(counting.sample, counting.place_of_document),
-    ]
-    if validation is not None:
-        across.append(validation.finding(counting.sample))
-    stop = int(np.flatnonzero(counting.lengths)[-1]) + 1 if facts["documents"] else 0
-    return Quality(facts, judge(counting, vocab, left_out or {}, across), counting.lengths[:stop].tolist())
+        sample = facts_of_sample(counting, vocab, workers)
+        facts = gather_facts(counting, sample, files, vocab)
+        facts["formats"] = dict(Counter(recognize(file, self._reading).name for file in files))
+        across = [
+            third_languages(sample.bytes_of_languages(), map(counting.place_of_document, sample.foreign())),
+            near_duplicates(counting.sample, counting.place_of_document),
+        ]
+        if self._validation is not None:
+            across.append(self._validation.finding(counting.sample))
+        stop = int(np.flatnonzero(counting.lengths)[-1]) + 1 if facts["documents"] else 0
+        return Quality(facts, judge(counting, vocab, left_out or {}, across), counting.lengths[:stop].tolist())
 
 
 @contextmanager

@@ -22,6 +22,7 @@ class Tearing:
     def __init__(self) -> None:
         self.lines = 0
         self._groups = self._long = self._alone = self._carrying_on = self._tagged = 0
+        self._head: int | None = None  # lines of the group before the first blank line
         self._open = 0  # lines of the group that is not yet at its end
 
     def add(self, texts: list[bytes], kept: NDArray[np.bool_]) -> None:
@@ -34,21 +35,43 @@ class Tearing:
         self._tagged += sum(text.startswith(b"<") for text in texts)
         blank = np.flatnonzero(~kept)
         sizes = np.diff(blank, prepend=-1) - 1
-        sizes[0] += self._open
-        self._count(sizes[sizes > 0])
+        self._close(int(sizes[0]))
+        self._count(sizes[1:])
         self._open = len(texts) - 1 - int(blank[-1])
         self._carrying_on += sum(_CARRIES_ON.match(text) is not None for text in texts)
 
+    def merge(self, following: "Tearing") -> None:
+        """Add what was counted of the lines that follow."""
+        self.lines += following.lines
+        if following._head is None:
+            self._open += following._open
+            return
+        self._close(following._head)
+        self._groups += following._groups
+        self._long += following._long
+        self._alone += following._alone
+        self._carrying_on += following._carrying_on
+        self._tagged += following._tagged
+        self._open = following._open
+
+    def _close(self, lines: int) -> None:
+        """End the open group with so many more lines."""
+        if self._head is None:
+            self._head = self._open + lines
+        else:
+            self._count(np.array([self._open + lines]))
+
     def _count(self, sizes: NDArray[np.int64]) -> None:
+        sizes = sizes[sizes > 0]
         self._groups += len(sizes)
         self._long += int((sizes > 1).sum())
         self._alone += int((sizes == 1).sum())
 
     def groups(self) -> int:
         """The number of stories between blank lines; 0 where the lines are no torn stories; -1: their ends are lost."""
-        if self._groups and self._open:
-            self._count(np.array([self._open]))
-            self._open = 0
+        if self._head is not None:
+            self._count(np.array([self._head, self._open]))
+            self._head = self._open = 0
         if self._groups < _MIN_GROUPS or self._tagged > self.lines / 2:
             return 0
         if self._long >= _MIN_LONG * self._groups:

@@ -4,21 +4,15 @@ A text is a line of a text file as it stands; in other kinds of files it is a do
 """
 
 import os
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lai.data.sources.files import in_batches, read_file
+from lai.data.sources.chunks import Chunk
 from lai.data.sources.kinds import place
-from lai.data.sources.reading import DEFAULT_READING, Reading
-from lai.data.sources.recognition import recognize
-from lai.data.sources.streams import CorpusCounts, read_chunks
 from lai.tokenizer.chat import Document, render
-
-CHUNK_BYTES = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -29,51 +23,16 @@ class TextBatch:
     numbers: NDArray[np.int64]  # of the line or row that each text stands in, from 1
     texts: list[bytes]
     documents: list[Document] | None = None
+    before: int = 0  # the number of the row before the first
 
 
-def text_batches(
-    files: Sequence[Path], counts: CorpusCounts, reading: Reading = DEFAULT_READING
-) -> Iterator[TextBatch]:
-    """All texts of files, empty lines too; `counts` is updated while reading.
-
-    Raises:
-        UserError: a file cannot be read as what its ending says.
-    """
-    for file in files:
-        if recognize(file, reading).is_lines:
-            yield from _line_batches(file, counts)
-        else:
-            yield from _document_batches(file, counts, reading)
-
-
-def _line_batches(file: Path, counts: CorpusCounts) -> Iterator[TextBatch]:
-    before = 0
-    begun: list[bytes] = []  # the pieces of an unfinished line
-    for chunk in read_chunks(file, counts, CHUNK_BYTES):
-        begun.append(chunk)
-        if b"\n" in chunk:
-            whole = b"".join(begun)
-            lines = whole.split(b"\n")
-            begun = [lines.pop()]
-            if b"\r" in whole:
-                lines = [line.removesuffix(b"\r") for line in lines]
-            yield TextBatch(file, before + np.arange(1, len(lines) + 1), lines)
-            before += len(lines)
-    if last := b"".join(begun):
-        yield TextBatch(file, np.array([before + 1]), [last.removesuffix(b"\r")])
-
-
-def _document_batches(file: Path, counts: CorpusCounts, reading: Reading) -> Iterator[TextBatch]:
-    numbers: list[int] = []
-
-    def documents() -> Iterator[Document]:
-        for number, document in read_file(file, counts, reading):
-            numbers.append(number)
-            yield document
-
-    for batch in in_batches(documents()):
-        yield TextBatch(file, np.array(numbers), list(map(_text_form, batch)), batch)
-        numbers.clear()
+def batch_of(chunk: Chunk) -> TextBatch:
+    """The texts of a chunk."""
+    if chunk.text is None:
+        documents = chunk.documents()
+        return TextBatch(chunk.file, np.array(chunk.numbers), list(map(_text_form, documents)), documents, chunk.before)
+    lines = chunk.lines()
+    return TextBatch(chunk.file, chunk.numbers[0] + np.arange(len(lines)), lines)
 
 
 def _text_form(document: Document) -> bytes:

@@ -27,6 +27,7 @@ class Wrapping:
         self.lines = 0
         """Lines with text."""
         self.blank = 0
+        self._first: str | None = None
         self._last = ""  # the line before the next one
         # How many lines are full from this width on, and at how many it ends.
         self._lengths = np.zeros(_WIDTHS[1] + 1, np.int64)
@@ -34,6 +35,8 @@ class Wrapping:
 
     def add(self, lines: list[str], lengths: NDArray[np.int64]) -> None:
         """Count the next lines, which have so many characters each; empty ones too."""
+        if self._first is None:
+            self._first = lines[0]
         filled = int(np.count_nonzero(lengths))
         self.lines += filled
         self.blank += len(lines) - filled
@@ -51,6 +54,17 @@ class Wrapping:
             self._lengths += np.bincount(shortest, minlength=_WIDTHS[1] + 1)
             self._beyond += np.bincount(widest, minlength=_WIDTHS[1] + 1)
         self._last = lines[-1]
+
+    def merge(self, following: "Wrapping") -> None:
+        """Count the lines that another one has counted, which follow those of this one."""
+        if following._first is None:
+            return
+        lines, blank = self.lines, self.blank
+        self.add([following._first], np.array([len(following._first)]))  # the edge between the two
+        self.lines, self.blank = lines + following.lines, blank + following.blank
+        self._lengths += following._lengths
+        self._beyond += following._beyond
+        self._last = following._last
 
     def width(self) -> int | None:
         """The width in characters at which the lines are wrapped, or None where they are not."""

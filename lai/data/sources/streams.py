@@ -15,8 +15,8 @@ from lai.data.sources.encoding_guess import refuse_other_encodings
 from lai.data.sources.kinds import packing_of
 from lai.host.errors import UserError, first_line
 
-_GUESSED_BYTES = 1 << 16  # of a file's beginning, whose encoding is guessed
-_UTF8_BOM = b"\xef\xbb\xbf"
+GUESSED_BYTES = 1 << 16  # of a file's beginning, whose encoding is guessed
+UTF8_BOM = b"\xef\xbb\xbf"
 _MAX_PLACES = 5
 
 
@@ -48,8 +48,8 @@ def read_chunks(path: Path, counts: CorpusCounts, size: int) -> Iterator[bytes]:
     """
     with damage_as_user_error(path), open_stream(path, counts) as file:
         chunk = file.read(size)
-        refuse_other_encodings(path, chunk[:_GUESSED_BYTES])
-        chunk = chunk.removeprefix(_UTF8_BOM)
+        refuse_other_encodings(path, chunk[:GUESSED_BYTES])
+        chunk = chunk.removeprefix(UTF8_BOM)
         while chunk:
             yield chunk
             chunk = file.read(size)
@@ -70,8 +70,8 @@ def raw_lines(path: Path, counts: CorpusCounts) -> Iterator[bytes]:
     with open_stream(path, counts) as file:
         for number, line in enumerate(file, start=1):
             if number == 1:
-                refuse_other_encodings(path, line + file.peek(_GUESSED_BYTES))
-                line = line.removeprefix(_UTF8_BOM)
+                refuse_other_encodings(path, line + file.peek(GUESSED_BYTES))
+                line = line.removeprefix(UTF8_BOM)
             yield line
 
 

@@ -175,18 +175,29 @@ def identify_all(texts: Sequence[bytes]) -> list[Language]:
     first few hundred of them.
     """
     found = [identify(text) for text in texts]
+    name_by_lingua(found, unsure_texts(texts, found))
+    return found
+
+
+def unsure_texts(texts: Sequence[bytes], found: Sequence[Language]) -> list[tuple[int, str]]:
+    """The indices and beginnings of texts that `lingua` is asked about, given what the rule found."""
     unsure: list[tuple[int, str]] = []
     for index, language in enumerate(found):
         if language not in ("hu", "en") and len(unsure) < _MAX_ASKED:
             said = texts[index].decode("utf-8", "replace")[:_MAX_CHARACTERS]
             if sum(character.isalpha() for character in said) >= _MIN_LETTERS:
                 unsure.append((index, said))
-    if len(unsure) > _MIN_UNSURE * len(texts) and (detector := _lingua()):
+    return unsure
+
+
+def name_by_lingua(found: list[Language], unsure: Sequence[tuple[int, str]]) -> None:
+    """Put the languages that `lingua` names into `found`, if it is installed and enough texts are unsure."""
+    unsure = unsure[:_MAX_ASKED]
+    if len(unsure) > _MIN_UNSURE * len(found) and (detector := _lingua()):
         answers = detector.detect_languages_in_parallel_of([said for _, said in unsure])
         for (index, _), answer in zip(unsure, answers, strict=True):
             if answer is not None:
                 found[index] = answer.iso_code_639_1.name.lower()
-    return found
 
 
 @cache

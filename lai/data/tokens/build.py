@@ -11,10 +11,10 @@
 import json
 import logging
 import shutil
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b, sha256
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lai.data.cache import fingerprint, locked
+from lai.data.quality.counting import Counting
+from lai.data.quality.part_counts import PartCounts, Wanted, count_chunk
+from lai.data.sources.chunks import Chunk, read_in_chunks
 from lai.data.sources.discovery import find_files
-from lai.data.sources.files import in_batches, read_documents
 from lai.data.sources.kinds import kind_of, packing_of
 from lai.data.sources.reading import DEFAULT_READING, Reading
 from lai.data.sources.recognition import recognize
@@ -33,6 +35,7 @@ from lai.data.tokens.token_file import TokenFile, TokenWriter, encode_documents,
 from lai.host.errors import UserError
 from lai.host.files import atomic_directory, file_digest
 from lai.host.progress import progress
+from lai.host.workers import IN_PROCESS, Workers
 from lai.tokenizer.chat import Document, render, split_key, user_turns
 from lai.tokenizer.folding import fold_documents
 from lai.tokenizer.vocab import Vocab
@@ -98,13 +101,16 @@ def prepare_token_files(
     split_seed: int,
     val_paths: str | Path | Sequence[str | Path] | None = None,
     reading: Reading = DEFAULT_READING,
+    workers: Workers = IN_PROCESS,
+    counting: Counting | None = None,
 ) -> TokenFiles:
     """The token files of a corpus: from `cache_dir` if intact files are there, else built.
 
     With `val_paths`, the documents there are the validation split, and all others the training split. Without, a hash
     of its content and `split_seed` alone puts a document into a split: neither its position nor its neighbours matter,
     and duplicates stay together. If that leaves a split empty, the document with the smallest hash goes to validation,
-    or the one with the largest to training. Where `reading` says so, the text is folded first.
+    or the one with the largest to training.
+    If the token files are built, the text of `paths` is added to `counting` on the way.
 
     Raises:
         UserError: the text cannot be read, changes while it is read, or has fewer than two different documents; the
@@ -137,7 +143,7 @@ def prepare_token_files(
             if not folder.exists():
                 with atomic_directory(folder) as temporary:
                     files, val_files = ([source.file for source in part] for part in (sources, val_sources))
-                    _build(temporary, files, val_files, vocab, settings, reading)
+                    _build(temporary, files, val_files, settings, _Making(vocab, reading, workers, counting))
                     for source in (*sources, *val_sources):
                         source.check_unchanged()
     except OSError as error:
@@ -207,19 +213,18 @@ def _build(
     folder: Path,
     files: Sequence[Path],
     val_files: Sequence[Path],
-    vocab: Vocab,
     settings: dict[str, Any],
-    reading: Reading,
+    making: "_Making",
 ) -> None:
     stats = (
-        _write_given(folder, files, val_files, vocab, settings, reading)
+        _write_given(folder, files, val_files, settings, making)
         if val_files
-        else _write_chosen(folder, files, vocab, settings, reading)
+        else _write_chosen(folder, files, settings, making)
     )
     meta: dict[str, Any] = {
         **settings,
         "names": [str(file) for file in (*files, *val_files)],
-        "dtype": token_dtype(len(vocab)),
+        "dtype": token_dtype(len(making.vocab)),
         "stats": asdict(stats),
         "files": {
             file.name: {"size": file.stat().st_size, "sha256": file_digest(file)} for file in sorted(folder.iterdir())
@@ -229,18 +234,13 @@ def _build(
 
 
 def _write_given(
-    folder: Path,
-    files: Sequence[Path],
-    val_files: Sequence[Path],
-    vocab: Vocab,
-    settings: dict[str, Any],
-    reading: Reading,
+    folder: Path, files: Sequence[Path], val_files: Sequence[Path], settings: dict[str, Any], making: "_Making"
 ) -> CorpusStats:
     """Write the token files; the validation documents have files of their own."""
-    with _Splits(folder, vocab, reading) as splits:
-        for part, in_val in ((files, False), (val_files, True)):
-            for documents in splits.read(part):
-                splits.add(documents, np.full(len(documents), in_val))
+    work = making.work(b"", 0)
+    with _Splits(folder, work.dtype) as splits:
+        making.write(splits, work, files, False, making.counting)
+        making.write(splits, work, val_files, True)
         stats = splits.stats()
     for part, written in ((files, stats.train), (val_files, stats.val)):
         if not written.documents:
@@ -248,13 +248,11 @@ def _write_given(
     return stats
 
 
-def _write_chosen(
-    folder: Path, files: Sequence[Path], vocab: Vocab, settings: dict[str, Any], reading: Reading
-) -> CorpusStats:
+def _write_chosen(folder: Path, files: Sequence[Path], settings: dict[str, Any], making: "_Making") -> CorpusStats:
     """Write the token files; a share of the documents is chosen for validation."""
     threshold = int(settings["val_fraction"] * _HASH_RANGE)
-    key = str(settings["split_seed"]).encode()
-    stats, lowest, highest = _write_below(folder, files, vocab, key, threshold, reading)
+    work = making.work(str(settings["split_seed"]).encode(), threshold)
+    stats, lowest, highest = _write_below(folder, files, work, making, making.counting)
     if not stats.documents:
         raise UserError(f"{files[0]} (of {len(files)} files) holds no document; expected at least two different ones")
     if lowest == highest:
@@ -264,41 +262,137 @@ def _write_chosen(
         )
     if not stats.val.documents or not stats.train.documents:
         threshold = highest if stats.val.documents else lowest + 1
-        stats, _, _ = _write_below(folder, files, vocab, key, threshold, reading)
+        stats, _, _ = _write_below(folder, files, replace(work, threshold=threshold), making)
     return stats
 
 
 def _write_below(
-    folder: Path, files: Sequence[Path], vocab: Vocab, key: bytes, threshold: int, reading: Reading
+    folder: Path, files: Sequence[Path], work: "_Work", making: "_Making", counting: Counting | None = None
 ) -> tuple[CorpusStats, int, int]:
-    """Write both splits' token files; documents whose hash is below `threshold` go to validation.
+    """Write both splits' token files; documents whose hash is below the threshold go to validation.
 
     Returns:
         The statistics, and the lowest and highest hash of all documents.
     """
+    with _Splits(folder, work.dtype) as splits:
+        making.write(splits, work, files, None, counting)
+        return splits.stats(), splits.lowest, splits.highest
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What the work on every chunk needs. `wanted` is the quality report's; None: chunks are not counted."""
+
+    vocab: Vocab
+    dtype: str
+    folds: bool
+    key: bytes
+    threshold: int
+    wanted: Wanted | None
+
+
+@dataclass(frozen=True)
+class _Encoded:
+    """The documents of a chunk that belong to one split.
+
+    Tokens end to end, lengths, the bytes of their text, and how many documents have each number of user turns.
+    """
+
+    tokens: NDArray[Any]
+    lengths: NDArray[np.int64]
+    size: int
+    turns: Counter[int]
+
+
+@dataclass(frozen=True)
+class _Worked:
+    """What has become of a chunk: the documents of each split, validation second, and their extreme hashes."""
+
+    splits: tuple[_Encoded, _Encoded]
+    lowest: int
+    highest: int
+    counted: PartCounts | None
+
+
+def _work_on(work: _Work, chunk: Chunk, in_val: bool | None, counts: bool) -> _Worked:
+    """Fold, encode, assign and count the documents of a chunk; `in_val` None: their hashes assign them."""
+    counted = count_chunk(work.wanted, chunk) if counts and work.wanted is not None else None
+    documents = chunk.documents()
+    if work.folds:
+        documents = fold_documents(documents)
     lowest, highest = _HASH_RANGE, -1
-    with _Splits(folder, vocab, reading) as splits:
-        for documents in splits.read(files):
-            hashes = [_split_hash(document, key) for document in documents]
-            lowest, highest = min(lowest, *hashes), max(highest, *hashes)
-            splits.add(documents, np.array([value < threshold for value in hashes]))
-        return splits.stats(), lowest, highest
+    if in_val is not None or not documents:
+        chosen = np.full(len(documents), bool(in_val))
+    else:
+        hashes = _split_hashes(documents, work.key)
+        lowest, highest = int(hashes.min()), int(hashes.max())
+        chosen = hashes < np.uint64(work.threshold)
+    sizes = np.fromiter(map(_size, documents), np.int64, len(documents))
+    tokens, lengths = encode_documents(documents, work.vocab)
+    tokens = tokens.astype(work.dtype)
+    of_val = np.repeat(chosen, lengths)
+    turns = np.fromiter(map(user_turns, documents), np.int64, len(documents))
+    train, val = (
+        _Encoded(
+            tokens[of_val == value],
+            lengths[chosen == value],
+            int(sizes[chosen == value].sum()),
+            Counter(turns[chosen == value].tolist()),
+        )
+        for value in (False, True)
+    )
+    return _Worked((train, val), lowest, highest, counted)
+
+
+@dataclass(frozen=True)
+class _Making:
+    """How the token files are made: of what text, by which processes, and what is counted on the way."""
+
+    vocab: Vocab
+    reading: Reading
+    workers: Workers
+    counting: Counting | None
+
+    def work(self, key: bytes, threshold: int) -> _Work:
+        wanted = None if self.counting is None else self.counting.wanted
+        return _Work(self.vocab, token_dtype(len(self.vocab)), self.reading.normalize, key, threshold, wanted)
+
+    def write(
+        self,
+        splits: "_Splits",
+        work: _Work,
+        files: Sequence[Path],
+        in_val: bool | None,
+        counting: Counting | None = None,
+    ) -> None:
+        """Write the documents of files, and count them; shows progress."""
+        counts = CorpusCounts() if counting is None else counting.counts
+        waiting: deque[Chunk] = deque()
+
+        def calls() -> Iterator[tuple[Chunk, bool | None, bool]]:
+            for chunk in read_in_chunks(files, counts, self.reading):
+                waiting.append(chunk)
+                yield chunk, in_val, counting is not None
+
+        with progress("building token files", sum(file.stat().st_size for file in files)) as show:
+            for worked in self.workers.map(_work_on, calls(), work):
+                chunk = waiting.popleft()
+                splits.add(worked)
+                if counting is not None and worked.counted is not None:
+                    counting.merge(worked.counted, chunk)
+                show(counts.bytes_read)
 
 
 class _Splits:
     """Writes both splits' token files; a context manager."""
 
-    def __init__(self, folder: Path, vocab: Vocab, reading: Reading) -> None:
-        self._vocab = vocab
-        self._counts = CorpusCounts()
-        self._reading = reading
-        self._turns: dict[bool, Counter[int]] = {False: Counter(), True: Counter()}  # documents by their user turns
-        dtype = token_dtype(len(vocab))
+    def __init__(self, folder: Path, dtype: str) -> None:
+        self.lowest, self.highest = _HASH_RANGE, -1
+        self._turns: list[Counter[int]] = [Counter(), Counter()]  # documents by their user turns
         self._open = ExitStack()
-        self._writers = {
-            in_val: self._open.enter_context(TokenWriter(folder / name, dtype))
-            for in_val, name in ((False, "train.bin"), (True, "val.bin"))
-        }
+        self._writers = [
+            self._open.enter_context(TokenWriter(folder / name, dtype)) for name in ("train.bin", "val.bin")
+        ]
 
     def __enter__(self) -> "_Splits":
         return self
@@ -306,32 +400,19 @@ class _Splits:
     def __exit__(self, *error: Any) -> None:
         self._open.close()
 
-    def read(self, files: Sequence[Path]) -> Iterator[list[Document]]:
-        """The documents of files in batches; shows progress."""
-        before = self._counts.bytes_read
-        with progress("building token files", sum(file.stat().st_size for file in files)) as show:
-            for documents in in_batches(read_documents(files, self._counts, self._reading)):
-                wanted = fold_documents(documents) if self._reading.normalize else documents
-                if wanted:
-                    yield wanted
-                show(self._counts.bytes_read - before)
-
-    def add(self, documents: Sequence[Document], in_val: NDArray[np.bool_]) -> None:
-        """Encode documents and append each to the file of its split."""
-        sizes = np.array([len(render(document)) for document in documents])
-        tokens, lengths = encode_documents(documents, self._vocab)
-        for document, value in zip(documents, in_val.tolist(), strict=True):
-            self._turns[value][user_turns(document)] += 1
-        for value, writer in self._writers.items():
-            chosen = in_val == value
-            writer.add(tokens[np.repeat(chosen, lengths)], lengths[chosen], int(sizes[chosen].sum()))
+    def add(self, worked: _Worked) -> None:
+        """Append the documents of the next chunk."""
+        self.lowest, self.highest = min(self.lowest, worked.lowest), max(self.highest, worked.highest)
+        for writer, turns, encoded in zip(self._writers, self._turns, worked.splits, strict=True):
+            writer.add(encoded.tokens, encoded.lengths, encoded.size)
+            turns.update(encoded.turns)
 
     def stats(self) -> CorpusStats:
         """What was written."""
         return CorpusStats(
             *(
-                SplitStats(writer.documents, writer.tokens, writer.bytes, _longest(self._turns[value]))
-                for value, writer in self._writers.items()
+                SplitStats(writer.documents, writer.tokens, writer.bytes, _longest(turns))
+                for writer, turns in zip(self._writers, self._turns, strict=True)
             )
         )
 
@@ -347,5 +428,14 @@ def _longest(documents: Counter[int]) -> int:
     return 0
 
 
-def _split_hash(document: Document, key: bytes) -> int:
-    return int.from_bytes(blake2b(split_key(document), digest_size=8, key=key).digest())
+def _split_hashes(documents: Sequence[Document], key: bytes) -> NDArray[np.uint64]:
+    digests = [blake2b(split_key(document), digest_size=8, key=key).digest() for document in documents]
+    return np.frombuffer(b"".join(digests), ">u8").astype(np.uint64)
+
+
+def _size(document: Document) -> int:
+    """The bytes of the text form."""
+    first = document[0] if document else None
+    if first is not None and first.role == "text" and len(document) == 1:
+        return len(first.content)
+    return len(render(document))

@@ -14,8 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lai.tokenizer.bpe import MARKS
 from lai.tokenizer.chat import ROLES, Document
 from lai.tokenizer.vocab import Vocab
+
+_TAGS = (b"<%b>", b"</%b>")
 
 
 @dataclass(frozen=True)
@@ -79,26 +82,34 @@ class TokenWriter:
         self._offsets.close()
 
 
+_BOS, _EOS = MARKS[0], MARKS[1]
+_BETWEEN_DOCUMENTS = bytes([_EOS, _BOS])
+
+
 def encode_documents(documents: Sequence[Document], vocab: Vocab) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
     """The documents' tokens end to end, (tokens,), and each document's number of tokens, (documents,).
 
     A document is BOS, its turns (an example's between the tokens of its tags), EOS.
     """
-
-    def control(token: int) -> NDArray[np.uint32]:
-        return np.array([token], np.uint32)
-
-    bos, eos = control(Vocab.BOS), control(Vocab.EOS)
-    tags = {role: [control(vocab.tag_id(tag % role.encode())) for tag in (b"<%b>", b"</%b>")] for role in ROLES}
-    contents = iter(vocab.encode_batch([turn.content for document in documents for turn in document]))
-    pieces: list[Any] = []
-    ends = []
+    tags = {role: (bytes([MARKS[2 + 2 * n]]), bytes([MARKS[3 + 2 * n]])) for n, role in enumerate(ROLES)}
+    mark_ids = {_BOS: Vocab.BOS, _EOS: Vocab.EOS}
+    for role, marks in tags.items():
+        mark_ids |= {mark[0]: vocab.tag_id(tag % role.encode()) for mark, tag in zip(marks, _TAGS, strict=True)}
+    texts: list[bytes] = []
+    between: list[bytes] = []
+    before = bytes([_BOS])  # what is before the next text
     for document in documents:
-        pieces.append(bos)
         for turn in document:
-            content = np.asarray(next(contents), np.uint32)
-            pieces += [content] if turn.role == "text" else [tags[turn.role][0], content, tags[turn.role][1]]
-        pieces.append(eos)
-        ends.append(len(pieces))
-    piece_ends = np.cumsum([len(piece) for piece in pieces])
-    return np.concatenate(pieces), np.diff(piece_ends[np.array(ends) - 1], prepend=0)
+            texts.append(turn.content)
+            if turn.role == "text":
+                between.append(before)
+                before = b""
+            else:
+                opening, closing = tags[turn.role]
+                between.append(before + opening)
+                before = closing
+        before += _BETWEEN_DOCUMENTS
+    between.append(before[:-1])
+    tokens = np.frombuffer(vocab.encode_marked(texts, between, mark_ids), np.uint32)
+    # No text is encoded to control tokens.
+    return tokens, np.diff(np.flatnonzero(tokens == Vocab.EOS), prepend=-1)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from lai.data.quality import text_batches as texts
 from lai.data.quality.conversations import task_of
 from lai.data.quality.findings import Finding
 from lai.data.quality.report import Quality, examine
+from lai.data.sources import chunks
 from lai.tokenizer.chat import Document, Turn, parse_line, plain
 
 
@@ -37,7 +37,7 @@ def test_turns_of_a_conversation_on_several_lines_are_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: bytes, chunk: int
 ) -> None:
     """Told apart from lone turns, whatever batch the lines come in; the command in the remedy mends them."""
-    monkeypatch.setattr(texts, "CHUNK_BYTES", chunk)
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", chunk)
     lines = [
         b"<user>Q1</user>", b"<assistant>A1</assistant>",
         b"plain text",

@@ -11,9 +11,9 @@ import pytest
 from toy_quality import GOOD, findings, write
 
 from lai.data.quality import counting
-from lai.data.quality import text_batches as texts
 from lai.data.quality.conversations import task_of
 from lai.data.quality.report import examine
+from lai.data.sources import chunks
 from lai.data.sources.files import read_documents
 
 
@@ -35,7 +35,7 @@ def test_counts_are_those_of_one_line_at_a_time(
     path = write(tmp_path / "a.txt", lines, end)
     if seed % 2:
         path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().removesuffix(end))
-    monkeypatch.setattr(texts, "CHUNK_BYTES", 7 + 50 * seed)
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", 7 + 50 * seed)
     report = examine([path])
     kept = [line for line in lines if line.strip()]
     documents = list(read_documents(path))
@@ -80,7 +80,7 @@ def test_files_other_than_text_are_counted_by_document(tmp_path: Path) -> None:
 def test_a_large_text_is_sampled_evenly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Half of the text is Hungarian, in one block; the sample must not see only the first half."""
     monkeypatch.setattr(counting, "SAMPLE_BYTES", 2000)
-    monkeypatch.setattr(texts, "CHUNK_BYTES", 999)
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", 999)
     hungarian = [f"A {number}. ló a kertben van.".encode() for number in range(1000)]
     english = [f"The horse {number} is in the garden.".encode() for number in range(800)]
     facts = examine([write(tmp_path / "a.txt", [*hungarian, *english])]).facts

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from runs import example_lines
 
-from lai.data.quality.duplicates import DuplicateFinder
+from lai.data.quality.duplicates import DuplicateFinder, hashes_of
 
 
 def test_duplicates_are_found_across_spills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -15,6 +15,6 @@ def test_duplicates_are_found_across_spills(tmp_path: Path, monkeypatch: pytest.
     texts = [line.encode() for line in example_lines(1500) * 2]
     for start in range(0, len(texts), 7):
         part = texts[start : start + 7]
-        finder.add(part, np.arange(start, start + len(part)))
+        finder.add(hashes_of(part), np.arange(start, start + len(part)))
     again = [number for number, text in enumerate(texts) if text in texts[:number]]
     assert finder.duplicates(10) == (len(again), again[:10])

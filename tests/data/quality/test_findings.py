@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from toy_quality import GOOD, findings, paragraphs, write
 
-from lai.data.quality import text_batches as texts
 from lai.data.quality.findings import Finding
 from lai.data.quality.report import examine
+from lai.data.sources import chunks
 
 
 def test_each_fault_is_found_at_its_line(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def joined_by_its_remedy(finding: Finding, path: Path, target: Path) -> list[str
 def test_wrapped_prose_is_an_error_and_its_remedy_mends_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int, blank: bool, chunk: int
 ) -> None:
-    monkeypatch.setattr(texts, "CHUNK_BYTES", chunk)
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", chunk)
     prose = paragraphs(60)
     wrapped = [line for text in prose for line in [*textwrap.wrap(text, width), *[""] * blank]]
     path = write(tmp_path / "a b.txt", [line.encode() for line in wrapped], b"\r\n" if width == 60 else b"\n")

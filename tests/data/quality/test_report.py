@@ -48,6 +48,6 @@ def test_a_full_temporary_folder_is_an_error_that_names_it(tmp_path: Path, monke
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(counting.Counting, "add", full)
+    monkeypatch.setattr(counting.Counting, "merge", full)
     with pytest.raises(UserError, match=r"folder for temporary files, is full; give another one: TMPDIR=FOLDER"):
         examine([write(tmp_path / "a.txt", GOOD)])

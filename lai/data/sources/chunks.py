@@ -1,0 +1,102 @@
+"""Files in chunks of consecutive documents, which one process reads and others work on.
+
+A chunk of a text file is its bytes, so that the lines are found where the work is done. Files of other formats are
+read to documents at once.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lai.data.sources.encoding_guess import refuse_other_encodings
+from lai.data.sources.files import in_batches, read_file
+from lai.data.sources.reading import DEFAULT_READING, Reading
+from lai.data.sources.recognition import recognize
+from lai.data.sources.streams import GUESSED_BYTES, UTF8_BOM, CorpusCounts, damage_as_user_error, open_stream
+from lai.tokenizer.chat import Document, Turn, parse_line
+
+CHUNK_BYTES = 1 << 20
+
+_Turns = tuple[tuple[str, bytes], ...]  # a document that is quick to send to another process
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Whole lines of a text file, or documents of another file.
+
+    Args:
+        numbers: of the line that `text` starts with, or of the row of each document.
+        text: the lines.
+        before: the number of the row before the first; two documents of one row may be in two chunks.
+    """
+
+    file: Path
+    numbers: tuple[int, ...]
+    text: bytes | None
+    turns: Sequence[_Turns] = ()
+    before: int = 0
+
+    def lines(self) -> list[bytes]:
+        """All lines of the text, without line ends, blank ones too."""
+        assert self.text is not None
+        lines = self.text.split(b"\n")
+        if not lines[-1]:
+            lines.pop()
+        if b"\r" in self.text:
+            lines = [line.removesuffix(b"\r") for line in lines]
+        return lines
+
+    def documents(self) -> list[Document]:
+        """The documents; blank lines are none."""
+        if self.text is None:
+            return [tuple(Turn(role, content) for role, content in turns) for turns in self.turns]  # type: ignore[arg-type]
+        return [parse_line(line) for line in self.lines() if line.strip()]
+
+
+def read_in_chunks(files: Sequence[Path], counts: CorpusCounts, reading: Reading = DEFAULT_READING) -> Iterator[Chunk]:
+    """The text of files in chunks of about `CHUNK_BYTES`, in order.
+
+    `counts` is updated while reading, but for the documents and blank lines of text files, which nobody looks at here.
+
+    Raises:
+        UserError: as `lai.data.sources.files.read_documents`.
+    """
+    for file in files:
+        if recognize(file, reading).is_lines:
+            yield from _of_lines(file, counts)
+        else:
+            yield from _of_documents(file, counts, reading)
+
+
+def _of_lines(file: Path, counts: CorpusCounts) -> Iterator[Chunk]:
+    number = 1
+    with damage_as_user_error(file):
+        end = counts.bytes_read + file.stat().st_size
+        with open_stream(file, counts) as stream:
+            while text := stream.read(CHUNK_BYTES):
+                text += stream.readline()  # the rest of the last line
+                if number == 1:
+                    refuse_other_encodings(file, text[:GUESSED_BYTES])
+                    text = text.removeprefix(UTF8_BOM)
+                    if not text:
+                        break
+                yield Chunk(file, (number,), text)
+                number += text.count(b"\n")
+    counts.bytes_read = end
+
+
+def _of_documents(file: Path, counts: CorpusCounts, reading: Reading) -> Iterator[Chunk]:
+    numbers: list[int] = []
+
+    def documents() -> Iterator[Document]:
+        for number, document in read_file(file, counts, reading):
+            numbers.append(number)
+            yield document
+
+    before = 0
+    for batch in in_batches(documents()):
+        counts.documents += len(batch)
+        turns = [tuple((turn.role, turn.content) for turn in document) for document in batch]
+        yield Chunk(file, tuple(numbers), None, turns, before)
+        before = numbers[-1]
+        numbers.clear()
