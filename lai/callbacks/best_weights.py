@@ -9,6 +9,13 @@ import lightning
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
 from lai.callbacks.fingerprint import fingerprint
+from lai.export.checkpoint import Checkpoint, read_checkpoint
+from lai.host.errors import UserError
+from lai.host.plain_data import TEXT, WHOLE, Kind, Record, Table, check
+from lai.model.module import LanguageModel
+
+_METRIC = Kind("a number", lambda value: type(value) is float)  # a metric of a user's may be NaN
+_STATE = Record({"metrics": Table(TEXT, _METRIC)}, {"weights": Table(TEXT, WHOLE), "step": WHOLE})
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +30,8 @@ class BestWeights(Callback):
         """The metrics of this run's last validation; empty before the first."""
         self.lowest: dict[str, int] = {}
         """The fingerprint of the weights with the lowest `val/loss`."""
+        self.lowest_step = -1
+        """The step of these weights; -1 where it is unknown."""
         self.validated: dict[str, int] = {}
         """The fingerprint of the weights that were validated last."""
         self.validated_step = -1
@@ -40,11 +49,16 @@ class BestWeights(Callback):
         return "ExportModel"  # as checkpoints have always named it
 
     def state_dict(self) -> dict[str, Any]:
-        return {"metrics": self.metrics, "weights": self.lowest}
+        return {"metrics": self.metrics, "weights": self.lowest, "step": self.lowest_step}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        try:
+            check(state_dict, _STATE, f"callbacks.{self.state_key}")
+        except UserError as error:
+            raise UserError(f"the checkpoint cannot be resumed: {error}") from None
         self.metrics = state_dict["metrics"]
         self.lowest = state_dict.get("weights", {})
+        self.lowest_step = state_dict.get("step", -1)
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         self._first = fingerprint(pl_module)
@@ -62,7 +76,7 @@ class BestWeights(Callback):
         self.last_metrics = found
         self.are_exchanged = self.are_exchanged or fingerprint(pl_module) != self.validated
         if found["val/loss"] < self.metrics.get("val/loss", math.inf):
-            self.metrics, self.lowest = found, self.validated
+            self.metrics, self.lowest, self.lowest_step = found, self.validated, self.validated_step
 
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         last = fingerprint(pl_module)
@@ -84,8 +98,28 @@ class BestWeights(Callback):
             log.info("the checkpoint with the lowest val/loss, %.4f, no longer exists: %s", lowest, best)
         if own is None or not own.is_file():
             return None
-        self.metrics, self.lowest = {"val/loss": score}, {}
+        self.metrics, self.lowest, self.lowest_step = {"val/loss": score}, {}, -1
         return own
+
+    def read(self, path: Path, module: LanguageModel) -> Checkpoint:
+        """Read the checkpoint that `checkpoint` has found.
+
+        Raises:
+            UserError: it cannot be read, or it is another one than was written there: of another run, step or loss.
+        """
+        checkpoint = read_checkpoint(path)
+        found, lowest = checkpoint.training, self.metrics["val/loss"]
+        is_of_run = checkpoint.run in (module.run_id, "")  # earlier versions wrote none
+        is_of_step = self.lowest_step in (-1, found.steps)
+        is_of_loss = not found.val_loss or math.isclose(found.val_loss, lowest, rel_tol=1e-5, abs_tol=1e-6)
+        if is_of_run and is_of_step and is_of_loss:
+            return checkpoint
+        whose = "this run" if is_of_run else "another run"
+        wanted = f"step {self.lowest_step:,}, " if self.lowest_step >= 0 else ""
+        raise UserError(
+            f"{path} was replaced: it is of {whose}, step {found.steps:,}, val/loss {found.val_loss:.4f}, and the best "
+            f"checkpoint had {wanted}val/loss {lowest:.4f}"
+        )
 
 
 def _by_loss(trainer: lightning.Trainer) -> ModelCheckpoint | None:

@@ -15,7 +15,6 @@ from lai.callbacks.fingerprint import sums
 from lai.callbacks.last_checkpoint import LastCheckpoint
 from lai.callbacks.last_validation import ValidateLastWeights
 from lai.callbacks.reset_scores import ResetScores
-from lai.export.checkpoint import read_checkpoint
 from lai.export.verify import ExportReport, export_model
 from lai.host.errors import UserError
 from lai.model.module import LanguageModel
@@ -112,7 +111,9 @@ class ExportModel(Callback):
         validated = found.validated
         if best is not None:
             try:
-                checkpoint = read_checkpoint(best)
+                module = trainer.lightning_module
+                assert isinstance(module, LanguageModel)
+                checkpoint = found.read(best, module)
                 weights, training, validated = checkpoint.weights, checkpoint.training, found.lowest
             except UserError as error:
                 log.warning("warning     %s; the weights in memory are exported instead", error)

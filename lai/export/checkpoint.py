@@ -1,29 +1,27 @@
 """Reads what export needs from a checkpoint: config, vocabulary, weights and training record as plain data."""
 
-import errno
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
-from lai.export.lai_file import is_model_file
+from lai.export.checkpoint_file import read_plain
+from lai.export.checkpoint_schema import WEIGHTS, check_checkpoint
 from lai.host.errors import UserError
 from lai.model.record import TrainingRecord
 from lai.model.transformer import ModelConfig
 from lai.tokenizer.vocab import Vocab
 
-_PREFIX = "model."
-
 
 class Checkpoint(NamedTuple):
-    """The content of a checkpoint: `weights` by the network's parameter names."""
+    """The content of a checkpoint: `weights` by the network's parameter names; `run` is empty where it is unknown."""
 
     config: ModelConfig
     vocab: Vocab
     weights: dict[str, Tensor]
     training: TrainingRecord
+    run: str = ""
 
 
 def read_checkpoint(path: Path | str) -> Checkpoint:
@@ -32,33 +30,50 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
     Raises:
         UserError: the file is missing, damaged, or not a checkpoint of `lai.train`.
     """
-    path = Path(path)
-    try:
-        # Mapped: the optimizer's state, twice as large as the weights, is never read.
-        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except Exception as error:  # the errors of the unpickler on other files have no common class
-        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # which mapping a truncated file raises
-            raise UserError(f"cannot read the checkpoint {path}: {error.strerror}") from None
-        if is_model_file(path):
-            raise UserError(f"{path} is a model file; expected a checkpoint of lai.train (.ckpt)") from None
-        raise UserError(
-            f"{path} is not a whole checkpoint of lai.train: it is damaged, or another kind of file"
-        ) from None
-    saved = checkpoint.get("lai") if isinstance(checkpoint, dict) else None
-    if not isinstance(saved, dict) or not {"config", "vocab"} <= saved.keys() or "state_dict" not in checkpoint:
-        raise UserError(f"{path} is not a checkpoint of lai.train: it carries no config, vocabulary and weights")
+    # Mapped: the optimizer's state, twice as large as the weights, is read for its checksum only.
+    content = read_content(path, mapped=True)
+    saved = content["lai"]
     weights = {
-        name.removeprefix(_PREFIX): tensor
-        for name, tensor in checkpoint["state_dict"].items()
-        if name.startswith(_PREFIX)
+        name.removeprefix(WEIGHTS): tensor for name, tensor in content["state_dict"].items() if name.startswith(WEIGHTS)
     }
     vocab = Vocab.from_bytes(saved["vocab"].numpy().tobytes(), name=str(path))
-    return Checkpoint(ModelConfig(**saved["config"]), vocab, weights, _training(checkpoint))
+    config = ModelConfig(**saved["config"])
+    if len(vocab) != config.vocab_size:
+        raise UserError(f"{path}: its config says {config.vocab_size} tokens, its vocabulary holds {len(vocab)}")
+    return Checkpoint(config, vocab, weights, _training(content), saved.get("run", ""))
 
 
-def _training(checkpoint: dict[str, Any]) -> TrainingRecord:
+def read_content(path: Path | str, *, mapped: bool) -> dict[str, Any]:
+    """All that is in a checkpoint, as plain data whose entries are those of its format.
+
+    Args:
+        mapped: map the tensors instead of reading them.
+
+    Raises:
+        UserError: as `read_checkpoint`.
+    """
+    path = Path(path)
+    content = read_plain(path, mapped=mapped)
+    try:
+        check_checkpoint(content)
+    except UserError as error:
+        raise UserError(f"{path} cannot be read as a checkpoint: {error}") from None
+    return content
+
+
+def run_of(path: Path) -> str | None:
+    """The name of the run that a checkpoint is of, "" in those of earlier versions; None for any other file."""
+    if path.is_symlink() or not path.is_file():
+        return None
+    try:
+        return str(read_content(path, mapped=True)["lai"].get("run", ""))
+    except UserError:
+        return None
+
+
+def _training(content: dict[str, Any]) -> TrainingRecord:
     """The record in a checkpoint; those of earlier versions of lai.train have the steps only."""
-    found = checkpoint["lai"].get("training")
+    found = content["lai"].get("training")
     if not isinstance(found, dict):
-        found = {"steps": checkpoint.get("global_step", 0)}
+        found = {"steps": content["global_step"]}
     return TrainingRecord.read(**{item.name: found.get(item.name, 0) for item in fields(TrainingRecord)})

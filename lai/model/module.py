@@ -2,6 +2,7 @@
 
 import logging
 import math
+import uuid
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -16,8 +17,9 @@ from torch.optim.lr_scheduler import LambdaLR
 from lai.config.schema import OptimizerSettings, ScheduleSettings
 from lai.host.errors import UserError
 from lai.model.optimizers import build_optimizer, build_schedule, learning_rate_factor
-from lai.model.plain_state import drop_non_plain_state
-from lai.model.record import TrainingRecord
+from lai.model.plain_state import drop_non_plain_state, entries_of_callbacks
+from lai.model.record import CHECKPOINT_VERSION, TrainingRecord
+from lai.model.resuming import check_optimizer_on_load, check_resumable
 from lai.model.tokens_seen import TokensSeen
 from lai.model.transformer import ModelConfig, Transformer, is_causal
 from lai.tokenizer.targets import IGNORE_INDEX
@@ -65,6 +67,8 @@ class LanguageModel(lightning.LightningModule):
         self.references = dict(references or {})
         self.unfolded = unfolded
         self.turns = turns
+        self.run_id = uuid.uuid4().hex
+        """The name of the run in its checkpoints; a resumed run keeps that of its checkpoint."""
         self.tokens_seen = TokensSeen()
         self._validated = (-1, 0.0)  # the step of the last validation, and its val/loss
         self.model = Transformer(config)
@@ -188,6 +192,7 @@ class LanguageModel(lightning.LightningModule):
             raise UserError("optimizer=muon needs whole matrices, and FSDP splits them; use optimizer=adamw with it")
         # With float16's scaled losses, a fused step unscales the gradients after clipping, which is too late.
         optimizer = build_optimizer(self.model, settings, fused=self.trainer.precision != "16-mixed")
+        check_optimizer_on_load(optimizer, self.trainer.strategy)
         schedule = build_schedule(optimizer, self._learning_rate_factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -249,13 +254,16 @@ class LanguageModel(lightning.LightningModule):
         self.log("train/grad_norm", norm, batch_size=1)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        drop_non_plain_state(checkpoint, self._told)
         checkpoint["lai"] = {
+            "version": CHECKPOINT_VERSION,
+            "run": self.run_id,
             "config": self.config.to_dict(),
             "optimizer": self.optimizer_settings.name,
             "vocab": torch.frombuffer(bytearray(self.vocab), dtype=torch.uint8),
             "training": self.training_record(checkpoint["global_step"]).to_dict(),
+            "entries_of_callbacks": entries_of_callbacks(checkpoint),
         }
-        drop_non_plain_state(checkpoint, self._told)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         saved = checkpoint.get("lai")
@@ -272,9 +280,9 @@ class LanguageModel(lightning.LightningModule):
             raise UserError(
                 f"the checkpoint's optimizer is {optimizer}, this run's is {wanted}; resume with optimizer={optimizer}"
             )
-        if "optimizer_states" not in checkpoint:
-            raise UserError("the checkpoint has weights only (save_weights_only), so no run can resume from it")
+        check_resumable(checkpoint, self)
         self._log_kept_settings(checkpoint["optimizer_states"][0]["param_groups"])
+        self.run_id = saved.get("run", self.run_id)
         self.tokens_seen.resume_from(saved.get("training", {}).get("tokens", 0))
         if saved["vocab"].numpy().tobytes() != self.vocab:
             raise UserError("the checkpoint was trained with another vocabulary; use the same data settings")

@@ -11,6 +11,12 @@ log = logging.getLogger(__name__)
 
 # Entries of Lightning and LAi; all other entries of a checkpoint are a callback's.
 _OWN_ENTRIES = {"state_dict", "optimizer_states", "lr_schedulers", "loops", "callbacks", "lai"}
+_OF_LIGHTNING = {"epoch", "global_step", "pytorch-lightning_version", "CorpusDataModule", "MixedPrecision"}
+
+
+def entries_of_callbacks(checkpoint: dict[str, Any]) -> list[str]:
+    """The names of the entries that callbacks have put into a checkpoint, beside those of Lightning and LAi."""
+    return sorted(name for name in checkpoint if name not in _OWN_ENTRIES | _OF_LIGHTNING)
 
 
 def drop_non_plain_state(checkpoint: dict[str, Any], warned: set[str]) -> None:

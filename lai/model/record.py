@@ -4,6 +4,9 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+CHECKPOINT_VERSION = 1
+"""The format of checkpoints; `lai.export.checkpoint_schema` says what each version holds. 0 has no version."""
+
 _LARGEST = (2 - 2**-23) * 2.0**127  # float32, in which the file has the losses
 
 

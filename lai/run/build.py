@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import Callback, Timer
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from lai.callbacks import foreign
+from lai.callbacks.loaded_state import CheckLoadedState
 from lai.config.schema import RunConfig
 from lai.data.datamodule import CorpusDataModule
 from lai.data.prepare import Corpus
@@ -83,7 +84,7 @@ def build_trainer(run: RunConfig, own: Sequence[Callback]) -> lightning.Trainer:
         "trainer",
         run.trainer,
         logger=loggers,
-        callbacks=[*callbacks.values(), *own, LogExported()],
+        callbacks=[*callbacks.values(), CheckLoadedState(), *own, LogExported()],
         default_root_dir=run.output_dir,
     )
     number_by_steps_done(trainer)
@@ -92,7 +93,7 @@ def build_trainer(run: RunConfig, own: Sequence[Callback]) -> lightning.Trainer:
     _put_timers_first(trainer)
     set_threads(run.device.threads, trainer.num_devices)
     if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # and none that the user gave
-        trainer.strategy.checkpoint_io = AtomicCheckpointIO()
+        trainer.strategy.checkpoint_io = AtomicCheckpointIO(run.output_dir)
     return trainer
 
 

@@ -8,6 +8,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from processes import lai_train
 from runs import TINY, rows_of
+from toy_checkpoints import make_unversioned
 
 from lai.export.checkpoint import read_checkpoint
 from lai.export.lai_file import read_model
@@ -61,6 +62,7 @@ def test_the_record_is_that_of_the_exported_weights(tmp_path, compose_run, text_
 def without_training(path):
     """The checkpoint as lai.train wrote it before it told."""
     content = torch.load(path, weights_only=False)
+    make_unversioned(content)
     del content["lai"]["training"]
     torch.save(content, path)
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from toy_checkpoints import make_unversioned
 
 from lai import info
 from lai.export.checkpoint import read_checkpoint
@@ -45,6 +46,7 @@ TRAINING = TrainingRecord(steps=10, tokens=4096, val_loss=5.5, val_loss_floor=1.
 def with_training(checkpoint, path, training):
     """The checkpoint with this record of its training; None is a checkpoint of an older version, without a record."""
     content = torch.load(checkpoint, weights_only=True)
+    make_unversioned(content)
     if training is None:
         del content["lai"]["training"]
     else:

@@ -1,0 +1,82 @@
+"""The file of a checkpoint: its checksums, and its content as plain data."""
+
+import os
+import stat
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lai.export.lai_file import is_model_file
+from lai.host.errors import UserError
+
+_PIECE = 1 << 20
+
+
+def read_plain(path: Path, *, mapped: bool = True) -> dict[str, Any]:
+    """The content of a checkpoint whose checksums match, read without running any code that is in it.
+
+    Args:
+        mapped: map the tensors instead of reading them; what nobody uses is then never read.
+
+    Raises:
+        UserError: the file is missing, no regular file, damaged, or another kind of file.
+    """
+    _check_regular(path)
+    _verify(path)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+    except Exception as error:  # the errors of the unpickler have no common class
+        if isinstance(error, OSError) and error.strerror:
+            raise UserError(f"cannot read the checkpoint {path}: {error.strerror}") from None
+        raise _not_whole(path) from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is not a checkpoint of lai.train: it carries no config, vocabulary and weights")
+    return content
+
+
+def _check_regular(path: Path) -> None:
+    """Refuse what opening would wait for, such as a pipe."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise UserError(f"cannot read the checkpoint {path}: {error.strerror}") from None
+    if not stat.S_ISREG(mode):
+        raise UserError(f"{path} is no regular file; expected a checkpoint of lai.train (.ckpt)")
+
+
+def _verify(path: Path) -> None:
+    """Compare the archive's entries with their CRC-32, which PyTorch writes but does not check.
+
+    Raises:
+        UserError: an entry is damaged, or the archive is not as PyTorch writes it: each entry once, none compressed.
+    """
+    try:
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+            entries = archive.infolist()
+            names = {entry.filename for entry in entries}
+            size = file.seek(0, os.SEEK_END)
+            stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
+            if not stored or len(names) < len(entries) or sum(entry.file_size for entry in entries) > size:
+                raise _not_whole(path)
+            for entry in entries:
+                with archive.open(entry) as content:
+                    while content.read(_PIECE):  # at the end it raises BadZipFile where the sum is another
+                        pass
+    except UserError:
+        raise
+    except zipfile.BadZipFile as error:
+        if "CRC-32" in str(error):
+            raise UserError(f"{path} is damaged: its checksum does not match its content; use another copy") from None
+        raise _not_whole(path) from None
+    except Exception as error:  # a damaged directory of the archive: errors of struct, zlib, text and numbers
+        if isinstance(error, OSError) and error.strerror:
+            raise UserError(f"cannot read the checkpoint {path}: {error.strerror}") from None
+        raise _not_whole(path) from None
+
+
+def _not_whole(path: Path) -> UserError:
+    if is_model_file(path):
+        return UserError(f"{path} is a model file; expected a checkpoint of lai.train (.ckpt)")
+    return UserError(f"{path} is not a whole checkpoint of lai.train: it is damaged, or another kind of file")
