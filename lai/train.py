@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterable
@@ -15,6 +16,7 @@ from omegaconf import DictConfig
 
 from lai.config.describe import answer
 from lai.config.hydra_errors import check_names, explain, flags_first
+from lai.config.hydra_section import watch_foreign_configs
 from lai.config.load import CONF_DIR, load_run_config
 from lai.config.schema import RunConfig
 from lai.host.cli import leave
@@ -96,9 +98,9 @@ def _run(composed: DictConfig) -> float:
     folder = Path(HydraConfig.get().runtime.output_dir)
     if not is_first_process():  # the first process logs for all
         logging.getLogger("lai").setLevel(logging.WARNING)
-        return train(load_run_config(moved(composed, folder)))
+        return train(load_run_config(moved(composed, folder), sys.argv[1:]))
     with claimed(folder, composed):
-        run = load_run_config(moved(composed, folder))
+        run = load_run_config(moved(composed, folder), sys.argv[1:])
         check_outputs(run, folder)
         if in_sweep():
             check_export(run)
@@ -157,8 +159,11 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions reach this function; Hydra would print several lines
     try:
         with folder_of_process() as overrides:
-            sys.argv[1:] = [*flags_first(sys.argv[1:]), *overrides]
+            # Forced, as the config of an earlier version has no such key.
+            arguments = [re.sub(r"^\+*allow_targets=", "++allow_targets=", argument) for argument in sys.argv[1:]]
+            sys.argv[1:] = [*flags_first(arguments), *overrides]
             check_names(sys.argv[1:])
+            watch_foreign_configs(sys.argv[1:], CONF_DIR)
             set_hydra_defaults(chooses_folder=is_first_process())
             _hydra_main()
     except KeyboardInterrupt as stop:

@@ -99,7 +99,8 @@ def compose_run(tmp_path: Path):
                 f"export.path={tmp_path / 'model.bin'}",
                 *TINY,
                 *overrides,
-            )
+            ),
+            overrides,
         )
 
     return build

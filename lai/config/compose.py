@@ -17,7 +17,7 @@ def compose_run(overrides: Sequence[str]) -> RunConfig:
     """
     try:
         with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-            return load_run_config(compose("train", overrides=["output_dir=outputs", *overrides]))
+            return load_run_config(compose("train", overrides=["output_dir=outputs", *overrides]), overrides)
     except Exception as error:
         mistake = explain(error, overrides)
         if mistake is None:

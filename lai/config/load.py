@@ -27,7 +27,7 @@ from lai.config.auto import choose_values
 from lai.config.names import nearest
 from lai.config.schema import RunConfig
 from lai.config.setting import SettingError
-from lai.config.targets import rename_moved_targets
+from lai.config.targets import Named, check_targets, rename_moved_targets
 from lai.config.validate import check_rules, check_trainer
 from lai.host.errors import UserError, first_line
 
@@ -52,11 +52,15 @@ class UnknownKey(UserError):
         super().__init__(f"there is no config key {key}; {hint}")
 
 
-def load_run_config(composed: DictConfig) -> RunConfig:
+def load_run_config(composed: DictConfig, overrides: Sequence[str] = ()) -> RunConfig:
     """Check a composed config against the schema and turn it into plain objects.
 
+    Args:
+        overrides: those of the command line; what they name as a `_target_` may be built.
+
     Raises:
-        UserError: a key does not exist, a value has the wrong type or is missing, an option is not one of its choices.
+        UserError: a key does not exist, a value has the wrong type or is missing, an option is not one of its choices;
+            the config names code that is neither ours, nor Lightning's, nor named by the overrides.
     """
     known = {item.name for item in fields(RunConfig)}
     for key in composed:
@@ -71,6 +75,7 @@ def load_run_config(composed: DictConfig) -> RunConfig:
     except (InterpolationKeyError, InterpolationResolutionError) as error:
         where = f"{error.full_key}: " if error.full_key else ""
         raise UserError(f"{where}{first_line(error)}") from None
+    check_targets(OmegaConf.to_container(config), Named.by(overrides), CONF_DIR)
     for group in _OWN_GROUPS:
         config[group] = _typed(group, config[group])
     _check_target("trainer", config.trainer)
@@ -199,6 +204,9 @@ def _to_objects(config: DictConfig) -> RunConfig:
         raise UserError(f"output_dir: {values['output_dir']!r} is not a path")
     if values.get("ckpt_path") is not None and not isinstance(values["ckpt_path"], str):
         raise UserError(f"ckpt_path: {values['ckpt_path']!r} is not a path")
+    allowed = values.get("allow_targets")
+    if allowed is not None and not (isinstance(allowed, list) and all(isinstance(name, str) for name in allowed)):
+        raise UserError(f"allow_targets: {allowed!r} is not a list of packages")
     for group in TARGET_GROUPS:
         values[group] = {name: node for name, node in (values.get(group) or {}).items() if node is not None}
     run = _to_object(RunConfig, values, "")

@@ -233,4 +233,8 @@ class RunConfig(Checked):
     ckpt_path: str | None = setting(
         "checkpoint to resume from; repeat the original run's model, data, optimizer and schedule settings", None
     )
+    allow_targets: list[str] | None = setting(
+        "packages of yours whose classes a config from elsewhere may name as _target_; only the command line's counts",
+        None,
+    )
     estimate: bool = setting("measure a few steps and report what the run would take, instead of training", False)
