@@ -24,6 +24,7 @@ from lai.host.console import discard_output, prepare_output
 from lai.host.cpu import keep_freed_memory, wait_briefly
 from lai.host.errors import Interrupted, UserError, message_of
 from lai.host.garbage import collect_garbage_again, defer_garbage_collection
+from lai.run.checkpoint_folders import free_folders
 from lai.run.folders import check_outputs, claimed, moved, save_config, set_hydra_defaults
 from lai.run.launch import check_processes, folder_of_process, is_first_process, take_from_launcher
 from lai.sweep.jobs import check_export, forget_job, in_sweep, processes_of_a_job
@@ -104,10 +105,10 @@ def _run(composed: DictConfig) -> float:
         check_outputs(run, folder)
         if in_sweep():
             check_export(run)
-        save_config(run, folder)
-        if not in_sweep() and run.export.path is None:
-            run.export.path = f"models/lai-{run.model.name}.bin"
-        with processes_of_a_job(run.output_dir) if in_sweep() else nullcontext():
+        with free_folders(run), processes_of_a_job(run.output_dir) if in_sweep() else nullcontext():
+            save_config(run, folder)
+            if not in_sweep() and run.export.path is None:
+                run.export.path = f"models/lai-{run.model.name}.bin"
             return train(run)
 
 

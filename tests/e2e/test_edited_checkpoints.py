@@ -1,9 +1,13 @@
 """A checkpoint whose structure was edited either resumes or is refused by one line that names the entry."""
 
+import copy
+
 import pytest
 import torch
+from runs import TINY, composed, example_lines
 from toy_checkpoints import edited
 
+from lai.config.load import load_run_config
 from lai.host.errors import UserError
 from lai.train import train
 
@@ -157,29 +161,24 @@ EDITS = {
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """The content of a checkpoint after two epochs, its run's folder and what such a run is composed of."""
-    from runs import TINY, composed, example_lines
-
-    from lai.config.load import load_run_config
-
+    """A run that resumes, without its checkpoint, and the checkpoint, which is of the step before its last."""
     folder = tmp_path_factory.mktemp("edited")
     (folder / "text.txt").write_text("\n".join(example_lines(300)) + "\n", encoding="utf-8")
-    common = (*TINY, f"data.path={folder / 'text.txt'}", f"data.cache_dir={folder / 'cache'}")
 
-    def compose(name, *overrides):
-        paths = (f"output_dir={folder / name}", f"export.path={folder / f'{name}.bin'}")
-        return load_run_config(composed(*paths, *common, *overrides))
+    def compose(name, steps):
+        paths = (f"output_dir={folder / name}", f"export.path={folder / f'{name}.bin'}", "~logger")
+        data = (f"data.path={folder / 'text.txt'}", f"data.cache_dir={folder / 'cache'}")
+        return load_run_config(composed(*paths, *TINY, *data, f"trainer.max_steps={steps}"))
 
-    train(compose("first", "trainer.max_steps=23"))
-    return compose, folder / "first" / "checkpoints" / "last.ckpt"
+    train(compose("first", 23))
+    return compose("resumed", 24), folder / "first" / "checkpoints" / "last.ckpt"
 
 
 @pytest.mark.parametrize("name", EDITS)
 def test_an_edited_structure_is_one_line_or_resumes(trained, tmp_path, name):
     change, is_refused = EDITS[name]
-    compose, checkpoint = trained
-    path = edited(checkpoint, change, tmp_path / "edited.ckpt")
-    run = compose(tmp_path.name, "trainer.max_steps=24", "trainer.limit_val_batches=1", f"ckpt_path={path}")
+    run, checkpoint = copy.deepcopy(trained[0]), trained[1]
+    run.ckpt_path = str(edited(checkpoint, change, tmp_path / "edited.ckpt"))
     try:
         train(run)
     except UserError as error:
