@@ -12,7 +12,7 @@ OUTPUT = "output_dir=unused"
 def mistake(*overrides: str) -> str:
     """The line that `lai-train` prints for these overrides."""
     try:
-        load_run_config(composed(OUTPUT, *overrides))
+        load_run_config(composed(OUTPUT, *overrides), overrides)
     except Exception as error:
         found = explain(error, list(overrides))
         assert found is not None, f"not recognised as a mistake of the user's: {error!r}"
