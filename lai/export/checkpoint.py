@@ -43,17 +43,17 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
     return Checkpoint(config, vocab, weights, _training(content), saved.get("run", ""))
 
 
-def read_content(path: Path | str, *, mapped: bool) -> dict[str, Any]:
+def read_content(path: Path | str, *, mapped: bool, verified: bool = True) -> dict[str, Any]:
     """All that is in a checkpoint, as plain data whose entries are those of its format.
 
     Args:
-        mapped: map the tensors instead of reading them.
+        mapped, verified: as `read_plain` takes them.
 
     Raises:
         UserError: as `read_checkpoint`.
     """
     path = Path(path)
-    content = read_plain(path, mapped=mapped)
+    content = read_plain(path, mapped=mapped, verified=verified)
     try:
         check_checkpoint(content)
     except UserError as error:
@@ -66,7 +66,7 @@ def run_of(path: Path) -> str | None:
     if path.is_symlink() or not path.is_file():
         return None
     try:
-        return str(read_content(path, mapped=True)["lai"].get("run", ""))
+        return str(read_content(path, mapped=True, verified=False)["lai"].get("run", ""))
     except UserError:
         return None
 

@@ -54,6 +54,31 @@ def test_a_run_needs_no_folder_for_temporary_files(tmp_path, compose_run, text_f
     assert torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["global_step"] == 2
 
 
+def test_only_files_of_the_run_are_removed(tmp_path):
+    run, outside = tmp_path / "run", tmp_path / "outside"
+    for folder in (run / "checkpoints" / "folder", outside):
+        folder.mkdir(parents=True)
+    io = AtomicCheckpointIO(run)
+    for path in (run / "checkpoints" / "earlier.ckpt", outside / "earlier.ckpt"):
+        path.write_bytes(b"one")
+    for path in (run / "checkpoints" / "own.ckpt", outside / "own.ckpt"):
+        io.save_checkpoint({"step": 1}, path)
+    (run / "link").symlink_to(outside)
+    for path in (
+        run / "checkpoints" / "earlier.ckpt",
+        run / "checkpoints" / "own.ckpt",
+        run / "checkpoints" / "folder",
+        run / ".." / "outside" / "earlier.ckpt",
+        run / "link" / "earlier.ckpt",
+        outside / "earlier.ckpt",
+        outside / "own.ckpt",
+        outside,
+    ):
+        io.remove_checkpoint(path)
+    assert [path.name for path in (run / "checkpoints").iterdir()] == ["folder"]
+    assert [path.name for path in outside.iterdir()] == ["earlier.ckpt"]
+
+
 def test_state_that_holds_itself_or_is_too_deep_is_left_out(caplog):
     itself, deep = {}, []
     itself["me"] = itself
