@@ -63,11 +63,16 @@ def refuse(key: str, callback: Callback, trainer: lightning.Trainer) -> None:
 
 
 def named(error: Exception) -> UserError | None:
-    """An error that a foreign callback raised, as one line that names it; None for any other error."""
+    """An error of a foreign callback, or of a state in a checkpoint, as one line that names it; None for any other."""
     found = _raised_by(error.__traceback__)
-    if found is None or type(found[0]).__module__.startswith("lai."):
+    if found is None:
         return None
     callback, hook = found
+    if type(callback).__module__.startswith("lai."):
+        if hook != "load_state_dict":
+            return None
+        name = type(callback).__name__
+        return UserError(f"the checkpoint cannot be resumed: callbacks.{name} is not as {name} writes it")
     if isinstance(error, OSError) and isinstance(callback, Checkpoint):  # a full disk is not the callback's fault
         return None
     return UserError(

@@ -30,7 +30,7 @@ _KNOWN = (
     "torch.distributed.fsdp",
     "torch.nn",
 )
-_KNOWN_OBJECTS = ("datetime.timedelta", "torch.profiler.schedule")
+_KNOWN_OBJECTS = ("datetime.timedelta", "lightning.pytorch.Trainer", "torch.profiler.schedule")
 
 
 def rename_moved_targets(group: DictConfig | None) -> None:
@@ -95,12 +95,8 @@ def check_targets(config: Any, named: Named, conf: Path) -> None:
 @cache
 def own_targets(conf: Path) -> frozenset[str]:
     """Every `_target_` in our own YAML files."""
-    files = sorted(conf.glob("*/*.yaml"))
-    return frozenset(
-        target
-        for file in files
-        for target in re.findall(r"^\s*_target_:\s*([\w.]+)", file.read_text(encoding="utf-8"), re.MULTILINE)
-    )
+    texts = [file.read_text(encoding="utf-8") for file in sorted(conf.glob("**/*.yaml"))]
+    return frozenset(target for text in texts for target in re.findall(r"""_target_["']?:\s*["']?([\w.]+)""", text))
 
 
 def _is_known(target: str, packages: Sequence[str]) -> bool:

@@ -30,8 +30,9 @@ from lai.model.stored_tensor import FLOATS, tensor
 _OF_THIS_RUN = ("foreach", "capturable", "differentiable", "fused")  # how a step is computed, not what it gives
 _SWITCHES: dict[Any, Description] = {name: nullable(FLAG) for name in _OF_THIS_RUN}
 _SCALAR = Kind("a number, text or null", lambda value: value is None or type(value) in (bool, int, float, str))
+_PARAMETER = Kind("a number or a name", lambda value: COUNT.accepts(value) or TEXT.accepts(value))  # a name under FSDP
 _RATES: dict[Any, Description] = {
-    "params": Items(COUNT),
+    "params": Items(_PARAMETER),
     "lr": POSITIVE,
     "initial_lr": POSITIVE,
     "weight_decay": POSITIVE,
@@ -97,12 +98,12 @@ def _check_groups(checkpoint: dict[str, Any]) -> int:
     if len(states) != 1:
         raise UserError(f"optimizer_states has {len(states)} items, expected 1")
     groups = states[0]["param_groups"]
-    check(groups, Items(Record({"params": Items(COUNT)}, rest=ANY)), "optimizer_states.0.param_groups")
+    check(groups, Items(Record({"params": Items(_PARAMETER)}, rest=ANY)), "optimizer_states.0.param_groups")
     if len(groups) < 2:  # the matrices, and the rest
         raise UserError(f"optimizer_states.0.param_groups has {len(groups)} items, expected 2")
-    numbers = [number for group in groups for number in group["params"]]
-    if numbers != [*range(len(numbers))]:
-        raise UserError("optimizer_states.0.param_groups do not number their params from 0")
+    parameters = [parameter for group in groups for parameter in group["params"]]
+    if len({*parameters}) < len(parameters):
+        raise UserError("optimizer_states.0.param_groups name a parameter twice")
     for number, group in enumerate(groups):
         is_muon = number == 0 and checkpoint["lai"].get("optimizer") == "muon"
         check(group, _MUON if is_muon else _ADAMW, f"optimizer_states.0.param_groups.{number}")

@@ -92,6 +92,18 @@ def test_error_of_the_model_is_not_blamed_on_a_callback(compose_run, text_file, 
         train(compose_run(f"data.path={text_file}", "trainer.max_steps=2"))
 
 
+def test_a_state_that_one_of_our_callbacks_cannot_take_is_one_line(tmp_path, compose_run, text_file, monkeypatch):
+    train(compose_run(f"data.path={text_file}", "trainer.max_steps=1"))
+
+    def load_state_dict(self, state):
+        return state["none"]
+
+    monkeypatch.setattr("lai.callbacks.best_weights.BestWeights.load_state_dict", load_state_dict)
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    with pytest.raises(UserError, match=r"cannot be resumed: callbacks\.BestWeights is not as BestWeights writes it"):
+        train(compose_run(f"data.path={text_file}", "trainer.max_steps=2", f"ckpt_path={last}"))
+
+
 def test_traceback_of_a_callback_is_in_the_log_file_and_shown_on_request(tmp_path, text_file):
     (tmp_path / "mine.py").write_text(
         "from lightning.pytorch.callbacks import Callback\n"
