@@ -75,7 +75,9 @@ def load_run_config(composed: DictConfig, overrides: Sequence[str] = ()) -> RunC
     except (InterpolationKeyError, InterpolationResolutionError) as error:
         where = f"{error.full_key}: " if error.full_key else ""
         raise UserError(f"{where}{first_line(error)}") from None
-    check_targets(OmegaConf.to_container(config), Named.by(overrides), CONF_DIR)
+    plain = OmegaConf.to_container(config)
+    assert isinstance(plain, dict)
+    check_targets({str(key): value for key, value in plain.items()}, Named.by(overrides), CONF_DIR)
     for group in _OWN_GROUPS:
         config[group] = _typed(group, config[group])
     _check_target("trainer", config.trainer)

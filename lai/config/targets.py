@@ -67,7 +67,7 @@ class Named:
         return cls(frozenset(targets), tuple(packages))
 
 
-def check_targets(config: Any, named: Named, conf: Path) -> None:
+def check_targets(config: dict[str, Any], named: Named, conf: Path) -> None:
     """Refuse every `_target_` that is neither ours, nor Lightning's, nor named by the user.
 
     Args:
@@ -87,7 +87,7 @@ def check_targets(config: Any, named: Named, conf: Path) -> None:
             f"{key} is {target!r}, which this config names and the command line does not: it would run code of its "
             f"choice; where you trust it: 'allow_targets=[{package}]'"
         )
-    for key, text in _texts(config, ""):
+    for key, text in _texts({group: config.get(group) for group in ("trainer", "callbacks", "logger")}, ""):
         if "${" in text:
             raise UserError(f"{key} is {text!r}, which holds an interpolation inside another one; write its value")
 
