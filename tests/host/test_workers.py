@@ -21,9 +21,11 @@ with Workers(2) as workers:
 """
 
 _PROGRAM_THAT_WAITS = """
-import operator, time
+import operator, signal
 from lai.host.cli import run_program
 from lai.host.workers import Workers
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 
 def main():
     with Workers(2) as workers:
@@ -81,7 +83,10 @@ def test_no_worker_outlives_its_parent(number: signal.Signals) -> None:
     assert program.stdout is not None and program.stderr is not None
     workers = [int(word) for word in program.stdout.readline().split()]
     program.send_signal(number)
-    errors = program.communicate(timeout=60)[1]
+    try:
+        errors = program.communicate(timeout=60)[1]
+    finally:
+        program.kill()
     if number == signal.SIGINT:
         assert (program.returncode, errors) == (130, "interrupted\n")
     for worker in workers:
