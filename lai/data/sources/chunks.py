@@ -4,12 +4,14 @@ A chunk of a text file is its bytes, so that the lines are found where the work 
 read to documents at once.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lai.data.sources.encoding_guess import refuse_other_encodings
 from lai.data.sources.files import in_batches, read_file
+from lai.data.sources.kinds import packing_of
 from lai.data.sources.reading import DEFAULT_READING, Reading
 from lai.data.sources.recognition import recognize
 from lai.data.sources.streams import GUESSED_BYTES, UTF8_BOM, CorpusCounts, damage_as_user_error, open_stream
@@ -71,10 +73,13 @@ def read_in_chunks(files: Sequence[Path], counts: CorpusCounts, reading: Reading
 def _of_lines(file: Path, counts: CorpusCounts) -> Iterator[Chunk]:
     number = 1
     with damage_as_user_error(file):
-        end = counts.bytes_read + file.stat().st_size
+        size = file.stat().st_size
+        end = counts.bytes_read + size
+        left = math.inf if packing_of(file) else size  # a file that grows meanwhile would never end
         with open_stream(file, counts) as stream:
-            while text := stream.read(CHUNK_BYTES):
+            while left > 0 and (text := stream.read(CHUNK_BYTES)):
                 text += stream.readline()  # the rest of the last line
+                left -= len(text)
                 if number == 1:
                     refuse_other_encodings(file, text[:GUESSED_BYTES])
                     text = text.removeprefix(UTF8_BOM)
