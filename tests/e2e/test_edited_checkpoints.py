@@ -11,6 +11,8 @@ from lai.config.load import load_run_config
 from lai.host.errors import UserError
 from lai.train import train
 
+pytestmark = pytest.mark.heavy  # some ninety resumes
+
 FIT = ("loops", "fit_loop")
 GROUP = ("optimizer_states", 0, "param_groups", 0)
 MOMENTS = ("optimizer_states", 0, "state", 0)

@@ -3,6 +3,7 @@
 from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
 import torch
 from processes import lai_train
 from runs import TINY
@@ -55,6 +56,7 @@ def test_only_the_run_that_wrote_the_checkpoints_continues_in_their_folder(tmp_p
             assert folders_of(run) == [expected] * 2
 
 
+@pytest.mark.heavy
 def test_a_fresh_start_leaves_the_checkpoints_in_a_shared_folder(tmp_path, text_file):
     run = (*TINY, f"data.path={text_file}", "trainer.max_steps=1", "callbacks.last.dirpath=shared")
     assert lai_train(*run, "hydra.run.dir=a", cwd=tmp_path).returncode == 0
