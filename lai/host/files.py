@@ -161,3 +161,8 @@ def file_digest(path: Path | str) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal; the file is read in pieces."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def is_below(path: Path | str, folder: Path | str) -> bool:
+    """Whether a path is in a folder or is the folder, once links are followed."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))

@@ -10,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from lai.config.schema import RunConfig
-from lai.host.files import with_home
+from lai.host.files import is_below, with_home
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ def free_folders(run: RunConfig) -> Iterator[None]:
         chosen: dict[str, str] = {}
         for key, node in run.callbacks.items():
             wanted = node.get("dirpath")
-            if not isinstance(wanted, str) or "://" in wanted or _is_below(wanted, run.output_dir):
+            if not isinstance(wanted, str) or "://" in wanted or is_below(with_home(wanted), run.output_dir):
                 continue
             if wanted not in chosen:
                 chosen[wanted] = _claim(wanted, run.ckpt_path, held)
@@ -62,7 +62,3 @@ def _is_free(folder: Path, checkpoint: str | None) -> bool:
 
     run = run_of(Path(os.path.realpath(with_home(checkpoint))))
     return run is not None and all(run_of(path) == run for path in found if not path.is_symlink())
-
-
-def _is_below(path: str, folder: str) -> bool:
-    return Path(os.path.realpath(with_home(path))).is_relative_to(os.path.realpath(folder))

@@ -1,7 +1,6 @@
 """Checkpoints are written whole or not at all, read strictly, and removed in the run's own folder only."""
 
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from lai.export.checkpoint import read_content
-from lai.host.files import atomic_write
+from lai.host.files import atomic_write, is_below
 
 log = logging.getLogger(__name__)
 
@@ -62,12 +61,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             super().remove_checkpoint(path)
             return
         path = Path(path)
-        inside = self._folder is not None and _is_below(path.parent, Path(self._folder))
+        inside = self._folder is not None and is_below(path.parent, self._folder)
         if (is_own or inside) and (path.is_file() or path.is_symlink()):
             path.unlink()
         else:
             log.debug("not removed, as it is none of this run's checkpoints: %s", path)
-
-
-def _is_below(path: Path, folder: Path) -> bool:
-    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))

@@ -132,7 +132,7 @@ class Encoder:
         joined = b"".join(chain.from_iterable(zip(between, texts, strict=False))) + between[-1]
         if (
             not all(between)
-            or not _is_utf8(joined)
+            or not is_utf8(joined)
             or len(joined) - len(joined.translate(None, MARKS)) != sum(map(len, between))
         ):
             return None
@@ -244,7 +244,8 @@ class _WordCache(dict[bytes, bytes]):
         return ids
 
 
-def _is_utf8(text: bytes) -> bool:
+def is_utf8(text: bytes) -> bool:
+    """Whether a text is valid UTF-8."""
     try:
         text.decode()
     except UnicodeDecodeError:

@@ -36,7 +36,7 @@ def signatures(texts: list[bytes]) -> tuple[NDArray[np.int64], NDArray[np.uint32
         if len(words) >= _MIN_WORDS:
             indices.append(index)
             tokens.append(words)
-        if len(tokens) == _BATCH or (tokens and index == len(texts) - 1):
+        if len(tokens) == _BATCH:
             rows.append(np.array(RMinHash.digests_from_token_sets(tokens, _NUMBERS, 0), np.uint32))
             tokens = []
     if tokens:

@@ -22,6 +22,7 @@ from lai.data.quality.wrapping import Wrapping
 from lai.data.sources.chunks import Chunk
 from lai.data.sources.encoding_guess import likely_encoding
 from lai.data.text.pairs import pair_faults, pair_of
+from lai.tokenizer.bpe import is_utf8
 from lai.tokenizer.chat import Document, Turn, has_stray_tags, parse_line
 from lai.tokenizer.folding import fold_texts
 
@@ -112,7 +113,7 @@ class PartCounts:
         try:
             characters = joined.decode()
         except UnicodeDecodeError:
-            invalid = [index for index, text in enumerate(batch.texts) if not _is_utf8(text)]
+            invalid = [index for index, text in enumerate(batch.texts) if not is_utf8(text)]
             self._note("invalid UTF-8", batch, invalid)
             if self.encoding is None:
                 encoding = likely_encoding(b"\n".join(batch.texts[index] for index in invalid[:_GUESSED_LINES]))
@@ -204,14 +205,6 @@ def count_chunk(wanted: Wanted, chunk: Chunk) -> PartCounts:
     part = PartCounts(wanted)
     part.add(batch_of(chunk))
     return part
-
-
-def _is_utf8(text: bytes) -> bool:
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _lengths_of(texts: list[bytes]) -> NDArray[np.int64]:
