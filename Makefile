@@ -37,8 +37,8 @@ NEEDS_CUDA := from importlib.metadata import requires; print(int(any("nvidia-" i
 $(INSTALLED): pyproject.toml $(wildcard requirements*.lock) lai/__init__.py
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else "error: LAi needs Python 3.11 to 3.13, %s is %d.%d; name another: make PYTHON=python3.12 ..." % (sys.executable, *v))'
 	@test -x $(RUN) || { echo 'setup: making $(VENV)'; $(PYTHON) -m venv $(VENV); }
-	@$(call pip_install,$(RUN),$(HASHED) -r requirements-build.lock)
 	@echo 'setup: 1 of 2, PyTorch: 200 MB, with CUDA several GB'
+	@$(call pip_install,$(RUN),$(HASHED) -r requirements-build.lock)
 	@if [ -n '$(PIP_ARGS)' ]; then $(call pip_install,$(RUN),--no-deps -c constraints.txt torch); \
 	  else $(call pip_install,$(RUN),$(HASHED) -r requirements-cpu.lock) 2>/dev/null || true; fi
 	@echo 'setup: 2 of 2, LAi and some 80 packages: 200 MB'

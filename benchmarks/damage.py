@@ -18,7 +18,8 @@ from lai.data.quality.counting import Counting
 from lai.data.quality.damage import ENTITIES, MOJIBAKE, OTHER_MARKUP, TILDES
 from lai.data.quality.findings import FAULTS
 from lai.data.quality.near import is_installed, near_copies, signatures
-from lai.data.quality.text_batches import text_batches
+from lai.data.quality.report import CountingPass
+from lai.data.sources.reading import DEFAULT_READING
 
 MIN_LENGTH = 20  # characters of a line: what is wrong with a single word, nobody can tell
 Damage = Callable[[str, random.Random], str]
@@ -91,13 +92,11 @@ KINDS: list[tuple[str, str, tuple[str, ...], Damage]] = [
 ]  # fmt: skip
 
 
-def counted(path: Path) -> Counting:
-    with tempfile.TemporaryDirectory() as folder:
-        counting = Counting(Path(folder), 1 << 20)
-        for batch in text_batches([path], counting.counts):
-            counting.add(batch)
-        counting.finish()
-    return counting
+def counts_of(path: Path) -> Counting:
+    with CountingPass(DEFAULT_READING, longest_line=1 << 20) as counted:
+        counted.read([path])
+        counted.counting.finish()
+        return counted.counting
 
 
 def measured(data: Path, folder: Path, lines: int) -> Iterator[tuple[str, str, int, float, float]]:
@@ -128,7 +127,7 @@ def measured(data: Path, folder: Path, lines: int) -> Iterator[tuple[str, str, i
         for name, text in (("damaged", damaged), ("clean", chosen)):
             path = folder / f"{name}{ending}"
             path.write_text("\n".join(text) + "\n", encoding="utf-8", newline="")
-            found.append(counted(path).totals[check] / len(chosen))
+            found.append(counts_of(path).totals[check] / len(chosen))
         yield kind, check, len(chosen), found[0], found[1]
     if is_installed():
         draw = random.Random(0)
@@ -159,14 +158,14 @@ def main() -> None:
         for kind, check, lines, found, false in measured(options.data, Path(folder), options.lines):
             print(f"{kind:<28}{check:<26}{lines:>6}{found:>9.2%}{false:>9.2%}", flush=True)
     for path in options.clean:
-        counting = counted(path)
+        counting = counts_of(path)
         checks = {fault.check: counting.totals[fault.check] for fault in FAULTS if counting.totals[fault.check]}
         print(f"{path.name}: {counting.totals['documents']:,} documents; {checks or 'no finding'}", flush=True)
     for name in (*HU, *EN) if options.speed else ():
         path = options.data / name
         for _ in range(3):
             start = time.process_time()
-            counted(path)
+            counts_of(path)
             print(
                 f"{name}: {path.stat().st_size / 1e6 / (time.process_time() - start):.1f} MB/s of CPU time", flush=True
             )

@@ -1,5 +1,6 @@
 """docs/architecture.md, against the files that there are."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -51,3 +52,15 @@ def test_the_readme_names_every_folder():
     assert folders <= named
     assert all(len(words) > 1 for words in lines)
     assert all((ROOT / name).exists() or (ROOT / "lai" / name).exists() for name in named)
+
+
+def test_benchmarks_import_names_that_exist():
+    """They need packages that are not installed for the tests, so only what they take from LAi is looked at."""
+    missing = []
+    for file in sorted((ROOT / "benchmarks").glob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("lai"):
+                names = [alias.name for alias in node.names]
+                module = __import__(node.module, fromlist=names)  # also imports modules of these names
+                missing += [f"{file.name}: {name}" for name in names if not hasattr(module, name)]
+    assert missing == []

@@ -77,17 +77,7 @@ def examine(
         UserError: a file cannot be read as what its ending says.
     """
     with CountingPass(reading, val_files, longest_line) as counted:
-        waiting: deque[Chunk] = deque()
-
-        def calls() -> Iterator[tuple[Chunk]]:
-            for chunk in read_in_chunks(files, counted.counting.counts, reading):
-                waiting.append(chunk)
-                yield (chunk,)
-
-        with progress("checking the text", sum(file.stat().st_size for file in files)) as show:
-            for part in workers.map(count_chunk, calls(), counted.counting.wanted):
-                counted.counting.merge(part, waiting.popleft())
-                show(counted.counting.counts.bytes_read)
+        counted.read(files, workers)
         return counted.report(files, vocab, left_out, workers)
 
 
@@ -111,6 +101,25 @@ class CountingPass:
 
     def __exit__(self, *error: Any) -> bool | None:
         return self._open.__exit__(*error)
+
+    def read(self, files: Sequence[Path], workers: Workers = IN_PROCESS) -> None:
+        """Read and count files; shows progress.
+
+        Raises:
+            UserError: as `examine`.
+        """
+        counting = self.counting
+        waiting: deque[Chunk] = deque()
+
+        def calls() -> Iterator[tuple[Chunk]]:
+            for chunk in read_in_chunks(files, counting.counts, self._reading):
+                waiting.append(chunk)
+                yield (chunk,)
+
+        with progress("checking the text", sum(file.stat().st_size for file in files)) as show:
+            for part in workers.map(count_chunk, calls(), counting.wanted):
+                counting.merge(part, waiting.popleft())
+                show(counting.counts.bytes_read)
 
     def report(
         self,
