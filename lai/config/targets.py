@@ -2,7 +2,7 @@
 
 import importlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -87,8 +87,8 @@ def check_targets(config: dict[str, Any], named: Named, conf: Path) -> None:
             f"{key} is {target!r}, which this config names and the command line does not: it would run code of its "
             f"choice; where you trust it: 'allow_targets=[{package}]'"
         )
-    for key, text in _texts({group: config.get(group) for group in ("trainer", "callbacks", "logger")}, ""):
-        if "${" in text:
+    for key, text in _entries({group: config.get(group) for group in ("trainer", "callbacks", "logger")}, ""):
+        if isinstance(text, str) and "${" in text:
             raise UserError(f"{key} is {text!r}, which holds an interpolation inside another one; write its value")
 
 
@@ -139,29 +139,22 @@ def _found(target: str) -> Any:
     return found
 
 
-def targets_in(values: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+def targets_in(values: Any) -> Iterator[tuple[str, Any]]:
     """Every `_target_` in nested values, with its dotted key."""
-    if isinstance(values, dict):
-        for name, value in values.items():
-            where = f"{key}.{name}".lstrip(".")
-            if name == "_target_":
-                yield where, value
-            else:
-                yield from targets_in(value, where)
-    elif isinstance(values, list | tuple):
-        for number, value in enumerate(values):
-            yield from targets_in(value, f"{key}.{number}")
+    return ((key, value) for key, value in _entries(values, "") if key.rpartition(".")[2] == "_target_")
 
 
-def _texts(values: Any, key: str) -> Iterator[tuple[str, str]]:
+def _entries(values: Any, key: str) -> Iterator[tuple[str, Any]]:
+    """All values at any depth, with their dotted keys."""
+    inside: Iterable[tuple[Any, Any]] = ()
     if isinstance(values, dict):
-        for name, value in values.items():
-            yield from _texts(value, f"{key}.{name}".lstrip("."))
+        inside = values.items()
     elif isinstance(values, list | tuple):
-        for number, value in enumerate(values):
-            yield from _texts(value, f"{key}.{number}")
-    elif isinstance(values, str):
-        yield key, values
+        inside = enumerate(values)
+    for name, value in inside:
+        where = f"{key}.{name}".lstrip(".")
+        yield where, value
+        yield from _entries(value, where)
 
 
 def _parsed(overrides: Sequence[str]) -> list[Override]:

@@ -18,7 +18,8 @@ from lai.data.sources.kinds import printable
 from lai.data.sources.reading import DEFAULT_READING, Reading
 from lai.data.sources.recognition import recognize
 from lai.data.sources.streams import CorpusCounts
-from lai.data.tokens.build import SplitStats, TokenFiles, prepare_token_files
+from lai.data.tokens.build import TokenFiles, prepare_token_files
+from lai.data.tokens.splits import SplitStats
 from lai.host.errors import UserError
 from lai.host.files import atomic_write, file_digest, with_home
 from lai.host.progress import progress

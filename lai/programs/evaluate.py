@@ -183,8 +183,8 @@ def answer(options: argparse.Namespace, model: ModelFile, prompts: list[Prompt])
     """
     programs: dict[str, Iterator[bytes]] = {}
     if options.only != "engine":
-        unfolded = {"fold": False} if model.training.unfolded else {}
-        programs["pytorch"] = answers_of_pytorch(model.build(), model.vocab, prompts, options.tokens, **unfolded)
+        fold = not model.training.unfolded
+        programs["pytorch"] = answers_of_pytorch(model.build(), model.vocab, prompts, options.tokens, fold)
     if options.only != "pytorch":
         programs["engine"] = answers_of_engine(options.engine, options.model, prompts, options.tokens)
     answers: Answers = {program: [] for program in programs}

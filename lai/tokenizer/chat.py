@@ -24,6 +24,7 @@ TO_ENGLISH = b"Translate to English: "
 # In a text file a document is a line; a line's end inside a document is written as Unicode's LINE SEPARATOR, U+2028.
 LINE_SEPARATOR = "\u2028".encode()
 
+_FORMS = {"text": b"%b"} | {role: f"<{role}>%b</{role}>".encode() for role in ROLES}
 _ANY_TAG = re.compile(rb"</?(?:system|user|assistant)>")
 _TURN = re.compile(rb"\s*<(system|user|assistant)>(.*?)</\1>", re.DOTALL)
 
@@ -83,10 +84,10 @@ def user_turns(document: Document) -> int:
 
 def render(document: Document) -> bytes:
     """The text form of a document: the reverse of `parse` for examples, the text itself for plain text."""
-    return b"".join(
-        turn.content if turn.role == "text" else b"<%b>%b</%b>" % (turn.role.encode(), turn.content, turn.role.encode())
-        for turn in document
-    )
+    if len(document) == 1 and document[0].role == "text":
+        return document[0].content
+    pieces = [_FORMS[turn.role] % turn.content for turn in document]
+    return pieces[0] + pieces[1] if len(pieces) == 2 else b"".join(pieces)
 
 
 def to_line(document: Document) -> bytes:

@@ -194,14 +194,19 @@ class Sample:
     def words(self, workers: Workers = IN_PROCESS) -> dict[bytes, int]:
         """The count of each word, in an order that does not depend on the order of the texts."""
         counts: Counter[bytes] = Counter()
-        share = -(-len(self._blocks) // workers.count) or 1
-        calls = ((self._blocks[start : start + share],) for start in range(0, len(self._blocks), share))
+        calls = ((self._blocks[part],) for part in _shares(len(self._blocks), workers))
         for found in workers.map(_count_words, calls):
             if counts:
                 counts.update(found)
             else:
                 counts = found
         return dict(sorted(counts.items()))
+
+
+def _shares(count: int, workers: Workers) -> list[slice]:
+    """So many items in equal shares, one for each worker."""
+    share = -(-count // workers.count) or 1
+    return [slice(start, start + share) for start in range(0, count, share)]
 
 
 def _count_words(_: None, blocks: Sequence[bytes]) -> Counter[bytes]:
@@ -292,8 +297,7 @@ def _select(
     """The first `room` candidates that the words use `min_freq` times or need as stepping stones."""
     texts = list(words)
     counts = np.array(list(words.values()), np.int64)
-    share = -(-len(texts) // workers.count) or 1
-    shares = [slice(start, start + share) for start in range(0, len(texts), share)]
+    shares = _shares(len(texts), workers)
     removed: set[bytes] = set()
     for rounds in count_from(1):
         learned = [token for token in candidates if token not in removed][:room]

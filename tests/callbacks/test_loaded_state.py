@@ -81,6 +81,11 @@ def test_a_moved_run_resumes_with_its_best_checkpoint(tmp_path, compose_run, tex
     assert all(torch.equal(torch.as_tensor(weight), best[name]) for name, weight in exported(tmp_path).items())
 
 
+def best_of(trainer):
+    """The path of the run's best checkpoint."""
+    return Path(next(one for one in trainer.checkpoint_callbacks if type(one) is ModelCheckpoint).best_model_path)
+
+
 class Replace(Callback):
     """Another run writes its checkpoint where this run's best one is."""
 
@@ -88,8 +93,7 @@ class Replace(Callback):
         self.source = source
 
     def on_train_end(self, trainer, *_):
-        best = next(one for one in trainer.checkpoint_callbacks if type(one) is ModelCheckpoint).best_model_path
-        Path(best).write_bytes(Path(self.source).read_bytes())
+        best_of(trainer).write_bytes(Path(self.source).read_bytes())
 
 
 @pytest.mark.parametrize("change", ["run", "step", "loss"])
@@ -117,9 +121,8 @@ class Change(Callback):
         self.name = name
 
     def on_train_end(self, trainer, *_):
-        best = next(one for one in trainer.checkpoint_callbacks if type(one) is ModelCheckpoint).best_model_path
         key, value = ("steps", 43) if self.name == "step" else ("val_loss", 1.5)
-        edited(best, lambda content: content["lai"]["training"].update({key: value}))
+        edited(best_of(trainer), lambda content: content["lai"]["training"].update({key: value}))
 
 
 def test_a_resumed_run_keeps_the_name_of_its_run(tmp_path, compose_run, stopped, text_file):

@@ -36,9 +36,14 @@ def test_the_state_of_the_same_optimizer_is_loaded(saved):
     name, state = saved
     optimizer = optimizer_of(name)
     optimizer.load_state_dict(state)
+    for index, moments in optimizer.state_dict()["state"].items():
+        assert moments.keys() == state["state"][index].keys()
+        assert all(torch.equal(value, state["state"][index][key]) for key, value in moments.items())
     optimizer.step()
     del state["state"][0]  # as of a weight that has had no gradient yet
-    optimizer_of(name).load_state_dict(state)
+    optimizer = optimizer_of(name)
+    optimizer.load_state_dict(state)
+    assert optimizer.state_dict()["state"].keys() == state["state"].keys()
 
 
 @pytest.mark.parametrize("edit", ["shape", "dtype", "missing", "extra", "other parameter", "groups"])

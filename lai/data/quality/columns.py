@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from lai.data.sources.streams import CorpusCounts, read_chunks
+from lai.data.sources.chunks import read_lines_in_chunks
+from lai.data.sources.streams import CorpusCounts
 
-_CHUNK_BYTES = 1 << 22
 # What the columns of translations are called, without their case and quotes.
 _NAMES = frozenset(
     (  # noqa: SIM905 - a list of words is easier to read as a text
@@ -28,8 +28,8 @@ def column_faults(file: Path) -> Iterator[Found]:
 
     A line with more or fewer columns than most lines of its part of the file is at fault.
     """
-    before = 0
-    for lines in _line_lists(file):
+    for chunk in read_lines_in_chunks(file, CorpusCounts()):
+        lines, before = chunk.lines(), chunk.numbers[0] - 1
         tabs = [line.count(b"\t") for line in lines]
         widths = Counter(count for count, line in zip(tabs, lines, strict=True) if line.strip())
         usual = max(1, widths.most_common(1)[0][0]) if widths else 1
@@ -51,20 +51,8 @@ def column_faults(file: Path) -> Iterator[Found]:
                 yield "columns", number
             elif not all(column.strip() for column in line.split(b"\t")[:2]):
                 yield "empty sides", number
-        before += len(lines)
 
 
 def _is_header(line: bytes) -> bool:
     names = [name.strip(' "\ufeff').casefold() for name in line.decode("utf-8", "replace").split("\t")]
     return len(names) > 1 and all(name in _NAMES for name in names)
-
-
-def _line_lists(file: Path) -> Iterator[list[bytes]]:
-    begun = b""
-    for chunk in read_chunks(file, CorpusCounts(), _CHUNK_BYTES):
-        lines = (begun + chunk).split(b"\n")
-        begun = lines.pop()
-        if lines:
-            yield [line.removesuffix(b"\r") for line in lines] if b"\r" in chunk else lines
-    if begun:
-        yield [begun.removesuffix(b"\r")]

@@ -33,10 +33,10 @@ class IncompleteConversation:
     file: Path
     number: int  # of the document, among those of all files
     where: str
-    document: Document
+    ends: Document  # its first turn and its last
     continues: bool = False  # on the next line, or from the one before
 
     def is_continued_by(self, other: "IncompleteConversation") -> bool:
         """Whether the other one is the next line of the same file and has the role that should come next."""
         beside = self.file == other.file and kind_of(self.file) == ".txt" and self.number + 1 == other.number
-        return beside and _NEXT_ROLE.get(self.document[-1].role) == other.document[0].role
+        return beside and _NEXT_ROLE.get(self.ends[-1].role) == other.ends[0].role

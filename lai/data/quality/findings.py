@@ -55,6 +55,7 @@ class Fault:
 
 
 _MIN_FAILING = 3  # texts with a fault: fewer never fail a text
+_FROM_SOURCE = "take the text from its source again, or leave the documents out"
 _CLEAN = "mend it: lai-clean-data FILE --output NEW.jsonl, or data.clean=true"
 # A line starts a document unless it continues a conversation.
 _JOIN_TURNS = (
@@ -80,7 +81,7 @@ FAULTS = (
         "mojibake beyond repair",
         "warning",
         "no document whose wrongly read letters cannot be told",
-        "take the text from its source again, or leave the documents out",
+        _FROM_SOURCE,
         "lines",
         0,
         0.01,
@@ -89,7 +90,7 @@ FAULTS = (
         "lost characters",
         "warning",
         "no document with U+FFFD, which stands for lost bytes",
-        "take the text from its source again, or leave the documents out",
+        _FROM_SOURCE,
         "lines",
         0,
         0.01,

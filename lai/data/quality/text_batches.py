@@ -30,16 +30,9 @@ def batch_of(chunk: Chunk) -> TextBatch:
     """The texts of a chunk."""
     if chunk.text is None:
         documents = chunk.documents()
-        return TextBatch(chunk.file, np.array(chunk.numbers), list(map(_text_form, documents)), documents, chunk.before)
+        return TextBatch(chunk.file, np.array(chunk.numbers), list(map(render, documents)), documents, chunk.before)
     lines = chunk.lines()
     return TextBatch(chunk.file, chunk.numbers[0] + np.arange(len(lines)), lines)
-
-
-def _text_form(document: Document) -> bytes:
-    """As `render`; quicker for one question and its answer, which most documents are."""
-    if len(document) == 2 and document[0].role == "user" and document[1].role == "assistant":
-        return b"<user>%b</user><assistant>%b</assistant>" % (document[0].content, document[1].content)
-    return render(document)
 
 
 def location(file: Path, number: int) -> str:

@@ -65,12 +65,13 @@ def read_in_chunks(files: Sequence[Path], counts: CorpusCounts, reading: Reading
     """
     for file in files:
         if recognize(file, reading).is_lines:
-            yield from _of_lines(file, counts)
+            yield from read_lines_in_chunks(file, counts)
         else:
             yield from _of_documents(file, counts, reading)
 
 
-def _of_lines(file: Path, counts: CorpusCounts) -> Iterator[Chunk]:
+def read_lines_in_chunks(file: Path, counts: CorpusCounts) -> Iterator[Chunk]:
+    """The lines of a text file, in chunks; see `read_in_chunks`."""
     number = 1
     with damage_as_user_error(file):
         size = file.stat().st_size

@@ -6,9 +6,9 @@ import shlex
 from pathlib import Path
 
 from lai.data.sources.kinds import packing_of, printable, reading_command
+from lai.data.text.characters import HUNGARIAN_LETTERS
 from lai.host.errors import UserError
 
-_LETTERS = "áéíóöőúüűÁÉÍÓÖŐÚÜŰ"
 _SIGNS = "„”“’‘–—…«»°§•€©®×\u00a0\u00ad"
 # Python's name, iconv's name; of equal ones the first.
 _ENCODINGS = (
@@ -66,7 +66,8 @@ def likely_encoding(text: bytes) -> str | None:
 def _known(text: bytes, encoding: str, beyond: int) -> float:
     """The share of the bytes beyond ASCII that are Hungarian letters, inside words, or usual signs in this encoding."""
     decoded = text.decode(encoding, "replace")
-    letters = re.findall(f"(?:(?<=[a-z{_LETTERS}])|(?=.[a-z{_LETTERS}]))[{_LETTERS}]|\\b[{_LETTERS}]\\b", decoded)
+    inside = f"(?:(?<=[a-z{HUNGARIAN_LETTERS}])|(?=.[a-z{HUNGARIAN_LETTERS}]))[{HUNGARIAN_LETTERS}]"
+    letters = re.findall(f"{inside}|\\b[{HUNGARIAN_LETTERS}]\\b", decoded)
     capitals = re.findall("[a-záéíóöőúüű][ÁÉÍÓÖŐÚÜŰ]", decoded)  # inside words: the sign of a wrong guess
     signs = sum(decoded.count(sign) for sign in _SIGNS)
     return (len(letters) + 0.9 * signs - 2 * len(capitals)) / beyond

@@ -3,14 +3,20 @@
 import re
 import unicodedata
 
-# Soft hyphen, Mongolian and Khmer fillers, zero-width characters, marks of direction, word joiners, byte order mark.
-# U+200D joins emoji, where it is kept.
-INVISIBLE = (
-    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180e\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d"
-    "\u202e\u2060\u2061\u2062\u2063\u2064\u2066\u2067\u2068\u2069\u206a\u206b\u206c\u206d\u206e\u206f\ufeff\ufff9\ufffa\ufffb"
+from lai.tokenizer import folding
+
+HUNGARIAN_LETTERS = "áéíóöőúüűÁÉÍÓÖŐÚÜŰ"
+"""Those beyond ASCII."""
+
+_VARIATION_SELECTORS = range(0xFE00, 0xFE10)  # of emoji, where they are kept, as is U+200D, which joins them
+INVISIBLE = "".join(
+    chr(point)
+    for first, last in folding.INVISIBLE
+    for point in range(first, last + 1)
+    if point < 0x10000 and point not in _VARIATION_SELECTORS
 )
-# Every blank that is neither a space nor a tab.
-BLANKS = "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+# Every blank that is neither a space nor one of ASCII's.
+BLANKS = "".join(character for character, kept in folding.REPLACED.items() if kept == " " and not character.isascii())
 COMBINING = (0x300, 0x370)
 
 _INVISIBLE = re.compile(f"(?<![\u2190-\u2bff\ufe0f\U0001f000-\U0001faff])\u200d|[{INVISIBLE.replace(chr(0x200D), '')}]")

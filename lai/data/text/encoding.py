@@ -9,16 +9,16 @@ most of Latin-2, and the second kind.
 import re
 from functools import lru_cache
 
+from lai.data.text.characters import HUNGARIAN_LETTERS
 from lai.data.text.language import identify, may_be_third
 
-HUNGARIAN = "áéíóöőúüűÁÉÍÓÖŐÚÜŰ"
 # What Hungarian and English text holds besides ASCII and Hungarian letters; all else makes a line a suspect.
-USUAL = frozenset(HUNGARIAN + "„”“’‘–—…→▸•°×«»€−≤≥←↑↓²³\u00a0\u00ad\u2028\u202f\u2009\u200b\ufeff")
+USUAL = frozenset(HUNGARIAN_LETTERS + "„”“’‘–—…→▸•°×«»€−≤≥←↑↓²³\u00a0\u00ad\u2028\u202f\u2009\u200b\ufeff")
 
 _SUSPECT = re.compile(f"[^\x00-\x7f{''.join(sorted(USUAL))}]")
 _ENCODINGS = ("cp1252", "latin-1", "cp1250", "iso-8859-2", "mac_roman")
 _OTHERS = "ĀāĂăĄąĆćČčĎďĐđĒēĖėĘęĚěĞğĢģĪīĮįİıĶķĹĺĻļĽľŁłŃńŅņŇňŒœŔŕŘřŚśŞşŠšŢţŤťŪūŮůŲųŹźŻżŽž"
-_PAIRS = frozenset(HUNGARIAN + _OTHERS + "".join(map(chr, range(0xA0, 0x100))))
+_PAIRS = frozenset(HUNGARIAN_LETTERS + _OTHERS + "".join(map(chr, range(0xA0, 0x100))))
 _MAX_TIMES = 3  # that a text was read wrongly
 # (what the bytes are, what they were read as): of one byte a character each
 _CONFUSED = (
@@ -234,7 +234,7 @@ def _is_plausible(text: str, mended: str, controls: bool) -> bool:
         before, after = mended[max(0, index - 1) : index], mended[index + 1 : index + 2]
         inside = before.isalpha() or after.isalpha()
         gained += (
-            new in HUNGARIAN
+            new in HUNGARIAN_LETTERS
             and inside
             and not (new.isupper() and (before.islower() or after.islower()) and before.isalpha())
         )

@@ -168,17 +168,6 @@ def _third_language(lower: str, hungarian: int, english: int) -> Language | None
     return name if most >= max(hungarian, english) + _MIN_LEAD else None
 
 
-def identify_all(texts: Sequence[bytes]) -> list[Language]:
-    """The language of each text.
-
-    Where `lingua` is installed, it names the language of texts that are neither Hungarian nor English by the rule, the
-    first few hundred of them.
-    """
-    found = [identify(text) for text in texts]
-    name_by_lingua(found, unsure_texts(texts, found))
-    return found
-
-
 def unsure_texts(texts: Sequence[bytes], found: Sequence[Language]) -> list[tuple[int, str]]:
     """The indices and beginnings of texts that `lingua` is asked about, given what the rule found."""
     unsure: list[tuple[int, str]] = []

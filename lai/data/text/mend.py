@@ -8,8 +8,15 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from lai.data.text.characters import compose, drop_controls, drop_invisible, fold_blanks, fold_line_ends
-from lai.data.text.encoding import HUNGARIAN, is_partly_mended, mend_encoding
+from lai.data.text.characters import (
+    HUNGARIAN_LETTERS,
+    compose,
+    drop_controls,
+    drop_invisible,
+    fold_blanks,
+    fold_line_ends,
+)
+from lai.data.text.encoding import is_partly_mended, mend_encoding
 from lai.data.text.entities import unescape
 from lai.data.text.markup import mend_markup, without_signs
 from lai.data.text.pairs import pair_faults, pair_of, unquoted
@@ -29,7 +36,7 @@ _STEPS: tuple[tuple[str, Callable[[str], str]], ...] = (
     ("control characters", drop_controls),
 )
 # All characters that no step changes.
-_SOUND = re.compile(f"[\\x20-\\x25\\x27-\\x7e\\t\\n{HUNGARIAN}„”“’‘–—…→•°×«»€]*")
+_SOUND = re.compile(f"[\\x20-\\x25\\x27-\\x7e\\t\\n{HUNGARIAN_LETTERS}„”“’‘–—…→•°×«»€]*")
 _UNDECODED = "lai-cp1250"
 
 

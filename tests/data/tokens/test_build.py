@@ -15,6 +15,7 @@ from toy_documents import lines
 
 from lai.data.sources.reading import Reading
 from lai.data.tokens import build as build_module
+from lai.data.tokens import splits
 from lai.data.tokens.build import TokenFiles, prepare_token_files
 from lai.data.tokens.token_file import TokenFile, encode_documents
 from lai.host.errors import UserError
@@ -312,7 +313,7 @@ def test_an_interrupted_build_leaves_nothing(
     text: Path, vocab: Vocab, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(build_module, "encode_documents", lambda *_: (_ for _ in ()).throw(error))
+        patch.setattr(splits, "encode_documents", lambda *_: (_ for _ in ()).throw(error))
         with pytest.raises(type(error) if isinstance(error, Exception) else KeyboardInterrupt):
             prepare(text, vocab)
     assert [path.suffix for path in (text.parent / "cache").iterdir()] == [".lock"]
@@ -329,7 +330,7 @@ def test_a_text_that_changes_meanwhile_is_an_error(text: Path, vocab: Vocab, mon
         text.write_bytes(text.read_bytes() + b"\nmore")
         return encode_documents(documents, vocab)
 
-    monkeypatch.setattr(build_module, "encode_documents", encode_and_touch)
+    monkeypatch.setattr(splits, "encode_documents", encode_and_touch)
     with pytest.raises(UserError, match="changed while it was read"):
         prepare(text, vocab)
 
