@@ -9,8 +9,7 @@ the tag's token.
 """
 
 import re
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Role = Literal["text", "system", "user", "assistant"]
 ROLES: tuple[Role, ...] = ("system", "user", "assistant")
@@ -29,8 +28,7 @@ _ANY_TAG = re.compile(rb"</?(?:system|user|assistant)>")
 _TURN = re.compile(rb"\s*<(system|user|assistant)>(.*?)</\1>", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(NamedTuple):
     """One part of a document: its role, and the bytes of its text without the tags."""
 
     role: Role

@@ -4,6 +4,7 @@ A text is a line of a text file as it stands; in other kinds of files it is a do
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ class TextBatch:
     file: Path
     numbers: NDArray[np.int64]  # of the line or row that each text stands in, from 1
     texts: list[bytes]
-    documents: list[Document] | None = None
+    documents: Sequence[Document] | None = None
     before: int = 0  # the number of the row before the first
 
 

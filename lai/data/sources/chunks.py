@@ -15,11 +15,9 @@ from lai.data.sources.kinds import packing_of
 from lai.data.sources.reading import DEFAULT_READING, Reading
 from lai.data.sources.recognition import recognize
 from lai.data.sources.streams import GUESSED_BYTES, UTF8_BOM, CorpusCounts, damage_as_user_error, open_stream
-from lai.tokenizer.chat import Document, Turn, parse_line
+from lai.tokenizer.chat import Document, parse_line
 
 CHUNK_BYTES = 1 << 20
-
-_Turns = tuple[tuple[str, bytes], ...]  # a document that is quick to send to another process
 
 
 @dataclass(frozen=True)
@@ -28,14 +26,14 @@ class Chunk:
 
     Args:
         numbers: of the line that `text` starts with, or of the row of each document.
-        text: the lines.
+        text: the lines; None where the documents are `parsed` already.
         before: the number of the row before the first; two documents of one row may be in two chunks.
     """
 
     file: Path
     numbers: tuple[int, ...]
     text: bytes | None
-    turns: Sequence[_Turns] = ()
+    parsed: Sequence[Document] = ()
     before: int = 0
 
     def lines(self) -> list[bytes]:
@@ -48,10 +46,10 @@ class Chunk:
             lines = [line.removesuffix(b"\r") for line in lines]
         return lines
 
-    def documents(self) -> list[Document]:
+    def documents(self) -> Sequence[Document]:
         """The documents; blank lines are none."""
         if self.text is None:
-            return [tuple(Turn(role, content) for role, content in turns) for turns in self.turns]  # type: ignore[arg-type]
+            return self.parsed
         return [parse_line(line) for line in self.lines() if line.strip()]
 
 
@@ -102,7 +100,6 @@ def _of_documents(file: Path, counts: CorpusCounts, reading: Reading) -> Iterato
     before = 0
     for batch in in_batches(documents()):
         counts.documents += len(batch)
-        turns = [tuple((turn.role, turn.content) for turn in document) for document in batch]
-        yield Chunk(file, tuple(numbers), None, turns, before)
+        yield Chunk(file, tuple(numbers), None, batch, before)
         before = numbers[-1]
         numbers.clear()
