@@ -7,7 +7,7 @@ import re
 import sys
 import traceback
 from collections.abc import Iterable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import hydra
@@ -24,9 +24,11 @@ from lai.host.console import discard_output, prepare_output
 from lai.host.cpu import keep_freed_memory, wait_briefly
 from lai.host.errors import Interrupted, UserError, message_of
 from lai.host.garbage import collect_garbage_again, defer_garbage_collection
+from lai.host.signals import stop_signals
 from lai.run.checkpoint_folders import free_folders
 from lai.run.folders import check_outputs, claimed, moved, save_config, set_hydra_defaults
 from lai.run.launch import check_processes, folder_of_process, is_first_process, take_from_launcher
+from lai.run.resume import as_started, choose_checkpoint
 from lai.sweep.jobs import check_export, forget_job, in_sweep, processes_of_a_job
 
 log = logging.getLogger("lai.train")  # also where this file is the program
@@ -40,9 +42,17 @@ def train(run: RunConfig) -> float:
     Returns:
         The validation loss of the exported weights, in nats a token; NaN without validation.
 
+    Signals that ask to stop end it between two steps, its state saved; the caller's handlers are given back.
+
     Raises:
         UserError: something that the user can put right.
+        Interrupted: Ctrl-C, SIGTERM, SIGHUP, SIGUSR1 or SIGUSR2.
     """
+    with stop_signals():
+        return _train(run)
+
+
+def _train(run: RunConfig) -> float:
     # PyTorch and Lightning take seconds to import; mistakes that show without them are reported before.
     from lightning import seed_everything
 
@@ -60,7 +70,7 @@ def train(run: RunConfig) -> float:
     collect_garbage_again()
     take_from_launcher(run)
     prepare_device(run)
-    export = ExportModel(export_path(run), run.export.dtype)
+    export = ExportModel(export_path(run), run.export.dtype, run.max_bad_steps)
     check_files(run, export.path)
     ModelConfig.of(run.model, run.data.vocab_size)  # refuses an impossible shape before any data is read
     measure = estimate.Measure.instead_of_training(run) if run.estimate else None
@@ -99,14 +109,16 @@ def _run(composed: DictConfig) -> float:
     folder = Path(HydraConfig.get().runtime.output_dir)
     if not is_first_process():  # the first process logs for all
         logging.getLogger("lai").setLevel(logging.WARNING)
+        choose_checkpoint(composed, folder)
         return train(load_run_config(moved(composed, folder), sys.argv[1:]))
+    choose_checkpoint(composed, folder)
     with claimed(folder, composed):
         run = load_run_config(moved(composed, folder), sys.argv[1:])
         check_outputs(run, folder)
         if in_sweep():
             check_export(run)
         with free_folders(run), processes_of_a_job(run.output_dir) if in_sweep() else nullcontext():
-            save_config(run, folder)
+            save_config(as_started(run), folder)
             if not in_sweep() and run.export.path is None:
                 run.export.path = f"models/lai-{run.model.name}.bin"
             return train(run)
@@ -159,16 +171,17 @@ def main() -> None:
     wait_briefly()  # composing the config imports PyTorch, to see what devices there are
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions reach this function; Hydra would print several lines
     try:
-        with folder_of_process() as overrides:
-            # Forced, as the config of an earlier version has no such key.
-            arguments = [re.sub(r"^\+*allow_targets=", "++allow_targets=", argument) for argument in sys.argv[1:]]
+        with stop_signals(), folder_of_process() as overrides:
+            # Forced, as the config of an earlier version has no such keys.
+            arguments = [re.sub(r"^\+*(allow_targets|resume)=", r"++\1=", argument) for argument in sys.argv[1:]]
             sys.argv[1:] = [*flags_first(arguments), *overrides]
             check_names(sys.argv[1:])
             watch_foreign_configs(sys.argv[1:], CONF_DIR)
             set_hydra_defaults(chooses_folder=is_first_process())
             _hydra_main()
     except KeyboardInterrupt as stop:
-        print("interrupted", file=sys.stderr)
+        with suppress(OSError):  # the terminal may be gone
+            print("interrupted", file=sys.stderr)
         leave(stop.status if isinstance(stop, Interrupted) else 130)
     except BrokenPipeError:  # `… --help | head`
         discard_output()

@@ -1,5 +1,7 @@
 """Callbacks that tests add to whole runs, and what runs with them exported."""
 
+import math
+
 import torch
 from lightning.pytorch.callbacks import Callback
 
@@ -62,6 +64,56 @@ class SignalAt(Callback):
         next(callback for callback in trainer.callbacks if isinstance(callback, StopBetweenBatches)).received = 2
 
 
+class FailAt(Callback):
+    """Raises an error in the forward pass of the training batch with this number, from 1."""
+
+    def __init__(self, batch):
+        self.left = batch
+
+    def on_train_batch_start(self, trainer, pl_module, *_):
+        self.left -= 1
+        if self.left == 0:
+            pl_module.model.register_forward_hook(_fail)
+
+
+def _fail(*_):
+    raise RuntimeError("the step fails")
+
+
+class BadLoss(Callback):
+    """Makes the loss of the training batches with these numbers, from 1, something else, such as NaN."""
+
+    def __init__(self, batches, value=math.nan):
+        self.batches, self.value = set(batches), value
+        self.number = 0
+        self.before = self.after = None  # the state before and after the last of these batches
+        self._hook = None
+
+    def on_train_batch_start(self, trainer, pl_module, *_):
+        self.number += 1
+        if self.number in self.batches:
+            self.before = _state(trainer)
+            self._hook = pl_module.model.register_forward_hook(lambda module, given, total: total * self.value)
+
+    def on_train_batch_end(self, trainer, pl_module, *_):
+        if self._hook is not None:
+            self._hook.remove()
+            self._hook = None
+            self.after = _state(trainer)
+
+
+def _state(trainer):
+    """Copies of all weights and of what the optimizer keeps of them."""
+    (optimizer,) = trainer.optimizers
+    weights = {name: weight.detach().clone() for name, weight in trainer.lightning_module.named_parameters()}
+    moments = {
+        f"{number} {name}": torch.as_tensor(value).clone()
+        for number, state in optimizer.state_dict()["state"].items()
+        for name, value in state.items()
+    }
+    return weights | moments
+
+
 class Spoil(Callback):
     """Multiplies a norm's weights when this epoch begins, from 0."""
 
@@ -72,6 +124,14 @@ class Spoil(Callback):
         if trainer.current_epoch == self.epoch:
             with torch.no_grad():
                 pl_module.model.final_norm.weight.mul_(self.factor)
+
+
+class SpoilAtEnd(Callback):
+    """Makes a norm's weights NaN when training ends."""
+
+    def on_train_end(self, trainer, pl_module):
+        with torch.no_grad():
+            pl_module.model.final_norm.weight.fill_(math.nan)
 
 
 def spoilt(run, epoch, factor):

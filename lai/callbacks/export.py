@@ -30,13 +30,15 @@ class ExportModel(Callback):
     The weights are those of the best checkpoint by `val/loss` where there is one, also from before the run was resumed
     (but with other validation documents), else the last ones. Wherever a run ends it validates, so that the last
     weights take part in the choice. Weights that a callback puts in place when training ends, such as the average of
-    StochasticWeightAveraging, are validated, too, and are those that are written.
+    StochasticWeightAveraging, are validated, too, and are those that are written. A finished run that is started again
+    only exports.
 
     The trainer needs all of `callbacks`, in this order.
     """
 
-    def __init__(self, path: Path | str, dtype: str = "f32") -> None:
+    def __init__(self, path: Path | str, dtype: str = "f32", max_bad_steps: int = 10) -> None:
         self.path = Path(path)
+        self._max_bad_steps = max_bad_steps
         self.dtype = dtype
         self.report: ExportReport | None = None
         self.final_loss: tuple[str, float] | None = None
@@ -48,7 +50,7 @@ class ExportModel(Callback):
     @property
     def callbacks(self) -> list[Callback]:
         """This callback behind those that it relies on."""
-        return [StopOnDivergence(), ResetScores(self._best), self._best, self._last_validation, self]
+        return [StopOnDivergence(self._max_bad_steps), ResetScores(self._best), self._best, self._last_validation, self]
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -63,12 +65,14 @@ class ExportModel(Callback):
         weights = _last_weights(trainer)
         if not trainer.is_global_zero:
             return
-        if not self._has_trained:
-            raise UserError(
-                f"{trainer.ckpt_path or 'this run'} has nothing left to train up to {_limits(trainer)}; raise the "
-                "limit, or export its weights with lai-export"
+        if not self._has_trained:  # as after a kill in the export
+            if not trainer.global_step:
+                raise UserError(f"{_limits(trainer)} leaves nothing to train; raise the limit")
+            log.info(
+                "nothing is left to train up to %s: the run's weights are exported; raise the limit to train on",
+                _limits(trainer),
             )
-        if not self._best.have_changed:
+        elif not self._best.have_changed:
             raise UserError(
                 "training has changed no weight, so no model file is written; raise optimizer.lr and "
                 "optimizer.embedding_lr, or let a callback that averages weights begin earlier"

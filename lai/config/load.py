@@ -38,7 +38,7 @@ CONF_DIR = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "con
 """The folder of YAML files: inside the package in a wheel, beside it in a checkout."""
 
 
-_OWN_GROUPS = ("model", "device", "data", "optimizer", "schedule", "export")
+_OWN_GROUPS = ("model", "device", "data", "optimizer", "schedule", "export", "checkpoint")
 TARGET_GROUPS = ("callbacks", "logger")
 
 
@@ -68,6 +68,8 @@ def load_run_config(composed: DictConfig, overrides: Sequence[str] = ()) -> RunC
             raise UnknownKey(str(key), known_keys())
     config = composed.copy()
     OmegaConf.set_struct(config, False)
+    if "checkpoint" not in config:  # a config.yaml of an earlier version
+        config.checkpoint = {}
     _check_groups(config)
     try:
         choose_values(config, CONF_DIR / "device")
@@ -162,6 +164,11 @@ def _check_groups(config: DictConfig) -> None:
             if group == "export" and isinstance(config.get(group), str):
                 raise UserError(
                     f"export is {config.export!r}; give the model file's path as export.path={config.export}"
+                )
+            if group == "checkpoint" and isinstance(config.get(group), str):
+                raise UserError(
+                    f"checkpoint is {config.checkpoint!r}; give a checkpoint to resume from as "
+                    f"ckpt_path={config.checkpoint}"
                 )
             raise UserError(f"{group} is {config.get(group)!r}; it needs keys of its own, as in conf/{group}/*.yaml")
     for group in TARGET_GROUPS:

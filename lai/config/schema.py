@@ -193,6 +193,15 @@ class ExportSettings(Checked):
 
 
 @dataclass(kw_only=True)
+class CheckpointSettings(Checked):
+    """`checkpoint`: when the state of a run is saved."""
+
+    minutes: float | None = setting(
+        "minutes between two saves of last.ckpt, beside those after validations; 0 or null: none", 5.0, ge=0
+    )
+
+
+@dataclass(kw_only=True)
 class TrainerSettings:
     """`trainer`: the arguments of Lightning's Trainer that the YAML sets; add others as +trainer.NAME=VALUE."""
 
@@ -225,16 +234,26 @@ class RunConfig(Checked):
     optimizer: OptimizerSettings
     schedule: ScheduleSettings
     export: ExportSettings
+    checkpoint: CheckpointSettings = field(default_factory=CheckpointSettings)
     trainer: dict[str, Any] = field(default_factory=dict)
     callbacks: dict[str, Any] = field(default_factory=dict)
     logger: dict[str, Any] = field(default_factory=dict)
     output_dir: str = setting("the run's folder; choose it with hydra.run.dir=FOLDER, in a sweep with hydra.sweep.dir")
     seed: int = setting("seed of weights and data order", ge=0, le=_MAX_SEED)
+    max_bad_steps: int = setting(
+        "steps in a row whose loss or gradient is not finite that end a run; each of them is skipped", 10, ge=1
+    )
     ckpt_path: str | None = setting(
         "checkpoint to resume from; repeat the original run's model, data, optimizer and schedule settings", None
     )
     allow_targets: list[str] | None = setting(
         "packages of yours whose classes a config from elsewhere may name as _target_; only the command line's counts",
         None,
+    )
+    resume: str | None = setting(
+        "auto: resume the run in hydra.run.dir from its last.ckpt, or start it where there is none",
+        None,
+        choices=("auto",),
+        words="auto, or null; give a checkpoint as ckpt_path=FILE",
     )
     estimate: bool = setting("measure a few steps and report what the run would take, instead of training", False)

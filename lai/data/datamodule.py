@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import signal
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +15,7 @@ from lai.data.tokens.packing import Ints, Packing, TrainingPacking, ValidationPa
 from lai.data.tokens.token_file import TokenFile
 from lai.host.errors import UserError
 from lai.host.files import file_digest
+from lai.host.signals import ignore_in_worker
 
 log = logging.getLogger(__name__)
 
@@ -128,12 +128,11 @@ class CorpusDataModule(lightning.LightningDataModule):
         if repeat:
             sampler.start_at(*self._start)
         dataset = PackedDataset(file, self._seq_len)
-        return DataLoader(dataset, sampler=sampler, batch_size=None, worker_init_fn=_ignore_ctrl_c, **self._loading)
+        return DataLoader(dataset, sampler=sampler, batch_size=None, worker_init_fn=_start_worker, **self._loading)
 
 
-def _ignore_ctrl_c(_: int) -> None:
-    """In a worker: Ctrl-C reaches all processes, but the training process needs batches until it stops."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _start_worker(_: int) -> None:
+    ignore_in_worker()
 
 
 def _predictions(file: TokenFile) -> Ints:

@@ -60,9 +60,11 @@ def export_model(
     An earlier model of the same name is kept under another name (`lai.host.files.replace_and_keep`).
 
     Raises:
-        UserError: the weights cannot be written, or the file computes other logits.
+        UserError: weights are not finite or cannot be written, or the file computes other logits.
     """
     path = model_target(path)
+    if odd := [name for name, weight in weights.items() if not bool(weight.isfinite().all())]:
+        raise UserError(f"{path} is not written: weights of {odd[0]} are not finite; training diverged")
     unverified = path.with_name(f".{path.name}.{os.getpid()}.unverified")  # another run may write the same file
     try:
         write_model(unverified, config, weights, vocab, dtype, training)

@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from lai.config.schema import OptimizerSettings, ScheduleSettings
 from lai.host.errors import UserError
+from lai.model.finite import FiniteSteps, spread
 from lai.model.optimizers import build_optimizer, build_schedule, learning_rate_factor
 from lai.model.plain_state import drop_non_plain_state, entries_of_callbacks
 from lai.model.record import CHECKPOINT_VERSION, TrainingRecord
@@ -70,6 +71,7 @@ class LanguageModel(lightning.LightningModule):
         self.run_id = uuid.uuid4().hex
         """The name of the run in its checkpoints; a resumed run keeps that of its checkpoint."""
         self.tokens_seen = TokensSeen()
+        self.finite = FiniteSteps()
         self._validated = (-1, 0.0)  # the step of the last validation, and its val/loss
         self.model = Transformer(config)
         self.byte_lengths = byte_lengths.long()  # no buffer: a callback that averages the model would change it
@@ -136,7 +138,7 @@ class LanguageModel(lightning.LightningModule):
         # A tensor: Lightning would copy a number to the device in every step, and wait for the copy.
         lr = torch.tensor(self.trainer.optimizers[0].param_groups[0]["lr"])
         self.log("train/lr", lr, batch_size=1)
-        return loss
+        return spread(loss)
 
     def on_train_batch_end(self, *_: Any) -> None:
         """Log the mean loss of all processes, only at logged steps: reducing it waits for the GPU."""
@@ -242,7 +244,7 @@ class LanguageModel(lightning.LightningModule):
         gradient_clip_val: int | float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip by the global norm, and log the norm before clipping.
+        """Clip by the global norm, log the norm before clipping, and skip the step where it is not finite.
 
         Under mixed precision, Lightning's own clipping refuses every fused optimizer because of loss scaling. bf16 has
         no loss scaling, and with float16 the optimizer is not fused.
@@ -252,6 +254,7 @@ class LanguageModel(lightning.LightningModule):
         clip = getattr(self.trainer.strategy.model, "clip_grad_norm_", None)
         norm = clip(limit) if clip else nn.utils.clip_grad_norm_(self.parameters(), limit)
         self.log("train/grad_norm", norm, batch_size=1)
+        self.finite.judge(norm, self, optimizer, scales_loss=self.trainer.precision == "16-mixed")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         drop_non_plain_state(checkpoint, self._told)

@@ -66,6 +66,8 @@ class Muon(torch.optim.Optimizer):
         settings: OptimizerSettings,
     ) -> None:
         self._rest = rest
+        self.found_inf: Tensor | None = None
+        """1.0 on the device where this step is to change nothing, else 0.0; None: it is an ordinary step."""
         self._block_rows = settings.block_rows
         super().__init__([matrices | {"momentum": settings.momentum}, *rest.param_groups], {"lr": settings.lr})
         self._share()
@@ -96,6 +98,8 @@ class Muon(torch.optim.Optimizer):
             for start in range(0, len(parameters), together):
                 some = parameters[start : start + together]
                 self._step(some, group["lr"], group["momentum"], group["weight_decay"])
+        if self.found_inf is not None:
+            self._rest.found_inf = self.found_inf  # type: ignore[attr-defined]
         self._rest.step()
         return loss
 
@@ -106,12 +110,20 @@ class Muon(torch.optim.Optimizer):
             if "momentum_buffer" not in self.state[parameter]:
                 self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
         buffers = [self.state[parameter]["momentum_buffer"] for parameter in parameters]
+        if self.found_inf is not None:  # a gradient equal to the momentum leaves the momentum as it is
+            is_bad = self.found_inf.bool()
+            gradients = [torch.where(is_bad, *pair) for pair in zip(buffers, gradients, strict=True)]
         torch._foreach_lerp_(buffers, gradients, 1 - momentum)
         moments = torch.stack(torch._foreach_lerp(gradients, buffers, momentum))  # Nesterov's
         rows, cols = parameters[0].shape
         block = self._block_rows if self._block_rows and rows % self._block_rows == 0 else rows
         directions = orthogonalize(moments.view(-1, block, cols)).reshape(moments.shape)
-        torch._foreach_mul_(parameters, 1 - lr * weight_decay)
+        if self.found_inf is None:
+            torch._foreach_mul_(parameters, 1 - lr * weight_decay)
+        else:
+            directions = directions * (1 - self.found_inf).to(directions.dtype)
+            kept = torch.where(is_bad, 1.0, 1 - lr * weight_decay)
+            torch._foreach_mul_(parameters, kept.to(parameters[0].dtype))
         size = lr * 0.2 * math.sqrt(max(block, cols))
         torch._foreach_add_(parameters, list(directions.to(parameters[0].dtype)), alpha=-size)
 

@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import Callback, Timer
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from lai.callbacks import foreign
+from lai.callbacks.last_checkpoint import LastCheckpoint
 from lai.callbacks.loaded_state import CheckLoadedState
 from lai.config.schema import RunConfig
 from lai.data.datamodule import CorpusDataModule
@@ -89,6 +90,8 @@ def build_trainer(run: RunConfig, own: Sequence[Callback]) -> lightning.Trainer:
     )
     number_by_steps_done(trainer)
     for key, callback in callbacks.items():
+        if isinstance(callback, LastCheckpoint):
+            callback.minutes = run.checkpoint.minutes
         foreign.refuse(key, callback, trainer)
     _put_timers_first(trainer)
     set_threads(run.device.threads, trainer.num_devices)

@@ -17,6 +17,7 @@ from lai.config.schema import RunConfig
 from lai.data.datamodule import CorpusDataModule
 from lai.host.errors import Interrupted, UserError, first_line
 from lai.host.files import with_home
+from lai.host.signals import received
 from lai.model.module import LanguageModel
 from lai.run.loggers import closing, log_settings
 
@@ -30,7 +31,7 @@ def fit(run: RunConfig, trainer: lightning.Trainer, module: LanguageModel, datam
 
     Raises:
         UserError: the checkpoint belongs to another model, Lightning refuses the settings, or a callback fails.
-        Interrupted: Ctrl-C or SIGTERM.
+        Interrupted: a signal has stopped the run.
     """
     ckpt_path = None if run.ckpt_path is None else with_home(run.ckpt_path)
     with closing(trainer.loggers):
@@ -50,9 +51,14 @@ def fit(run: RunConfig, trainer: lightning.Trainer, module: LanguageModel, datam
 def _interrupted(trainer: lightning.Trainer) -> Interrupted:
     """The exception that ends a run which a signal has stopped."""
     stop, last = _callback(trainer, StopBetweenBatches), _callback(trainer, LastCheckpoint)
-    if last is not None and trainer.global_step:
-        log.info("stopped at step %s; resume with ckpt_path=%s", f"{trainer.global_step:,}", last.path)
-    return Interrupted(stop.received if stop else None)
+    step = f"{trainer.global_step:,}"
+    if last is not None and last.saved_step is not None:
+        since = "" if last.saved_step == trainer.global_step else f" from step {last.saved_step:,}"
+        log.info("stopped at step %s; resume%s with ckpt_path=%s", step, since, last.path)
+    elif last is not None and trainer.global_step:
+        kept = f"the checkpoint is still {trainer.ckpt_path}" if trainer.ckpt_path else "start again"
+        log.info("stopped at step %s before a checkpoint was written; %s", step, kept)
+    return Interrupted(received() or (stop.received if stop else None))
 
 
 def _mistake(error: Exception) -> UserError | None:

@@ -20,6 +20,7 @@ from lai.config.load import CONF_DIR
 from lai.config.schema import RunConfig
 from lai.host.errors import UserError
 from lai.host.files import with_home
+from lai.run.resume import is_automatic
 
 _TRAINED = ("checkpoints", "metrics*.csv", "events.out.tfevents.*")
 _BEGUN = (".hydra", "train.log")  # what a start leaves that fails before it trains, beside .lock
@@ -92,6 +93,7 @@ def claimed(folder: Path, composed: DictConfig) -> Iterator[None]:
     """
     checkpoint = OmegaConf.select(composed, "ckpt_path")
     continues = isinstance(checkpoint, str) and _is_below(with_home(checkpoint), folder)
+    continues = continues or is_automatic(composed)  # also where the earlier start had no checkpoint yet
     if not continues:
         _refuse_used(folder)
     folder.mkdir(parents=True, exist_ok=True)

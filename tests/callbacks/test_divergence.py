@@ -1,9 +1,11 @@
-"""A run whose val/loss is not finite ends, and keeps its last good checkpoint."""
+"""Steps that are not finite are skipped; a run that diverges ends, and keeps its last good checkpoint."""
 
 import math
 
 import pytest
-from toy_callbacks import THREE_EPOCHS, spoilt
+import torch
+from runs import rows_of
+from toy_callbacks import THREE_EPOCHS, BadLoss, spoilt, with_callback
 
 from lai.export.checkpoint import read_checkpoint
 from lai.host.errors import UserError
@@ -11,9 +13,61 @@ from lai.train import train
 
 
 def test_a_run_that_diverges_keeps_its_last_good_checkpoint(tmp_path, compose_run, text_file):
-    run = spoilt(compose_run(f"data.path={text_file}", *THREE_EPOCHS), 1, math.nan)
+    run = spoilt(compose_run(f"data.path={text_file}", "max_bad_steps=1000", *THREE_EPOCHS), 1, math.nan)
     with pytest.raises(UserError, match=r"diverged.*step22\.ckpt"):
         train(run)
     for name in ("last", "step22"):
         weights = read_checkpoint(tmp_path / "run" / "checkpoints" / f"{name}.ckpt").weights
         assert all(bool(weight.isfinite().all()) for weight in weights.values())
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize(
+    "overrides", [(), ("optimizer=muon",), ("trainer.accumulate_grad_batches=2",)], ids=["adamw", "muon", "accumulated"]
+)
+def test_a_step_that_is_not_finite_changes_nothing_and_is_counted(
+    tmp_path, compose_run, text_file, monkeypatch, caplog, value, overrides
+):
+    made = []
+    monkeypatch.setattr(BadLoss, "setup", lambda self, *_, **__: made.append(self))
+    common = (f"data.path={text_file}", "trainer.log_every_n_steps=1", "trainer.max_epochs=1", *overrides)
+    run = with_callback(compose_run(*common), "toy_callbacks.BadLoss", batches=[4, 8], value=value)
+    with caplog.at_level("WARNING", logger="lai"):
+        assert math.isfinite(train(run))
+    before, after = made[0].before, made[0].after
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    steps = [2, 4] if "trainer.accumulate_grad_batches=2" in overrides else [4, 8]
+    counts = rows_of(tmp_path / "run", "train/skipped_steps")
+    assert counts[0] == (steps[0], 1) and (steps[1], 2) in counts
+    assert f"step {steps[0]} is not finite: the step is skipped, as the first of the run" in caplog.text
+    rates = rows_of(tmp_path / "run", "train/lr")
+    train(compose_run(*common, f"output_dir={tmp_path / 'good'}"))
+    assert rates == rows_of(tmp_path / "good", "train/lr")  # the schedule goes by the steps of the run
+
+
+def test_many_bad_steps_in_a_row_end_the_run_and_keep_the_last_good_state(tmp_path, compose_run, text_file):
+    run = compose_run(f"data.path={text_file}", "max_bad_steps=3", "trainer.val_check_interval=11")
+    bad = [4, 5, 7, 8, 14, 15, 16, 17]  # twice two before three in a row
+    with pytest.raises(UserError, match=r"3 steps in a row, up to step 16, .*bad_batch\.pt.*ckpt_path=.*last\.ckpt"):
+        train(with_callback(run, "toy_callbacks.BadLoss", batches=bad))
+    assert torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["global_step"] == 11
+    saved = torch.load(tmp_path / "run/bad_batch.pt", weights_only=True)
+    assert saved["step"] == 16
+    assert [sorted(batch) for batch in saved["batches"]] == [["documents", "targets", "tokens"]]
+
+
+def test_the_number_of_skipped_steps_outlives_a_resumed_run(tmp_path, compose_run, text_file):
+    common = (f"data.path={text_file}", "trainer.log_every_n_steps=1")
+    train(with_callback(compose_run(*common, "trainer.max_steps=5"), "toy_callbacks.BadLoss", batches=[2]))
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    resumed = compose_run(*common, "trainer.max_steps=9", f"ckpt_path={last}", f"output_dir={tmp_path / 'resumed'}")
+    train(with_callback(resumed, "toy_callbacks.BadLoss", batches=[3]))
+    assert rows_of(tmp_path / "resumed", "train/skipped_steps") == [(6, 1), (7, 1), (8, 2), (9, 2)]
+
+
+def test_weights_that_are_not_finite_are_not_exported(tmp_path, compose_run, text_file):
+    run = compose_run(f"data.path={text_file}", "trainer.limit_val_batches=0", "trainer.max_epochs=1")
+    with pytest.raises(UserError, match=r"model\.bin is not written: weights of final_norm"):
+        train(with_callback(run, "toy_callbacks.SpoilAtEnd"))
+    assert not (tmp_path / "model.bin").exists()

@@ -141,8 +141,7 @@ MEANT = [
     (["optim=muon"], "optimizer=muon"),
     (["scheduler=cosine"], "schedule=cosine"),
     (["logger=wandb"], "+logger.wandb._target_=lightning.pytorch.loggers.WandbLogger"),
-    (["resume=last.ckpt"], "ckpt_path=last.ckpt"),
-    (["checkpoint=last.ckpt"], "ckpt_path=last.ckpt"),
+    (["restore=last.ckpt"], "ckpt_path=last.ckpt"),
     (["output=x.bin"], "export.path=x.bin"),
     (["momentum=0.9"], "optimizer=muon optimizer.momentum=0.9"),
     (["optimizer=muon", "momentum=0.9"], "optimizer.momentum=0.9"),
@@ -185,6 +184,14 @@ def test_a_hint_names_what_was_meant_and_can_be_followed(typed, meant):
     composed(OUTPUT, *(override for override in typed if override == "optimizer=muon"), *meant.split())
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("resume=last.ckpt", "give a checkpoint as ckpt_path=FILE"), ("checkpoint=last.ckpt", "ckpt_path=last.ckpt")],
+)
+def test_a_checkpoint_under_another_name_is_shown_its_own(typed, meant):
+    assert mistake(typed).endswith(meant)
+
+
 @pytest.mark.parametrize("typed", ["foo=3", "resumption=3", "minibatch=3", "trainer.foo=3", "--foo", "-x"])
 def test_an_unknown_name_without_a_near_one_gets_no_suggestion(typed):
     try:
@@ -200,7 +207,7 @@ def test_an_unknown_name_without_a_near_one_gets_no_suggestion(typed):
         ("--epochs 10 --config tiny --device mps", "trainer.max_epochs=10 model=tiny device=mps"),
         ("--epochs=10 --batch-size=32 --lr 3e-4", "trainer.max_epochs=10 data.batch_size=32 optimizer.lr=3e-4"),
         ("--data data/train.txt --output lai.bin", "data=text data.path=data/train.txt export.path=lai.bin"),
-        ("--resume last.ckpt --seed 3 --gpus 2", "ckpt_path=last.ckpt seed=3 trainer.devices=2"),
+        ("--ckpt last.ckpt --seed 3 --gpus 2", "ckpt_path=last.ckpt seed=3 trainer.devices=2"),
         ("--model mini --cpu seed=1", "model=mini device=cpu"),
         ("--data.path my.txt", "data.path=my.txt"),
     ],
