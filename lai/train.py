@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Iterable
 from contextlib import nullcontext, suppress
+from dataclasses import asdict
 from pathlib import Path
 
 import hydra
@@ -17,14 +18,16 @@ from omegaconf import DictConfig
 from lai.config.describe import answer
 from lai.config.hydra_errors import check_names, explain, flags_first
 from lai.config.hydra_section import watch_foreign_configs
-from lai.config.load import CONF_DIR, load_run_config
+from lai.config.load import CONF_DIR, flatten, load_run_config
 from lai.config.schema import RunConfig
 from lai.host.cli import leave
 from lai.host.console import discard_output, prepare_output
 from lai.host.cpu import keep_freed_memory, wait_briefly
 from lai.host.errors import Interrupted, UserError, message_of
+from lai.host.files import with_home
 from lai.host.garbage import collect_garbage_again, defer_garbage_collection
 from lai.host.signals import stop_signals
+from lai.host.temporary import sweep
 from lai.run.checkpoint_folders import free_folders
 from lai.run.folders import check_outputs, claimed, moved, save_config, set_hydra_defaults
 from lai.run.launch import check_processes, folder_of_process, is_first_process, take_from_launcher
@@ -57,6 +60,7 @@ def _train(run: RunConfig) -> float:
     from lightning import seed_everything
 
     from lai.callbacks.export import ExportModel
+    from lai.callbacks.settings import RunSettings
     from lai.data.prepare import prepare_corpus
     from lai.export.vocab_file import load_vocab
     from lai.model.transformer import ModelConfig
@@ -72,9 +76,12 @@ def _train(run: RunConfig) -> float:
     prepare_device(run)
     export = ExportModel(export_path(run), run.export.dtype, run.max_bad_steps)
     check_files(run, export.path)
+    if is_first_process():
+        sweep([Path(run.output_dir), with_home(run.data.cache_dir), export.path.parent])
     ModelConfig.of(run.model, run.data.vocab_size)  # refuses an impossible shape before any data is read
     measure = estimate.Measure.instead_of_training(run) if run.estimate else None
-    trainer = build_trainer(run, [measure] if measure else export.callbacks)
+    own = [measure] if measure else [RunSettings(flatten(asdict(run))), *export.callbacks]
+    trainer = build_trainer(run, own)
     check_processes(trainer)
 
     corpus = prepare_corpus(run.data, load_vocab)

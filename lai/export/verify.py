@@ -12,6 +12,7 @@ from lai.export import quantize
 from lai.export.lai_file import ModelFile, model_target, read_model, write_model
 from lai.host.errors import UserError
 from lai.host.files import replace_and_keep, sync_directory
+from lai.host.temporary import held
 from lai.model.record import UNKNOWN, TrainingRecord
 from lai.model.transformer import ModelConfig, Transformer
 from lai.tokenizer.vocab import Vocab
@@ -68,7 +69,8 @@ def export_model(
     unverified = path.with_name(f".{path.name}.{os.getpid()}.unverified")  # another run may write the same file
     try:
         write_model(unverified, config, weights, vocab, dtype, training)
-        difference = _difference(_stored_network(config, weights, dtype), read_model(unverified))
+        with held(unverified):
+            difference = _difference(_stored_network(config, weights, dtype), read_model(unverified))
         if not difference <= TOLERANCE:
             raise UserError(f"{path} is not written: read back, its logits differ by {difference:.1e} of the largest")
         kept = replace_and_keep(unverified, path)

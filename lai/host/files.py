@@ -15,6 +15,7 @@ from typing import IO
 from filelock import FileLock
 
 from lai.host.errors import UserError
+from lai.host.temporary import held
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # errors of a full disk, which do not name the file
 
@@ -83,7 +84,7 @@ def atomic_write(path: Path | str) -> Iterator[IO[bytes]]:
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
-        with os.fdopen(descriptor, "w+b") as file:
+        with held(temporary), os.fdopen(descriptor, "w+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -143,7 +144,8 @@ def atomic_directory(path: Path | str) -> Iterator[Path]:
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o777 & ~umask)
-        yield temporary
+        with held(temporary):
+            yield temporary
         for file in temporary.iterdir():
             with file.open("r+b") as handle:  # Windows syncs no file that is open for reading only
                 os.fsync(handle.fileno())
