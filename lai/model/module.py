@@ -103,7 +103,11 @@ class LanguageModel(lightning.LightningModule):
         if self._place.step:
             loop = trainer.fit_loop
             if loop.restarted_mid_epoch or loop.restarted_on_epoch_end:
-                self._place = self._place._replace(epoch=loop.epoch_progress.current.processed)  # type: ignore[attr-defined]
+                done = loop.epoch_progress.current.processed  # type: ignore[attr-defined]
+                # Saved by the validation behind an epoch's last batch: Lightning ends that epoch first.
+                batches = loop.epoch_loop
+                done += loop.restarted_mid_epoch and batches.restarted_on_last and batches.batch_progress.is_last_batch
+                self._place = self._place._replace(epoch=done)
             else:
                 self.on_train_epoch_start()
             self._resume()

@@ -117,5 +117,18 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path, compose_run, text_fi
         train(compose_run(f"data.path={text_file}", "optimizer=muon", f"ckpt_path={checkpoint}"))
     with pytest.raises(UserError, match="no such file"):
         train(compose_run(f"data.path={text_file}", "ckpt_path=no/such.ckpt"))
-    with pytest.raises(UserError, match="nothing left to train"):
-        train(compose_run(f"data.path={text_file}", "trainer.max_steps=1", f"ckpt_path={checkpoint}"))
+
+
+@pytest.mark.parametrize("overrides", [(), ("trainer.limit_val_batches=0",)], ids=["validated", "not validated"])
+def test_a_finished_run_that_is_started_again_exports_its_best(tmp_path, compose_run, text_file, caplog, overrides):
+    common = (f"data.path={text_file}", "trainer.max_epochs=2", *overrides)
+    train(compose_run(*common))
+    expected = (tmp_path / "model.bin").read_bytes()
+    (tmp_path / "model.bin").unlink()  # as after a kill in the export
+    checkpoint = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    before = checkpoint.read_bytes()
+    with caplog.at_level("INFO", logger="lai"):
+        train(compose_run(*common, f"ckpt_path={checkpoint}"))
+    assert "nothing is left to train up to trainer.max_epochs 2: the run's weights are exported" in caplog.text
+    assert (tmp_path / "model.bin").read_bytes() == expected
+    assert checkpoint.read_bytes() == before
