@@ -1,6 +1,7 @@
 """Callbacks that tests add to whole runs, and what runs with them exported."""
 
 import math
+import os
 
 import torch
 from lightning.pytorch.callbacks import Callback
@@ -78,6 +79,22 @@ class FailAt(Callback):
 
 def _fail(*_):
     raise RuntimeError("the step fails")
+
+
+class SignalInStep(Callback):
+    """Sends this process a signal so many times in the forward pass of the training batch with this number, from 1."""
+
+    def __init__(self, batch, number, times=1):
+        self.left, self.number, self.times = batch, number, times
+
+    def on_train_batch_start(self, trainer, pl_module, *_):
+        self.left -= 1
+        if self.left == 0:
+            pl_module.model.register_forward_hook(self._send)
+
+    def _send(self, *_):
+        for _ in range(self.times):
+            os.kill(os.getpid(), self.number)
 
 
 class BadLoss(Callback):

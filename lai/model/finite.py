@@ -60,7 +60,7 @@ class FiniteSteps:
         skipped, in_row = self._on_device or (zero, zero)
         self._on_device = (skipped + is_bad, torch.where(is_bad, in_row + 1, 0))
         self.read()
-        counts = torch.empty(2, dtype=torch.int64, pin_memory=True)
+        counts = torch.empty(2, dtype=torch.int64, pin_memory=norm.is_cuda)
         counts.copy_(torch.stack(self._on_device), non_blocking=True)
         event = torch.cuda.Event()  # type: ignore[no-untyped-call]
         event.record()

@@ -67,6 +67,8 @@ def _mistake(error: Exception) -> UserError | None:
         return None
     if mistake := foreign.named(error):
         return mistake
+    if worker := re.search(r"DataLoader worker \(pid.*?\) .*?(killed by signal: \w+|exited unexpectedly)", str(error)):
+        return UserError(f"a process that loads batches has ended ({worker[1]}); resume from last.ckpt")
     # Lightning refuses settings with the one, but more batches between validations than there are with the other.
     if isinstance(error, MisconfigurationException) or "val_check_interval" in str(error):
         return UserError(f"trainer: {first_line(error)}")

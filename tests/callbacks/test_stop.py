@@ -2,16 +2,20 @@
 
 import math
 import os
+import pty
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
 import torch
-from processes import lai_train, start_lai_train
+from processes import lai_train, python, start_lai_train
 from runs import TINY, rows_of
+from toy_callbacks import with_callback
 
 from lai.export.lai_file import read_model
+from lai.host.errors import Interrupted
 from lai.train import train
 
 WORKER = "device.num_workers=1"  # a process that makes the batches, some of them before they are asked for
@@ -72,6 +76,85 @@ def test_a_signal_in_the_last_validation_changes_nothing(tmp_path, compose_run, 
     run.callbacks["signal_at"] = {"_target_": "toy_callbacks.SignalAt", "validation": 1}
     assert math.isfinite(train(run))
     assert (tmp_path / "model.bin").is_file()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2])
+def test_each_signal_saves_the_state_and_gives_the_handlers_back(tmp_path, compose_run, text_file, caplog, number):
+    before = {each: signal.getsignal(each) for each in signal.valid_signals()}
+    run = with_callback(
+        compose_run(f"data.path={text_file}", "trainer.accumulate_grad_batches=2"),
+        "toy_callbacks.SignalInStep",
+        batch=5,
+        number=int(number),
+        times=3,
+    )
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    with caplog.at_level("INFO", logger="lai"), pytest.raises(Interrupted) as stopped:
+        train(run)
+    assert stopped.value.status == 128 + number
+    assert f"stopped at step 3; resume with ckpt_path={last}" in caplog.text
+    assert torch.load(last, weights_only=True)["global_step"] == 3
+    assert before == {each: signal.getsignal(each) for each in signal.valid_signals()}
+
+
+def test_a_second_ctrl_c_inside_a_step_saves_nothing_torn(tmp_path, compose_run, text_file, monkeypatch, caplog):
+    monkeypatch.setattr("lai.host.signals._PAUSE", 0)
+    run = compose_run(f"data.path={text_file}", "trainer.val_check_interval=11")
+    with caplog.at_level("INFO", logger="lai"), pytest.raises(Interrupted) as stopped:
+        train(with_callback(run, "toy_callbacks.SignalInStep", batch=15, number=int(signal.SIGINT), times=2))
+    assert stopped.value.status == 130
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    assert torch.load(last, weights_only=True)["global_step"] == 11
+    assert f"stopped at step 14; resume from step 11 with ckpt_path={last}" in caplog.text
+    assert not [*last.parent.glob(".*")]
+
+
+@pytest.mark.slow
+def test_a_signal_ends_a_whole_sweep(tmp_path, text_file):
+    end = "+callbacks.end={_target_:toy_callbacks.SignalInStep,batch:3,number:15}"
+    run = [*TINY, f"data.path={text_file}", "hydra.sweep.dir=sweep", end]
+    found = python("-m", "lai.train", "-m", *run, "seed=0,1", cwd=tmp_path, PYTHONPATH=os.pathsep.join(sys.path))
+    assert (found.returncode, found.stderr) == (143, "interrupted\n")
+    assert (tmp_path / "sweep/0/checkpoints/last.ckpt").is_file()
+    assert not (tmp_path / "sweep/1").exists()
+
+
+def test_a_signal_while_data_are_prepared_ends_the_run_with_its_status(tmp_path, compose_run, text_file, monkeypatch):
+    monkeypatch.setattr("lai.data.prepare.prepare_corpus", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(Interrupted) as stopped:
+        train(compose_run(f"data.path={text_file}"))
+    assert stopped.value.status == 143
+
+
+def test_a_signal_in_the_export_leaves_a_run_that_exports_when_started_again(
+    tmp_path, compose_run, text_file, monkeypatch
+):
+    monkeypatch.setattr("lai.callbacks.export.export_model", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    common = (f"data.path={text_file}", "trainer.max_steps=3")
+    with pytest.raises(Interrupted) as stopped:
+        train(compose_run(*common))
+    assert stopped.value.status == 143
+    assert not (tmp_path / "model.bin").exists()
+    monkeypatch.undo()
+    train(compose_run(*common, f"ckpt_path={tmp_path / 'run/checkpoints/last.ckpt'}"))
+    assert (tmp_path / "model.bin").is_file()
+
+
+@pytest.mark.slow
+def test_a_closed_terminal_leaves_a_checkpoint_of_the_last_step(tmp_path, text_file):
+    arguments = [*TINY, f"data.path={text_file}", "trainer.max_epochs=100000", "hydra.run.dir=run", WORKER]
+    child, terminal = pty.fork()
+    if child == 0:
+        os.chdir(tmp_path)
+        os.execv(sys.executable, [sys.executable, "-m", "lai.train", *arguments])
+    log = tmp_path / "run" / "train.log"
+    while not (log.is_file() and " epoch 2 " in log.read_text()):
+        os.read(terminal, 1 << 16)  # a program waits where nobody reads
+    os.close(terminal)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 129
+    assert "stopped at step" in log.read_text() and "resume with ckpt_path=" in log.read_text()
+    assert torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["global_step"] >= 22
 
 
 def signalled(tmp_path, number, *arguments, group=False, **environment):

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from processes import lai_train
 from runs import TINY, rows_of
+from toy_callbacks import BadLoss, with_callback
 
 from lai.config.schema import OptimizerSettings
 from lai.export.lai_file import read_model
@@ -15,6 +16,7 @@ from lai.model.loss import linear_cross_entropy
 from lai.model.optimizers import build_optimizer
 from lai.model.transformer import ModelConfig, Transformer, is_causal
 from lai.tokenizer.targets import IGNORE_INDEX
+from lai.train import train
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device")
 
@@ -162,3 +164,17 @@ def test_gpu_generates_the_text_of_the_cpu(run, tmp_path, small_vocab):
     status, expected, _ = run("lai.generate", *arguments)
     assert status == 0
     assert run("lai.generate", *arguments, "--device", "cuda")[:2] == (0, expected)
+
+
+@pytest.mark.parametrize("overrides", [(), ("optimizer=muon",)], ids=["adamw", "muon"])
+def test_a_step_that_is_not_finite_changes_nothing_on_the_device(
+    tmp_path, compose_run, text_file, monkeypatch, overrides
+):
+    made = []
+    monkeypatch.setattr(BadLoss, "setup", lambda self, *_, **__: made.append(self))
+    common = (f"data.path={text_file}", "trainer.log_every_n_steps=1", "trainer.max_epochs=1")
+    run = compose_run(*common, "device=cuda", "trainer.accelerator=cuda", *overrides)
+    assert math.isfinite(train(with_callback(run, "toy_callbacks.BadLoss", batches=[4, 8])))
+    before, after = made[0].before, made[0].after
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert rows_of(tmp_path / "run", "train/skipped_steps")[0] == (5, 1)  # the host hears it a step later
