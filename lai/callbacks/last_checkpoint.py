@@ -37,6 +37,7 @@ class LastCheckpoint(ModelCheckpoint):
         """The step of the file that this run has written last."""
         self._saved = time.monotonic()  # when a checkpoint was last written, and how long that took
         self._seconds = 0.0
+        self._was_put_off = False  # until the step is done in which a validation took place
         self._agreement: Agreement | None = None
 
     @property
@@ -52,13 +53,19 @@ class LastCheckpoint(ModelCheckpoint):
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if self._agreement is None or not step_is_done(trainer, batch_idx) or validation_may_follow(trainer, batch_idx):
+        if not step_is_done(trainer, batch_idx) or validation_may_follow(trainer, batch_idx):
             return
         # The clock of the first process counts: saving is done by all of them together.
-        if self._agreement.any(trainer.is_global_zero and self._is_due()) and not self._should_skip_saving_checkpoint(
-            trainer
-        ):
+        is_due = self._agreement is not None and self._agreement.any(trainer.is_global_zero and self._is_due())
+        if (is_due or self._was_put_off) and not self._should_skip_saving_checkpoint(trainer):
+            self._was_put_off = False
             self._save_checkpoint(trainer, str(self.path))
+
+    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        if not trainer.sanity_checking and trainer.fit_loop.epoch_loop._should_accumulate():
+            self._was_put_off = True  # the gradients of half a step are no part of a checkpoint
+        else:
+            super().on_validation_end(trainer, pl_module)
 
     def _is_due(self) -> bool:
         passed = time.monotonic() - self._saved

@@ -117,7 +117,7 @@ class LanguageModel(lightning.LightningModule):
         step, steps = self.trainer.global_step, self.planned_steps
         factor = self._learning_rate_factor(step)
         log.info("resuming at step %s%s", f"{step:,}", f" of {steps:,}" if steps < math.inf else "")
-        if factor == 0:
+        if factor == 0 and step < steps:
             raise UserError(
                 f"the learning rate is 0 from step {step:,} on: the schedule is over; raise trainer.max_time, "
                 "or set schedule=constant"

@@ -26,6 +26,7 @@ def test_without_validation_the_last_checkpoint_is_of_the_last_epoch(tmp_path, c
     ("batch", "step", "overrides"),
     [
         (12, 11, ()),  # the validation of step 11 has saved it
+        (12, 5, ("trainer.accumulate_grad_batches=2",)),  # in the step whose first batch is validated
         (23, 22, ("device.num_workers=1",)),
         (18, 8, ("trainer.accumulate_grad_batches=2", "optimizer=muon")),  # inside a step
         (30, 29, ("trainer.check_val_every_n_epoch=null", "trainer.val_check_interval=10")),
@@ -48,7 +49,7 @@ def test_a_run_that_saves_by_time_loses_one_step_and_resumes_exactly(
     found = exported(tmp_path)
     assert all(torch.equal(torch.as_tensor(found[name]), torch.as_tensor(weights[name])) for name in weights)
     whole, *parts = (rows_of(tmp_path / folder, "val/loss") for folder in ("whole", "failing", "resumed"))
-    assert whole == parts[0] + parts[1]
+    assert dict(whole) == dict(parts[0]) | dict(parts[1])  # one inside a step is done again
 
 
 @pytest.mark.parametrize("minutes", ["0", "null", "5"])

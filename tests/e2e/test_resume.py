@@ -119,7 +119,9 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path, compose_run, text_fi
         train(compose_run(f"data.path={text_file}", "ckpt_path=no/such.ckpt"))
 
 
-@pytest.mark.parametrize("overrides", [(), ("trainer.limit_val_batches=0",)], ids=["validated", "not validated"])
+@pytest.mark.parametrize(
+    "overrides", [(), ("trainer.limit_val_batches=0",), ("trainer.val_check_interval=11",)], ids=str
+)
 def test_a_finished_run_that_is_started_again_exports_its_best(tmp_path, compose_run, text_file, caplog, overrides):
     common = (f"data.path={text_file}", "trainer.max_epochs=2", *overrides)
     train(compose_run(*common))
