@@ -61,7 +61,7 @@ MOMENTS = {
     "mid-accumulation": Moment(MODULE, "training_step", 44, 0.02),
     "validation": Moment(MODULE, "validation_step", 8, 0.01),
     "writing a checkpoint": Moment("lai.run.checkpoint_io:AtomicCheckpointIO", "save_checkpoint", 10, 0.01),
-    "export": Moment("lai.callbacks.export", "export_model", 1, 0.1),
+    "export": Moment("lai.callbacks.export", "export_model", 1, 0.03),
     "a worker": Moment(MODULE, "training_step", 40, 0.02, "worker", ("device.num_workers=1",)),
     "one of two ranks": Moment(
         MODULE, "training_step", 20, 0.03, "rank", ("trainer.devices=2", "trainer.strategy=ddp", "trainer.max_epochs=3")

@@ -10,6 +10,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from lai.callbacks.steps import Agreement, is_between_steps, step_is_done, validation_may_follow
 from lai.host.errors import Interrupted
+from lai.model.module import LanguageModel
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +87,8 @@ class LastCheckpoint(ModelCheckpoint):
 
     def _save_checkpoint(self, trainer: lightning.Trainer, filepath: str) -> None:
         begin = time.monotonic()
+        if isinstance(trainer.lightning_module, LanguageModel):
+            trainer.lightning_module.tokens_seen.sync(trainer)
         are_finite = all(bool(weight.isfinite().all()) for weight in trainer.lightning_module.parameters())
         if trainer.strategy.reduce_boolean_decision(are_finite, all=True):
             super()._save_checkpoint(trainer, filepath)
