@@ -100,15 +100,15 @@ class SignalInStep(Callback):
 class BadLoss(Callback):
     """Makes the loss of the training batches with these numbers, from 1, something else, such as NaN."""
 
-    def __init__(self, batches, value=math.nan):
-        self.batches, self.value = set(batches), value
+    def __init__(self, batches, value=math.nan, rank=0):
+        self.batches, self.value, self.rank = set(batches), value, rank
         self.number = 0
         self.before = self.after = None  # the state before and after the last of these batches
         self._hook = None
 
     def on_train_batch_start(self, trainer, pl_module, *_):
         self.number += 1
-        if self.number in self.batches:
+        if self.number in self.batches and trainer.global_rank == self.rank:
             self.before = _state(trainer)
             self._hook = pl_module.model.register_forward_hook(lambda module, given, total: total * self.value)
 

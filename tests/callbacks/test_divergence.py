@@ -1,10 +1,13 @@
 """Steps that are not finite are skipped; a run that diverges ends, and keeps its last good checkpoint."""
 
 import math
+import os
+import sys
 
 import pytest
 import torch
-from runs import rows_of
+from processes import lai_train
+from runs import TINY, rows_of
 from toy_callbacks import THREE_EPOCHS, BadLoss, spoilt, with_callback
 
 from lai.export.checkpoint import read_checkpoint
@@ -71,3 +74,23 @@ def test_weights_that_are_not_finite_are_not_exported(tmp_path, compose_run, tex
     with pytest.raises(UserError, match=r"model\.bin is not written: weights of final_norm"):
         train(with_callback(run, "toy_callbacks.SpoilAtEnd"))
     assert not (tmp_path / "model.bin").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("limit", "status"), [(10, 0), (2, 2)])
+def test_all_processes_skip_a_step_that_is_bad_in_one_of_them(tmp_path, text_file, limit, status):
+    bad = "+callbacks.bad={_target_:toy_callbacks.BadLoss,batches:[3,4,7],rank:1}"
+    run = [*TINY, f"data.path={text_file}", "trainer.devices=2", "trainer.strategy=ddp", "trainer.max_epochs=1", bad]
+    more = ["trainer.log_every_n_steps=1", "hydra.run.dir=run", f"max_bad_steps={limit}", "export.path=model.bin"]
+    paths = os.pathsep.join(sys.path)
+    done = lai_train(*run, *more, cwd=tmp_path, PYTHONPATH=paths, OMP_NUM_THREADS="1")
+    assert done.returncode == status, done.stderr
+    counts = rows_of(tmp_path / "run", "train/skipped_steps")
+    if status == 0:
+        assert [pair for pair in counts if pair[0] in (3, 4, 7)] == [(3, 1), (4, 2), (7, 3)]
+    else:
+        assert done.stderr.startswith("error: 2 steps in a row, up to step 4, ")
+        assert sorted(path.name for path in (tmp_path / "run").glob("bad_batch*")) == [
+            "bad_batch-0.pt",
+            "bad_batch-1.pt",
+        ]
