@@ -13,7 +13,10 @@ from lai.callbacks.last_checkpoint import LastCheckpoint
 from lai.callbacks.steps import step_is_done
 from lai.host.errors import UserError
 from lai.host.files import atomic_write
+from lai.host.plain_data import COUNT, Record, check
 from lai.model.module import LanguageModel
+
+_STATE = Record({"skipped": COUNT})
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +48,11 @@ class StopOnDivergence(Callback):
         return {"skipped": self._skipped} if self._skipped else {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._skipped = int(state_dict["skipped"])
+        try:
+            check(state_dict, _STATE, f"callbacks.{self.state_key}")
+        except UserError as error:
+            raise UserError(f"the checkpoint cannot be resumed: {error}") from None
+        self._skipped = state_dict["skipped"]
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         assert isinstance(pl_module, LanguageModel)

@@ -7,7 +7,13 @@ from typing import Any
 
 from lightning.pytorch.callbacks import Callback
 
+from lai.host.errors import UserError
+from lai.host.plain_data import ANY, TEXT, Record, Table, check
+
 log = logging.getLogger(__name__)
+
+_STATE = Record({"settings": TEXT})
+_SETTINGS = Table(TEXT, ANY)
 
 # Where files go and what is shown: none of it changes what is learned.
 _FREE = ("output_dir", "ckpt_path", "resume", "estimate", "export.", "logger.", "checkpoint.", "data.cache_dir")
@@ -41,11 +47,23 @@ class RunSettings(Callback):
         return {"settings": json.dumps(self._settings, sort_keys=True)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        saved = json.loads(state_dict["settings"])
+        saved = _read(state_dict)
         for key in sorted(saved.keys() | self._settings.keys()):
             before, now = saved.get(key), self._settings.get(key)
             if before != now and not key.startswith(_TOLD):
                 log.info("%s is %s now, and was %s in the checkpoint", key, _shown(now), _shown(before))
+
+
+def _read(state: dict[str, Any]) -> dict[str, Any]:
+    try:
+        check(state, _STATE, "callbacks.RunSettings")
+        saved = json.loads(state["settings"])
+        check(saved, _SETTINGS, "callbacks.RunSettings.settings")
+    except (UserError, ValueError, RecursionError) as error:  # text that is no JSON, or nested too deeply
+        found = error if isinstance(error, UserError) else "callbacks.RunSettings.settings is no JSON"
+        raise UserError(f"the checkpoint cannot be resumed: {found}") from None
+    assert isinstance(saved, dict)
+    return saved
 
 
 def _is_free(key: str) -> bool:
