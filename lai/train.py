@@ -59,6 +59,7 @@ def _train(run: RunConfig) -> float:
     # PyTorch and Lightning take seconds to import; mistakes that show without them are reported before.
     from lightning import seed_everything
 
+    from lai.callbacks.drop_state import DropState
     from lai.callbacks.export import ExportModel
     from lai.callbacks.settings import RunSettings
     from lai.data.prepare import prepare_corpus
@@ -80,7 +81,9 @@ def _train(run: RunConfig) -> float:
         sweep([Path(run.output_dir), with_home(run.data.cache_dir), export.path.parent])
     ModelConfig.of(run.model, run.data.vocab_size)  # refuses an impossible shape before any data is read
     measure = estimate.Measure.instead_of_training(run) if run.estimate else None
-    own = [measure] if measure else [RunSettings(flatten(asdict(run))), *export.callbacks]
+    dropping = DropState()
+    last = [dropping] if run.checkpoint.keep == "resume" else []
+    own = [measure] if measure else [RunSettings(flatten(asdict(run))), *export.callbacks, *last]
     trainer = build_trainer(run, own)
     check_processes(trainer)
 
@@ -102,7 +105,7 @@ def _train(run: RunConfig) -> float:
         # Not the module's device: Lightning has moved the module back to the CPU.
         _log_lines(estimate.lines(run, corpus, module.config, measure, planned, trainer.strategy.root_device))
         return math.nan
-    _log_lines(summary.end(Path(run.output_dir), export))
+    _log_lines(summary.end(Path(run.output_dir), export, dropping.freed))
     _log_lines(summary.answers(run, export))
     return export.metrics.get("val/loss", math.nan)
 

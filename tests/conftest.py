@@ -88,7 +88,10 @@ def _toy_config(vocab: Vocab):
 
 @pytest.fixture
 def compose_run(tmp_path: Path):
-    """A run built as `lai-train` builds it: from the YAML files and overrides, its files under `tmp_path`."""
+    """A run built as `lai-train` builds it: from the YAML files and overrides, its files under `tmp_path`.
+
+    Its checkpoints keep the optimizer's state, so that a test can let a finished run train longer.
+    """
     from lai.config.load import load_run_config
 
     def build(*overrides: str):
@@ -97,6 +100,7 @@ def compose_run(tmp_path: Path):
                 f"output_dir={tmp_path / 'run'}",
                 f"data.cache_dir={tmp_path / 'cache'}",
                 f"export.path={tmp_path / 'model.bin'}",
+                "checkpoint.keep=all",
                 *TINY,
                 *overrides,
             ),

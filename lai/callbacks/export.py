@@ -68,10 +68,8 @@ class ExportModel(Callback):
         if not self._has_trained:  # as after a kill in the export
             if not trainer.global_step:
                 raise UserError(f"{_limits(trainer)} leaves nothing to train; raise the limit")
-            log.info(
-                "nothing is left to train up to %s: the run's weights are exported; raise the limit to train on",
-                _limits(trainer),
-            )
+            hint = "" if pl_module.lacks_state else "; raise the limit to train on"
+            log.info("nothing is left to train up to %s: the run's weights are exported%s", _limits(trainer), hint)
         elif not self._best.have_changed:
             raise UserError(
                 "training has changed no weight, so no model file is written; raise optimizer.lr and "

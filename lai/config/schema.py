@@ -199,6 +199,12 @@ class CheckpointSettings(Checked):
     minutes: float | None = setting(
         "minutes between two saves of last.ckpt, beside those after validations; 0 or null: none", 5.0, ge=0
     )
+    keep: str = setting(
+        "all: the optimizer's state in all checkpoints, to train longer later; resume: in last.ckpt until the run is "
+        "finished; best: no last.ckpt at all",
+        "resume",
+        choices=("all", "resume", "best"),
+    )
 
 
 @dataclass(kw_only=True)

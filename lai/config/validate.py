@@ -68,6 +68,9 @@ def _check_choices(run: "RunConfig") -> None:
             f"{run.model.dim} and {run.model.hidden_dim}"
         )
 
+    if run.resume == "auto" and run.checkpoint.keep == "best":
+        raise UserError("resume=auto needs last.ckpt, which checkpoint.keep=best leaves out; leave one of the two out")
+
 
 def _check_paths(run: "RunConfig") -> None:
     if run.data.source == "files" and run.data.path is None:

@@ -10,6 +10,7 @@ import torch
 
 from lai.export.lai_file import is_model_file
 from lai.host.errors import UserError
+from lai.host.files import atomic_write
 
 _PIECE = 1 << 20
 
@@ -36,6 +37,22 @@ def read_plain(path: Path, *, mapped: bool = True, verified: bool = True) -> dic
     if not isinstance(content, dict):
         raise UserError(f"{path} is not a checkpoint of lai.train: it carries no config, vocabulary and weights")
     return content
+
+
+def write_plain(content: dict[str, Any], path: Path) -> None:
+    """Write a checkpoint, whole or not at all.
+
+    Raises:
+        UserError: nothing can be written there.
+        OSError: the disk is full, or fails; an earlier file stays.
+    """
+    try:
+        with atomic_write(path) as file:
+            torch.save(content, file)
+    except RuntimeError as error:  # PyTorch says only that the file is not finished; the cause is the error before
+        if isinstance(cause := error.__context__, OSError):
+            raise OSError(cause.errno, cause.strerror, str(path)) from None
+        raise
 
 
 def _check_regular(path: Path) -> None:

@@ -45,8 +45,9 @@ _TRAINING = Record(
     {"steps": COUNT, "tokens": COUNT, "val_loss": NUMBER, "val_loss_floor": NUMBER, "turns": COUNT}, {"unfolded": FLAG}
 )
 _OWN: dict[str, Description] = {"config": _CONFIG, "vocab": BYTES}
+_DROPPED: dict[str, Description] = {"without_state": FLAG}
 _LAI: dict[int, Description] = {  # by version
-    0: Record(_OWN, {"optimizer": choice("adamw", "muon"), "training": ANY}),
+    0: Record(_OWN, _DROPPED | {"optimizer": choice("adamw", "muon"), "training": ANY}),
     1: Record(
         _OWN
         | {
@@ -55,7 +56,8 @@ _LAI: dict[int, Description] = {  # by version
             "optimizer": choice("adamw", "muon"),
             "training": _TRAINING,
             "entries_of_callbacks": Items(TEXT),
-        }
+        },
+        _DROPPED,
     ),
 }
 _DATA = Record({"epoch": COUNT, "batch": COUNT, "order": Table(TEXT, COUNT), "train": _DIGEST, "val": _DIGEST})

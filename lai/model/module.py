@@ -3,7 +3,8 @@
 import logging
 import math
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import lightning
@@ -16,6 +17,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from lai.config.schema import OptimizerSettings, ScheduleSettings
 from lai.host.errors import UserError
+from lai.model.dropped_state import drop_state, lacks_state
 from lai.model.finite import FiniteSteps, spread
 from lai.model.optimizers import build_optimizer, build_schedule, learning_rate_factor
 from lai.model.plain_state import drop_non_plain_state, entries_of_callbacks
@@ -76,6 +78,9 @@ class LanguageModel(lightning.LightningModule):
         self.model = Transformer(config)
         self.byte_lengths = byte_lengths.long()  # no buffer: a callback that averages the model would change it
         self._place = _Place(0, 0, 0)
+        self._drops_state = False  # from the checkpoint that is written now
+        self.lacks_state = False
+        """Whether the run resumes from a checkpoint without the optimizer's state, so that it cannot train."""
         self._told: set[str] = set()  # callbacks whose unusual state checkpoints leave out; each is reported once
         self._losses: list[Tensor] = []  # of this step's batches so far; each has the same weight in the gradient
 
@@ -121,6 +126,11 @@ class LanguageModel(lightning.LightningModule):
             raise UserError(
                 f"the learning rate is 0 from step {step:,} on: the schedule is over; raise trainer.max_time, "
                 "or set schedule=constant"
+            )
+        if self.lacks_state and step < steps:
+            raise UserError(
+                "the checkpoint has no optimizer state, so no run can train on from it: last.ckpt has it until its run "
+                "is finished; a run with checkpoint.keep=all keeps it in all checkpoints"
             )
         for config in self.trainer.lr_scheduler_configs:
             if isinstance(config.scheduler, LambdaLR):  # not one that a callback has put in its place
@@ -271,6 +281,17 @@ class LanguageModel(lightning.LightningModule):
             "training": self.training_record(checkpoint["global_step"]).to_dict(),
             "entries_of_callbacks": entries_of_callbacks(checkpoint),
         }
+        if self._drops_state or self.lacks_state:
+            drop_state(checkpoint)
+
+    @contextmanager
+    def without_optimizer_state(self) -> Iterator[None]:
+        """Leave the optimizer's state out of the checkpoints that are written meanwhile."""
+        self._drops_state = True
+        try:
+            yield
+        finally:
+            self._drops_state = False
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         saved = checkpoint.get("lai")
@@ -289,6 +310,7 @@ class LanguageModel(lightning.LightningModule):
             )
         check_resumable(checkpoint, self)
         self._log_kept_settings(checkpoint["optimizer_states"][0]["param_groups"])
+        self.lacks_state = lacks_state(checkpoint)
         self.run_id = saved.get("run", self.run_id)
         self.tokens_seen.resume_from(saved.get("training", {}).get("tokens", 0))
         if saved["vocab"].numpy().tobytes() != self.vocab:

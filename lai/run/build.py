@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import Callback, Timer
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from lai.callbacks import foreign
+from lai.callbacks.best_checkpoint import BestCheckpoint
 from lai.callbacks.last_checkpoint import LastCheckpoint
 from lai.callbacks.loaded_state import CheckLoadedState
 from lai.config.schema import RunConfig
@@ -78,9 +79,7 @@ def build_trainer(run: RunConfig, own: Sequence[Callback]) -> lightning.Trainer:
     hide_known_warnings()
     keep_metrics(run.output_dir)
     loggers = [_build_logger(f"logger.{name}", node) for name, node in run.logger.items()]
-    callbacks: dict[str, Callback] = {
-        f"callbacks.{name}": _instantiate(f"callbacks.{name}", node) for name, node in run.callbacks.items()
-    }
+    callbacks = _build_callbacks(run)
     trainer: lightning.Trainer = _instantiate(
         "trainer",
         run.trainer,
@@ -90,14 +89,27 @@ def build_trainer(run: RunConfig, own: Sequence[Callback]) -> lightning.Trainer:
     )
     number_by_steps_done(trainer)
     for key, callback in callbacks.items():
-        if isinstance(callback, LastCheckpoint):
-            callback.minutes = run.checkpoint.minutes
         foreign.refuse(key, callback, trainer)
     _put_timers_first(trainer)
     set_threads(run.device.threads, trainer.num_devices)
     if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # and none that the user gave
         trainer.strategy.checkpoint_io = AtomicCheckpointIO(run.output_dir)
     return trainer
+
+
+def _build_callbacks(run: RunConfig) -> dict[str, Callback]:
+    """The configured callbacks by their keys; those of checkpoints keep what `checkpoint` says."""
+    callbacks: dict[str, Callback] = {}
+    for name, node in run.callbacks.items():
+        callback: Callback = _instantiate(f"callbacks.{name}", node)
+        if isinstance(callback, LastCheckpoint):
+            callback.minutes = run.checkpoint.minutes
+            if run.checkpoint.keep == "best":
+                continue
+        if isinstance(callback, BestCheckpoint):
+            callback.keeps_state = callback.keeps_state or run.checkpoint.keep == "all"
+        callbacks[f"callbacks.{name}"] = callback
+    return callbacks
 
 
 def _build_logger(key: str, node: dict[str, Any]) -> Logger:

@@ -4,11 +4,11 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from lai.export.checkpoint import read_content
-from lai.host.files import atomic_write, is_below
+from lai.export.checkpoint_file import write_plain
+from lai.host.files import is_below
 
 log = logging.getLogger(__name__)
 
@@ -36,13 +36,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         path = Path(path)
         if path.is_symlink():  # with save_last=link last.ckpt links to another checkpoint, which must not change
             path.unlink()
-        try:
-            with atomic_write(path) as file:
-                torch.save(checkpoint, file)
-        except RuntimeError as error:  # PyTorch says only that the file is not finished; the cause is the error before
-            if isinstance(cause := error.__context__, OSError):
-                raise OSError(cause.errno, cause.strerror, str(path)) from None
-            raise
+        write_plain(checkpoint, path)
 
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = None

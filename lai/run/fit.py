@@ -58,6 +58,8 @@ def _interrupted(trainer: lightning.Trainer) -> Interrupted:
     elif last is not None and trainer.global_step:
         kept = f"the checkpoint is still {trainer.ckpt_path}" if trainer.ckpt_path else "start again"
         log.info("stopped at step %s before a checkpoint was written; %s", step, kept)
+    elif last is None:
+        log.info("stopped at step %s; the run writes no last.ckpt to resume from", step)
     return Interrupted(received() or (stop.received if stop else None))
 
 

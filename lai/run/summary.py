@@ -70,10 +70,16 @@ def start(run: RunConfig, corpus: Corpus, module: LanguageModel, trainer: lightn
         f"lr {run.optimizer.lr:g}, "
         f"{run.schedule.name} schedule, seed {run.seed}",
     )
+    if run.checkpoint.keep == "best":
+        yield _row("checkpoints", "the best one only (checkpoint.keep=best): the run cannot be resumed")
 
 
-def end(output_dir: Path, export: ExportModel) -> Iterator[str]:
-    """The result, the files and how to use them."""
+def end(output_dir: Path, export: ExportModel, freed: int = 0) -> Iterator[str]:
+    """The result, the files and how to use them.
+
+    Args:
+        freed: bytes of the optimizer's state that were dropped.
+    """
     folder = output_dir.relative_to(Path.cwd()) if output_dir.is_relative_to(Path.cwd()) else output_dir
     found = "  ".join(
         _metric(name, value, export.metrics) for name, value in export.metrics.items() if "floor" not in name
@@ -82,6 +88,9 @@ def end(output_dir: Path, export: ExportModel) -> Iterator[str]:
     if any("floor" in name for name in export.metrics):
         yield _row("", "the floor is the score of the generator itself; no model gets below it")
     yield _row("run", f"{folder}: config.yaml, train.log, metrics.csv, checkpoints")
+    if freed:
+        dropped = f"the optimizer's state, {freed / 1e6:,.1f} MB, is dropped"
+        yield _row("", f"{dropped}; checkpoint.keep=all keeps it, to train longer later")
     if export.report is not None:
         yield _row("model file", str(export.report))
         if (kept := export.report.kept_line()) is not None:

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback
 from toy_callbacks import THREE_EPOCHS, exported, spoilt
 from toy_checkpoints import edited, make_unversioned
 
+from lai.callbacks.best_checkpoint import BestCheckpoint
 from lai.export.checkpoint import read_checkpoint
 from lai.train import train
 
@@ -83,7 +84,7 @@ def test_a_moved_run_resumes_with_its_best_checkpoint(tmp_path, compose_run, tex
 
 def best_of(trainer):
     """The path of the run's best checkpoint."""
-    return Path(next(one for one in trainer.checkpoint_callbacks if type(one) is ModelCheckpoint).best_model_path)
+    return Path(next(one for one in trainer.checkpoint_callbacks if type(one) is BestCheckpoint).best_model_path)
 
 
 class Replace(Callback):
