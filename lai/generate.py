@@ -11,6 +11,7 @@ import torch
 from lai.export.lai_file import read_model
 from lai.host.cli import run_program, whole_number
 from lai.host.errors import UserError
+from lai.host.files import MAX_TEXT, read_at_most
 from lai.inference.conversation import Conversation
 from lai.inference.sampling import (
     Sampling,
@@ -109,13 +110,17 @@ def _check_options(options: argparse.Namespace) -> None:
 
 
 def _text_of(source: str | None) -> bytes:
+    if source in (None, "-") and sys.stdin is None:
+        raise UserError("standard input is closed; give a prompt with -p, -t, --to-en or -f FILE")
     if source is None and sys.stdin.isatty():
         raise UserError("there is no prompt; give one with -p, -t, --to-en, -f or on standard input")
     if source in (None, "-"):
-        text = sys.stdin.buffer.read()
+        text = read_at_most(sys.stdin.buffer, MAX_TEXT, "standard input")
     else:
         try:
-            text = Path(source).read_bytes()
+            # A pipe is right here (`-f <(command)`, /dev/stdin): its end is awaited.
+            with Path(source).open("rb") as file:
+                text = read_at_most(file, MAX_TEXT, source)
         except OSError as error:
             raise UserError(f"cannot read the prompt file {source}: {error.strerror}") from None
     # Editors add a byte order mark at the start and line breaks at the end.

@@ -7,6 +7,7 @@ from lai.export.checkpoint import read_checkpoint
 from lai.export.lai_file import is_model_file, read_model
 from lai.host.cli import run_program
 from lai.host.errors import UserError
+from lai.host.files import open_regular, read_regular
 from lai.model.transformer import ModelConfig
 from lai.programs.arguments import argument_parser
 from lai.tokenizer.vocab import Vocab
@@ -37,11 +38,8 @@ def describe(path: Path) -> Rows:
     """
     if path.is_dir():
         return _token_files(path)
-    try:
-        with path.open("rb") as file:
-            start = file.read(4)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    with open_regular(path) as file:
+        start = file.read(4)
     if is_model_file(path):
         return _model(path)
     if start[:2] == b"PK":
@@ -101,8 +99,10 @@ def _vocab_rows(vocab: Vocab) -> Rows:
 
 def _token_files(folder: Path) -> Rows:
     try:
-        meta = json.loads((folder / "meta.json").read_bytes())
-    except (OSError, ValueError):
+        meta = json.loads(read_regular(folder / "meta.json"))
+        if not isinstance(meta, dict):
+            raise ValueError
+    except (ValueError, RecursionError):
         raise UserError(f"{folder} is not a folder of token files: it has no readable meta.json") from None
     return [("kind", "token files"), *((key, json.dumps(value, ensure_ascii=False)) for key, value in meta.items())]
 

@@ -1,13 +1,16 @@
 """lai.generate as a user runs it."""
 
 import os
+import struct
 import subprocess
 import sys
+import threading
 
 import pytest
 import torch
 
 from lai.export.lai_file import read_model, write_model
+from lai.host import files
 from lai.inference.conversation import Conversation, turns_note
 from lai.inference.sampling import Sampling, generate, stop_ids, stream_text
 from lai.model.record import TrainingRecord
@@ -98,3 +101,31 @@ def test_closed_stdout_prints_no_error(model_file):
         command = shell % f"'{sys.executable}' -m lai.generate -m '{model_file}' -p dog --tokens 3"
         done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
         assert done.stderr == ""
+
+
+def test_a_header_that_claims_a_long_context_changes_no_answer(run, tmp_path, model_file):
+    data = bytearray(model_file.read_bytes())
+    data[65:77] = bytes(12)
+    struct.pack_into("<i", data, 32, 1 << 16)
+    (tmp_path / "long.bin").write_bytes(data)
+    arguments = ("-p", "dog", "--tokens", 8, "--seed", 3)
+    expected = run("lai.generate", "-m", model_file, *arguments)
+    assert run("lai.generate", "-m", tmp_path / "long.bin", *arguments) == expected
+
+
+def test_a_prompt_may_come_from_a_pipe_a_model_may_not(run, tmp_path, model_file):
+    os.mkfifo(tmp_path / "pipe")
+    status, _, error = run("lai.generate", "-m", tmp_path / "pipe", "-p", "dog")
+    assert (status, error.count("\n")) == (2, 1)
+    assert "pipe: it is a named pipe; expected a regular file" in error
+    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(b"dog\n",))
+    writer.start()
+    answer = run("lai.generate", "-m", model_file, "-f", tmp_path / "pipe", "--seed", 1)
+    writer.join()
+    assert answer == run("lai.generate", "-m", model_file, "-p", "dog", "--seed", 1)
+
+
+def test_an_endless_prompt_is_refused(run, monkeypatch, model_file):
+    monkeypatch.setattr(files, "MAX_TEXT", 1_000_000)
+    status, _, error = run("lai.generate", "-m", model_file, "-f", "/dev/zero")
+    assert (status, error) == (2, "error: cannot read /dev/zero: it has more than 1 MB; expected a shorter text\n")

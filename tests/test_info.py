@@ -1,5 +1,8 @@
 """lai.info, on every kind of file that LAi writes and on others."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from lai import info
@@ -28,3 +31,18 @@ def test_info_refuses_any_other_file(tmp_path, content):
     with pytest.raises(UserError, match="f") as raised:
         info.describe(tmp_path / "f")
     assert "\n" not in str(raised.value)
+
+
+def test_info_refuses_what_is_no_regular_file_and_does_not_wait(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="pipe: it is a named pipe; expected a regular file"):
+        info.describe(tmp_path / "pipe")
+    with pytest.raises(UserError, match="it is a device; expected a regular file"):
+        info.describe(Path(os.devnull))
+
+
+@pytest.mark.parametrize("content", ["[]", "3", "[" * 100_000])
+def test_a_folder_whose_record_is_no_object_is_refused(tmp_path, content):
+    (tmp_path / "meta.json").write_text(content)
+    with pytest.raises(UserError, match=r"it has no readable meta\.json"):
+        info.describe(tmp_path)

@@ -1,5 +1,6 @@
 """Reading and writing model files (docs/format.md): header, vocabulary, weights."""
 
+import math
 import os
 import struct
 import zlib
@@ -14,7 +15,8 @@ from torch import Tensor
 from lai.export import quantize
 from lai.export.vocab_file import MAGIC
 from lai.host.errors import UserError
-from lai.host.files import atomic_write, target_of
+from lai.host.files import atomic_write, open_regular, target_of
+from lai.host.memory import check_memory
 from lai.model.record import UNKNOWN, TrainingRecord
 from lai.model.transformer import ModelConfig, Transformer
 from lai.tokenizer.vocab import Vocab
@@ -29,7 +31,7 @@ ACTIVATIONS = ("silu", "gelu")
 # magic, version, dim … max_seq_len, rope_theta, norm_eps, activation, dtype, vocab_offset, weights_offset, file_size,
 # CRC-32, flags, 7 bytes of nothing, steps, tokens, val_loss, val_loss_floor, turns; "<" packs them without gaps.
 _HEADER = struct.Struct("<4sI7iffiBQQQII7xQQffI")
-_VOCAB_OFFSET = 13  # which of the header's fields
+_TABLES = 3  # floats a position and an element of a head, while the cosines and sines are computed
 _SIZES = ("dim", "hidden_dim", "n_layers", "n_heads", "n_kv_heads", "vocab_size", "max_seq_len")
 
 
@@ -45,9 +47,16 @@ class ModelFile:
     file_size: int
     checksum: int
     training: TrainingRecord
+    path: Path
 
     def build(self) -> Transformer:
-        """The network in evaluation mode; it shares this object's weights."""
+        """The network in evaluation mode; it shares this object's weights.
+
+        Raises:
+            UserError: the tables of the positions, whose number the header alone decides, do not fit into the memory.
+        """
+        context = self.config.max_seq_len
+        check_memory(_TABLES * 4 * context * self.config.head_dim, f"{self.path}: a context of {context:,} tokens")
         model = Transformer(self.config)
         model.load_state_dict(self.weights, assign=True)
         return model.eval()
@@ -164,8 +173,12 @@ def _write_weights(file: IO[bytes], config: ModelConfig, weights: Mapping[str, T
 
 
 def is_model_file(path: Path | str) -> bool:
-    """Whether the file begins with the magic of model files."""
-    with Path(path).open("rb") as file:
+    """Whether the file begins with the magic of model files.
+
+    Raises:
+        UserError: it is missing, cannot be read, or is no regular file.
+    """
+    with open_regular(path) as file:
         return file.read(4) == MAGIC
 
 
@@ -179,7 +192,7 @@ def read_model(path: Path | str) -> ModelFile:
     """
     path = Path(path)
     try:
-        with path.open("rb") as file:
+        with open_regular(path, "the model file") as file:
             return _read(path, file)
     except OSError as error:
         raise UserError(f"cannot read the model file {path}: {error.strerror}") from None
@@ -224,14 +237,29 @@ def _read(path: Path, file: IO[bytes]) -> ModelFile:
         config = ModelConfig(**{**config.to_dict(), "tie_embeddings": True})
     steps, tokens, val_loss, val_loss_floor, turns = fields[16:]
     training = TrainingRecord.read(steps, tokens, val_loss, val_loss_floor, bool(flags & FLAG_UNFOLDED), turns)
-    return ModelFile(config, vocab, weights, version, names[dtype_number], size, checksum, training)
+    return ModelFile(config, vocab, weights, version, names[dtype_number], size, checksum, training, path)
 
 
 def _read_weights(
     path: Path, file: IO[bytes], offset: int, config: ModelConfig, version: int, dtype: str
 ) -> dict[str, Tensor]:
-    end = file.seek(0, os.SEEK_END)
+    places = list(_places(path, file.seek(0, os.SEEK_END), offset, config, version, dtype))
+    check_memory(4 * sum(math.prod(shape) for _, shape, *_ in places), f"{path} as float32")
     weights = {}
+    for name, shape, kind, start, size in places:
+        tensor = torch.from_numpy(quantize.decode(_bytes_at(file, start, size), shape, kind))
+        if not all(torch.isfinite(value) for value in tensor.aminmax()):
+            raise UserError(
+                f"{path}: {name} holds a value that is not finite; the training diverged or the file is damaged"
+            )
+        weights[name] = tensor
+    return weights
+
+
+def _places(
+    path: Path, end: int, offset: int, config: ModelConfig, version: int, dtype: str
+) -> Iterator[tuple[str, tuple[int, ...], str, int, int]]:
+    """Each tensor's name, shape, dtype, offset and size in bytes; all of them lie within the file."""
     for name, shape in tensor_shapes(config):
         if name == "output.weight" and config.tie_embeddings:
             continue
@@ -240,12 +268,11 @@ def _read_weights(
             offset = _aligned(offset)
         if kind in ("q4_0", "q8_0") and shape[-1] % quantize.BLOCK:
             raise UserError(f"{path}: {name} has rows of {shape[-1]} weights, {kind} needs multiples of 32")
-        size = quantize.nbytes(shape[0] * (shape[1] if len(shape) == 2 else 1), kind)
+        size = quantize.nbytes(math.prod(shape), kind)
         if offset + size > end:
             raise UserError(f"{path} ends inside {name}: {end} bytes found, {offset + size} expected at least")
-        weights[name] = torch.from_numpy(quantize.decode(_bytes_at(file, offset, size), shape, kind))
+        yield name, shape, kind, offset, size
         offset += size
-    return weights
 
 
 def _aligned(offset: int) -> int:

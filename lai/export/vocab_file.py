@@ -4,6 +4,7 @@ import struct
 from pathlib import Path
 
 from lai.host.errors import UserError
+from lai.host.files import open_regular
 from lai.tokenizer.vocab import Vocab
 
 MAGIC = b"LAi1"
@@ -34,11 +35,8 @@ load_vocab = StoredVocab.load
 
 def _offset_in(path: Path | str) -> int | None:
     """Where the vocabulary of a model file starts; None where the file is not one."""
-    try:
-        with Path(path).open("rb") as file:
-            header = file.read(_OFFSET.size)
-    except OSError as error:
-        raise UserError(f"cannot read the vocabulary {path}: {error.strerror or error}") from None
+    with open_regular(path, "the vocabulary") as file:
+        header = file.read(_OFFSET.size)
     if header[: len(MAGIC)] != MAGIC:
         return None
     if len(header) < _OFFSET.size:

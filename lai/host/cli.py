@@ -48,6 +48,9 @@ def run_program(main: Callable[[], int | None]) -> None:
     except (UserError, OSError) as error:
         print(f"error: {message_of(error)}", file=sys.stderr)
         status = 2
+    except MemoryError:
+        print("error: there is not enough memory", file=sys.stderr)
+        status = 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         status = 130

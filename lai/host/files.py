@@ -1,4 +1,4 @@
-"""Atomic writes: a crash at any moment leaves the whole old file or the whole new one."""
+"""Opening a user's files, and atomic writes: a crash at any moment leaves the whole old file or the whole new one."""
 
 import errno
 import filecmp
@@ -6,9 +6,11 @@ import hashlib
 import itertools
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import IO
 
@@ -16,6 +18,17 @@ from filelock import FileLock
 
 from lai.host.errors import UserError
 from lai.host.temporary import held
+
+MAX_TEXT = 256_000_000
+"""Bytes of a prompt or of a small text file, far more than any has; the engine's limit, too (text_input.cpp)."""
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # errors of a full disk, which do not name the file
 
@@ -42,6 +55,73 @@ def with_home(path: Path | str) -> Path:
         return Path(path).expanduser()
     except RuntimeError:
         raise UserError(f"{path}: no home folder is known for {Path(path).parts[0]}; write the folder out") from None
+
+
+def check_regular(path: Path | str, what: str = "") -> os.stat_result:
+    """The status of a file that is to be read, links followed.
+
+    Opening a pipe waits for a writer, perhaps for ever; a device may never end.
+
+    Args:
+        what: the kind of file, for the message: `the model file`.
+
+    Raises:
+        UserError: it is missing, or no regular file.
+    """
+    try:
+        status = Path(path).stat()
+    except (OSError, ValueError) as error:  # of a name with a zero byte, ValueError
+        raise UserError(f"cannot read {_named(path, what)}: {getattr(error, 'strerror', None) or error}") from None
+    if not stat.S_ISREG(status.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "no file")
+        raise UserError(f"cannot read {_named(path, what)}: it is {kind}; expected a regular file")
+    return status
+
+
+def open_regular(path: Path | str, what: str = "") -> BufferedReader:
+    """Open a file for reading bytes.
+
+    Raises:
+        UserError: it is missing, cannot be read, or is no regular file (`check_regular`).
+    """
+    check_regular(path, what)
+    try:
+        return Path(path).open("rb")
+    except OSError as error:
+        raise UserError(f"cannot read {_named(path, what)}: {error.strerror}") from None
+
+
+def _named(path: Path | str, what: str) -> str:
+    return f"{what} {path}" if what else str(path)
+
+
+def read_regular(path: Path | str, most: int = MAX_TEXT) -> bytes:
+    """The bytes of a small file.
+
+    Raises:
+        UserError: as `open_regular`, or it has more than `most` bytes.
+    """
+    with open_regular(path) as file:
+        return read_at_most(file, most, str(path))
+
+
+def read_at_most(file: IO[bytes], most: int, name: str) -> bytes:
+    """All bytes of an open file or pipe; memory is taken as they come.
+
+    Raises:
+        UserError: there are more than `most`, or it cannot be read.
+    """
+    pieces: list[bytes] = []
+    left = most + 1
+    try:
+        while left and (piece := file.read(min(left, 1 << 20))):
+            pieces.append(piece)
+            left -= len(piece)
+    except OSError as error:
+        raise UserError(f"cannot read {name}: {error.strerror}") from None
+    if not left:
+        raise UserError(f"cannot read {name}: it has more than {most / 1e6:,.0f} MB; expected a shorter text")
+    return b"".join(pieces)
 
 
 def target_of(path: Path | str, magic: bytes = b"") -> Path:

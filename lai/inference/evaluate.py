@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from io import BytesIO, TextIOWrapper
 from itertools import islice
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from torch.nn.utils.rnn import pad_sequence
 from lai.data.synthetic import Example, Prompt
 from lai.data.tokens.token_file import encode_documents
 from lai.host.errors import UserError
-from lai.host.files import atomic_write
+from lai.host.files import MAX_TEXT, atomic_write, read_at_most
 from lai.inference.sampling import chat_prompt, greedy_answers, stop_ids, stream_text
 from lai.model.transformer import Transformer
 from lai.tokenizer.folding import fold_text
@@ -218,7 +219,9 @@ def read_prompts(path: Path) -> list[Prompt]:
     """
     prompts: list[Prompt] = []
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
+        with path.open("rb") as file:  # a pipe is right here, too
+            text = read_at_most(file, MAX_TEXT, str(path))
+        lines = TextIOWrapper(BytesIO(text), encoding="utf-8-sig").read().split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read the test set {path}: {error}") from None
     for number, line in enumerate(lines, start=1):

@@ -23,6 +23,7 @@ import torch
 from numpy.typing import NDArray
 
 from lai.host.errors import UserError
+from lai.host.memory import check_memory
 from lai.model.transformer import KVCache, Transformer
 from lai.tokenizer.chat import TO_ENGLISH, TO_HUNGARIAN
 from lai.tokenizer.folding import fold_text
@@ -127,13 +128,17 @@ def generate(
         sampler: the sampler that has chosen the earlier answers of a chat, instead of `sampling` and `seed`.
 
     Raises:
-        UserError: the prompt does not fit into the context.
+        UserError: the prompt does not fit into the context, the keys and values do not fit into the memory, or the
+            logits are not finite.
     """
     config = network.config
     check_fits(prompt, config.max_seq_len)
     device = network.token_embed.weight.device
     sampler = sampler or new_sampler(sampling or Sampling(), seed)
-    cache = KVCache(config, device=device)
+    # Of the file's context only what this answer can fill: a file may claim 16 million tokens.
+    length = min(config.max_seq_len, len(prompt) + tokens)
+    check_memory(8 * config.n_layers * config.kv_dim * length, f"an answer within {length:,} tokens")
+    cache = KVCache(replace(config, max_seq_len=length), device=device)
     ids, fresh = list(prompt), list(prompt)
     for _ in range(min(tokens, config.max_seq_len - len(prompt) + 1)):
         logits = network(torch.tensor([fresh], device=device), cache=cache)[0, -1]
@@ -207,13 +212,19 @@ class Sampler:
         self._state = seed & _UINT64
 
     def choose(self, logits: NDArray[np.float32], ids: Sequence[int]) -> int:
-        """The next id for the logits (vocab_size,) after `ids`."""
+        """The next id for the logits (vocab_size,) after `ids`.
+
+        Raises:
+            UserError: the largest logit is not finite; the engine says the same.
+        """
         settings = self._sampling
         logits = logits.copy()
         recent = np.unique(np.array(ids[-REPEAT_WINDOW:], dtype=np.int64))
         penalty = np.float32(settings.repeat_penalty)
         logits[recent] = np.where(logits[recent] > 0, logits[recent] / penalty, logits[recent] * penalty)
         logits[list(_NEVER_CHOSEN)] = -np.inf
+        if not np.isfinite(np.fmax.reduce(logits)):
+            raise UserError("the model's output is not a number: its weights are damaged or its training diverged")
         temperature = np.float32(settings.temperature)
         if temperature == 0:
             return int(logits.argmax())

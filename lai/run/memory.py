@@ -5,10 +5,7 @@ each layer keeps of a token for the backward pass, attention's scores in the row
 the loss with its part of the logits.
 """
 
-import os
-import sys
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import lightning
 import numpy as np
@@ -19,6 +16,7 @@ from numpy.typing import NDArray
 from lai.config.schema import RunConfig
 from lai.data.prepare import Corpus
 from lai.host.errors import UserError
+from lai.host.memory import free_memory
 from lai.model.document_attention import MAX_SCORES, MIN_WIDTH
 from lai.model.loss import MAX_CHUNKS, MIN_CHUNK_ROWS
 from lai.model.transformer import ModelConfig
@@ -28,7 +26,6 @@ _GAPS = 0.5
 _WORKSPACE = 16 << 20  # of PyTorch and its libraries
 _SAMPLED = 100_000  # documents whose lengths are sampled
 _SURELY = 1.5
-_UNLIMITED = 1 << 60  # cgroups write about 2^63 for no limit
 
 
 @dataclass(frozen=True)
@@ -220,55 +217,4 @@ def available(device: torch.device) -> float | None:
         return float(torch.cuda.mem_get_info(device)[0])
     if device.type == "mps":
         return float(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
-    found = [
-        limit for limit in (_of_machine(), *_of_cgroups(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"))) if limit
-    ]
-    return min(found) if found else None
-
-
-def _of_machine(file: Path = Path("/proc/meminfo")) -> float | None:
-    try:
-        rows = dict(line.split(":", 1) for line in file.read_text(encoding="utf-8").splitlines())
-        return 1024.0 * sum(int(rows[name].split()[0]) for name in ("MemAvailable", "SwapFree"))
-    except (OSError, ValueError, KeyError):
-        pass
-    if sys.platform == "win32":
-        return None
-    try:  # all of the memory: more is never free
-        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    except (OSError, ValueError):
-        return None
-
-
-def _of_cgroups(own: Path, root: Path) -> list[float]:
-    """The bytes that the control groups of this process and those above them leave, of both versions of cgroups."""
-    try:
-        rows = [line.split(":", 2) for line in own.read_text(encoding="utf-8").splitlines()]
-    except (OSError, ValueError):
-        return []
-    found: list[float] = []
-    for _, controllers, path in rows:
-        if controllers == "":
-            folder, names = root, ("memory.max", "memory.current", "inactive_file")
-        elif "memory" in controllers.split(","):
-            folder, names = root / "memory", ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
-        else:
-            continue
-        group = folder / path.lstrip("/")
-        # In a container the path is the host's, and the group's own files are at the root.
-        for one in (group, *group.parents):
-            if one.is_relative_to(folder):
-                found += _left_in(one, *names)
-    return found
-
-
-def _left_in(folder: Path, limit: str, usage: str, reclaimable: str) -> list[float]:
-    try:
-        most = int((folder / limit).read_text(encoding="utf-8"))
-        used = int((folder / usage).read_text(encoding="utf-8"))
-        statistics = dict(line.split() for line in (folder / "memory.stat").read_text(encoding="utf-8").splitlines())
-    except (OSError, ValueError):  # no such group, or "max"
-        return []
-    if most >= _UNLIMITED:
-        return []
-    return [float(max(0, most - used + int(statistics.get(reclaimable, 0))))]
+    return free_memory()

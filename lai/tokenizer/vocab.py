@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lai.host.errors import UserError
-from lai.host.files import atomic_write
+from lai.host.files import atomic_write, open_regular
 from lai.tokenizer.bpe import FIRST_BYTE, NEVER, Encoder
 from lai.tokenizer.chat import CHAT_TAGS
 
@@ -83,7 +83,7 @@ class Vocab:
         """
         path = Path(path)
         try:
-            with path.open("rb") as file:
+            with open_regular(path, "the vocabulary") as file:
                 if path.stat().st_size == 0:
                     raise UserError(f"{path} is empty; expected a vocabulary")
                 # The larger file may be very large: only the vocabulary's pages are loaded.

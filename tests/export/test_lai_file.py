@@ -11,6 +11,7 @@ from toy_network import network
 
 from lai.export.lai_file import read_model, write_model
 from lai.export.verify import export_model
+from lai.host import memory
 from lai.host.errors import UserError
 from lai.model.record import TrainingRecord
 
@@ -218,3 +219,30 @@ def test_a_file_of_another_writer_needs_neither_size_nor_checksum(written):
     data[65:77] = bytes(12)
     written.write_bytes(data)
     assert read_model(written).checksum == 0
+
+
+def without_checksum(path, change):
+    """Change a written file's bytes and take its size and checksum away, as a foreign program may write it."""
+    data = bytearray(path.read_bytes())
+    data[65:77] = bytes(12)
+    change(data)
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_a_weight_that_is_not_finite_is_refused_by_name(written, value):
+    without_checksum(written, lambda data: struct.pack_into("<f", data, len(data) - 8, value))
+    with pytest.raises(UserError, match=r"m.bin: layers.\d.ffn_norm.weight holds a value that is not finite"):
+        read_model(written)
+
+
+def test_a_context_larger_than_memory_is_refused_before_memory_is_taken(written, monkeypatch):
+    without_checksum(written, lambda data: struct.pack_into("<i", data, 32, 1 << 24))
+    monkeypatch.setattr(memory, "free_memory", lambda: 1e9)
+    model = read_model(written)
+    assert model.config.max_seq_len == 1 << 24
+    with pytest.raises(UserError, match=r"m.bin: a context of 16,777,216 tokens needs .* GB of memory; 1.0 GB are"):
+        model.build()
+    monkeypatch.setattr(memory, "free_memory", lambda: 1000.0)
+    with pytest.raises(UserError, match=r"m.bin as float32 needs .* of memory"):
+        read_model(written)

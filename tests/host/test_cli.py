@@ -25,6 +25,7 @@ def test_an_error_with_hungarian_words_is_one_line_whatever_the_locale():
         ("return 1", 1, ""),
         ("raise UserError('no')", 2, "error: no\n"),
         ("raise OSError(2, 'No such file', 'x.txt')", 2, "error: x.txt: No such file\n"),
+        ("raise MemoryError", 2, "error: there is not enough memory\n"),
         ("raise KeyboardInterrupt", 130, "interrupted\n"),
         ("raise BrokenPipeError", 1, ""),
     ],

@@ -1,7 +1,9 @@
 """Files appear whole or not at all."""
 
 import errno
+import io
 import os
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -11,7 +13,17 @@ import pytest
 
 from lai.data.cache import cached_file
 from lai.host.errors import UserError
-from lai.host.files import atomic_directory, atomic_write, replace_and_keep, target_of, with_home
+from lai.host.files import (
+    atomic_directory,
+    atomic_write,
+    check_regular,
+    open_regular,
+    read_at_most,
+    read_regular,
+    replace_and_keep,
+    target_of,
+    with_home,
+)
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -185,3 +197,40 @@ def test_a_cached_file_is_built_again_only_if_it_is_not_what_was_built(tmp_path,
     assert cached_file(path, build) == {"lines": 1}
     assert path.read_bytes() == b"content"
     assert len(builds) == (1 if damage is None else 2)
+
+
+def test_only_a_regular_file_is_opened_for_reading(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # a socket's path is short
+    os.mkfifo("pipe")
+    Path("loop").symlink_to("loop")
+    Path("link").symlink_to("text")
+    Path("text").write_bytes(b"text")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("socket")
+        for name, found in (
+            ("pipe", "it is a named pipe; expected a regular file"),
+            ("socket", "it is a socket; expected a regular file"),
+            (".", "it is a folder; expected a regular file"),
+            (os.devnull, "it is a device; expected a regular file"),
+            ("loop", "symbolic links"),
+            ("missing", "No such file or directory"),
+        ):
+            for read in (check_regular, open_regular, read_regular):
+                with pytest.raises(UserError, match=f"^cannot read {name}: .*{found}"):
+                    read(name)
+    with pytest.raises(UserError, match=r"^cannot read the model file pipe: it is a named pipe"):
+        open_regular("pipe", "the model file")
+    assert read_regular("link") == read_regular(Path("text")) == b"text"
+
+
+def test_no_more_is_read_than_is_allowed(tmp_path):
+    (tmp_path / "text").write_bytes(b"12345")
+    assert read_regular(tmp_path / "text", 5) == b"12345"
+    with pytest.raises(UserError, match="text: it has more than 0 MB; expected a shorter text"):
+        read_regular(tmp_path / "text", 4)
+    with (
+        Path("/dev/zero").open("rb") as endless,
+        pytest.raises(UserError, match=r"^cannot read zeros: it has more than 3 MB"),
+    ):
+        read_at_most(endless, 3_000_000, "zeros")
+    assert read_at_most(io.BytesIO(b"abc"), 3, "abc") == b"abc"

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from lai.host import memory
 from lai.host.errors import UserError
+from lai.inference import sampling
 from lai.inference.sampling import (
     Sampler,
     Sampling,
@@ -18,7 +20,7 @@ from lai.inference.sampling import (
     stream_text,
     translation_prompt,
 )
-from lai.model.transformer import ModelConfig, Transformer
+from lai.model.transformer import KVCache, ModelConfig, Transformer
 from lai.tokenizer.vocab import Vocab
 
 GREEDY = Sampling(temperature=0, repeat_penalty=1)
@@ -171,3 +173,27 @@ def test_batched_answers_equal_single_ones(network, stop):
     assert len({len(answer) for answer in alone}) > 3
     with pytest.raises(UserError, match="the prompt has 49 tokens"):
         greedy_answers(network, [[4], [4] * 49], stop=stop, tokens=[1, 1])
+
+
+def test_keys_and_values_have_room_for_what_an_answer_can_fill(network, monkeypatch):
+    lengths = []
+
+    def cache(config, **options):
+        lengths.append(config.max_seq_len)
+        return KVCache(config, **options)
+
+    monkeypatch.setattr(sampling, "KVCache", cache)
+    for prompt, tokens in (([1, 40], 3), ([1] * 40, 100), ([1] * 48, 5)):
+        list(generate(network, prompt, stop=set(), tokens=tokens, sampling=GREEDY))
+    assert lengths == [5, 48, 48]
+    monkeypatch.setattr(memory, "free_memory", lambda: 1000.0)
+    with pytest.raises(UserError, match=r"an answer within 48 tokens needs .* of memory"):
+        list(generate(network, [1], stop=set(), tokens=100))
+
+
+@pytest.mark.parametrize("temperature", [0, 0.7])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_an_output_that_is_not_finite_is_an_error_not_an_empty_answer(temperature, value):
+    sampler = Sampler(Sampling(temperature=temperature), seed=0)
+    with pytest.raises(UserError, match=r"^the model's output is not a number"):
+        sampler.choose(np.full(300, value, np.float32), [1])

@@ -1,7 +1,6 @@
 """What training is calculated to need, against what PyTorch keeps, and what there is, against made-up machines."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -114,34 +113,3 @@ def test_a_batch_larger_than_the_text_needs_no_more_than_the_text(
     with caplog.at_level("INFO", logger="lai"):
         train(compose_run(f"data.path={text_file}", "+estimate=true", "data.batch_size=100000", "trainer.max_epochs=2"))
     assert "4.0 GB were free; the largest batch that fits is " in caplog.text
-
-
-def test_limits_of_control_groups_count_also_those_above(tmp_path: Path) -> None:
-    own = tmp_path / "cgroup"
-
-    def group(folder: Path, **files: str) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            (folder / name.replace("__", ".")).write_text(text)
-
-    second = tmp_path / "2"
-    own.write_text("0::/job/step\n")
-    group(second / "job", memory__max="1000\n", memory__current="700\n", memory__stat="anon 1\ninactive_file 50\n")
-    group(second / "job" / "step", memory__max="max\n", memory__current="600\n", memory__stat="inactive_file 5\n")
-    assert memory._of_cgroups(own, second) == [350]
-    first = tmp_path / "1"
-    own.write_text("5:cpu,cpuacct:/a\n4:memory:/docker/x\n0::/\n")
-    group(  # in a container: the path is that of the host
-        first / "memory",
-        memory__limit_in_bytes="500\n", memory__usage_in_bytes="480\n", memory__stat="total_inactive_file 80\n",
-    )  # fmt: skip
-    assert memory._of_cgroups(own, first) == [100]
-    (first / "memory" / "memory.limit_in_bytes").write_text("9223372036854771712\n")
-    assert memory._of_cgroups(own, first) == memory._of_cgroups(tmp_path / "none", first) == []
-
-
-def test_free_memory_of_the_machine_includes_swap(tmp_path: Path) -> None:
-    (tmp_path / "meminfo").write_text("MemTotal: 9000 kB\nMemAvailable:  2000 kB\nSwapFree: 500 kB\nHugePages: 0\n")
-    assert memory._of_machine(tmp_path / "meminfo") == 2500 * 1024
-    free = memory.available(torch.device("cpu"))
-    assert free is not None and 1e6 < free < 1e15
