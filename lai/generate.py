@@ -10,6 +10,7 @@ import torch
 
 from lai.export.lai_file import read_model
 from lai.host.cli import run_program, whole_number
+from lai.host.console import printable
 from lai.host.errors import UserError
 from lai.host.files import MAX_TEXT, read_at_most
 from lai.inference.conversation import Conversation
@@ -155,7 +156,7 @@ def _generate() -> int:
         found: list[int] = []
         ids = generate(network, prompt, stop=stop, tokens=options.tokens, sampler=sampler)
         for piece in stream_text(vocab, _kept(ids, found)):
-            print(piece, end="", flush=True)
+            print(printable(piece), end="", flush=True)
         print()
         return found
 

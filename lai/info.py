@@ -6,6 +6,7 @@ from pathlib import Path
 from lai.export.checkpoint import read_checkpoint
 from lai.export.lai_file import is_model_file, read_model
 from lai.host.cli import run_program
+from lai.host.console import printable
 from lai.host.errors import UserError
 from lai.host.files import open_regular, read_regular
 from lai.model.transformer import ModelConfig
@@ -26,7 +27,7 @@ def _info() -> int:
     rows = describe(parser.parse_args().file)
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
-        print(f"{name:<{width}}  {value}")
+        print(printable(f"{name:<{width}}  {value}"))
     return 0
 
 

@@ -21,7 +21,7 @@ from lai.config.hydra_section import watch_foreign_configs
 from lai.config.load import CONF_DIR, flatten, load_run_config
 from lai.config.schema import RunConfig
 from lai.host.cli import leave
-from lai.host.console import discard_output, prepare_output
+from lai.host.console import discard_output, prepare_output, printable
 from lai.host.cpu import keep_freed_memory, wait_briefly
 from lai.host.errors import Interrupted, UserError, message_of
 from lai.host.files import with_home
@@ -167,7 +167,7 @@ def _keep_traceback(cause: BaseException | None) -> None:
 
 
 def _tell(error: UserError | OSError) -> int:
-    print(f"error: {message_of(error)}", file=sys.stderr)
+    print(printable(f"error: {message_of(error)}", sys.stderr), file=sys.stderr)
     return 2
 
 

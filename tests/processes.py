@@ -66,6 +66,22 @@ def on_terminal(command) -> tuple[bytes, str]:
     return done.stdout, seen.decode().replace("\r\n", "\n")
 
 
+def shown_on_terminal(command) -> str:
+    """What a program writes to both outputs where they are a terminal; at most 4,000 bytes, which a terminal keeps."""
+    terminal, other = pty.openpty()
+    try:
+        subprocess.run(command, stdin=subprocess.DEVNULL, stdout=other, stderr=other, timeout=120, check=False)
+        os.set_blocking(terminal, False)
+        try:
+            seen = os.read(terminal, 1 << 16)
+        except BlockingIOError:
+            seen = b""
+    finally:
+        os.close(other)
+        os.close(terminal)
+    return seen.decode().replace("\r\n", "\n")
+
+
 class WarmPython:
     """Runs Python programs in a folder, with "Hello!" as their standard input.
 

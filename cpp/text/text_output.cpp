@@ -1,5 +1,6 @@
 #include "text/text_output.hpp"
 
+#include <unistd.h>
 #include <array>
 #include <cstddef>
 #include <cstdio>
@@ -35,6 +36,23 @@ Character decode_character(std::string_view bytes) {
     return {length, Character::complete};
 }
 
+bool is_control(std::string_view character) {
+    const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(character[i]); };
+    if (character.size() == 1) return (byte(0) < 0x20 && byte(0) != '\n' && byte(0) != '\t') || byte(0) == 0x7F;
+    if (character.size() == 2) return byte(0) == 0xC2 && byte(1) < 0xA0;  // U+0080 to U+009F
+    if (character.size() != 3 || byte(0) != 0xE2) return false;
+    // U+202A to U+202E and U+2066 to U+2069: embeddings, overrides and isolates of a direction.
+    return (byte(1) == 0x80 && byte(2) >= 0xAA && byte(2) <= 0xAE) ||
+           (byte(1) == 0x81 && byte(2) >= 0xA6 && byte(2) <= 0xA9);
+}
+
+// U+2400 to U+2421 show the control characters of ASCII.
+std::string picture(std::string_view character) {
+    if (character.size() > 1) return std::string(kReplacement);
+    const int code = character[0] == 0x7F ? 0x21 : character[0];
+    return {'\xE2', '\x90', static_cast<char>(0x80 + code)};
+}
+
 }  // namespace
 
 std::string Utf8Stream::push(std::string_view bytes) {
@@ -63,11 +81,33 @@ std::string valid_utf8(std::string_view bytes) {
     return text + stream.finish();
 }
 
-void print(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }
+std::string visible(std::string_view text) {
+    const std::string valid = valid_utf8(text);
+    std::string shown;
+    for (std::string_view rest = valid; !rest.empty();) {
+        const std::string_view character = rest.substr(0, decode_character(rest).length);
+        shown += is_control(character) ? picture(character) : std::string(character);
+        rest.remove_prefix(character.size());
+    }
+    return shown;
+}
+
+void print(std::string_view text) {
+    static const bool is_terminal = ::isatty(STDOUT_FILENO) != 0;
+    const std::string shown = is_terminal ? visible(text) : std::string();
+    if (is_terminal) text = shown;
+    std::fwrite(text.data(), 1, text.size(), stdout);
+}
 
 void print_now(std::string_view text) {
     print(text);
     std::fflush(stdout);
+}
+
+void print_error(std::string_view line) {
+    static const bool is_terminal = ::isatty(STDERR_FILENO) != 0;
+    const std::string shown = is_terminal ? visible(line) : std::string(line);
+    std::fprintf(stderr, "%s\n", shown.c_str());
 }
 
 std::string json_string(std::string_view text) {

@@ -21,9 +21,17 @@ private:
 // The same for a whole string.
 std::string valid_utf8(std::string_view bytes);
 
-// Both write to standard output; print_now also flushes it.
+// The text as a terminal may show it: a control character other than a line feed or a tab, and a character that turns
+// the direction of writing, would command the terminal. It becomes its picture (ESC: U+241B) or U+FFFD, as do invalid
+// bytes.
+std::string visible(std::string_view text);
+
+// Both write to standard output, to a terminal what is visible; print_now also flushes it.
 void print(std::string_view text);
 void print_now(std::string_view text);
+
+// Writes a line to the error output, to a terminal what is visible.
+void print_error(std::string_view line);
 
 // A JSON string with its quotes. The text must be valid UTF-8.
 std::string json_string(std::string_view text);

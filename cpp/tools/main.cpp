@@ -123,7 +123,7 @@ private:
         std::vector<std::string> texts = prompts();
         if (!options_.json && ::isatty(STDERR_FILENO) != 0) {
             if (const std::string note = training_note(file_); !note.empty()) {
-                std::fprintf(stderr, "%s\n", note.c_str());
+                print_error(note);
             }
         }
         Generator generator(transformer_, file_.vocabulary(), sampler_);
@@ -140,7 +140,7 @@ private:
             if (options_.translate == Translate::to_hungarian) text.insert(0, kToHungarian);
             if (options_.translate == Translate::to_english) text.insert(0, kToEnglish);
             for (const std::string& note : conversation.ask(text, options_.generation)) {
-                std::fprintf(stderr, "note: %s\n", note.c_str());
+                print_error("note: " + note);
             }
             conversation.answered(answer_in(generator));
         }
@@ -324,11 +324,11 @@ int main(int count, char** arguments) {
         if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) throw lai::Error("cannot write to standard output");
         return 0;
     } catch (const lai::Error& error) {
-        std::fprintf(stderr, "error: %s\n", error.what());
+        lai::print_error(std::string("error: ") + error.what());
     } catch (const std::bad_alloc&) {
         std::fputs("error: there is not enough memory for this model and context\n", stderr);
     } catch (const std::exception& error) {
-        std::fprintf(stderr, "error: %s\n", error.what());
+        lai::print_error(std::string("error: ") + error.what());
     }
     return 2;
 }

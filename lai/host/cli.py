@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
-from lai.host.console import discard_output, prepare_output
+from lai.host.console import discard_output, prepare_output, printable
 from lai.host.errors import UserError, message_of
 
 
@@ -46,7 +46,7 @@ def run_program(main: Callable[[], int | None]) -> None:
         discard_output()
         status = 1
     except (UserError, OSError) as error:
-        print(f"error: {message_of(error)}", file=sys.stderr)
+        print(printable(f"error: {message_of(error)}", sys.stderr), file=sys.stderr)
         status = 2
     except MemoryError:
         print("error: there is not enough memory", file=sys.stderr)

@@ -1,16 +1,26 @@
-"""Standard output: its encoding, and pipes that are closed before a program ends (`… | head`)."""
+"""Standard output: its encoding, text of strangers on a terminal, and pipes that are closed early (`… | head`)."""
 
 import codecs
 import logging
 import os
+import re
 import sys
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TextIO
 
+# The engine's: cpp/text/text_output.cpp. A surrogate, of a file name with other bytes than UTF-8, is such a byte.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
 
 class ConsoleHandler(logging.StreamHandler[TextIO]):
-    """Prints nothing more once standard output is closed; logging's own handler prints a traceback for every line."""
+    """Prints to a terminal what is visible, and nothing more once standard output is closed.
+
+    Logging's own handler prints a traceback for every line then.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record), self.stream)
 
     def handleError(self, record: logging.LogRecord) -> None:
         if isinstance(sys.exc_info()[1], BrokenPipeError):
@@ -33,6 +43,26 @@ def prepare_output() -> None:
                 stream.reconfigure(errors="replace")
             else:
                 stream.reconfigure(encoding="utf-8")
+
+
+def visible(text: str) -> str:
+    """Text as a terminal may show it.
+
+    A control character other than a line feed or a tab, and a character that turns the direction of writing, would
+    command the terminal. It becomes its picture (ESC: U+241B) or U+FFFD.
+    """
+    return _CONTROL.sub(_picture, text)
+
+
+def _picture(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return chr(0x2400 + code) if code < 0x20 else "\u2421" if code == 0x7F else "\ufffd"
+
+
+def printable(text: str, stream: TextIO | None = None) -> str:
+    """The text as it is printed to a stream, by default standard output: to a terminal what is visible."""
+    stream = stream or sys.stdout
+    return visible(text) if stream.isatty() else text
 
 
 def discard_output() -> None:

@@ -15,6 +15,7 @@ from lai.data.quality.report import Quality, examine, listed_formats, shares
 from lai.data.sources.discovery import files_left_out, find_files
 from lai.export.vocab_file import load_vocab
 from lai.host.cli import run_program, whole_number
+from lai.host.console import printable
 from lai.host.errors import UserError
 from lai.programs.arguments import add_reading_arguments, argument_parser, reading_of
 
@@ -99,16 +100,16 @@ def print_tables(quality: Quality) -> None:
     console = Console(highlight=False, soft_wrap=True)
     facts = Table(box=None, show_header=False)
     for name, value in described(quality.facts):
-        facts.add_row(name, escape(value))
+        facts.add_row(name, escape(printable(value)))
     console.print(facts)
     console.print()
     findings = Table("verdict", "check", "found", "expected", box=None)
     for finding in quality.findings:
-        findings.add_row(_SIGNS[finding.verdict], finding.check, escape(finding.found), finding.expected)
+        findings.add_row(_SIGNS[finding.verdict], finding.check, escape(printable(finding.found)), finding.expected)
     console.print(findings)
     for finding in quality.findings:
         if finding.places:
-            console.print(escape(f"{heading(finding)}: {', '.join(finding.places)}"))
+            console.print(escape(printable(f"{heading(finding)}: {', '.join(finding.places)}")))
         if finding.remedy:
             console.print(escape(f"what to do about {finding.check}: {finding.remedy}"))
 

@@ -21,6 +21,7 @@ from lai.config.compose import compose_run
 from lai.data.synthetic import Prompt, SyntheticConfig, draw, held_out_conversations, held_out_prompts
 from lai.export.lai_file import ModelFile, read_model
 from lai.host.cli import run_program, whole_number
+from lai.host.console import printable
 from lai.host.errors import UserError
 from lai.host.files import target_of
 from lai.inference.by_turn import TurnScore, conversations_of_engine, conversations_of_pytorch, turn_scores
@@ -129,7 +130,7 @@ def _evaluate() -> int:
         if losses:
             print_losses(losses)
     if different:
-        first = different[0].decode()
+        first = printable(different[0].decode(), sys.stderr)
         count = len(different)
         print(f"error: PyTorch and the engine answer {count} prompts differently, first: {first}", file=sys.stderr)
     if interrupted:
@@ -287,8 +288,8 @@ def print_tables(prompts: list[Prompt], answers: Answers, wrong: int) -> None:
     if mistakes and wrong:
         console.print(f"wrong in {program}, {min(wrong, len(mistakes))} of {len(mistakes):,}:")
     for prompt, said in mistakes[:wrong]:
-        console.print(escape(f"  {prompt.prompt.decode()}\n    expected  {prompt.answer.decode()}"))
-        console.print(escape(f"    answered  {said.decode(errors='replace')}"))
+        console.print(escape(printable(f"  {prompt.prompt.decode()}\n    expected  {prompt.answer.decode()}")))
+        console.print(escape(printable(f"    answered  {said.decode(errors='replace')}")))
 
 
 def print_losses(losses: list[TaskLoss]) -> None:

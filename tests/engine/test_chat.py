@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from lai.host.console import visible
+
 
 class Terminal:
     """The engine's chat on a pseudo-terminal."""
@@ -257,6 +259,11 @@ def answers_of_chat(engine, *arguments, lines):
     return seen
 
 
+def shown(output: bytes) -> bytes:
+    """What a terminal gets of an answer that a pipe gets so."""
+    return visible(output.decode()).encode().removesuffix(b"\n")
+
+
 @pytest.mark.parametrize(
     ("turns", "note"),
     [(0, b"(the model file does not say how many turns"), (1, b"(the training text has one question")],
@@ -265,8 +272,8 @@ def test_a_model_of_single_questions_answers_each_as_if_asked_alone(engine, make
     path, _ = make_model(turns=turns)
     arguments = ("-m", path, "--tokens", "8", "--temp", "0")
     first, second, third = answers_of_chat(engine, *arguments, lines=["hello", "the world", "the world"])
-    alone = engine.output(*arguments, "-p", "the world").removesuffix(b"\n")
-    assert first + b"\n" == engine.output(*arguments, "-p", "hello")
+    alone = shown(engine.output(*arguments, "-p", "the world"))
+    assert first == shown(engine.output(*arguments, "-p", "hello"))
     said, second = second.split(b"\n", 1)
     assert said.startswith(note) and said.endswith(b": each question is answered alone)")
     assert second == third == alone  # and it is said once
@@ -287,9 +294,9 @@ def test_a_system_prompt_begins_the_chat_anew_and_outlives_a_reset(engine, make_
     path, _ = make_model(turns=8)
     arguments = ("-m", path, "--tokens", "6", "--temp", "0")
     system = ("--system", "the world")
-    without = engine.output(*arguments, "-p", "hello").removesuffix(b"\n")
-    within = engine.output(*arguments, *system, "-p", "hello").removesuffix(b"\n")
-    translated = engine.output(*arguments, *system, "-t", "hello").removesuffix(b"\n")
+    without = shown(engine.output(*arguments, "-p", "hello"))
+    within = shown(engine.output(*arguments, *system, "-p", "hello"))
+    translated = shown(engine.output(*arguments, *system, "-t", "hello"))
     assert without != within
     lines = ["hello", "/system the world", "hello", "/reset", "hello", "/hu hello", "/system", "hello"]
     seen = answers_of_chat(engine, *arguments, lines=lines)

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 from engine_program import random_network
-from processes import on_terminal
+from processes import on_terminal, shown_on_terminal
 
 from lai.export.lai_file import read_model, write_model
+from lai.host.console import visible
 from lai.inference.sampling import Sampling, generate
 from lai.tokenizer.vocab import Vocab
 
@@ -324,3 +325,27 @@ def test_a_seed_samples_the_same_text_in_engine_and_pytorch(engine, make_model):
         result = engine.json("-m", path, "--raw", "-p", "hello", "--seed", str(seed), "--tokens", "60")
         drawn = list(generate(model.build(), prompt, stop={Vocab.EOS}, tokens=60, seed=seed))
         assert result["ids"] == drawn
+
+
+def test_a_terminal_gets_no_control_sequences_of_a_model_a_pipe_gets_all_bytes(engine, make_model):
+    path, _ = make_model()
+    ids = " ".join(str(4 + byte) for byte in b"a\x1b[2J\r\x9b\xc2\x9b\x07\n")
+    assert engine.output("-m", path, "--detokenize", ids) == b"a\x1b[2J\r\x9b\xc2\x9b\x07\n"
+    shown = shown_on_terminal([engine.program, "-m", path, "--detokenize", ids])
+    assert shown == "a\u241b[2J\u240d\ufffd\ufffd\u2407\n"
+    arguments = ["-m", path, "--raw", "-p", "a", "--seed", "3", "--tokens", "200", "--temp", "5", "--top-k", "0"]
+    written = engine.output(*arguments).decode()
+    assert visible(written) != written
+    assert shown_on_terminal([engine.program, *arguments]) == visible(written)
+    assert shown_on_terminal([sys.executable, "-m", "lai.generate", *arguments]) == visible(written)
+
+
+def test_a_terminal_gets_no_control_sequences_of_names(engine, make_model, tmp_path):
+    path = tmp_path / "m\x1b[31m.bin"
+    path.write_bytes(make_model()[0].read_bytes())
+    for arguments in (["-m", path, "--info"], ["-m", f"{path}.none", "--info"]):
+        shown = shown_on_terminal([engine.program, *arguments])
+        assert "m\u241b[31m.bin" in shown and "\x1b" not in shown
+    for arguments in (["lai.info", f"{path}.none"], ["lai.generate", "-m", f"{path}.none", "-p", "a"]):
+        shown = shown_on_terminal([sys.executable, "-m", *arguments])
+        assert "m\u241b[31m.bin" in shown and "\x1b" not in shown

@@ -1,6 +1,16 @@
 """What is printed arrives as UTF-8 in pipes."""
 
+import io
+import logging
+
 from processes import WINDOWS_ENCODINGS, python
+
+from lai.host.console import ConsoleHandler, printable, visible
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
 
 
 def test_hungarian_text_is_printed_to_a_pipe_as_utf_8_whatever_the_locale():
@@ -11,3 +21,17 @@ def test_hungarian_text_is_printed_to_a_pipe_as_utf_8_whatever_the_locale():
         **WINDOWS_ENCODINGS,
     )
     assert done.stdout.decode("utf-8").split() == ["fő", "út"], done.stderr
+
+
+def test_control_characters_are_shown_not_obeyed():
+    assert visible("ő\t„x”\n🙂\xa0") == "ő\t„x”\n🙂\xa0"
+    assert visible("\x00\x1b[2J\r\x7f") == "\u2400\u241b[2J\u240d\u2421"
+    assert visible("\x80\x9b\x9f\u202e\u2066\udc9b") == "\ufffd" * 6
+
+
+def test_only_a_terminal_gets_other_characters_than_are_there():
+    assert printable("\x1b[2J", Terminal()) == "\u241b[2J"
+    assert printable("\x1b[2J", io.StringIO()) == "\x1b[2J"
+    for stream, shown in ((Terminal(), "file \u241b.txt\n"), (io.StringIO(), "file \x1b.txt\n")):
+        ConsoleHandler(stream).emit(logging.makeLogRecord({"msg": "file %s", "args": ("\x1b.txt",)}))
+        assert stream.getvalue() == shown
