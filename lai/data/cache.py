@@ -1,5 +1,6 @@
 """Cached files: each is built once, and its sidecar says what it must contain."""
 
+import errno
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
@@ -12,6 +13,8 @@ from filelock import FileLock, Timeout
 
 from lai.host.errors import UserError
 from lai.host.files import atomic_write, file_digest
+
+_READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +47,8 @@ def cached_file(path: Path, build: Callable[[Path], Mapping[str, Any]]) -> dict[
 def locked(path: Path) -> Iterator[None]:
     """Hold the lock of a file or folder in the cache; wait for another process that builds it.
 
+    What is there already is used without a lock where none can be made: it appears whole, and nobody builds it there.
+
     Raises:
         UserError: its folder cannot be written to.
     """
@@ -56,6 +61,9 @@ def locked(path: Path) -> Iterator[None]:
             log.warning("another process is building %s; waiting for it", path)
             lock.acquire()
     except OSError as error:
+        if error.errno in _READ_ONLY and path.exists():
+            yield
+            return
         raise UserError(
             f"{path.parent} cannot be written to: {error.strerror}; give another folder: data.cache_dir=FOLDER"
         ) from None

@@ -20,7 +20,9 @@ def message_of(error: UserError | OSError) -> str:
     """The one line to print for an error."""
     if isinstance(error, OSError) and error.filename is not None:
         return f"{os.fspath(error.filename)}: {error.strerror}"
-    return str(error)
+    # A data loader's worker process wraps the message in a traceback.
+    text = str(error)
+    return text.strip().rpartition(f"{type(error).__name__}: ")[2] if "Original Traceback" in text else text
 
 
 def first_line(error: BaseException) -> str:

@@ -1,11 +1,13 @@
 """Files that are made once: their names, and waiting for another process."""
 
+import errno
 import subprocess
 import sys
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from lai.data.cache import cached_file, fingerprint
 from lai.host.errors import UserError
@@ -35,3 +37,20 @@ def test_a_cache_that_cannot_be_written_is_one_line_that_names_the_setting(tmp_p
     (tmp_path / "taken").write_text("a file where the folder should be")
     with pytest.raises(UserError, match=r"data\.cache_dir=FOLDER"):
         cached_file(tmp_path / "taken" / "file", lambda _: {})
+
+
+def test_a_ready_file_on_a_read_only_disk_is_used_without_a_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(path: Path) -> dict[str, int]:
+        path.write_bytes(b"content")
+        return {"lines": 1}
+
+    def refuse(self: FileLock, timeout: float | None = None) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", self.lock_file)
+
+    assert cached_file(tmp_path / "file", build) == {"lines": 1}
+    monkeypatch.setattr(FileLock, "acquire", refuse)
+    assert cached_file(tmp_path / "file", lambda _: pytest.fail("it is built again")) == {"lines": 1}
+    with pytest.raises(UserError, match=r"Read-only file system; give another folder: data\.cache_dir=FOLDER"):
+        cached_file(tmp_path / "missing", build)

@@ -1,14 +1,17 @@
 """The data module under Lightning's trainer."""
 
+import os
 from collections import Counter
 from pathlib import Path
 
 import lightning
+import pytest
 import torch
 from torch import Tensor
 from toy_tokens import Batch, every_target, module, targets
 
 from lai.data.tokens.token_file import TokenFile
+from lai.host.errors import UserError, message_of
 
 
 class Recorder(lightning.LightningModule):
@@ -49,3 +52,19 @@ def test_lightning_gets_another_order_each_epoch(train: TokenFile, val: TokenFil
     assert [sorted(seen) for seen in recorder.epochs.values()] == [every_target(train)] * 3
     assert recorder.epochs[0] != recorder.epochs[1] != recorder.epochs[2]
     assert Counter(recorder.validated) == Counter(every_target(val) * 3)
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_a_token_file_that_is_cut_during_an_epoch_is_one_line(
+    train: TokenFile, val: TokenFile, num_workers: int
+) -> None:
+    loader = module(train, val, num_workers=num_workers).train_dataloader()
+    content = train.path.read_bytes()
+    try:
+        os.truncate(train.path, 2)
+        with pytest.raises(UserError) as caught:
+            list(loader)
+    finally:
+        train.path.write_bytes(content)
+    assert "was cut while it was in use: it has 2 bytes" in message_of(caught.value)
+    assert "\n" not in message_of(caught.value)

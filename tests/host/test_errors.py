@@ -13,6 +13,10 @@ from lai.host.errors import Interrupted, UserError, first_line, message_of
     [
         (UserError("seed is -1; it must be 0 or more"), "seed is -1; it must be 0 or more"),
         (OSError(errno.ENOSPC, "No space left on device", "a/b.bin"), "a/b.bin: No space left on device"),
+        (
+            UserError("In a worker.\nOriginal Traceback:\n  raise\nUserError: x is cut: y\n"),
+            "x is cut: y",
+        ),
         (OSError(errno.ENOSPC, "No space left on device"), "[Errno 28] No space left on device"),
     ],
 )

@@ -37,15 +37,14 @@ class PackedDataset(Dataset[dict[str, Tensor]]):
         pieces = np.concatenate((_NO_PIECES, *rows))
         sizes = pieces[:, 2]
         total = int(sizes.sum())
-        piece_begins = np.cumsum(sizes) - sizes
-        # A prediction's place in the file: where its piece starts, and how far into the piece it is.
-        sources = self._file.offsets[pieces[:, 0]].astype(np.int64) + pieces[:, 1] - piece_begins
-        indices = np.repeat(sources, sizes) + np.arange(total)
+        # A piece of n predictions is n + 1 tokens: each but the last is an input, each but the first a target.
+        read = self._file.read(self._file.offsets[pieces[:, 0]].astype(np.int64) + pieces[:, 1], sizes + 1)
+        indices = np.arange(total) + np.repeat(np.arange(len(pieces)), sizes)
         numbers = np.repeat(np.concatenate([np.arange(len(row)) for row in rows]), sizes)
         fills = np.array([row[:, 2].sum() for row in rows])
         used = np.arange(self._seq_len) < fills[:, None]
-        tokens[used] = self._file.tokens[indices]
-        targets[used] = self._file.tokens[indices + 1]
+        tokens[used] = read[indices]
+        targets[used] = read[indices + 1]
         documents[used] = numbers
         return {
             "tokens": torch.from_numpy(tokens),

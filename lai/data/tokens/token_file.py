@@ -1,12 +1,14 @@
-"""The tokens of many documents in one file: encoding them, writing them, and mapping them into memory.
+"""The tokens of many documents in one file: encoding them, writing them, and reading them.
 
 `x.bin` holds the tokens of all documents end to end, uint16 for vocabularies of up to 65,536 tokens, else uint32;
 `x.idx` holds where each document starts, uint64, and the end of the last one.
 """
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lai.host.errors import UserError
+from lai.host.files import check_regular
 from lai.tokenizer.bpe import MARKS
 from lai.tokenizer.chat import ROLES, Document
 from lai.tokenizer.vocab import Vocab
@@ -23,20 +27,24 @@ _TAGS = (b"<%b>", b"</%b>")
 
 @dataclass(frozen=True)
 class TokenFile:
-    """A finished file, mapped into memory at first use. Pickling carries only its path: each process maps it itself."""
+    """A finished file, opened at first use. Pickling carries only its path: each process opens it itself.
+
+    The tokens are read, not mapped into memory: the system ends a process that uses the map of a file which was cut.
+    """
 
     path: Path
     dtype: str
 
     @cached_property
-    def tokens(self) -> NDArray[Any]:
-        """All documents' tokens end to end, (tokens,) of `dtype`."""
-        return np.memmap(self.path, self.dtype, mode="r")
+    def _file(self) -> FileIO:
+        check_regular(self.path)
+        return FileIO(self.path)
 
     @cached_property
     def offsets(self) -> NDArray[np.uint64]:
-        """Where each document starts in `tokens`, and the end of the last one, (documents + 1,)."""
-        return np.memmap(self.path.with_suffix(".idx"), np.uint64, mode="r")
+        """Where each document starts among the tokens, and the end of the last one, (documents + 1,)."""
+        check_regular(self.path.with_suffix(".idx"))
+        return np.fromfile(self.path.with_suffix(".idx"), np.uint64)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"path": self.path, "dtype": self.dtype}
@@ -46,7 +54,41 @@ class TokenFile:
 
     def document(self, index: int) -> NDArray[Any]:
         """The tokens of one document, from BOS to EOS."""
-        return self.tokens[int(self.offsets[index]) : int(self.offsets[index + 1])]
+        begin, end = self.offsets[index : index + 2].astype(np.int64)
+        return self.read(np.array([begin]), np.array([end - begin]))
+
+    def read(self, starts: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[Any]:
+        """The tokens of several stretches end to end, of `dtype`.
+
+        Args:
+            starts: (stretches,), the first token of each.
+            sizes: (stretches,), how many.
+
+        Raises:
+            UserError: the file has fewer tokens than when it was written.
+        """
+        width = np.dtype(self.dtype).itemsize
+        read = _reader(self._file)
+        data = b"".join(map(read, (sizes * width).tolist(), (starts * width).tolist()))
+        if len(data) != width * sizes.sum():
+            expected = width * int(self.offsets[-1])
+            raise UserError(
+                f"{self.path} was cut while it was in use: it has {self.path.stat().st_size:,} bytes, {expected:,} are "
+                "expected; start again, and it is built anew"
+            )
+        return np.frombuffer(data, self.dtype)
+
+
+def _reader(file: FileIO) -> Callable[[int, int], bytes]:
+    """Reads so many bytes from a place on, fewer at the file's end; forked processes do not disturb each other."""
+    if hasattr(os, "pread"):
+        return partial(os.pread, file.fileno())
+
+    def read(size: int, start: int) -> bytes:  # on Windows, where no process is forked
+        file.seek(start)
+        return file.read(size)
+
+    return read
 
 
 def token_dtype(vocab_size: int) -> str:

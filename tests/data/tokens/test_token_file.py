@@ -1,11 +1,14 @@
 """Token files: what a document becomes, and what pickling carries."""
 
+import os
 import pickle
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from lai.data.tokens.token_file import TokenFile, TokenWriter, encode_documents, token_dtype
+from lai.host.errors import UserError
 from lai.tokenizer.chat import CHAT_TAGS, Turn, plain
 from lai.tokenizer.vocab import Vocab
 
@@ -34,3 +37,14 @@ def test_a_pickled_token_file_carries_no_tokens(tmp_path: Path) -> None:
     copy = pickle.loads(pickle.dumps(file))
     assert vars(copy).keys() == {"path", "dtype"}
     assert copy.document(1).tolist() == file.document(1).tolist() == list(range(14, 20))
+
+
+def test_a_file_that_is_cut_while_it_is_read_is_one_line(tmp_path: Path) -> None:
+    with TokenWriter(tmp_path / "x.bin", "uint16") as writer:
+        writer.add(np.arange(10_000), np.array([4_000, 6_000]), 0)
+    file = TokenFile(tmp_path / "x.bin", "uint16")
+    assert file.read(np.array([9_998, 0]), np.array([2, 3])).tolist() == [9_998, 9_999, 0, 1, 2]
+    os.truncate(tmp_path / "x.bin", 9_001)
+    assert file.document(0).tolist() == list(range(4_000))
+    with pytest.raises(UserError, match=r"x.bin was cut while .* it has 9,001 bytes, 20,000 are expected"):
+        file.document(1)
