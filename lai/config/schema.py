@@ -142,6 +142,9 @@ class DataSettings(Checked):
         "error",
         choices=("error", "skip"),
     )
+    max_unpacked: int | None = setting(
+        "bytes that a packed file may unpack to; null: 100 times its size, and 1 GB in any case", None, ge=1
+    )
     vocab_path: str | None = setting("a vocabulary file to use; null: the run builds one", None)
     vocab_size: int = setting("maximum tokens of the vocabulary that the run builds", ge=305, le=_MAX_WIDTH)
     min_freq: int = setting("minimum occurrences in the text that keep a token in the vocabulary", ge=1)

@@ -112,8 +112,8 @@ def _reading(data: "DataSettings") -> Reading:
         for name in ("columns", "template"):
             if getattr(data, name) is not None:
                 raise UserError(f"data.{name} is for data.path; with data=hub it is data.hub.{name}")
-        return Reading(normalize=data.normalize)
-    return Reading(data.columns, data.template, data.bad_rows, data.normalize)
+        return Reading(normalize=data.normalize, max_unpacked=data.max_unpacked)
+    return Reading(data.columns, data.template, data.bad_rows, data.normalize, data.max_unpacked)
 
 
 @dataclass(frozen=True)

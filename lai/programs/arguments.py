@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lai import __version__
 from lai.data.sources.reading import Reading
+from lai.host.cli import whole_number
 from lai.host.errors import UserError
 
 
@@ -28,6 +29,12 @@ def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
         default="error",
         help="what a faulty row does: end the program, or be counted and left out (default: %(default)s)",
     )
+    parser.add_argument(
+        "--max_unpacked",
+        type=whole_number(1),
+        metavar="BYTES",
+        help="bytes that a packed file may unpack to (default: 100 times its size, and 1 GB in any case)",
+    )
 
 
 def reading_of(options: argparse.Namespace) -> Reading:
@@ -42,7 +49,7 @@ def reading_of(options: argparse.Namespace) -> Reading:
         if not (ours and equals and theirs):
             raise UserError(f"--columns {column} is no OURS=THEIRS; expected such as text=body")
         columns[ours] = theirs
-    return Reading(columns or None, options.template, options.bad_rows)
+    return Reading(columns or None, options.template, options.bad_rows, max_unpacked=options.max_unpacked)
 
 
 def started_as() -> str:

@@ -23,12 +23,15 @@ Found = tuple[str, int]
 """The check, and the number of the line."""
 
 
-def column_faults(file: Path) -> Iterator[Found]:
+def column_faults(file: Path, max_unpacked: int | None = None) -> Iterator[Found]:
     """Each fault of a `.tsv` file's columns.
 
     A line with more or fewer columns than most lines of its part of the file is at fault.
+
+    Args:
+        max_unpacked: `data.max_unpacked`.
     """
-    for chunk in read_lines_in_chunks(file, CorpusCounts()):
+    for chunk in read_lines_in_chunks(file, CorpusCounts(max_unpacked=max_unpacked)):
         lines, before = chunk.lines(), chunk.numbers[0] - 1
         tabs = [line.count(b"\t") for line in lines]
         widths = Counter(count for count, line in zip(tabs, lines, strict=True) if line.strip())

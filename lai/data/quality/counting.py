@@ -114,7 +114,7 @@ class Counting(PartCounts):
         if recognize(file, self._reading).name != tsv.NAME:
             return
         self.has_columns = True
-        for check, number in column_faults(file):
+        for check, number in column_faults(file, self.counts.max_unpacked):
             self.totals[check] += 1
             self._note_place(check, location(file, number))
 

@@ -14,7 +14,15 @@ from lai.data.sources.files import in_batches, read_file
 from lai.data.sources.kinds import packing_of
 from lai.data.sources.reading import DEFAULT_READING, Reading
 from lai.data.sources.recognition import recognize
-from lai.data.sources.streams import GUESSED_BYTES, UTF8_BOM, CorpusCounts, damage_as_user_error, open_stream
+from lai.data.sources.streams import (
+    GUESSED_BYTES,
+    MAX_LINE,
+    UTF8_BOM,
+    CorpusCounts,
+    damage_as_user_error,
+    long_line,
+    open_stream,
+)
 from lai.tokenizer.chat import Document, parse_line
 
 CHUNK_BYTES = 1 << 20
@@ -61,6 +69,7 @@ def read_in_chunks(files: Sequence[Path], counts: CorpusCounts, reading: Reading
     Raises:
         UserError: as `lai.data.sources.files.read_documents`.
     """
+    counts.max_unpacked = reading.max_unpacked
     for file in files:
         if recognize(file, reading).is_lines:
             yield from read_lines_in_chunks(file, counts)
@@ -77,7 +86,10 @@ def read_lines_in_chunks(file: Path, counts: CorpusCounts) -> Iterator[Chunk]:
         left = math.inf if packing_of(file) else size  # a file that grows meanwhile would never end
         with open_stream(file, counts) as stream:
             while left > 0 and (text := stream.read(CHUNK_BYTES)):
-                text += stream.readline()  # the rest of the last line
+                rest = stream.readline(MAX_LINE + 1)  # of the last line
+                if len(rest) > MAX_LINE:
+                    raise long_line(file, number + text.count(b"\n"))
+                text += rest
                 left -= len(text)
                 if number == 1:
                     refuse_other_encodings(file, text[:GUESSED_BYTES])

@@ -11,7 +11,7 @@ from lai.data.sources.kinds import ENGLISH_FILE, EXPECTED_ENDINGS, HUNGARIAN_FIL
 from lai.data.sources.reading import DEFAULT_READING, Reading
 from lai.data.sources.recognition import holds_rows, recognize
 from lai.host.errors import UserError
-from lai.host.files import with_home
+from lai.host.files import check_regular, with_home
 
 _PAIR = (ENGLISH_FILE, HUNGARIAN_FILE)
 _MAX_ENDINGS = 5  # that are named of files left out
@@ -62,6 +62,8 @@ def _expand(path: Path, reading: Reading) -> list[Path]:
         raise UserError(f"{path} is of no known kind; {known}")
     if path.is_file() and kind_of(path) in _PAIR and partner(path) is None:
         raise UserError(f"{path} has no partner; expected {expected_partner(path)} beside it")
+    if path.exists() and not path.is_dir():
+        check_regular(path)
     candidates = _candidates(path)
     if not candidates and not path.is_dir():
         raise UserError(f"{path} does not exist and matches no file; {known}")

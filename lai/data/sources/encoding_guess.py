@@ -31,7 +31,7 @@ def refuse_other_encodings(path: Path, start: bytes) -> None:
     """Refuse a file whose beginning is text in another encoding than UTF-8.
 
     Raises:
-        UserError: it is UTF-16, or most of its letters beyond ASCII are of an encoding of one byte a character.
+        UserError: it is UTF-16 or UTF-32; most of its letters beyond ASCII are of a one-byte encoding.
     """
     if (encoding := likely_encoding(start)) is not None:
         raise UserError(f"{path} is {encoding}; expected UTF-8: {conversion(path, encoding)}")
@@ -46,6 +46,8 @@ def conversion(path: Path, encoding: str) -> str:
 
 def likely_encoding(text: bytes) -> str | None:
     """iconv's name of the encoding that a text is likely in; None for UTF-8 and for what is no text in any."""
+    if text.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):  # the first one begins as that of UTF-16 does
+        return "UTF-32"
     if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "UTF-16"
     for name, zeros in (("UTF-16LE", text[1::2]), ("UTF-16BE", text[::2])):

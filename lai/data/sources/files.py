@@ -54,6 +54,7 @@ def in_batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
 def read_file(path: Path, counts: CorpusCounts, reading: Reading = DEFAULT_READING) -> Iterator[NumberedDocument]:
     """The documents of one file, each with the number of its line or row; see `read_documents`."""
     end = counts.bytes_read
+    counts.max_unpacked = reading.max_unpacked
     to_documents: ToDocuments = row_documents
     if reading.maps_rows:
         to_documents = row_mapper(reading.columns, None, reading.template, group="data", default=row_documents)

@@ -28,12 +28,14 @@ class Reading:
         template: `data.template`: the text form of a row's document.
         bad_rows: `data.bad_rows`: `error` or `skip`.
         normalize: `data.normalize`: what is trained on is folded (`lai.tokenizer.folding`).
+        max_unpacked: `data.max_unpacked`: bytes that a packed file may unpack to (`CorpusCounts`).
     """
 
     columns: Mapping[str, str] | None = None
     template: str | None = None
     bad_rows: str = "error"
     normalize: bool = False
+    max_unpacked: int | None = None
 
     @property
     def maps_rows(self) -> bool:

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,7 +18,11 @@ from lai.host.errors import UserError, first_line
 
 GUESSED_BYTES = 1 << 16  # of a file's beginning, whose encoding is guessed
 UTF8_BOM = b"\xef\xbb\xbf"
+MAX_LINE = 1 << 26
+"""Bytes of a line, a row or a document: far more than any has, and little enough to be held several times over."""
 _MAX_PLACES = 5
+_MAX_RATIO = 100
+_MIN_LIMIT = 1_000_000_000
 
 
 @dataclass
@@ -25,6 +30,10 @@ class CorpusCounts:
     """What reading a corpus counts. `bytes_read` counts bytes on the disk (packed where packed), for progress.
 
     `bad_rows` counts the rows that are left out because they are faulty; `bad_places` names the first ones.
+
+    `max_unpacked` is `data.max_unpacked`: the bytes that a packed file may unpack to. None: a hundred times its size,
+    and 1 GB in any case. Text packs to a third, tables of numbers and tags to a thirtieth; a file that was made to fill
+    a disk, to a thousandth.
     """
 
     documents: int = 0
@@ -33,6 +42,21 @@ class CorpusCounts:
     bytes_read: int = 0
     bad_rows: int = 0
     bad_places: list[str] = field(default_factory=list)
+    max_unpacked: int | None = None
+
+    def check_unpacked(self, path: Path, size: int) -> None:
+        """Refuse a packed file that unpacks to so many bytes or more.
+
+        Raises:
+            UserError: they are more than it may.
+        """
+        packed = path.stat().st_size
+        limit = max(_MIN_LIMIT, _MAX_RATIO * packed) if self.max_unpacked is None else self.max_unpacked
+        if size > limit:
+            raise UserError(
+                f"{path} has {packed:,} bytes and unpacks to more than {limit:,}; if that is right, allow it: "
+                "data.max_unpacked=BYTES"
+            )
 
     def add_bad_row(self, where: str) -> None:
         self.bad_rows += 1
@@ -68,11 +92,18 @@ def read_lines(path: Path, counts: CorpusCounts) -> Iterator[tuple[int, bytes]]:
 def raw_lines(path: Path, counts: CorpusCounts) -> Iterator[bytes]:
     """All lines, blank ones too, with their line ends, without byte order mark."""
     with open_stream(path, counts) as file:
-        for number, line in enumerate(file, start=1):
+        for number, line in enumerate(iter(partial(file.readline, MAX_LINE + 1), b""), start=1):
+            if len(line) > MAX_LINE:
+                raise long_line(path, number)
             if number == 1:
                 refuse_other_encodings(path, line + file.peek(GUESSED_BYTES))
                 line = line.removeprefix(UTF8_BOM)
             yield line
+
+
+def long_line(path: Path, number: int) -> UserError:
+    """The error of a line that has more than `MAX_LINE` bytes."""
+    return UserError(f"{path}:{number}: found a line of more than 64 MB; expected a row or a text a line")
 
 
 def beginning(path: Path, size: int) -> bytes:
@@ -90,10 +121,10 @@ def open_stream(path: Path, counts: CorpusCounts) -> Iterator["io.BufferedReader
     with io.BufferedReader(_CountedFile(path, counts), 1 << 16) as file:
         packing = packing_of(path)
         if packing == ".gz":
-            with _UnpackedFile(gzip.GzipFile(fileobj=file), 1 << 16) as unpacked:
+            with _UnpackedFile(_LimitedFile(path, gzip.GzipFile(fileobj=file), counts), 1 << 16) as unpacked:
                 yield unpacked
         elif packing == ".zst":
-            with _UnpackedFile(_ZstdFile(path, file), 1 << 16) as unpacked:
+            with _UnpackedFile(_LimitedFile(path, _ZstdFile(path, file), counts), 1 << 16) as unpacked:
                 yield unpacked
         else:
             yield file
@@ -135,6 +166,23 @@ class _CountedFile(io.FileIO):
 
 class _UnpackedFile(io.BufferedReader):
     """The content of a packed file."""
+
+
+class _LimitedFile(io.RawIOBase):
+    """The content of a packed file up to the size that is allowed."""
+
+    def __init__(self, path: Path, content: Any, counts: CorpusCounts) -> None:
+        self._path, self._content, self._counts = path, content, counts
+        self._size = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        size: int = self._content.readinto(buffer)
+        self._size += size
+        self._counts.check_unpacked(self._path, self._size)
+        return size
 
 
 class _ZstdFile(io.RawIOBase):

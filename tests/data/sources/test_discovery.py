@@ -96,3 +96,13 @@ def test_tables_of_unknown_columns_are_left_out_unless_they_are_named_or_mapped(
     assert find_files(tmp_path, mapped) == [tmp_path / "a.csv", unknown]
     with pytest.raises(UserError, match=r"b\.csv:1: found the columns 'first', 'second'; expected .*data\.columns"):
         find_files(tmp_path / "b*.csv")
+
+
+def test_a_pipe_is_refused_by_name_and_a_folder_leaves_it_out(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.txt")
+    with pytest.raises(UserError, match=r"cannot read .*a\.txt: it is a named pipe; expected a regular file"):
+        find_files(tmp_path / "a.txt")
+    (tmp_path / "loop.txt").symlink_to(tmp_path / "loop.txt")
+    (tmp_path / "within").symlink_to(tmp_path)
+    (tmp_path / "b.txt").write_text("dog\n")
+    assert find_files(tmp_path) == [tmp_path / "b.txt"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lai.data.sources.reading import NumberedDocument, RowReader
-from lai.data.sources.streams import CorpusCounts, read_chunks
+from lai.data.sources.streams import MAX_LINE, CorpusCounts, read_chunks
 from lai.host.errors import UserError
 
 WRAPPERS = ("data", "rows", "train", "examples", "instances", "items", "records")
@@ -45,6 +45,14 @@ def values(path: Path, counts: CorpusCounts) -> Iterator[Any]:
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         reason = error.msg if isinstance(error, json.JSONDecodeError) else error
         raise UserError(f"{path}: row {given + 1}: not JSON ({reason}); expected an array of objects") from error
+    except _LongValueError:
+        raise UserError(
+            f"{path}: row {given + 1}: found a value of more than 64 MB; expected an array of smaller objects"
+        ) from None
+
+
+class _LongValueError(Exception):
+    """A value is longer than any row."""
 
 
 def _texts(path: Path, counts: CorpusCounts) -> Iterator[str]:
@@ -72,6 +80,8 @@ class _Text:
     def _more(self) -> bool:
         """Read as much again as there is, so that a long value takes few steps; False at the end of the file."""
         left = self._text[self._at :]
+        if len(left) > MAX_LINE:
+            raise _LongValueError
         read, size = [left], 0
         for piece in self._pieces:
             read.append(piece)

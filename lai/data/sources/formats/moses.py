@@ -36,7 +36,10 @@ def read(path: Path, counts: CorpusCounts, rows: RowReader) -> Iterator[Numbered
     other = partner(path)
     if other is None:
         raise UserError(f"{path} has no partner; expected {expected_partner(path)} beside it")
-    english, hungarian = (_lines(path, counts), _lines(other, CorpusCounts()))  # each file's bytes count once
+    english, hungarian = (
+        _lines(path, counts),
+        _lines(other, CorpusCounts(max_unpacked=counts.max_unpacked)),
+    )  # each file's bytes count once
     for number, (left, right) in enumerate(zip_longest(english, hungarian), start=1):
         if left is None or right is None:
             longer, rest = (other, hungarian) if left is None else (path, english)

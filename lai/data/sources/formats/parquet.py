@@ -33,6 +33,8 @@ def reader(wanted: Sequence[Sequence[str]]) -> Callable[[Path, CorpusCounts, Row
 
         try:
             with open_stream(path, counts) as stream, seekable(stream) as file, parquet.ParquetFile(file) as table:
+                groups = (table.metadata.row_group(index) for index in range(table.metadata.num_row_groups))
+                counts.check_unpacked(path, sum(group.total_byte_size for group in groups))
                 schema = table.schema_arrow
                 sets = ([name for name in schema.names if name in names] for names in wanted)
                 columns = next((names for names in sets if names), schema.names)

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lai.data.sources.reading import NumberedDocument, RowReader
-from lai.data.sources.streams import CorpusCounts, raw_lines
+from lai.data.sources.streams import MAX_LINE, CorpusCounts, raw_lines
+from lai.host.errors import UserError
 from lai.tokenizer.chat import parse_line
 
 NAME = "TinyStories text"
@@ -19,16 +20,23 @@ def matches(start: bytes) -> bool:
 
 
 def read(path: Path, counts: CorpusCounts, rows: RowReader) -> Iterator[NumberedDocument]:
-    """The documents of a file, each with the number of its first line."""
-    first, lines = 0, list[bytes]()
+    """The documents of a file, each with the number of its first line.
+
+    Raises:
+        UserError: a document or a line has more than 64 MB.
+    """
+    first, lines, size = 0, list[bytes](), 0
     for number, line in enumerate(raw_lines(path, counts), start=1):
         line = line.removesuffix(b"\n").removesuffix(b"\r")
         if line.strip() == SEPARATOR:
             yield from _story(first, lines, counts)
-            first, lines = 0, []
+            first, lines, size = 0, [], 0
         elif lines or line.strip():
             first = first or number
             lines.append(line)
+            size += len(line)
+            if size > MAX_LINE:
+                raise UserError(f"{path}:{first}: found a text of more than 64 MB; expected a separator after it")
     if lines:
         yield from _story(first, lines, counts)
 

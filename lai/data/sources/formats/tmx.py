@@ -10,7 +10,7 @@ from typing import Any
 from xml.parsers import expat
 
 from lai.data.sources.reading import NumberedDocument, RowReader
-from lai.data.sources.streams import CorpusCounts, open_stream
+from lai.data.sources.streams import MAX_LINE, CorpusCounts, open_stream
 from lai.host.errors import UserError
 from lai.tokenizer.chat import translation_examples
 
@@ -30,12 +30,18 @@ def read(path: Path, counts: CorpusCounts, rows: RowReader) -> Iterator[Numbered
     """
     units = _Units()
     parser = units.parser
-    pairs = skipped = 0
+    pairs = skipped = read = 0
     try:
         with open_stream(path, counts) as file:
             while True:
                 chunk = file.read(_CHUNK)
                 parser.Parse(chunk, not chunk)
+                read += len(chunk)
+                if units.size > MAX_LINE or read - parser.CurrentByteIndex > MAX_LINE:
+                    raise UserError(
+                        f"{path}:{parser.CurrentLineNumber}: found a segment or a tag of more than 64 MB; expected "
+                        "sentences"
+                    )
                 for number, unit in units.take():
                     sides = [unit.get(language, "").encode() for language in ("en", "hu")]
                     if not all(sides):
@@ -87,6 +93,7 @@ class _Units:
         self._line = 0
         self._language = ""
         self._text: list[str] | None = None  # of the open segment
+        self.size = 0  # of its text, characters
         self._markup = 0  # depth of elements inside the segment whose text does not count
 
     def take(self) -> list[tuple[int, dict[str, str]]]:
@@ -107,7 +114,7 @@ class _Units:
             self.languages.add(given)
             self._language = _LANGUAGES.get(re.split("[-_]", given.strip().lower())[0], "")
         elif name == "seg":
-            self._text = []
+            self._text, self.size = [], 0
 
     def _end(self, name: str) -> None:
         name = _local(name)
@@ -124,6 +131,7 @@ class _Units:
     def _add_text(self, text: str) -> None:
         if self._text is not None and not self._markup:
             self._text.append(text)
+            self.size += len(text)
 
     def _refuse_entity(self, *_: Any) -> None:
         raise _EntityError
