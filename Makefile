@@ -5,6 +5,8 @@ PYTHON ?= python3
 PIP_ARGS ?=
 JOBS ?= 2
 FUZZ_RUNS ?= 50000
+FUZZ_SECONDS ?= 30
+FUZZ_TARGETS := model_file vocabulary chat options
 MAKEFLAGS += --no-print-directory
 
 VENV := .venv
@@ -23,10 +25,11 @@ CMAKE := $(or $(SYSTEM_CMAKE),$(VENV)/bin/cmake)
 CMAKE_READY := $(if $(SYSTEM_CMAKE),,$(INSTALLED))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train answer test heavy lowest lint lock audit settings release debug races arm fuzz analyse clean
+.PHONY: help setup train answer test heavy lowest lint lock audit settings release debug races arm fuzz fuzz-python analyse
+.PHONY: clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED)  ## make .venv and install LAi into it
 
@@ -146,12 +149,15 @@ arm: $(CMAKE_READY)  ## build the engine for ARM64 and run its tests under QEMU
 fuzz: $(CMAKE_READY)  ## build with clang++ and run the fuzz targets, FUZZ_RUNS inputs each
 	CXX=clang++ $(CMAKE) -S cpp -B build-fuzz -DCMAKE_BUILD_TYPE=RelWithDebInfo -DLAI_FUZZ=ON -DLAI_SANITIZE=address,undefined -DLAI_WERROR=ON
 	$(CMAKE) --build build-fuzz -j $(JOBS)
-	mkdir -p build-fuzz/inputs/model_file build-fuzz/inputs/vocabulary
+	mkdir -p $(FUZZ_TARGETS:%=build-fuzz/inputs/%)
 	build-fuzz/fuzz/fuzz_seed build-fuzz/inputs/model_file
-	for name in model_file vocabulary; do \
+	for name in $(FUZZ_TARGETS); do \
 	  build-fuzz/fuzz/fuzz_$$name -runs=$(FUZZ_RUNS) -timeout=20 -verbosity=0 -print_final_stats=1 -artifact_prefix=build-fuzz/ \
 	    build-fuzz/inputs/$$name || exit 1; \
 	done
+
+fuzz-python: $(INSTALLED)  ## run the readers of Python on changed files, FUZZ_SECONDS each
+	$(RUN) tests/fuzz/readers.py --seconds $(FUZZ_SECONDS)
 
 analyse: $(CMAKE_READY)  ## look for mistakes in the engine with cppcheck
 	$(CMAKE) -S cpp -B build-analyse -DCMAKE_EXPORT_COMPILE_COMMANDS=ON >/dev/null

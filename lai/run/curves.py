@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lai.host.errors import UserError
-from lai.host.files import atomic_write
+from lai.host.files import atomic_write, check_regular
 from lai.host.pictures import pyplot
 
 Curve = list[tuple[int, float]]
@@ -22,6 +22,8 @@ def read_curves(run: Path) -> dict[str, Curve]:
         UserError: the run has no metrics.csv, or no loss is logged in it.
     """
     path = run if run.is_file() else run / "metrics.csv"
+    if path.exists():
+        check_regular(path)
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))

@@ -31,7 +31,7 @@ def refuse_other_encodings(path: Path, start: bytes) -> None:
     """Refuse a file whose beginning is text in another encoding than UTF-8.
 
     Raises:
-        UserError: it is UTF-16 or UTF-32; most of its letters beyond ASCII are of a one-byte encoding.
+        UserError: it is UTF-16 or UTF-32, or most letters beyond ASCII are of a one-byte encoding.
     """
     if (encoding := likely_encoding(start)) is not None:
         raise UserError(f"{path} is {encoding}; expected UTF-8: {conversion(path, encoding)}")

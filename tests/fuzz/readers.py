@@ -1,0 +1,220 @@
+"""Changed files for the readers of Python: each must be read, or be refused by a UserError.
+
+    python tests/fuzz/readers.py jsonl tmx --seconds 60
+
+With atheris (https://github.com/google/atheris), which is no dependency of LAi, covered lines guide the changes;
+without, they are drawn at random. The inputs are small files of each kind, changed. A find is written to the folder
+that the last line names.
+"""
+
+import argparse
+import atexit
+import random
+import shutil
+import struct
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
+
+try:
+    import atheris
+except ImportError:
+    atheris = None
+    from contextlib import nullcontext as watched
+else:
+
+    def watched():
+        return atheris.instrument_imports(include=["lai"])
+
+
+with watched():
+    import torch
+    from engine_program import LEARNED, make_vocab, random_network
+
+    from lai.data.sources.discovery import find_files
+    from lai.data.sources.files import read_documents
+    from lai.data.sources.reading import Reading
+    from lai.export.lai_file import read_model, write_model
+    from lai.export.vocab_file import load_vocab
+    from lai.host.errors import UserError
+    from lai.model.transformer import ModelConfig
+
+_FOLDER = Path(tempfile.mkdtemp(prefix="lai-fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
+_CHAT = b'{"conversations": [{"from": "human", "value": "Szia!"}, {"from": "gpt", "value": "Hello!"}], "system": "x"}\n'
+_UNIT = b'<tu><tuv xml:lang="en"><seg>a <bpt i="1"/>dog</seg></tuv><tuv xml:lang="hu"><seg>kutya</seg></tuv></tu>'
+_WORDS = [
+    b"\x00",
+    b"\xff",
+    b"\xef\xbb\xbf",
+    b"\n",
+    b"\r\n",
+    b"\t",
+    b'"',
+    b"\\",
+    b"\\ud800",
+    b"{",
+    b"[",
+    b"null",
+    b"1e999",
+]
+_WORDS += [
+    b"<user>",
+    b"</user>",
+    b"<assistant>",
+    b"<![CDATA[",
+    b"&#0;",
+    b"-1",
+    b"\xff\xff\xff\xff",
+    b"\x00" * 8,
+    b"NaN",
+]
+
+
+@atexit.register
+def _tidy() -> None:
+    if not list(_FOLDER.glob("find-*")):
+        shutil.rmtree(_FOLDER, ignore_errors=True)
+
+
+def _models() -> Iterator[bytes]:
+    vocab = make_vocab(LEARNED)
+    for dtype in ("f32", "f16", "q8_0", "q4_0"):
+        size = len(vocab)
+        config = ModelConfig(
+            dim=32, hidden_dim=32, n_layers=1, n_heads=2, n_kv_heads=1, vocab_size=size, max_seq_len=16
+        )
+        write_model(_FOLDER / "m.bin", config, random_network(config).state_dict(), vocab, dtype)
+        data = bytearray((_FOLDER / "m.bin").read_bytes())
+        data[65:77] = bytes(12)  # without the checksum: no change would match it
+        yield bytes(data)
+
+
+def _read_model(path: Path) -> None:
+    model = read_model(path)
+    if model.config.max_seq_len <= 4096:
+        network = model.build()
+        with torch.inference_mode():
+            network(torch.tensor([[1, 100]][: model.config.max_seq_len]))
+
+
+def _read_data(path: Path) -> None:
+    for reading in (Reading(), Reading(bad_rows="skip"), Reading(columns={"en": "en", "hu": "hu"})):
+        with suppress(UserError):
+            for _ in read_documents(find_files(path, reading), reading=reading):
+                pass
+
+
+Target = tuple[str, Callable[[Path], object], Callable[[], list[bytes]]]
+TARGETS: dict[str, Target] = {
+    "model": ("x.bin", _read_model, lambda: list(_models())),
+    "vocabulary": ("x.bin", load_vocab, lambda: [make_vocab(LEARNED).to_bytes()]),
+    "txt": ("x.txt", _read_data, lambda: [b"<user>a</user><assistant>b</assistant>\nszia\n", b"a\n<|endoftext|>\nb\n"]),
+    "jsonl": (
+        "x.jsonl",
+        _read_data,
+        lambda: [
+            b'{"text": "a"}\n{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\n',
+            b'{"instruction": "a", "input": "", "output": "b"}\n{"translation": {"en": "dog", "hu": "kutya"}}\n',
+        ],
+    ),
+    "sharegpt": ("x.jsonl", _read_data, lambda: [_CHAT, _CHAT * 2]),
+    "json": ("x.json", _read_data, lambda: [b"[" + _CHAT + b"]", b'{"data": [{"text": "a"}]}', b'{"text": "a"} ' * 2]),
+    "tsv": ("x.tsv", _read_data, lambda: [b"dog\tkutya\n" * 3, b"1\teng\tdog\t2\thun\tkutya\n" * 3, b"en\thu\na\tb\n"]),
+    "csv": (
+        "x.csv",
+        _read_data,
+        lambda: [b'en,hu\n"a ""b""",c\n', b"sep=;\nsource;target\ndog;kutya\n", b"1|eng|dog\n"],
+    ),
+    "tmx": (
+        "x.tmx",
+        _read_data,
+        lambda: [
+            b'<?xml version="1.0" encoding="UTF-8"?><tmx version="1.4"><body>' + _UNIT * 2 + b"</body></tmx>",
+            ("<tmx><body>" + _UNIT.decode() + "</body></tmx>").encode("utf-16"),
+        ],
+    ),
+}
+
+
+def changed(data: bytes, others: list[bytes], draw: random.Random) -> bytes:
+    """The data after one to eight random changes."""
+    for _ in range(draw.randint(1, 8)):
+        at = draw.randint(0, len(data))
+        to = min(len(data), at + draw.choice((1, 2, 4, 8, 64, 1024)))
+        match draw.randrange(7):
+            case 0:
+                data = (
+                    data[:at] + bytes([data[at] ^ (1 << draw.randrange(8))]) + data[at + 1 :]
+                    if at < len(data)
+                    else data
+                )
+            case 1:
+                data = data[:at] + data[to:]
+            case 2:
+                data = data[:to] + data[at:]
+            case 3:
+                data = data[:at] + draw.choice(_WORDS) + data[at:]
+            case 4:
+                data = data[:at] + draw.choice(_WORDS) + data[to:]
+            case 5:
+                other = draw.choice(others)
+                data = data[:at] + other[draw.randint(0, len(other)) :]
+            case 6:
+                number = struct.pack("<I", draw.choice((0, 1, 255, 2**15, 2**24, 2**31 - 1, 2**32 - 1)))
+                data = data[:at] + number + data[at + 4 :]
+    return data
+
+
+def check(name: str, data: bytes) -> None:
+    """Read the data as a file of this kind; any other error than a UserError is a find."""
+    file, read, _ = TARGETS[name]
+    path = _FOLDER / file
+    path.write_bytes(data)
+    with suppress(UserError):
+        read(path)
+
+
+def draw_at_random(name: str, seconds: float, seed: int, most: float = float("inf")) -> int:
+    """Read changed files for so long, or so many. Returns how many."""
+    draw, inputs, count = random.Random(seed), TARGETS[name][2](), 0
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and count < most:
+        data = changed(draw.choice(inputs), inputs, draw)
+        try:
+            check(name, data)
+        except BaseException:
+            (_FOLDER / f"find-{name}").write_bytes(data)
+            print(f"{name}: find {count} in {_FOLDER}", flush=True)
+            raise
+        count += 1
+    return count
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"the readers: {', '.join(TARGETS)} (default: all)")
+    parser.add_argument("--seconds", type=float, default=30, help="for each reader (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the random changes (default: %(default)s)")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    names = options.names or list(TARGETS)
+    if atheris is not None and len(names) == 1:
+        inputs = _FOLDER / "inputs"
+        inputs.mkdir()
+        for number, data in enumerate(TARGETS[names[0]][2]()):
+            (inputs / str(number)).write_bytes(data)
+        flags = [f"-max_total_time={options.seconds:.0f}", f"-artifact_prefix={_FOLDER}/", "-verbosity=0"]
+        arguments = [sys.argv[0], *flags, "-print_final_stats=1", "-max_len=65536", str(inputs)]
+        atheris.Setup(arguments, lambda data: check(names[0], data))
+        atheris.Fuzz()
+    for name in names:
+        print(f"{name}: {draw_at_random(name, options.seconds, options.seed):,} files, no find", flush=True)
+
+
+if __name__ == "__main__":
+    main()
