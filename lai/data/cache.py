@@ -80,7 +80,7 @@ def _facts_if_intact(path: Path, sidecar: Path) -> dict[str, Any] | None:
         saved = json.loads(sidecar.read_bytes())
         if saved["sha256"] == file_digest(path):
             return dict(saved["facts"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass
     log.warning("%s does not hold what was written there; it is built again", path)
     return None

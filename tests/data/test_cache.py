@@ -54,3 +54,9 @@ def test_a_ready_file_on_a_read_only_disk_is_used_without_a_lock(
     assert cached_file(tmp_path / "file", lambda _: pytest.fail("it is built again")) == {"lines": 1}
     with pytest.raises(UserError, match=r"Read-only file system; give another folder: data\.cache_dir=FOLDER"):
         cached_file(tmp_path / "missing", build)
+
+
+def test_a_sidecar_of_deep_json_means_that_the_file_is_built_again(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    (tmp_path / "file.json").write_text("[" * 100_000)
+    assert cached_file(tmp_path / "file", lambda _: {"lines": 1}) == {"lines": 1}

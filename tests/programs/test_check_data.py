@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from processes import shown_on_terminal
+
 from lai.tokenizer.vocab import Vocab
 
 
@@ -90,3 +92,11 @@ def test_formats_and_faulty_rows_are_named(tmp_path: Path) -> None:
     assert "CSV of rows as data.columns and data.template say" in done.stdout
     assert f"first bad rows: {table}:4 (found 1 column, expected 2: q, a)" in done.stdout
     assert "--columns en is no OURS=THEIRS" in run(table, "--columns", "en").stderr
+
+
+def test_a_terminal_gets_no_control_sequences_of_a_file_name(tmp_path):
+    path = tmp_path / "a\x1b]0;title\x07.txt"
+    path.write_bytes(b"The dog \x01 runs.\n" * 5 + b"The cat sits.\n")
+    shown = shown_on_terminal([sys.executable, "-m", "lai.programs.check_data", str(tmp_path)])
+    assert "a\u241b]0;title\u2407.txt:1" in shown
+    assert "\x1b]" not in shown and "\x07" not in shown  # rich's own colours are sequences, too

@@ -156,12 +156,14 @@ def _fault(folder: Path) -> str | None:
         meta = json.loads((folder / "meta.json").read_bytes())
         if meta.pop("checksum") != _checksum(meta):
             return f"{folder / 'meta.json'} was edited"
+        if meta["dtype"] not in ("uint16", "uint32"):
+            return f"{folder / 'meta.json'} has the dtype {meta['dtype']!r}; expected uint16 or uint32"
         for name, expected in meta["files"].items():
             if not (folder / name).is_file():
                 return f"{folder / name} is missing"
             if file_digest(folder / name) != expected["sha256"]:
                 return f"{folder / name} does not hold what was written there"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return f"{folder / 'meta.json'} cannot be read"
     return None
 

@@ -310,6 +310,18 @@ def test_an_edited_sidecar_rebuilds_the_token_files(text: Path, vocab: Vocab, bu
     assert len(builds) == 2
 
 
+def test_a_foreign_sidecar_whose_checksum_is_right_rebuilds_the_token_files(
+    text: Path, vocab: Vocab, builds: list[Path]
+) -> None:
+    sidecar = prepare(text, vocab).folder / "meta.json"
+    meta = json.loads(sidecar.read_bytes()) | {"dtype": "object"}
+    del meta["checksum"]
+    for content in (json.dumps(meta | {"checksum": build_module._checksum(meta)}), "[" * 100_000):
+        sidecar.write_text(content)
+        assert prepare(text, vocab).train.dtype == "uint16"
+    assert len(builds) == 3
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, UserError("full")])
 def test_an_interrupted_build_leaves_nothing(
     text: Path, vocab: Vocab, monkeypatch: pytest.MonkeyPatch, error: BaseException
