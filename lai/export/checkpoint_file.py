@@ -1,7 +1,6 @@
 """The file of a checkpoint: its checksums, and its content as plain data."""
 
 import os
-import stat
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import torch
 
 from lai.export.lai_file import is_model_file
 from lai.host.errors import UserError
-from lai.host.files import atomic_write
+from lai.host.files import atomic_write, check_regular
 
 _PIECE = 1 << 20
 
@@ -25,7 +24,7 @@ def read_plain(path: Path, *, mapped: bool = True, verified: bool = True) -> dic
     Raises:
         UserError: the file is missing, no regular file, damaged, or another kind of file.
     """
-    _check_regular(path)
+    check_regular(path, "the checkpoint")
     if verified:
         _verify(path)
     try:
@@ -53,16 +52,6 @@ def write_plain(content: dict[str, Any], path: Path) -> None:
         if isinstance(cause := error.__context__, OSError):
             raise OSError(cause.errno, cause.strerror, str(path)) from None
         raise
-
-
-def _check_regular(path: Path) -> None:
-    """Refuse what opening would wait for, such as a pipe."""
-    try:
-        mode = path.stat().st_mode
-    except OSError as error:
-        raise UserError(f"cannot read the checkpoint {path}: {error.strerror}") from None
-    if not stat.S_ISREG(mode):
-        raise UserError(f"{path} is no regular file; expected a checkpoint of lai.train (.ckpt)")
 
 
 def _verify(path: Path) -> None:

@@ -7,7 +7,7 @@ from lai.config.schema import RunConfig
 from lai.export.checkpoint import read_checkpoint
 from lai.export.lai_file import ENDING, model_target
 from lai.host.errors import UserError
-from lai.host.files import with_home
+from lai.host.files import check_regular, with_home
 
 
 def export_path(run: RunConfig) -> Path:
@@ -23,10 +23,14 @@ def check_files(run: RunConfig, export_path: Path) -> None:
             file, or in a place that cannot be written to.
     """
     for key, value in (("data.vocab_path", run.data.vocab_path), ("ckpt_path", run.ckpt_path)):
-        if value is not None and with_home(value).is_dir():
+        if value is None:
+            continue
+        path = with_home(value)
+        if path.is_dir():
             raise UserError(f"{key}={value} is a folder; {_file_in(key, value)}")
-        if value is not None and not with_home(value).is_file():
+        if not path.exists():
             raise UserError(f"{key}={value}: there is no such file")
+        check_regular(path, key)
     _check_writable(export_path)
     if run.ckpt_path is not None:
         read_checkpoint(with_home(run.ckpt_path))

@@ -1,5 +1,7 @@
 """A run's files are checked before anything is made."""
 
+import os
+
 import pytest
 from mistakes import OUTPUT
 from runs import composed
@@ -24,6 +26,13 @@ def test_nothing_is_made_by_the_check(tmp_path, compose_run):
 def test_a_missing_input_is_named_by_its_key(tmp_path, compose_run, key):
     with pytest.raises(UserError, match=rf"{key}={tmp_path}/none: there is no such file"):
         check_files(compose_run(f"{key}={tmp_path / 'none'}"), tmp_path / "m.bin")
+
+
+@pytest.mark.parametrize("key", ["data.vocab_path", "ckpt_path"])
+def test_an_input_that_is_a_pipe_is_refused_and_not_waited_for(tmp_path, compose_run, key):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match=rf"cannot read {key} {tmp_path}/pipe: it is a named pipe; expected a regular"):
+        check_files(compose_run(f"{key}={tmp_path / 'pipe'}"), tmp_path / "m.bin")
 
 
 def test_a_folder_with_checkpoints_names_the_newest(tmp_path, compose_run):
