@@ -7,12 +7,26 @@ import struct
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from naive_steps import odd_texts
+from properties import examples
 from toy_vocab import MARKUP, PREFIXES, WORDS, byte_vocab
 
 from lai import Vocab
 from lai.host.errors import UserError
 from lai.tokenizer.chat import CHAT_TAGS
+from lai.tokenizer.vocab import to_utf8
+
+# Whole and broken characters, tags and their beginnings, words that have tokens, and their pieces, in any order.
+PIECES = st.one_of(
+    st.sampled_from([*CHAT_TAGS, *sorted(PREFIXES), *WORDS, "\u2581 e\u0301 😀 日本".encode()]),
+    st.binary(max_size=4),
+    st.text(max_size=4).map(str.encode),
+)
+ANY_BYTES = st.lists(PIECES, max_size=12).map(b"".join) | st.binary(max_size=200)
+ANY_TEXT = st.text(st.characters() | st.characters(categories=["Cs"]) | st.sampled_from("<>/user áőűe\u0301"))
+ANY_TOKENS = st.dictionaries(st.binary(min_size=2, max_size=6), st.floats(-1e9, 1e3, width=32), max_size=20)
 
 
 def test_text_may_be_str_with_surrogates(vocab):
@@ -165,3 +179,32 @@ def test_a_file_that_cannot_be_read_is_a_user_error(tmp_path):
         Vocab.load(tmp_path / "missing.bin")
     with pytest.raises(UserError, match="cannot read the vocabulary"):
         Vocab.load(tmp_path)
+
+
+@examples
+@given(texts=st.lists(ANY_BYTES, max_size=5))
+def test_any_bytes_come_back_and_no_text_becomes_a_tag(vocab, texts):
+    tags = {vocab.tag_id(tag) for tag in CHAT_TAGS}
+    for text in texts:
+        ids = vocab.encode_text(text)
+        assert vocab.decode(ids) == vocab.decode(vocab.encode(text)) == text
+        assert not tags.intersection(ids)
+    assert [ids.tolist() for ids in vocab.encode_batch(texts)] == list(map(vocab.encode_text, texts))
+
+
+@examples
+@given(text=ANY_TEXT)
+def test_any_text_comes_back(vocab, text):
+    assert vocab.decode(vocab.encode(text)) == vocab.decode(vocab.encode_text(text)) == to_utf8(text)
+    whole = "".join(character for character in text if not "\ud800" <= character <= "\udfff")
+    assert vocab.decode(vocab.encode(whole)).decode() == whole
+
+
+@examples
+@given(learned=ANY_TOKENS, text=ANY_BYTES)
+def test_any_text_comes_back_from_a_vocabulary_of_any_tokens(learned, text):
+    written = byte_vocab(learned.keys(), learned.values())
+    read = Vocab.from_bytes(written.to_bytes())
+    assert (read.tokens, read.scores.tolist()) == (written.tokens, written.scores.tolist())
+    text += b"".join(learned)
+    assert read.decode(read.encode(text)) == read.decode(read.encode_text(text)) == text

@@ -7,6 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from properties import examples
 from toy_tokens import SEQ_LEN, every_target, module, targets, token_file
 
 from lai.data.tokens.batches import PackedBatchSampler, PackedDataset
@@ -95,3 +98,18 @@ def test_an_epoch_can_begin_at_any_batch(train: TokenFile, val: TokenFile) -> No
     sampler.set_epoch(3)
     again = [batch["targets"] for batch in loader]
     assert len(again) == len(following) and all(map(torch.equal, again, following))
+
+
+@examples
+@given(sizes=st.lists(st.integers(2, 12) | st.integers(2, 50), min_size=1, max_size=30), seed=st.integers(0, 99))
+def test_any_documents_give_each_token_once_after_the_token_before_it(
+    tmp_path_factory: pytest.TempPathFactory, sizes: list[int], seed: int
+) -> None:
+    file = token_file(tmp_path_factory.mktemp("any") / "x.bin", sizes)
+    predictions = np.array(sizes) - 1
+    for packing in (TrainingPacking(predictions, SEQ_LEN, seed), ValidationPacking(predictions, SEQ_LEN)):
+        rows = packing.epoch(1)
+        batch = PackedDataset(file, SEQ_LEN)[[rows[index] for index in range(len(rows))]]
+        assert sorted(targets([batch])) == every_target(file)
+        used = batch["targets"] >= 0
+        assert (batch["targets"] - batch["tokens"])[used].unique().tolist() == [1]

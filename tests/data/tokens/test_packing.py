@@ -2,6 +2,9 @@ from collections import defaultdict
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from properties import examples
 
 from lai.data.tokens.packing import Ints, PackedRows, Packing, TrainingPacking, ValidationPacking
 
@@ -26,13 +29,20 @@ def lengths(name: str) -> Ints:
 NAMES = ["lines", "mixed", "halves", "long", "alike", "one", "one long", "few"]
 
 
-def check_rows(rows: PackedRows, packing: Packing, predictions: Ints) -> dict[int, list[tuple[int, int]]]:
+# Numbers of predictions, of which many are alike, half a row, or longer than a row.
+_LENGTH = st.integers(1, 9) | st.integers(1, 90) | st.sampled_from([8, 16, 17, 32, 33])
+ANY_LENGTHS = st.lists(_LENGTH, min_size=1, max_size=60)
+
+
+def check_rows(
+    rows: PackedRows, packing: Packing, predictions: Ints, seq_len: int = SEQ_LEN
+) -> dict[int, list[tuple[int, int]]]:
     """Check that each prediction of each document is in exactly one row, and return the documents' (first, size)."""
     assert len(rows) == packing.n_rows
     pieces = defaultdict(list)
     for index in range(len(rows)):
         row = rows[index]
-        assert 0 < row[:, 2].sum() <= SEQ_LEN
+        assert 0 < row[:, 2].sum() <= seq_len
         for document, first, size in row.tolist():
             assert size > 0
             pieces[document].append((first, size))
@@ -111,3 +121,34 @@ def test_a_million_documents_are_planned() -> None:
     rows = packing.epoch(0)
     assert np.array_equal(np.sort(rows.pieces[:, 0]), np.arange(len(predictions)))
     assert np.add.reduceat(rows.pieces[:, 2], rows.starts[:-1]).max() <= 512
+
+
+def fills(rows: PackedRows) -> list[int]:
+    return sorted(int(rows[index][:, 2].sum()) for index in range(len(rows)))
+
+
+@examples
+@given(lengths=ANY_LENGTHS, seq_len=st.integers(2, 40), seed=st.integers(0, 99), epoch=st.integers(0, 9))
+def test_any_documents_give_each_prediction_once_in_full_rows(
+    lengths: list[int], seq_len: int, seed: int, epoch: int
+) -> None:
+    predictions = np.array(lengths)
+    training, validation = TrainingPacking(predictions, seq_len, seed), ValidationPacking(predictions, seq_len)
+    check_rows(training.epoch(epoch), training, predictions, seq_len)
+    check_rows(validation.epoch(epoch), validation, predictions, seq_len)
+    # The last row of the long documents, and the last ones of two passes over the short ones, may be nearly empty.
+    assert sum(2 * fill <= seq_len for fill in fills(training.epoch(epoch))) <= 3
+    tightest = fills(validation.epoch(epoch))
+    assert len(tightest) == 1 or tightest[0] + tightest[1] > seq_len  # else these two were one
+
+
+@examples
+@given(data=st.data(), lengths=ANY_LENGTHS, seq_len=st.integers(2, 40), seed=st.integers(0, 99))
+def test_rows_are_as_full_for_any_order_of_the_documents(
+    data: st.DataObject, lengths: list[int], seq_len: int, seed: int
+) -> None:
+    other = data.draw(st.permutations(lengths))
+    one, two = (TrainingPacking(np.array(order), seq_len, seed) for order in (lengths, other))
+    assert fills(one.epoch(0)) == fills(one.epoch(1)) == fills(two.epoch(0))
+    one, two = (ValidationPacking(np.array(order), seq_len) for order in (lengths, other))
+    assert fills(one.epoch(0)) == fills(two.epoch(0))
