@@ -33,7 +33,7 @@ import lai.train
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from runs import TINY, example_lines  # noqa: E402
+from runs import TINY, content_of, example_lines  # noqa: E402
 
 COMMON = [
     *TINY, "trainer.max_epochs=2", "trainer.val_check_interval=11", "trainer.accumulate_grad_batches=2",
@@ -115,7 +115,7 @@ def _finish(folder: str, moment: Moment) -> bytes | None:
     """The model file of a run that is started until it ends; None where it does not."""
     for _ in range(3):
         if _start(folder, moment, None) == 0:
-            return Path(f"{folder}.bin").read_bytes()
+            return content_of(Path(f"{folder}.bin"))
         time.sleep(1)  # the other rank of a killed one takes a moment to end
     return None
 

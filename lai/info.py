@@ -1,4 +1,4 @@
-"""Show what one of LAi's files holds: a model, a vocabulary, a checkpoint or token files."""
+"""Show what one of LAi's files or folders holds: a model, a vocabulary, a checkpoint, a run or token files."""
 
 import json
 from pathlib import Path
@@ -9,6 +9,7 @@ from lai.host.cli import run_program
 from lai.host.console import printable
 from lai.host.errors import UserError
 from lai.host.files import open_regular, read_regular
+from lai.model import manifest
 from lai.model.transformer import ModelConfig
 from lai.programs.arguments import argument_parser
 from lai.tokenizer.vocab import Vocab
@@ -23,7 +24,7 @@ def main() -> None:
 
 def _info() -> int:
     parser = argument_parser(__doc__)
-    parser.add_argument("file", type=Path, help="the file, or a folder of token files")
+    parser.add_argument("file", type=Path, help="the file, or the folder of a run or of token files")
     rows = describe(parser.parse_args().file)
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
@@ -38,20 +39,22 @@ def describe(path: Path) -> Rows:
         UserError: the file is missing, damaged or not a file of LAi.
     """
     if path.is_dir():
-        return _token_files(path)
+        return _run(path / manifest.NAME) if (path / manifest.NAME).is_file() else _token_files(path)
     with open_regular(path) as file:
         start = file.read(4)
     if is_model_file(path):
         return _model(path)
     if start[:2] == b"PK":
         return _checkpoint(path)
+    if path.name == manifest.NAME:
+        return _run(path)
     if path.name == "meta.json":
         return _token_files(path.parent)
     if start == b"VIAL":
         return [("kind", "vocabulary"), *_vocab_rows(Vocab.load(path))]
     raise UserError(
-        f"{path} is not a file of LAi: expected a model (.bin), a vocabulary (vocab.bin), a checkpoint (.ckpt) or a "
-        f"folder of token files, found one that starts with {start!r}"
+        f"{path} is not a file of LAi: expected a model (.bin), a vocabulary (vocab.bin), a checkpoint (.ckpt), a "
+        f"run (run.json) or a folder of token files, found one that starts with {start!r}"
     )
 
 
@@ -65,6 +68,7 @@ def _model(path: Path) -> Rows:
         *_config_rows(model.config),
         *model.training.facts(),
         *_vocab_rows(model.vocab),
+        *_manifest_rows(model.manifest),
     ]
 
 
@@ -77,7 +81,18 @@ def _checkpoint(path: Path) -> Rows:
         ("weights stored", f"{stored:,}"),
         *checkpoint.training.facts(),
         *_vocab_rows(checkpoint.vocab),
+        *_manifest_rows(checkpoint.manifest),
     ]
+
+
+def _run(path: Path) -> Rows:
+    return [("kind", "run"), *manifest.rows(manifest.from_json(read_regular(path, manifest.MAX_SIZE), str(path)))]
+
+
+def _manifest_rows(content: manifest.Content | None) -> Rows:
+    if content is None:
+        return [("manifest", "none: the file is of an earlier version, or of another program")]
+    return [("manifest", "what the run has recorded of itself:"), *manifest.rows(content)]
 
 
 def _config_rows(config: ModelConfig) -> Rows:

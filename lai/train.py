@@ -64,8 +64,9 @@ def _train(run: RunConfig) -> float:
     from lai.callbacks.settings import RunSettings
     from lai.data.prepare import prepare_corpus
     from lai.export.vocab_file import load_vocab
+    from lai.model.manifest import Manifest
     from lai.model.transformer import ModelConfig
-    from lai.run import estimate, memory, summary
+    from lai.run import estimate, manifest, memory, summary
     from lai.run.build import build_datamodule, build_module, build_trainer
     from lai.run.compile import choose_compiling
     from lai.run.device import prepare_device
@@ -99,7 +100,12 @@ def _train(run: RunConfig) -> float:
         datamodule = build_datamodule(run, corpus)
         _log_lines(summary.start(run, corpus, module, trainer))
         keep_freed_memory()
-        fit(run, trainer, module, datamodule)
+        if measure is None:
+            module.manifest = Manifest(manifest.facts(run, corpus, module, trainer))
+            with manifest.kept(Path(run.output_dir), module, trainer, export):
+                fit(run, trainer, module, datamodule)
+        else:
+            fit(run, trainer, module, datamodule)
 
     if measure is not None:
         # Not the module's device: Lightning has moved the module back to the CPU.

@@ -2,6 +2,7 @@
 
 import csv
 import random
+import struct
 
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
@@ -45,6 +46,13 @@ def composed(*overrides: str) -> DictConfig:
     """The config that `lai-train` composes from these overrides."""
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         return compose("train", overrides=list(overrides))
+
+
+def content_of(model):
+    """A model file without its manifest, which has times in it, and without the fields that depend on its size."""
+    data = model.read_bytes()
+    weights, manifest = struct.unpack_from("<Q", data, 57)[0], struct.unpack_from("<Q", data, 116)[0]
+    return data[:57] + data[77:116] + data[256 : manifest or weights] + data[weights:]
 
 
 def rows_of(folder, column):

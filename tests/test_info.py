@@ -8,6 +8,7 @@ import pytest
 from lai import info
 from lai.data.tokens.build import prepare_token_files
 from lai.host.errors import UserError
+from lai.train import train
 
 
 def test_info_describes_every_kind_of_file(run, tmp_path, model_file, checkpoint, small_vocab, text_file):
@@ -46,3 +47,13 @@ def test_a_folder_whose_record_is_no_object_is_refused(tmp_path, content):
     (tmp_path / "meta.json").write_text(content)
     with pytest.raises(UserError, match=r"it has no readable meta\.json"):
         info.describe(tmp_path)
+
+
+def test_a_run_s_folder_and_its_model_tell_what_the_run_recorded(run, tmp_path, compose_run, text_file):
+    train(compose_run(f"data.path={text_file}", "trainer.max_steps=2"))
+    for path in (tmp_path / "run", tmp_path / "run" / "run.json", tmp_path / "model.bin"):
+        status, output, _ = run("lai.info", path)
+        assert status == 0
+        assert "data.1.name" in output
+        assert text_file.name in output
+    assert "none: the file is of an earlier version" not in output

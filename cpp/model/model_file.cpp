@@ -19,6 +19,7 @@ constexpr std::uint32_t kFlagUnfolded = 2;
 // Far above any model of today. Products of sizes stay within 64 bits, positions within 32.
 constexpr std::size_t kMaxSize = std::size_t{1} << 28;
 constexpr std::size_t kMaxContext = std::size_t{1} << 24;
+constexpr std::size_t kMaxManifest = std::size_t{1} << 20;
 
 // The header is packed without padding, so fields are copied out.
 template <class Value>
@@ -77,6 +78,7 @@ ModelFile::ModelFile(const std::string& path, bool verify, ThreadPool& pool) : p
         if (verify) check_crc32(field<std::uint32_t>(file_, 73), pool);
     }
     read_vocabulary(field<std::uint64_t>(file_, 49), field<std::uint64_t>(file_, 57));
+    read_manifest(field<std::uint64_t>(file_, 116), field<std::uint32_t>(file_, 124));
     locate_weights();
 }
 
@@ -201,6 +203,15 @@ void ModelFile::read_vocabulary(std::uint64_t vocab_offset, std::uint64_t weight
              " or a later multiple of 64");
     }
     weights_offset_ = static_cast<std::size_t>(weights_offset);
+}
+
+void ModelFile::read_manifest(std::uint64_t offset, std::uint32_t size) {
+    if (size == 0) return;
+    if (size > kMaxManifest || offset < kHeaderSize || offset > weights_offset_ || size > weights_offset_ - offset) {
+        fail("has a manifest of " + std::to_string(size) + " bytes at offset " + std::to_string(offset) +
+             ", expected at most 2^20 in front of its weights at " + std::to_string(weights_offset_));
+    }
+    manifest_ = {reinterpret_cast<const char*>(file_.data()) + offset, size};
 }
 
 void ModelFile::locate_weights() {

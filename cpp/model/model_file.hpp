@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace lai {
@@ -61,6 +62,8 @@ public:
     DType dtype() const { return dtype_; }
     Checksum checksum() const { return checksum_; }
     const TrainingRecord& training() const { return training_; }
+    // What the run has recorded of itself, as JSON; empty if the file does not tell. Its content is not checked.
+    std::string_view manifest() const { return manifest_; }
     // Whether what a person types is folded (text/folding.hpp): always, unless the training text was not.
     bool folds_prompts() const { return folds_prompts_; }
 
@@ -77,6 +80,7 @@ private:
     void check_size(std::uint64_t file_size) const;
     void check_crc32(std::uint32_t stored, ThreadPool& pool);
     void read_vocabulary(std::uint64_t vocab_offset, std::uint64_t weights_offset);
+    void read_manifest(std::uint64_t offset, std::uint32_t size);
     void locate_weights();
     [[noreturn]] void fail(const std::string& what) const;
 
@@ -89,6 +93,7 @@ private:
     bool folds_prompts_ = true;
     Checksum checksum_ = Checksum::unknown;
     TrainingRecord training_{};
+    std::string_view manifest_;
     std::size_t weights_offset_ = 0;
     std::unique_ptr<Vocabulary> vocabulary_;
     Weights weights_;

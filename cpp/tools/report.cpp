@@ -112,6 +112,7 @@ JsonObject model_json(const ModelFile& file, const Transformer& transformer) {
     json.number("val_loss", known(training.val_loss)).number("val_loss_floor", known(training.val_loss_floor));
     json.count("turns", training.turns);
     json.count("weight_bytes", transformer.weight_bytes()).count("cache_bytes", cache_bytes(transformer));
+    if (!file.manifest().empty()) json.text("manifest", valid_utf8(file.manifest()));
     return json;
 }
 
@@ -145,6 +146,8 @@ std::string describe_model(const ModelFile& file, const Transformer& transformer
         label.resize(12, ' ');
         description += label + value + "\n";
     }
+    if (!file.manifest().empty()) description += "manifest:   " + std::string(file.manifest());
+    if (description.back() != '\n') description += "\n";
     return description;
 }
 

@@ -79,8 +79,9 @@ class ExportModel(Callback):
         training = pl_module.training_record(trainer.global_step)
         self.final_loss = _final_loss(trainer, self._best.last_metrics)
         best, weights, training = self._choose(trainer, weights, training)
+        manifest = pl_module.manifest.at(training, self.metrics)
         try:
-            self.report = export_model(self.path, pl_module.config, weights, vocab, self.dtype, training)
+            self.report = export_model(self.path, pl_module.config, weights, vocab, self.dtype, training, manifest)
         except OSError as error:
             last = (callback.path for callback in trainer.checkpoint_callbacks if isinstance(callback, LastCheckpoint))
             kept = best or next(last, None)

@@ -155,6 +155,9 @@ class DataSettings(Checked):
     clean: bool = setting(
         "mend the text of files before it is used: encoding, entities, markup (lai-clean-data)", False
     )
+    licence: str | None = setting(
+        "licence of the text, for run.json and the model's card; null: as its source says", None
+    )
     cache_dir: str = setting("folder of generated text, vocabularies and token files, shared by all runs")
     synthetic: SyntheticSettings | None = None
     hub: HubSettings | None = None

@@ -9,6 +9,7 @@ from torch import Tensor
 from lai.export.checkpoint_file import read_plain
 from lai.export.checkpoint_schema import WEIGHTS, check_checkpoint
 from lai.host.errors import UserError
+from lai.model.manifest import Content, from_json
 from lai.model.record import TrainingRecord
 from lai.model.transformer import ModelConfig
 from lai.tokenizer.vocab import Vocab
@@ -22,6 +23,7 @@ class Checkpoint(NamedTuple):
     weights: dict[str, Tensor]
     training: TrainingRecord
     run: str = ""
+    manifest: Content | None = None
 
 
 def read_checkpoint(path: Path | str) -> Checkpoint:
@@ -40,7 +42,8 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
     config = ModelConfig(**saved["config"])
     if len(vocab) != config.vocab_size:
         raise UserError(f"{path}: its config says {config.vocab_size} tokens, its vocabulary holds {len(vocab)}")
-    return Checkpoint(config, vocab, weights, _training(content), saved.get("run", ""))
+    manifest = from_json(saved["manifest"].encode(), str(path)) if "manifest" in saved else None
+    return Checkpoint(config, vocab, weights, _training(content), saved.get("run", ""), manifest)
 
 
 def read_content(path: Path | str, *, mapped: bool, verified: bool = True) -> dict[str, Any]:

@@ -57,7 +57,7 @@ _LAI: dict[int, Description] = {  # by version
             "training": _TRAINING,
             "entries_of_callbacks": Items(TEXT),
         },
-        _DROPPED,
+        _DROPPED | {"manifest": TEXT},
     ),
 }
 _DATA = Record({"epoch": COUNT, "batch": COUNT, "order": Table(TEXT, COUNT), "train": _DIGEST, "val": _DIGEST})

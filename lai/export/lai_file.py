@@ -17,6 +17,7 @@ from lai.export.vocab_file import MAGIC
 from lai.host.errors import UserError
 from lai.host.files import atomic_write, open_regular, target_of
 from lai.host.memory import check_memory
+from lai.model.manifest import MAX_SIZE, Content, from_json, to_json
 from lai.model.record import UNKNOWN, TrainingRecord
 from lai.model.transformer import ModelConfig, Transformer
 from lai.tokenizer.vocab import Vocab
@@ -29,8 +30,9 @@ FLAG_UNFOLDED = 2
 ACTIVATIONS = ("silu", "gelu")
 
 # magic, version, dim … max_seq_len, rope_theta, norm_eps, activation, dtype, vocab_offset, weights_offset, file_size,
-# CRC-32, flags, 7 bytes of nothing, steps, tokens, val_loss, val_loss_floor, turns; "<" packs them without gaps.
-_HEADER = struct.Struct("<4sI7iffiBQQQII7xQQffI")
+# CRC-32, flags, 7 bytes of nothing, steps, tokens, val_loss, val_loss_floor, turns, manifest_offset, manifest_size; "<"
+# packs them without gaps.
+_HEADER = struct.Struct("<4sI7iffiBQQQII7xQQffIQI")
 _TABLES = 3  # floats a position and an element of a head, while the cosines and sines are computed
 _SIZES = ("dim", "hidden_dim", "n_layers", "n_heads", "n_kv_heads", "vocab_size", "max_seq_len")
 
@@ -48,6 +50,7 @@ class ModelFile:
     checksum: int
     training: TrainingRecord
     path: Path
+    manifest: Content | None = None
 
     def build(self) -> Transformer:
         """The network in evaluation mode; it shares this object's weights.
@@ -103,30 +106,46 @@ def write_model(
     vocab: Vocab,
     dtype: str = "f32",
     training: TrainingRecord = UNKNOWN,
+    manifest: Content | None = None,
 ) -> None:
     """Write a model file, whole or not at all: version 1 for f32, version 2 for the other dtypes.
 
+    Args:
+        manifest: what is known of the run (`lai.model.manifest`); None: the file has none.
+
     Raises:
-        UserError: the vocabulary and the config disagree, a weight is not finite or does not fit the dtype.
+        UserError: the vocabulary and the config disagree, a weight is not finite or does not fit the dtype, or the
+            manifest is too large.
     """
     if len(vocab) != config.vocab_size:
         raise UserError(f"the vocabulary has {len(vocab)} tokens, the model {config.vocab_size}; they must agree")
     if dtype not in quantize.DTYPES:
         raise UserError(f"weight dtype {dtype!r} is not one of {', '.join(quantize.DTYPES)}")
     record = vocab.to_bytes()
-    weights_offset = _aligned(HEADER_SIZE + len(record))
+    told = b"" if manifest is None else to_json(manifest)
+    if len(told) > MAX_SIZE:
+        raise UserError(f"the manifest has {len(told):,} bytes; a model file has room for {MAX_SIZE:,}")
+    manifest_offset = HEADER_SIZE + len(record) if told else 0
+    weights_offset = _aligned(HEADER_SIZE + len(record) + len(told))
     with atomic_write(path) as file:
-        file.write(bytes(HEADER_SIZE) + record)
+        file.write(bytes(HEADER_SIZE) + record + told)
         file.write(bytes(weights_offset - file.tell()))
         _write_weights(file, config, weights, dtype)
         file_size = file.tell()
         checksum = _crc(file, HEADER_SIZE)
         file.seek(0)
-        file.write(_header(config, dtype, weights_offset, file_size, checksum, training))
+        place = (manifest_offset, len(told))
+        file.write(_header(config, dtype, weights_offset, file_size, checksum, training, place))
 
 
 def _header(
-    config: ModelConfig, dtype: str, weights_offset: int, file_size: int, checksum: int, training: TrainingRecord
+    config: ModelConfig,
+    dtype: str,
+    weights_offset: int,
+    file_size: int,
+    checksum: int,
+    training: TrainingRecord,
+    manifest: tuple[int, int],
 ) -> bytes:
     version = 1 if dtype == "f32" else 2
     packed = _HEADER.pack(
@@ -147,6 +166,7 @@ def _header(
         training.val_loss,
         training.val_loss_floor,
         training.turns,
+        *manifest,
     )
     return packed.ljust(HEADER_SIZE, b"\0")
 
@@ -235,9 +255,21 @@ def _read(path: Path, file: IO[bytes]) -> ModelFile:
         tied = True
         del weights["output.weight"]
         config = ModelConfig(**{**config.to_dict(), "tie_embeddings": True})
-    steps, tokens, val_loss, val_loss_floor, turns = fields[16:]
+    steps, tokens, val_loss, val_loss_floor, turns, manifest_offset, manifest_size = fields[16:]
     training = TrainingRecord.read(steps, tokens, val_loss, val_loss_floor, bool(flags & FLAG_UNFOLDED), turns)
-    return ModelFile(config, vocab, weights, version, names[dtype_number], size, checksum, training, path)
+    manifest = _read_manifest(path, file, manifest_offset, manifest_size, weights_offset)
+    return ModelFile(config, vocab, weights, version, names[dtype_number], size, checksum, training, path, manifest)
+
+
+def _read_manifest(path: Path, file: IO[bytes], offset: int, size: int, weights_offset: int) -> Content | None:
+    if not size:
+        return None
+    if size > MAX_SIZE or offset < HEADER_SIZE or offset + size > weights_offset:
+        raise UserError(
+            f"{path} says that its manifest has {size:,} bytes at {offset:,}; expected at most {MAX_SIZE:,} before the "
+            f"weights at {weights_offset:,}"
+        )
+    return from_json(_bytes_at(file, offset, size), str(path))
 
 
 def _read_weights(

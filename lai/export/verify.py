@@ -13,6 +13,7 @@ from lai.export.lai_file import ModelFile, model_target, read_model, write_model
 from lai.host.errors import UserError
 from lai.host.files import replace_and_keep, sync_directory
 from lai.host.temporary import held
+from lai.model.manifest import Content
 from lai.model.record import UNKNOWN, TrainingRecord
 from lai.model.transformer import ModelConfig, Transformer
 from lai.tokenizer.vocab import Vocab
@@ -55,6 +56,7 @@ def export_model(
     vocab: Vocab,
     dtype: str = "f32",
     training: TrainingRecord = UNKNOWN,
+    manifest: Content | None = None,
 ) -> ExportReport:
     """Write a model file; it gets its name only after the file, read back, has computed the network's logits.
 
@@ -68,7 +70,7 @@ def export_model(
         raise UserError(f"{path} is not written: weights of {odd[0]} are not finite; training diverged")
     unverified = path.with_name(f".{path.name}.{os.getpid()}.unverified")  # another run may write the same file
     try:
-        write_model(unverified, config, weights, vocab, dtype, training)
+        write_model(unverified, config, weights, vocab, dtype, training, manifest)
         with held(unverified):
             difference = _difference(_stored_network(config, weights, dtype), read_model(unverified))
         if not difference <= TOLERANCE:

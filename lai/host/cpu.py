@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -26,12 +27,25 @@ def multiplies_bf16() -> bool:
     return "avx512_bf16" in flags
 
 
+def cpu_name() -> str:
+    """The CPU's name as the system tells it, such as `AMD EPYC 7B13`; its architecture where it tells none."""
+    if sys.platform == "darwin":
+        answer = subprocess.run(["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, encoding="utf-8")
+        return answer.stdout.strip() or platform.machine()
+    return _cpu_info("model name") or platform.processor() or platform.machine()
+
+
 def _flags() -> set[str]:
+    return set(_cpu_info("flags").split())
+
+
+def _cpu_info(name: str) -> str:
+    """What Linux says of the first CPU under this name; empty where it says nothing."""
     try:
         lines = _CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        return set()
-    return set(next((line.partition(":")[2] for line in lines if line.startswith("flags")), "").split())
+        return ""
+    return next((line.partition(":")[2] for line in lines if line.startswith(name)), "").strip()
 
 
 def _trial_works() -> bool:

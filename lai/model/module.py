@@ -19,6 +19,7 @@ from lai.config.schema import OptimizerSettings, ScheduleSettings
 from lai.host.errors import UserError
 from lai.model.dropped_state import drop_state, lacks_state
 from lai.model.finite import FiniteSteps, spread
+from lai.model.manifest import Manifest, from_json, to_json
 from lai.model.optimizers import build_optimizer, build_schedule, learning_rate_factor
 from lai.model.plain_state import drop_non_plain_state, entries_of_callbacks
 from lai.model.record import CHECKPOINT_VERSION, TrainingRecord
@@ -72,6 +73,8 @@ class LanguageModel(lightning.LightningModule):
         self.turns = turns
         self.run_id = uuid.uuid4().hex
         """The name of the run in its checkpoints; a resumed run keeps that of its checkpoint."""
+        self.manifest = Manifest()
+        """What checkpoints and exports say of the run."""
         self.tokens_seen = TokensSeen()
         self.finite = FiniteSteps()
         self._validated = (-1, 0.0)  # the step of the last validation, and its val/loss
@@ -272,13 +275,15 @@ class LanguageModel(lightning.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         drop_non_plain_state(checkpoint, self._told)
+        training = self.training_record(checkpoint["global_step"])
         checkpoint["lai"] = {
             "version": CHECKPOINT_VERSION,
             "run": self.run_id,
             "config": self.config.to_dict(),
             "optimizer": self.optimizer_settings.name,
             "vocab": torch.frombuffer(bytearray(self.vocab), dtype=torch.uint8),
-            "training": self.training_record(checkpoint["global_step"]).to_dict(),
+            "training": training.to_dict(),
+            "manifest": to_json(self.manifest.at(training)).decode(),
             "entries_of_callbacks": entries_of_callbacks(checkpoint),
         }
         if self._drops_state or self.lacks_state:
@@ -312,6 +317,9 @@ class LanguageModel(lightning.LightningModule):
         self._log_kept_settings(checkpoint["optimizer_states"][0]["param_groups"])
         self.lacks_state = lacks_state(checkpoint)
         self.run_id = saved.get("run", self.run_id)
+        if "manifest" in saved:
+            earlier = from_json(saved["manifest"].encode(), "the checkpoint")
+            self.manifest.resume_from(earlier, checkpoint["global_step"])
         self.tokens_seen.resume_from(saved.get("training", {}).get("tokens", 0))
         if saved["vocab"].numpy().tobytes() != self.vocab:
             raise UserError("the checkpoint was trained with another vocabulary; use the same data settings")

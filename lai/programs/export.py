@@ -30,7 +30,9 @@ def _export() -> int:
     options = _parse_arguments()
     model_target(options.output)  # A wrong name is refused before anything is read.
     source = _read(options.source, options.dtype)
-    report = export_model(options.output, source.config, source.weights, source.vocab, options.dtype, source.training)
+    report = export_model(
+        options.output, source.config, source.weights, source.vocab, options.dtype, source.training, source.manifest
+    )
     print(report)
     if (kept := report.kept_line()) is not None:
         print(kept)
@@ -47,7 +49,7 @@ def _read(path: Path, dtype: str) -> Checkpoint:
             f"note: the weights of {path} are rounded to {model.dtype} already; {dtype} does not restore them; "
             "an export of the checkpoint or of an f32 file is more exact"
         )
-    return Checkpoint(model.config, model.vocab, model.weights, model.training)
+    return Checkpoint(model.config, model.vocab, model.weights, model.training, manifest=model.manifest)
 
 
 if __name__ == "__main__":

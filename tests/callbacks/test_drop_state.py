@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from runs import content_of
 from toy_callbacks import with_callback
 
 from lai.export.checkpoint import read_checkpoint
@@ -23,11 +24,11 @@ def test_a_finished_run_drops_the_optimizer_state_and_exports_its_best_again(tmp
         train(compose_run(*common))
     assert moments(tmp_path / "run") == {"last.ckpt": 0, "step44.ckpt": 0}
     assert "is dropped; checkpoint.keep=all keeps it" in caplog.text
-    expected = (tmp_path / "model.bin").read_bytes()
+    expected = content_of(tmp_path / "model.bin")
     (tmp_path / "model.bin").unlink()
     last = tmp_path / "run" / "checkpoints" / "last.ckpt"
     train(compose_run(*common, f"ckpt_path={last}"))
-    assert (tmp_path / "model.bin").read_bytes() == expected
+    assert content_of(tmp_path / "model.bin") == expected
 
 
 def test_a_finished_run_without_its_optimizer_state_is_not_trained_longer(tmp_path, compose_run, text_file):

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from runs import rows_of
+from runs import content_of, rows_of
 
 from lai.host.errors import UserError
 from lai.train import train
@@ -125,12 +125,12 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path, compose_run, text_fi
 def test_a_finished_run_that_is_started_again_exports_its_best(tmp_path, compose_run, text_file, caplog, overrides):
     common = (f"data.path={text_file}", "trainer.max_epochs=2", *overrides)
     train(compose_run(*common))
-    expected = (tmp_path / "model.bin").read_bytes()
+    expected = content_of(tmp_path / "model.bin")
     (tmp_path / "model.bin").unlink()  # as after a kill in the export
     checkpoint = tmp_path / "run" / "checkpoints" / "last.ckpt"
     before = checkpoint.read_bytes()
     with caplog.at_level("INFO", logger="lai"):
         train(compose_run(*common, f"ckpt_path={checkpoint}"))
     assert "nothing is left to train up to trainer.max_epochs 2: the run's weights are exported" in caplog.text
-    assert (tmp_path / "model.bin").read_bytes() == expected
+    assert content_of(tmp_path / "model.bin") == expected
     assert checkpoint.read_bytes() == before

@@ -1,5 +1,6 @@
 """Damaged model files and other files: each is refused in one line with exit code 2."""
 
+import json
 import struct
 import zlib
 
@@ -156,6 +157,17 @@ def test_any_training_record_is_accepted(engine, tmp_path, model_bytes, name, va
     assert all(line.startswith(b"training:") for line in changed)
     arguments = ("--raw", "-p", "a", "--temp", "0", "--tokens", "3")
     assert engine.output("-m", path, *arguments) == engine.output("-m", plain, *arguments)
+
+
+def test_info_shows_the_manifest(engine, tmp_path, vocab):
+    told = {"seed": 7, "data": [{"name": "szöveg.txt\x1b"}]}
+    config = ModelConfig(
+        dim=32, hidden_dim=64, n_layers=2, n_heads=2, n_kv_heads=1, vocab_size=len(vocab), max_seq_len=16
+    )
+    write_model(tmp_path / "m.bin", config, random_network(config).state_dict(), vocab, manifest=told)
+    assert json.loads(engine.json("-m", tmp_path / "m.bin", "--info")["manifest"]) == told
+    shown = engine.output("-m", tmp_path / "m.bin", "--info").decode()
+    assert json.loads(shown[shown.index("manifest:") + len("manifest:") :]) == told
 
 
 def record(offset, token):

@@ -1,5 +1,6 @@
 """Model files against a reader written with struct and numpy from docs/format.md alone."""
 
+import json
 import struct
 import zlib
 from dataclasses import replace
@@ -32,7 +33,8 @@ def independent_read(path):
     assert file_size == len(data)
     assert crc == zlib.crc32(data[256:])
     assert data[81:88] == bytes(7)
-    assert data[116:256] == bytes(140)
+    assert data[128:256] == bytes(128)
+    manifest_offset, manifest_size = struct.unpack_from("<QI", data, 116)
     header["turns"] = struct.unpack_from("<I", data, 112)[0]
     header["steps"], header["tokens"] = struct.unpack_from("<QQ", data, 88)
     header["val_loss"], header["val_loss_floor"] = struct.unpack_from("<ff", data, 104)
@@ -44,6 +46,10 @@ def independent_read(path):
         length = struct.unpack_from("<I", data, position)[0]
         tokens.append(data[position + 4 : position + 4 + length])
         position += 4 + length + 4
+    header["manifest"] = data[manifest_offset : manifest_offset + manifest_size]
+    if manifest_size:
+        assert manifest_offset == position
+        position += manifest_size
     assert weights_offset == -(-position // 64) * 64
     assert data[position:weights_offset] == bytes(weights_offset - position)
     h = header
@@ -246,3 +252,33 @@ def test_a_context_larger_than_memory_is_refused_before_memory_is_taken(written,
     monkeypatch.setattr(memory, "free_memory", lambda: 1000.0)
     with pytest.raises(UserError, match=r"m.bin as float32 needs .* of memory"):
         read_model(written)
+
+
+MANIFEST = {"seed": 7, "data": [{"name": "szöveg.txt", "licence": None}]}
+
+
+@pytest.mark.parametrize("dtype", ["f32", "f16"])
+def test_a_manifest_stands_between_vocabulary_and_weights(tmp_path, config, small_vocab, dtype):
+    weights = network(config).state_dict()
+    plain, told = tmp_path / "plain.bin", tmp_path / "told.bin"
+    write_model(plain, config, weights, small_vocab, dtype)
+    write_model(told, config, weights, small_vocab, dtype, manifest=MANIFEST)
+    assert json.loads(independent_read(told)[1]["manifest"]) == MANIFEST
+    found = read_model(told)
+    assert found.manifest == MANIFEST
+    assert read_model(plain).manifest is None
+    assert all(torch.equal(found.weights[name], weight) for name, weight in read_model(plain).weights.items())
+
+
+def test_a_manifest_outside_its_place_is_refused(tmp_path, config, small_vocab):
+    weights = network(config).state_dict()
+    path = tmp_path / "m.bin"
+    for offset, value in (
+        (116, struct.pack("<Q", 2**60)),
+        (116, struct.pack("<Q", 3)),
+        (124, struct.pack("<I", 2**31)),
+    ):
+        write_model(path, config, weights, small_vocab, manifest=MANIFEST)
+        without_checksum(path, lambda data, at=offset, new=value: data.__setitem__(slice(at, at + len(new)), new))
+        with pytest.raises(UserError, match=r"m.bin says that its manifest has .* bytes at"):
+            read_model(path)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from processes import lai_train
-from runs import TINY
+from runs import TINY, content_of
 
 from lai.export.lai_file import read_model
 
@@ -57,7 +57,7 @@ def test_one_command_starts_resumes_and_exports_a_run(tmp_path, start):
     assert status == 0 and "nothing is left to train up to trainer.max_epochs 2" in screen
     expected, found = (read_model(tmp_path / f"{name}.bin").weights for name in ("whole", "run"))
     assert all(torch.equal(torch.as_tensor(found[name]), torch.as_tensor(expected[name])) for name in expected)
-    assert (tmp_path / "run.bin").read_bytes() == (tmp_path / "whole.bin").read_bytes()
+    assert content_of(tmp_path / "run.bin") == content_of(tmp_path / "whole.bin")
     assert start()[0] == 0  # once more: nothing changes
     assert not (tmp_path / "run.1.bin").exists()
 

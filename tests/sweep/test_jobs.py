@@ -12,7 +12,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 from processes import lai_train, start_lai_train
-from runs import TINY
+from runs import TINY, content_of
 
 
 def test_a_sweep_gives_a_folder_a_job_and_prepares_its_data_once(tmp_path, text_file):
@@ -40,10 +40,10 @@ def test_a_sweeps_jobs_do_not_write_over_each_other(tmp_path, text_file):
     done = lai_train(*common, "export.path=one.bin,./one.bin", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.strip().endswith(f"error: export.path=./one.bin {advice}")
-    first = (tmp_path / "one.bin").read_bytes()
+    first = content_of(tmp_path / "one.bin")
     done = lai_train(*common, "export.path=job${hydra:job.num}.bin", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "job0.bin").read_bytes() == first != (tmp_path / "job1.bin").read_bytes()
+    assert content_of(tmp_path / "job0.bin") == first != content_of(tmp_path / "job1.bin")
 
 
 def test_every_job_that_fails_says_why(tmp_path, text_file):
@@ -67,7 +67,7 @@ def test_the_processes_of_a_sweeps_job_do_that_job_alone(tmp_path, text_file):
     of_two = [job for job in range(4) if "2 processes" in (sweep / str(job) / "train.log").read_text()]
     assert of_two == [2, 3]
     assert done.stdout.count("Launching") == 1
-    assert len({(tmp_path / f"job{job}.bin").read_bytes() for job in range(4)}) == 4
+    assert len({content_of(tmp_path / f"job{job}.bin") for job in range(4)}) == 4
     assert not (tmp_path / "models").exists()
 
 

@@ -44,13 +44,16 @@ class TokenFiles:
     train: TokenFile
     val: TokenFile
     stats: CorpusStats
+    digests: dict[str, str]
+    """The SHA-256 of each split's tokens."""
 
     @classmethod
     def open(cls, folder: Path) -> "TokenFiles":
         meta = json.loads((folder / "meta.json").read_bytes())
         stats = {name: SplitStats(**meta["stats"][name]) for name in ("train", "val")}
         train, val = (TokenFile(folder / f"{name}.bin", meta["dtype"]) for name in ("train", "val"))
-        return cls(folder, train, val, CorpusStats(**stats))
+        digests = {name: meta["files"][f"{name}.bin"]["sha256"] for name in ("train", "val")}
+        return cls(folder, train, val, CorpusStats(**stats), digests)
 
 
 def prepare_token_files(

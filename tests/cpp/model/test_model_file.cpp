@@ -156,6 +156,27 @@ void impossible_fields_are_refused() {
     CHECK(contains(refuse(edited(bytes, 57, std::uint64_t{256})), "weights at offset 256"));
 }
 
+void a_manifest_stands_in_front_of_the_weights() {
+    const std::string json = R"({"seed": 7})";
+    std::string bytes = bytes_of(DType::f16, true);
+    std::uint64_t weights = 0;
+    std::memcpy(&weights, bytes.data() + 57, sizeof weights);
+    bytes.insert(weights, json + std::string(64 - json.size(), '\0'));
+    bytes = edited(edited(bytes, 57, weights + 64), 116, weights);
+    bytes = edited(bytes, 124, static_cast<std::uint32_t>(json.size()));
+    const TemporaryFile content(bytes);
+    const TemporaryFile plain(bytes_of(DType::f16, true));
+    ThreadPool pool(1);
+    const ModelFile file(content.path(), true, pool);
+    const ModelFile other(plain.path(), true, pool);
+    CHECK(file.manifest() == json && other.manifest().empty());
+    CHECK(std::memcmp(file.weights().final_norm, other.weights().final_norm, 32 * sizeof(float)) == 0);
+    CHECK(contains(refuse(edited(bytes, 116, std::uint64_t{8})), "has a manifest of 11 bytes at offset 8"));
+    CHECK(contains(refuse(edited(bytes, 116, weights + 60)), "in front of its weights"));
+    CHECK(contains(refuse(edited(bytes, 124, std::uint32_t{65})), "has a manifest of 65 bytes"));
+    CHECK(contains(refuse(edited(bytes, 116, ~std::uint64_t{0})), "has a manifest of 11 bytes"));
+}
+
 }  // namespace
 
 int main() {
@@ -168,4 +189,5 @@ int main() {
     the_checksum_tells_whether_the_content_is_correct();
     a_file_that_is_too_short_or_too_long_is_refused();
     impossible_fields_are_refused();
+    a_manifest_stands_in_front_of_the_weights();
 }
