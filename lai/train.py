@@ -29,7 +29,7 @@ from lai.host.garbage import collect_garbage_again, defer_garbage_collection
 from lai.host.signals import stop_signals
 from lai.host.temporary import sweep
 from lai.run.checkpoint_folders import free_folders
-from lai.run.folders import check_outputs, claimed, moved, save_config, set_hydra_defaults
+from lai.run.folders import check_outputs, claimed, keep_choice, moved, save_config, set_hydra_defaults
 from lai.run.launch import check_processes, folder_of_process, is_first_process, take_from_launcher
 from lai.run.resume import as_started, choose_checkpoint
 from lai.sweep.jobs import check_export, forget_job, in_sweep, processes_of_a_job
@@ -67,6 +67,8 @@ def _train(run: RunConfig) -> float:
     from lai.model.manifest import Manifest
     from lai.model.transformer import ModelConfig
     from lai.run import estimate, manifest, memory, summary
+    from lai.run.accelerator_check import check_accelerator
+    from lai.run.batch_size import choose_batch_size
     from lai.run.build import build_datamodule, build_module, build_trainer
     from lai.run.compile import choose_compiling
     from lai.run.device import prepare_device
@@ -91,14 +93,18 @@ def _train(run: RunConfig) -> float:
     corpus = prepare_corpus(run.data, load_vocab)
     seed_everything(run.seed, verbose=False)
     config = ModelConfig.of(run.model, len(corpus.vocab))
+    why_batch_size = choose_batch_size(run, config, corpus, trainer)
+    if why_batch_size is not None:
+        keep_choice(Path(run.output_dir), "data.batch_size", run.data.batch_size)
     choose_compiling(run, config, corpus.token_files.stats.train.tokens, trainer.world_size)
     planned = memory.plan(run, config, corpus, trainer)
     planned.check(run.data.batch_size, sure=measure is None)
+    check_accelerator(run, config, trainer)
 
     with within_memory():
         module = build_module(run, config, corpus)
         datamodule = build_datamodule(run, corpus)
-        _log_lines(summary.start(run, corpus, module, trainer))
+        _log_lines(summary.start(run, corpus, module, trainer, why_batch_size))
         keep_freed_memory()
         if measure is None:
             module.manifest = Manifest(manifest.facts(run, corpus, module, trainer))

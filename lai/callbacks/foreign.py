@@ -20,7 +20,7 @@ from lai.host.errors import UserError, first_line
 
 _REFUSED = {
     LearningRateFinder: "looks for one learning rate, and a run has two; compare some: -m optimizer.lr=1e-3,2e-3",
-    BatchSizeFinder: "cannot change data.batch_size; set it, and see with +estimate=true what memory a run takes",
+    BatchSizeFinder: "cannot change data.batch_size; data.batch_size=auto finds one that fits",
     GradientAccumulationScheduler: (
         "changes how many batches a step has, which the learning rate and resuming rely on; set "
         "trainer.accumulate_grad_batches"

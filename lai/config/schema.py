@@ -69,6 +69,7 @@ class DeviceSettings(Checked):
     )
     tf32: bool | None = setting("multiply float32 matrices with 10 bits of mantissa on CUDA; false: with 23", None)
     recompute_activations: bool | None = setting("activation checkpointing: less memory, a third more computing", None)
+    check: bool | None = setting("before a run on a GPU, compare causality, loss and gradients with the CPU's", None)
     threads: int | None = setting("CPU threads; null: PyTorch's choice", None, ge=1, le=_MAX_THREADS)
     max_batch_tokens: int | None = setting("maximum tokens in a batch that the device computes correctly", None, ge=1)
 
@@ -151,7 +152,11 @@ class DataSettings(Checked):
     val_fraction: float = setting("share of documents to validate with, chosen by their content", gt=0, lt=1)
     split_seed: int = setting("seed of that choice")
     seq_len: int | None = setting("tokens in a row of a batch; null: model.max_seq_len", None)
-    batch_size: int = setting("rows in a batch", ge=1)
+    batch_size: Any = setting(
+        "rows in a batch; auto: a power of two that fits into memory, at most 2,048 tokens on a CPU, 16,384 on a GPU",
+        ge=1,
+        words="a whole number of at least 1, or auto",
+    )
     clean: bool = setting(
         "mend the text of files before it is used: encoding, entities, markup (lai-clean-data)", False
     )

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from lai.config.schema import TrainerSettings
-from lai.config.setting import check_range, limits_of
+from lai.config.schema import DataSettings, TrainerSettings
+from lai.config.setting import check_range, limits, limits_of
 from lai.host.errors import UserError
 
 if TYPE_CHECKING:
@@ -109,9 +109,14 @@ def _check_batch(run: "RunConfig") -> None:
     assert seq_len is not None
     if not 1 <= seq_len <= context:
         raise UserError(f"data.seq_len is {seq_len}; it must be from 1 to model.max_seq_len, {context}")
-    limit = run.device.max_batch_tokens
-    if limit is not None and run.data.batch_size * seq_len > limit:
+    rows, limit = run.data.batch_size, run.device.max_batch_tokens
+    if rows == "auto":
+        return
+    if isinstance(rows, bool) or not isinstance(rows, int):
+        expected = limits(DataSettings, "batch_size").expected()
+        raise UserError(f"data.batch_size is {rows!r}; it must be {expected}")
+    if limit is not None and rows * seq_len > limit:
         raise UserError(
-            f"data.batch_size {run.data.batch_size} x data.seq_len {seq_len} is more than the {limit} tokens that "
+            f"data.batch_size {rows} x data.seq_len {seq_len} is more than the {limit} tokens that "
             f"device={run.device.name} computes correctly; lower one and raise trainer.accumulate_grad_batches"
         )

@@ -25,7 +25,7 @@ from lai.model.plain_state import drop_non_plain_state, entries_of_callbacks
 from lai.model.record import CHECKPOINT_VERSION, TrainingRecord
 from lai.model.resuming import check_optimizer_on_load, check_resumable
 from lai.model.tokens_seen import TokensSeen
-from lai.model.transformer import ModelConfig, Transformer, is_causal
+from lai.model.transformer import ModelConfig, Transformer
 from lai.tokenizer.targets import IGNORE_INDEX
 
 log = logging.getLogger(__name__)
@@ -89,14 +89,6 @@ class LanguageModel(lightning.LightningModule):
 
     def forward(self, tokens: Tensor, documents: Tensor | None = None, targets: Tensor | None = None) -> Tensor:
         return self.model(tokens, documents, targets=targets)  # type: ignore[no-any-return]
-
-    def on_fit_start(self) -> None:
-        # In some versions of PyTorch and macOS, attention on Apple GPUs reads future tokens.
-        if self.device.type == "mps" and not is_causal(self.model):
-            raise UserError(
-                f"attention on {self.device} reads future tokens (PyTorch {torch.__version__}), so the model would "
-                "learn nothing; use another version of PyTorch, or device=cpu"
-            )
 
     def on_train_start(self) -> None:
         trainer = self.trainer

@@ -163,6 +163,17 @@ def save_config(run: RunConfig, folder: Path) -> None:
     OmegaConf.save(values | {"output_dir": "${hydra:runtime.output_dir}"}, folder / "config.yaml")
 
 
+def keep_choice(folder: Path, key: str, value: Any) -> None:
+    """Write what the run has chosen for a setting that is `auto` into its config, so that it runs again alike."""
+    file = folder / "config.yaml"
+    if not file.is_file():  # a run of a notebook
+        return
+    config = OmegaConf.load(file)
+    if OmegaConf.select(config, key) == "auto":
+        OmegaConf.update(config, key, value)
+        OmegaConf.save(config, file)
+
+
 def moved(composed: DictConfig, folder: Path) -> DictConfig:
     """A run's saved config, with the paths in that run's folder moved into `folder`.
 

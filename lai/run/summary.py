@@ -26,8 +26,18 @@ _LEARNED = 0.1
 """Nats a token by which a loss has to differ from that of guessing before a run counts as better or worse."""
 
 
-def start(run: RunConfig, corpus: Corpus, module: LanguageModel, trainer: lightning.Trainer) -> Iterator[str]:
-    """The data, vocabulary, model, device and limits of the run that is about to start."""
+def start(
+    run: RunConfig,
+    corpus: Corpus,
+    module: LanguageModel,
+    trainer: lightning.Trainer,
+    why_batch_size: str | None = None,
+) -> Iterator[str]:
+    """The data, vocabulary, model, device and limits of the run that is about to start.
+
+    Args:
+        why_batch_size: why the run has chosen its batch size, where it has.
+    """
     train, val = corpus.token_files.stats.train, corpus.token_files.stats.val
     facts = corpus.quality.facts  # of the training files; the token files' statistics include the validation files
     yield _row("data", f"{_names(corpus.files)}: {facts['documents']:,} documents, {facts['bytes']:,} bytes")
@@ -64,9 +74,10 @@ def start(run: RunConfig, corpus: Corpus, module: LanguageModel, trainer: lightn
     )
     compiled = ", compiled: the first steps take longer" if run.device.compile else ""
     yield _row("device", f"{_device_name(trainer)}, precision {trainer.precision}{compiled}")
+    chosen = "" if why_batch_size is None else f" (auto: {why_batch_size})"
     yield _row(
         "training",
-        f"batches of {run.data.batch_size} x {run.data.seq_len} tokens{_step(run, trainer)}, {_limit(run)}, "
+        f"batches of {run.data.batch_size} x {run.data.seq_len} tokens{chosen}{_step(run, trainer)}, {_limit(run)}, "
         f"lr {run.optimizer.lr:g}, "
         f"{run.schedule.name} schedule, seed {run.seed}",
     )

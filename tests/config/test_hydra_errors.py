@@ -25,7 +25,7 @@ from lai.host.errors import UserError
         ("model=tinyy", "did you mean model=tiny?"),
         ("modell=tiny", "modell; did you mean model=tiny?"),
         ("optimizer.lr=fast", "optimizer.lr: Value 'fast'"),
-        ("data.batch_size=2.5", "data.batch_size: Value '2.5'"),
+        ("data.min_freq=2.5", "data.min_freq: Value '2.5'"),
         ("model.tie_embeddings=perhaps", "model.tie_embeddings"),
         ("model.dim=null", "model.dim"),
         ("trainer.max_epochs=ten", "trainer.max_epochs: 'ten' is not"),
