@@ -3,6 +3,8 @@
 PYTHON ?= python3
 # Further arguments for pip, for example an index of CPU-only torch builds.
 PIP_ARGS ?=
+# Further settings of `make train`: TRAIN_ARGS=trainer.max_steps=30
+TRAIN_ARGS ?=
 JOBS ?= 2
 FUZZ_RUNS ?= 50000
 FUZZ_SECONDS ?= 30
@@ -40,6 +42,7 @@ NEEDS_CUDA := from importlib.metadata import requires; print(int(any("nvidia-" i
 $(INSTALLED): pyproject.toml $(wildcard requirements*.lock) lai/__init__.py
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else "error: LAi needs Python 3.11 to 3.13, %s is %d.%d; name another: make PYTHON=python3.12 ..." % (sys.executable, *v))'
 	@test -x $(RUN) || { echo 'setup: making $(VENV)'; $(PYTHON) -m venv $(VENV); }
+	@$(RUN) -m pip --version >/dev/null 2>&1 || $(RUN) -m ensurepip >/dev/null  # `uv venv` leaves pip out
 	@echo 'setup: 1 of 2, PyTorch: 200 MB, with CUDA several GB'
 	@$(call pip_install,$(RUN),$(HASHED) -r requirements-build.lock)
 	@if [ -n '$(PIP_ARGS)' ]; then $(call pip_install,$(RUN),--no-deps -c constraints.txt torch); \
@@ -71,7 +74,7 @@ endef
 train: answer  ## set up, train a small model on generated text, and ask it three things
 
 $(MODEL): $(INSTALLED) $(SOURCES)
-	$(RUN) -m lai.train experiment=quickstart export.path=$(MODEL)
+	$(RUN) -m lai.train experiment=quickstart export.path=$(MODEL) $(TRAIN_ARGS)
 
 answer: $(MODEL) $(ENGINE)
 	@echo

@@ -46,7 +46,7 @@ class Way:
 
 # Limits of gradients are five times what rounding alone gives, or more: 1.2 % in bfloat16, 0.15 % with 10 bits.
 FLOAT32 = Way("float32", "trainer.accelerator=cpu, or another version of PyTorch", 1e-4, 1e-3)
-_TF32 = Way("TF32", "device.tf32=false", 1e-3, 0.02, tf32=True)
+TF32 = Way("TF32", "device.tf32=false", 1e-3, 0.02, tf32=True)
 MIXED = {
     name: Way(name, "trainer.precision=32-true", 1e-3, of_gradients, dtype=dtype)
     for name, dtype, of_gradients in (("bf16-mixed", torch.bfloat16, 0.06), ("16-mixed", torch.float16, 0.02))
@@ -97,7 +97,7 @@ def ways_of(run: RunConfig, precision: str, device: torch.device) -> list[Way]:
     """The run's ways of computing, the safest first."""
     ways = [FLOAT32]
     if run.device.tf32 and device.type == "cuda":
-        ways.append(_TF32)
+        ways.append(TF32)
     if precision in MIXED:
         ways.append(MIXED[precision])
     return ways

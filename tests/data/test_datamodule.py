@@ -1,14 +1,16 @@
 """The data module under Lightning's trainer."""
 
 import os
+import pickle
 from collections import Counter
 from pathlib import Path
 
 import lightning
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from toy_tokens import Batch, every_target, module, targets
+from toy_tokens import SEQ_LEN, Batch, every_target, module, targets, token_file
 
 from lai.data.tokens.token_file import TokenFile
 from lai.host.errors import UserError, message_of
@@ -68,3 +70,18 @@ def test_a_token_file_that_is_cut_during_an_epoch_is_one_line(
         train.path.write_bytes(content)
     assert "was cut while it was in use: it has 2 bytes" in message_of(caught.value)
     assert "\n" not in message_of(caught.value)
+
+
+def test_a_spawned_worker_gets_the_path_of_a_file_and_opens_it_itself(tmp_path: Path) -> None:
+    """What Windows and macOS send to a worker is pickled: tokens would be copied into each."""
+    file = token_file(tmp_path / "big.bin", np.full(5000, 200))  # 4 MB of tokens
+    loader = module(file, file, num_workers=2).train_dataloader()
+    plan = next(iter(loader.sampler))
+    expected = loader.dataset[plan]  # the file is open from here on
+    sent = pickle.dumps((loader.dataset, loader.worker_init_fn, loader.collate_fn))
+    assert len(sent) < 2000
+    dataset = pickle.loads(sent)[0]
+    found = dataset[plan]
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    # A batch's plan names documents: it grows with the batch, not with the file.
+    assert len(pickle.dumps(plan)) < 4 * (1000 + SEQ_LEN * plan[0].itemsize)

@@ -15,6 +15,7 @@ from lai.export.lai_file import read_model
 from lai.model.loss import linear_cross_entropy
 from lai.model.optimizers import build_optimizer
 from lai.model.transformer import ModelConfig, Transformer, is_causal
+from lai.run.accelerator_check import FLOAT32, MIXED, TF32, compare, small
 from lai.tokenizer.targets import IGNORE_INDEX
 from lai.train import train
 
@@ -142,6 +143,19 @@ def test_gpu_run_trains_resumes_and_exports_a_model_that_the_cpu_reads(tmp_path,
     assert second.returncode == 0, second.stdout + second.stderr
     assert rows_of(tmp_path / "second", "train/loss")[0][0] == len(losses)
     assert rows_of(tmp_path / "second", "val/loss")[-1][1] < rows_of(tmp_path / "first", "val/loss")[-1][1]
+
+
+@pytest.mark.parametrize("way", [FLOAT32, TF32, *MIXED.values()], ids=lambda way: way.name)
+def test_the_comparison_with_the_cpu_passes(way):
+    torch.manual_seed(0)
+    compare(Transformer(small(CONFIG, 64)), torch.device("cuda"), [way])
+
+
+def test_a_batch_size_that_fits_is_found(tmp_path, text_file):
+    common = [f"data.path={text_file}", "data=text", f"data.cache_dir={tmp_path / 'cache'}", *ON_DEVICE]
+    done = lai_train(*common, "data.batch_size=auto", "device.compile=false", "trainer.max_steps=2", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"batches of 1 x 64 tokens \(auto: an epoch has at least 100 batches\)", done.stdout)
 
 
 def test_an_estimate_measures_the_device(tmp_path, text_file):

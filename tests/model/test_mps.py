@@ -7,6 +7,7 @@ is looked up in PyTorch's own table of kernels (torchgen's native_functions.yaml
 import functools
 from contextlib import nullcontext
 from importlib.resources import files
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,9 +17,11 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lai.config.load import load_run_config
+from lai.model.module import LanguageModel
 from lai.model.optimizers import build_optimizer
-from lai.model.transformer import ModelConfig, Transformer
-from lai.tokenizer.targets import IGNORE_INDEX
+from lai.model.transformer import ModelConfig
+
+CONFIG = ModelConfig(dim=64, hidden_dim=96, n_layers=2, n_heads=2, n_kv_heads=2, vocab_size=128, max_seq_len=32)
 
 _ANY_DEVICE = ("CompositeExplicitAutograd", "CompositeExplicitAutogradNonFunctional", "CompositeImplicitAutograd")
 
@@ -68,11 +71,11 @@ class MpsGuard(TorchDispatchMode):
         return result
 
 
-def faults_of_a_step(network: nn.Module, optimizer: torch.optim.Optimizer, **batch: torch.Tensor) -> MpsGuard:
+def faults_of_a_step(module: LanguageModel, optimizer: torch.optim.Optimizer, **batch: torch.Tensor | None) -> MpsGuard:
+    module._trainer = SimpleNamespace(world_size=1, optimizers=[optimizer])
     with MpsGuard() as guard:
-        loss = network(batch["tokens"], batch["documents"], targets=batch["targets"])
-        (loss / (batch["targets"] != IGNORE_INDEX).sum()).backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        module.training_step(batch, 0).backward()
+        nn.utils.clip_grad_norm_(module.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
     return guard
@@ -85,29 +88,38 @@ def no_autocast(monkeypatch):
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
 
 
+@pytest.mark.parametrize("recomputes", [False, True])
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 @pytest.mark.parametrize("several_documents", [False, True])
-def test_a_training_step_does_nothing_that_mps_cannot(optimizer, several_documents, no_autocast):
-    config = ModelConfig(dim=64, hidden_dim=96, n_layers=2, n_heads=2, n_kv_heads=2, vocab_size=128, max_seq_len=32)
+def test_a_training_step_does_nothing_that_mps_cannot(
+    optimizer, several_documents, recomputes, no_autocast, monkeypatch
+):
+    logged = {}
+    monkeypatch.setattr(LanguageModel, "log", lambda _, name, value, **__: logged.update({name: value}))
+    run = load_run_config(composed("output_dir=out", "device=cpu", f"optimizer={optimizer}"))
+    byte_lengths = torch.ones(CONFIG.vocab_size)
     with torch.device("meta"):
-        network = Transformer(config)
+        module = LanguageModel(CONFIG, b"", byte_lengths, run.optimizer, run.schedule)
         tokens = torch.zeros(2, 32, dtype=torch.long)
         documents = torch.zeros(2, 32, dtype=torch.long) if several_documents else None
-        settings = load_run_config(composed("output_dir=out", "device=cpu", f"optimizer={optimizer}")).optimizer
-        step = build_optimizer(network, settings, fused=False)  # PyTorch has no fused step on `meta`
-    guard = faults_of_a_step(network, step, tokens=tokens, documents=documents, targets=tokens)
+        step = build_optimizer(module.model, run.optimizer, fused=False)  # PyTorch has no fused step on `meta`
+    module.model.recomputes_activations = recomputes
+    guard = faults_of_a_step(module, step, tokens=tokens, documents=documents, targets=tokens)
     assert guard.faults == set()
     assert {"embedding", "mm", "addcdiv_"} <= guard.seen
     assert "_fused_adamw_" in operators_of_mps()
+    assert logged["train/loss"].device.type == "meta"  # no figure of a step waits for a copy to the CPU
 
 
 def test_the_guard_finds_what_mps_cannot():
     with MpsGuard() as guard:
         torch.ones(2, device="meta", dtype=torch.float64) + 1
         torch.linalg.eigvals(torch.ones(2, 2, device="meta"))
+        torch.view_as_complex(torch.ones(2, 2, device="meta"))
         torch.ones(2, device="meta") * 2
         torch.ones(3)
     assert any("float64" in fault for fault in guard.faults)
+    assert "view_as_complex with torch.complex64" in guard.faults
     assert any("has no MPS kernel" in fault for fault in guard.faults)
     assert any("on cpu" in fault for fault in guard.faults)
     assert not any(fault.startswith("mul") for fault in guard.faults)
