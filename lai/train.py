@@ -68,7 +68,7 @@ def _train(run: RunConfig) -> float:
     from lai.model.transformer import ModelConfig
     from lai.run import estimate, manifest, memory, summary
     from lai.run.accelerator_check import check_accelerator
-    from lai.run.batch_size import choose_batch_size
+    from lai.run.batch_size import check_batch_size, choose_batch_size
     from lai.run.build import build_datamodule, build_module, build_trainer
     from lai.run.compile import choose_compiling
     from lai.run.device import prepare_device
@@ -89,6 +89,7 @@ def _train(run: RunConfig) -> float:
     own = [measure] if measure else [RunSettings(flatten(asdict(run))), *export.callbacks, *last]
     trainer = build_trainer(run, own)
     check_processes(trainer)
+    check_batch_size(run, trainer.world_size)
 
     corpus = prepare_corpus(run.data, load_vocab)
     seed_everything(run.seed, verbose=False)

@@ -26,22 +26,30 @@ _MAX_TOKENS_OF_CPU, _MAX_TOKENS = 2048, 16384
 _MIN_BATCHES = 100  # of an epoch: a short text teaches by many small steps
 
 
-def choose_batch_size(run: RunConfig, config: ModelConfig, corpus: Corpus, trainer: lightning.Trainer) -> str | None:
-    """Replace `data.batch_size: auto` by the largest power of two that fits, or by that of the resumed checkpoint.
-
-    Returns:
-        Why it is that number, in words; None where the user gave a number.
+def check_batch_size(run: RunConfig, processes: int) -> None:
+    """Refuse `data.batch_size: auto` where no number can be chosen, before the data is prepared.
 
     Raises:
         UserError: the run has several processes, or its checkpoint does not say its batch size.
     """
     if run.data.batch_size != "auto":
-        return None
-    if trainer.world_size > 1:
+        return
+    if processes > 1:
         raise UserError(
-            f"data.batch_size=auto looks at one device, and this run has {trainer.world_size} processes; "
-            "give it a number"
+            f"data.batch_size=auto looks at one device, and this run has {processes} processes; give it a number"
         )
+    if run.ckpt_path is not None:
+        _of_checkpoint(with_home(run.ckpt_path))
+
+
+def choose_batch_size(run: RunConfig, config: ModelConfig, corpus: Corpus, trainer: lightning.Trainer) -> str | None:
+    """Replace `data.batch_size: auto` by the largest power of two that fits, or by that of the resumed checkpoint.
+
+    Returns:
+        Why it is that number, in words; None where the user gave a number.
+    """
+    if run.data.batch_size != "auto":
+        return None
     if run.ckpt_path is not None:
         run.data.batch_size = _of_checkpoint(with_home(run.ckpt_path))
         return "as in the checkpoint"

@@ -11,16 +11,16 @@ from omegaconf import OmegaConf
 from lai.host.errors import UserError
 from lai.model.transformer import ModelConfig, Transformer
 from lai.run import batch_size, memory
-from lai.run.batch_size import choose_batch_size
+from lai.run.batch_size import check_batch_size, choose_batch_size
 from lai.run.memory import Plan, TrainingShape, needed
 from lai.train import train
 
 CONFIG = ModelConfig(dim=64, hidden_dim=192, n_layers=3, n_heads=4, n_kv_heads=4, vocab_size=300, max_seq_len=256)
 
 
-def trainer_on(kind: str, processes: int = 1) -> SimpleNamespace:
+def trainer_on(kind: str) -> SimpleNamespace:
     strategy = SimpleNamespace(root_device=torch.device(kind))
-    return SimpleNamespace(strategy=strategy, world_size=processes, precision="32-true", num_devices=1)
+    return SimpleNamespace(strategy=strategy, world_size=1, precision="32-true", num_devices=1)
 
 
 def corpus_of(tokens: int) -> SimpleNamespace:
@@ -101,9 +101,11 @@ def test_a_trial_is_a_step_of_the_run_and_leaves_its_random_numbers_alone(monkey
         batch_size.fits(compose_run(), CONFIG, trainer_on("cpu"))
 
 
-def test_several_processes_need_a_number(auto):
+def test_several_processes_need_a_number(auto, compose_run):
     with pytest.raises(UserError, match="this run has 2 processes; give it a number"):
-        choose_batch_size(auto, CONFIG, corpus_of(1), trainer_on("cuda", processes=2))
+        check_batch_size(auto, 2)
+    check_batch_size(auto, 1)
+    check_batch_size(compose_run("data.batch_size=4"), 2)
 
 
 @pytest.mark.parametrize("value", ["many", "2.5", "true", "null", "0", "'4'"])
@@ -138,6 +140,13 @@ def test_a_resumed_run_keeps_the_size_that_the_first_one_chose(compose_run, text
     assert "training resumes at another place" not in caplog.text
 
 
-def test_a_checkpoint_without_a_batch_size_asks_for_a_number(checkpoint):
+def test_a_checkpoint_without_a_batch_size_asks_for_a_number_before_data_are_prepared(
+    checkpoint, compose_run, monkeypatch
+):
+    def never(*_: object) -> None:
+        raise AssertionError("the data is prepared")
+
+    monkeypatch.setattr("lai.data.prepare.prepare_corpus", never)
+    run = compose_run("data.batch_size=auto", f"ckpt_path={checkpoint[0]}")
     with pytest.raises(UserError, match="does not say its batch size"):
-        batch_size._of_checkpoint(checkpoint[0])
+        train(run)
