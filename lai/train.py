@@ -78,7 +78,7 @@ def _train(run: RunConfig) -> float:
     collect_garbage_again()
     take_from_launcher(run)
     prepare_device(run)
-    export = ExportModel(export_path(run), run.export.dtype, run.max_bad_steps)
+    export = ExportModel(export_path(run), run.export.dtype, run.max_bad_steps, run.skip_spikes)
     check_files(run, export.path)
     if is_first_process():
         sweep([Path(run.output_dir), with_home(run.data.cache_dir), export.path.parent])

@@ -1,4 +1,4 @@
-"""Ends a run that diverges: many skipped steps in a row, or a validation loss that is not finite."""
+"""Counts skipped steps, and ends a run that diverges: many of them in a row, or a val/loss that is not finite."""
 
 import logging
 import math
@@ -14,9 +14,12 @@ from lai.callbacks.steps import step_is_done
 from lai.host.errors import UserError
 from lai.host.files import atomic_write
 from lai.host.plain_data import COUNT, Record, check
+from lai.model.finite import FiniteSteps
 from lai.model.module import LanguageModel
+from lai.model.spikes import WINDOW, LossWindow
+from lai.model.stored_tensor import tensor
 
-_STATE = Record({"skipped": COUNT})
+_STATE = Record({"skipped": COUNT}, {"losses": tensor((WINDOW,), (torch.float32,))})
 
 log = logging.getLogger(__name__)
 
@@ -29,14 +32,19 @@ class StopOnDivergence(Callback):
 
     Args:
         max_bad_steps: skipped steps in a row that end the run.
+        skip_spikes: a step whose loss is a spike (`lai.model.spikes`) is skipped, too.
 
     Raises:
         UserError: that many steps were skipped in a row, or `val/loss` is not finite.
     """
 
-    def __init__(self, max_bad_steps: int = 10) -> None:
+    def __init__(self, max_bad_steps: int = 10, skip_spikes: bool = False) -> None:
         self._limit = max_bad_steps
+        self._skips_spikes = skip_spikes
+        self._finite: FiniteSteps | None = None
+        self._losses: torch.Tensor | None = None  # of a checkpoint
         self._skipped = 0  # of a checkpoint, or those told so far
+        self._spikes = 0  # those told so far
         self._batches: list[Any] = []  # of this step
         self._before: list[Any] = []  # of the step before
 
@@ -45,7 +53,12 @@ class StopOnDivergence(Callback):
         return "SkippedSteps"
 
     def state_dict(self) -> dict[str, Any]:
-        return {"skipped": self._skipped} if self._skipped else {}
+        if self._finite is None:
+            return {}
+        self._finite.read()
+        window = self._finite.window
+        losses = {} if window is None else {"losses": window.losses.cpu()}
+        return {"skipped": self._finite.skipped, **losses} if self._finite.skipped or losses else {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         try:
@@ -53,10 +66,14 @@ class StopOnDivergence(Callback):
         except UserError as error:
             raise UserError(f"the checkpoint cannot be resumed: {error}") from None
         self._skipped = state_dict["skipped"]
+        self._losses = state_dict.get("losses")
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         assert isinstance(pl_module, LanguageModel)
-        pl_module.finite.resume_from(self._skipped)
+        self._finite = pl_module.finite
+        self._finite.resume_from(self._skipped)
+        if self._skips_spikes:
+            self._finite.window = LossWindow(self._losses)
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -68,7 +85,7 @@ class StopOnDivergence(Callback):
         finite = pl_module.finite
         step = trainer.global_step - finite.is_late
         batches = self._before if finite.is_late else self._batches
-        self._tell(finite.skipped, step)
+        self._tell(finite, step)
         if self._skipped:
             pl_module.log("train/skipped_steps", float(self._skipped), batch_size=1)
         if finite.in_row >= self._limit:
@@ -78,16 +95,19 @@ class StopOnDivergence(Callback):
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         assert isinstance(pl_module, LanguageModel)
         pl_module.finite.read()
-        self._tell(pl_module.finite.skipped, trainer.global_step)
+        self._tell(pl_module.finite, trainer.global_step)
 
-    def _tell(self, skipped: int, step: int) -> None:
-        if skipped > self._skipped:
+    def _tell(self, finite: FiniteSteps, step: int) -> None:
+        if finite.skipped > self._skipped:
+            is_spike = finite.spikes > self._spikes
             log.warning(
-                "warning     the loss or the gradient of step %s is not finite: the step is skipped, as %s of the run",
-                f"{step:,}",
-                "the first" if skipped == 1 else f"number {skipped:,}",
+                "warning     %s: the step is skipped, as %s of the run",
+                f"the loss of step {step:,} is a spike, over 6 deviations above the last {WINDOW}"
+                if is_spike
+                else f"the loss or the gradient of step {step:,} is not finite",
+                "the first" if finite.skipped == 1 else f"number {finite.skipped:,}",
             )
-        self._skipped = skipped
+        self._skipped, self._spikes = finite.skipped, finite.spikes
 
     def _end(self, trainer: lightning.Trainer, step: int, in_row: int, batches: list[Any]) -> UserError:
         rank = f"-{trainer.global_rank}" if trainer.world_size > 1 else ""
@@ -99,8 +119,9 @@ class StopOnDivergence(Callback):
         last = (callback for callback in trainer.checkpoint_callbacks if isinstance(callback, LastCheckpoint))
         kept = next((callback.path for callback in last if callback.path.is_file()), None)
         hint = f"; the last good state is kept: ckpt_path={kept}" if kept else ""
+        faults = "a loss or gradient that is not finite" + (", or a loss spike" if self._skips_spikes else "")
         return UserError(
-            f"{in_row} steps in a row, up to step {step:,}, have a loss or gradient that is not finite; the last "
+            f"{in_row} steps in a row, up to step {step:,}, have {faults}; the last "
             f"batch is in {path}; start again with a lower optimizer.lr{hint}"
         )
 

@@ -36,9 +36,11 @@ class ExportModel(Callback):
     The trainer needs all of `callbacks`, in this order.
     """
 
-    def __init__(self, path: Path | str, dtype: str = "f32", max_bad_steps: int = 10) -> None:
+    def __init__(
+        self, path: Path | str, dtype: str = "f32", max_bad_steps: int = 10, skip_spikes: bool = False
+    ) -> None:
         self.path = Path(path)
-        self._max_bad_steps = max_bad_steps
+        self._divergence = StopOnDivergence(max_bad_steps, skip_spikes)
         self.dtype = dtype
         self.report: ExportReport | None = None
         self.final_loss: tuple[str, float] | None = None
@@ -50,7 +52,7 @@ class ExportModel(Callback):
     @property
     def callbacks(self) -> list[Callback]:
         """This callback behind those that it relies on."""
-        return [StopOnDivergence(self._max_bad_steps), ResetScores(self._best), self._best, self._last_validation, self]
+        return [self._divergence, ResetScores(self._best), self._best, self._last_validation, self]
 
     @property
     def metrics(self) -> dict[str, float]:

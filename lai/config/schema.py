@@ -260,6 +260,9 @@ class RunConfig(Checked):
     max_bad_steps: int = setting(
         "steps in a row whose loss or gradient is not finite that end a run; each of them is skipped", 10, ge=1
     )
+    skip_spikes: bool = setting(
+        "skip a step whose loss is 6 deviations above those of the last 100; it counts as a bad step", False
+    )
     ckpt_path: str | None = setting(
         "checkpoint to resume from; repeat the original run's model, data, optimizer and schedule settings", None
     )

@@ -253,7 +253,7 @@ class LanguageModel(lightning.LightningModule):
         gradient_clip_val: int | float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip by the global norm, log the norm before clipping, and skip the step where it is not finite.
+        """Clip by the global norm, log the norm before clipping, and skip the step where it is bad (`FiniteSteps`).
 
         Under mixed precision, Lightning's own clipping refuses every fused optimizer because of loss scaling. bf16 has
         no loss scaling, and with float16 the optimizer is not fused.
@@ -263,7 +263,11 @@ class LanguageModel(lightning.LightningModule):
         clip = getattr(self.trainer.strategy.model, "clip_grad_norm_", None)
         norm = clip(limit) if clip else nn.utils.clip_grad_norm_(self.parameters(), limit)
         self.log("train/grad_norm", norm, batch_size=1)
-        self.finite.judge(norm, self, optimizer, scales_loss=self.trainer.precision == "16-mixed")
+        loss = None
+        if self.finite.window is not None:
+            loss = self.trainer.strategy.reduce(self._step_loss.clone(), reduce_op="mean")
+            assert isinstance(loss, Tensor)
+        self.finite.judge(norm, self, optimizer, scales_loss=self.trainer.precision == "16-mixed", loss=loss)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         drop_non_plain_state(checkpoint, self._told)
