@@ -31,7 +31,8 @@ def held(path: Path) -> Iterator[None]:
 def sweep(folders: Iterable[Path]) -> list[Path]:
     """Remove what killed programs have left in these folders and in theirs, one level down.
 
-    Only files and folders that are named as ours, are older than a minute, and that no process holds.
+    Only files and folders that are named as ours, are older than a minute, and that no process holds. Links are not
+    followed.
 
     Returns:
         What was removed.
@@ -39,7 +40,7 @@ def sweep(folders: Iterable[Path]) -> list[Path]:
     removed = []
     for folder in dict.fromkeys(folder.resolve() for folder in folders):
         for path in sorted({*folder.glob(".*"), *folder.glob("*/.*")}):
-            if _OURS.fullmatch(path.name) and not path.is_symlink() and _is_left(path):
+            if not path.parent.is_symlink() and is_left(path):
                 with suppress(OSError):
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
                     removed.append(path)
@@ -48,7 +49,10 @@ def sweep(folders: Iterable[Path]) -> list[Path]:
     return removed
 
 
-def _is_left(path: Path) -> bool:
+def is_left(path: Path) -> bool:
+    """Whether a file or folder is one that a killed program has left: named as ours, and held by no process."""
+    if not _OURS.fullmatch(path.name) or path.is_symlink():
+        return False
     try:
         if time.time() - path.stat().st_mtime < _NEW:
             return False
