@@ -91,7 +91,8 @@ def _train(run: RunConfig) -> float:
     check_processes(trainer)
     check_batch_size(run, trainer.world_size)
 
-    corpus = prepare_corpus(run.data, load_vocab)
+    with within_memory("prepare less text at a time, or end other programs: the data were being prepared"):
+        corpus = prepare_corpus(run.data, load_vocab)
     seed_everything(run.seed, verbose=False)
     config = ModelConfig.of(run.model, len(corpus.vocab))
     why_batch_size = choose_batch_size(run, config, corpus, trainer)

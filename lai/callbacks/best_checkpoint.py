@@ -1,6 +1,5 @@
 """The best checkpoint: the weights with the lowest `val/loss`, for export."""
 
-from pathlib import Path
 from typing import Any
 
 import lightning
@@ -14,15 +13,10 @@ class BestCheckpoint(ModelCheckpoint):
 
     Lightning's `save_weights_only` would also leave out what other callbacks put into checkpoints, such as averaged
     weights.
-
-    Args:
-        keeps_state: write the optimizer's state, too, so that a run can resume from this checkpoint.
-        arguments: those of ModelCheckpoint.
     """
 
-    def __init__(self, dirpath: Path | str, keeps_state: bool = False, **arguments: Any) -> None:
-        super().__init__(dirpath, **arguments)
-        self.keeps_state = keeps_state
+    keeps_state = False
+    """Whether the optimizer's state is written, too, so that a run can resume from this checkpoint."""
 
     def _generate_state_key(self, **kwargs: Any) -> str:
         return f"{ModelCheckpoint.__qualname__}{kwargs!r}"  # as checkpoints have always named it

@@ -1,10 +1,11 @@
-"""Standard output: its encoding, text of strangers on a terminal, and pipes that are closed early (`… | head`)."""
+"""What a program prints and logs: encodings, text of strangers on a terminal, closed pipes (`… | head`), full disks."""
 
 import codecs
 import logging
 import os
 import re
 import sys
+from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TextIO
@@ -23,10 +24,34 @@ class ConsoleHandler(logging.StreamHandler[TextIO]):
         return printable(super().format(record), self.stream)
 
     def handleError(self, record: logging.LogRecord) -> None:
-        if isinstance(sys.exc_info()[1], BrokenPipeError):
+        error = sys.exc_info()[1]
+        if isinstance(error, BrokenPipeError):
             discard_output()
+        elif isinstance(error, OSError):
+            _tell_once(self, "standard output", error)
         else:
             super().handleError(record)
+
+
+class LogFile(logging.FileHandler):
+    """Tells once that the file cannot be written, such as on a full disk; the program runs on without those lines."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if isinstance(error, OSError):
+            _tell_once(self, self.baseFilename, error)
+        else:
+            super().handleError(record)
+
+
+_told: set[logging.Handler] = set()
+
+
+def _tell_once(handler: logging.Handler, name: str, error: OSError) -> None:
+    if handler not in _told and sys.stderr is not None:
+        _told.add(handler)
+        with suppress(OSError):
+            print(f"warning: {name} cannot be written: {error.strerror}; the run continues without it", file=sys.stderr)
 
 
 def prepare_output() -> None:

@@ -107,7 +107,7 @@ def _build_callbacks(run: RunConfig) -> dict[str, Callback]:
             if run.checkpoint.keep == "best":
                 continue
         if isinstance(callback, BestCheckpoint):
-            callback.keeps_state = callback.keeps_state or run.checkpoint.keep == "all"
+            callback.keeps_state = run.checkpoint.keep == "all"
         callbacks[f"callbacks.{name}"] = callback
     return callbacks
 

@@ -16,12 +16,17 @@ from lai.callbacks.stop import StopBetweenBatches
 from lai.config.schema import RunConfig
 from lai.data.datamodule import CorpusDataModule
 from lai.host.errors import Interrupted, UserError, first_line
-from lai.host.files import with_home
+from lai.host.files import FULL, with_home
 from lai.host.signals import received
 from lai.model.module import LanguageModel
 from lai.run.loggers import closing, log_settings
 
 log = logging.getLogger(__name__)
+
+_SMALLER = (
+    "halve data.batch_size and double trainer.accumulate_grad_batches, lower data.seq_len, take a smaller model, or "
+    "device.recompute_activations=true"
+)
 
 _CallbackType = TypeVar("_CallbackType", bound=Callback)
 
@@ -34,18 +39,19 @@ def fit(run: RunConfig, trainer: lightning.Trainer, module: LanguageModel, datam
         Interrupted: a signal has stopped the run.
     """
     ckpt_path = None if run.ckpt_path is None else with_home(run.ckpt_path)
-    with closing(trainer.loggers):
-        log_settings(trainer, run)
-        try:
+    try:
+        with closing(trainer.loggers):
+            log_settings(trainer, run)
             trainer.fit(module, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
-        except SystemExit:  # how Lightning ends a program after Ctrl-C
-            if not trainer.interrupted:
-                raise
-            raise _interrupted(trainer) from None
-        except Exception as error:
-            if (mistake := _mistake(error)) is None:
-                raise
-            raise mistake from error
+    except SystemExit:  # how Lightning ends a program after Ctrl-C
+        if not trainer.interrupted:
+            raise
+        raise _interrupted(trainer) from None
+    except Exception as error:
+        mistake = _full(run, trainer, error) if isinstance(error, OSError) else _mistake(error)
+        if mistake is None:
+            raise
+        raise mistake from error
 
 
 def _interrupted(trainer: lightning.Trainer) -> Interrupted:
@@ -63,6 +69,17 @@ def _interrupted(trainer: lightning.Trainer) -> Interrupted:
     return Interrupted(received() or (stop.received if stop else None))
 
 
+def _full(run: RunConfig, trainer: lightning.Trainer, error: OSError) -> UserError | None:
+    """The line for a checkpoint or a logger that a full disk has stopped; None for any other error."""
+    if error.errno not in FULL:
+        return _mistake(error)
+    name = error.filename or f"the metrics in {run.output_dir}"  # loggers' errors name no file
+    last = _callback(trainer, LastCheckpoint)
+    path = None if last is None or not last.path.is_file() else last.path
+    hint = "start again" if path is None else f"resume with ckpt_path={path}"
+    return UserError(f"{name} cannot be written: {error.strerror}; free space, then {hint}")
+
+
 def _mistake(error: Exception) -> UserError | None:
     """The line for an error of a callback or of Lightning about its settings; None for any other error."""
     if isinstance(error, UserError) or _is_out_of_memory(error):
@@ -78,7 +95,7 @@ def _mistake(error: Exception) -> UserError | None:
 
 
 @contextmanager
-def within_memory() -> Iterator[None]:
+def within_memory(remedy: str = _SMALLER) -> Iterator[None]:
     """Turn running out of memory into one line with the remedies.
 
     Raises:
@@ -86,16 +103,15 @@ def within_memory() -> Iterator[None]:
     """
     try:
         yield
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         if not _is_out_of_memory(error):
             raise
-        raise UserError(
-            "memory has run out; halve data.batch_size and double trainer.accumulate_grad_batches, lower data.seq_len, "
-            "take a smaller model, or device.recompute_activations=true"
-        ) from error
+        raise UserError(f"memory has run out; {remedy}") from error
 
 
 def _is_out_of_memory(error: Exception) -> bool:
+    if isinstance(error, MemoryError):
+        return True
     return isinstance(error, RuntimeError) and bool(re.search("out of memory|can't allocate memory", str(error)))
 
 

@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from lai.config.load import CONF_DIR
 from lai.config.schema import RunConfig
 from lai.host.errors import UserError
-from lai.host.files import with_home
+from lai.host.files import atomic_write, with_home
 from lai.run.resume import is_automatic
 
 _TRAINED = ("checkpoints", "metrics*.csv", "events.out.tfevents.*")
@@ -152,15 +152,20 @@ def _keep_composed(folder: Path, composed: DictConfig) -> None:
     """Write the files that Hydra itself writes before a program can check whether the folder is free."""
     folder.mkdir(exist_ok=True)
     hydra = HydraConfig.get()
-    OmegaConf.save(composed, folder / "config.yaml")
-    OmegaConf.save({"hydra": hydra}, folder / "hydra.yaml")
-    OmegaConf.save(hydra.overrides.task, folder / "overrides.yaml")
+    _write(composed, folder / "config.yaml")
+    _write({"hydra": hydra}, folder / "hydra.yaml")
+    _write(hydra.overrides.task, folder / "overrides.yaml")
+
+
+def _write(config: Any, path: Path) -> None:
+    with atomic_write(path) as file:
+        file.write(OmegaConf.to_yaml(config).encode())
 
 
 def save_config(run: RunConfig, folder: Path) -> None:
     """Write the run's settings as a config that runs again in a new folder."""
     values = _moved(asdict(run), str(folder), "${output_dir}")
-    OmegaConf.save(values | {"output_dir": "${hydra:runtime.output_dir}"}, folder / "config.yaml")
+    _write(values | {"output_dir": "${hydra:runtime.output_dir}"}, folder / "config.yaml")
 
 
 def keep_choice(folder: Path, key: str, value: Any) -> None:

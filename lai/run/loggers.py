@@ -1,9 +1,11 @@
 """A run's loggers: one step number for all of them, the settings, and the end of the run."""
 
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from torch.utils.tensorboard.summary import hparams
 from lai.callbacks.export import ExportModel
 from lai.config.load import flatten
 from lai.config.schema import RunConfig
+from lai.host.files import FULL
 from lai.run.folders import move_aside
 
 _IN_THE_TABLE = ("val/loss", "val/bpb", "val_exported/loss", "val_exported/bpb")
@@ -126,13 +129,23 @@ def log_settings(trainer: lightning.Trainer, run: RunConfig) -> None:
 @contextmanager
 def closing(loggers: list[Logger]) -> Iterator[None]:
     """Close what loggers leave open after a run, so that the next job of a sweep starts its own."""
-    status = 1
+    status, hook = 1, threading.excepthook
+    threading.excepthook = partial(_report, hook)
     try:
         yield
         status = 0
     finally:
+        threading.excepthook = hook
         if any(isinstance(logger, WandbLogger) for logger in loggers) and "wandb" in sys.modules:
             sys.modules["wandb"].finish(exit_code=status)  # else the next job's logger would add to this one's run
         for logger in loggers:
             if isinstance(logger, TensorBoardLogger) and logger._experiment is not None:
-                logger._experiment.close()
+                # Its thread's error ends the run where the next point is logged; a second one would hide the first.
+                with nullcontext() if status == 0 else suppress(OSError):
+                    logger._experiment.close()
+
+
+def _report(hook: Callable[[Any], Any], args: Any) -> None:
+    """Print no traceback for TensorBoard's thread on a full disk: the training thread gets the same error."""
+    if not isinstance(args.exc_value, OSError) or args.exc_value.errno not in FULL:
+        hook(args)

@@ -1,11 +1,16 @@
-"""What is printed arrives as UTF-8 in pipes."""
+"""What is printed arrives as UTF-8 in pipes; a full disk is told once."""
 
 import io
 import logging
+from contextlib import suppress
+from pathlib import Path
 
+import pytest
 from processes import WINDOWS_ENCODINGS, python
 
-from lai.host.console import ConsoleHandler, printable, visible
+from lai.host.console import ConsoleHandler, LogFile, printable, visible
+
+FULL = Path("/dev/full")
 
 
 class Terminal(io.StringIO):
@@ -35,3 +40,18 @@ def test_only_a_terminal_gets_other_characters_than_are_there():
     for stream, shown in ((Terminal(), "file \u241b.txt\n"), (io.StringIO(), "file \x1b.txt\n")):
         ConsoleHandler(stream).emit(logging.makeLogRecord({"msg": "file %s", "args": ("\x1b.txt",)}))
         assert stream.getvalue() == shown
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="the system has no device that is always full")
+@pytest.mark.parametrize("kind", ["a file", "standard output"])
+def test_a_full_disk_under_the_log_is_told_once_and_the_program_runs_on(capsys, kind):
+    stream = FULL.open("w") if kind == "standard output" else None
+    handler = LogFile(FULL) if stream is None else ConsoleHandler(stream)
+    for number in range(3):
+        handler.handle(logging.LogRecord("lai", logging.INFO, "", 0, f"line {number}", None, None))
+    name = "/dev/full" if stream is None else "standard output"
+    expected = f"warning: {name} cannot be written: No space left on device; the run continues without it\n"
+    assert capsys.readouterr().err == expected
+    for open_ in (stream, handler):
+        with suppress(OSError):
+            open_.close() if open_ else None
