@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import lai.callbacks.drop_state
 import lai.callbacks.export
 import lai.data.prepare
 import lai.model.module
@@ -62,6 +63,7 @@ MOMENTS = {
     "validation": Moment(MODULE, "validation_step", 8, 0.01),
     "writing a checkpoint": Moment("lai.run.checkpoint_io:AtomicCheckpointIO", "save_checkpoint", 10, 0.01),
     "export": Moment("lai.callbacks.export", "export_model", 1, 0.03),
+    "dropping the state": Moment("lai.callbacks.drop_state", "drop_optimizer_state", 1, 0.01),
     "a worker": Moment(MODULE, "training_step", 40, 0.02, "worker", ("device.num_workers=1",)),
     "one of two ranks": Moment(
         MODULE, "training_step", 20, 0.03, "rank", ("trainer.devices=2", "trainer.strategy=ddp", "trainer.max_epochs=3")

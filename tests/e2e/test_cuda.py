@@ -192,3 +192,15 @@ def test_a_step_that_is_not_finite_changes_nothing_on_the_device(
     before, after = made[0].before, made[0].after
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert rows_of(tmp_path / "run", "train/skipped_steps")[0] == (5, 1)  # the host hears it a step later
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed"])
+def test_a_spike_changes_nothing_on_the_device(tmp_path, compose_run, text_file, monkeypatch, precision):
+    made = []
+    monkeypatch.setattr(BadLoss, "setup", lambda self, *_, **__: made.append(self))
+    common = (f"data.path={text_file}", "skip_spikes=true", "trainer.log_every_n_steps=1", "trainer.max_epochs=5")
+    run = compose_run(*common, "device=cuda", "trainer.accelerator=cuda", f"trainer.precision={precision}")
+    train(with_callback(run, "toy_callbacks.BadLoss", batches=[105], value=20.0))
+    before, after = made[0].before, made[0].after
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert (106, 1) in rows_of(tmp_path / "run", "train/skipped_steps")  # the host hears it a step later

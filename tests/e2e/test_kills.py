@@ -8,8 +8,8 @@ from processes import python
 
 ROOT = Path(__file__).parents[2]
 MOMENTS = [
-    "preparing data", "first step", "mid-accumulation", "validation", "writing a checkpoint", "export", "a worker",
-    "one of two ranks",
+    "preparing data", "first step", "mid-accumulation", "validation", "writing a checkpoint", "export",
+    "dropping the state", "a worker", "one of two ranks",
 ]  # fmt: skip
 
 

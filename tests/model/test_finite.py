@@ -81,13 +81,12 @@ def test_a_verdict_on_the_device_is_read_a_step_later(monkeypatch):
     _, optimizer = made("adamw")
     finite, seen = FiniteSteps(), []
     finite.resume_from(7)
-    for norm in (1.0, math.nan, math.nan, 1.0, math.inf):
-        is_bad = ~torch.tensor(norm).isfinite()
-        finite._judge_on_device(is_bad, torch.zeros_like(is_bad), optimizer, False)
-        seen.append((finite.skipped, finite.in_row, finite.is_late, float(optimizer.found_inf)))
-    assert seen == [(7, 0, True, 0), (7, 0, True, 1), (8, 1, True, 1), (9, 2, True, 0), (9, 0, True, 1)]
+    for is_bad, is_spike in ((False, False), (True, False), (False, True), (False, False), (True, False)):
+        finite._judge_on_device(torch.tensor(is_bad), torch.tensor(is_spike), optimizer, False)
+        seen.append((finite.skipped, finite.in_row, finite.spikes, finite.is_late, float(optimizer.found_inf)))
+    assert seen == [(7, 0, 0, True, 0), (7, 0, 0, True, 1), (8, 1, 0, True, 1), (9, 2, 1, True, 0), (9, 0, 1, True, 1)]
     finite.read()
-    assert (finite.skipped, finite.in_row, finite.is_late) == (10, 1, False)
+    assert (finite.skipped, finite.in_row, finite.spikes, finite.is_late) == (10, 1, 1, False)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
