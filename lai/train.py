@@ -36,6 +36,8 @@ from lai.sweep.jobs import check_export, forget_job, in_sweep, processes_of_a_jo
 
 log = logging.getLogger("lai.train")  # also where this file is the program
 
+_NEW_KEYS = r"allow_targets|resume|max_bad_steps|skip_spikes|checkpoint\.(?:minutes|keep)"
+
 _WANTS_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"  # read before `main` sets it
 
 
@@ -197,7 +199,7 @@ def main() -> None:
     try:
         with stop_signals(), folder_of_process() as overrides:
             # Forced, as the config of an earlier version has no such keys.
-            arguments = [re.sub(r"^\+*(allow_targets|resume)=", r"++\1=", argument) for argument in sys.argv[1:]]
+            arguments = [re.sub(rf"^\+*({_NEW_KEYS})=", r"++\1=", argument) for argument in sys.argv[1:]]
             sys.argv[1:] = [*flags_first(arguments), *overrides]
             check_names(sys.argv[1:])
             watch_foreign_configs(sys.argv[1:], CONF_DIR)

@@ -5,7 +5,6 @@ import torch
 from runs import content_of
 from toy_callbacks import with_callback
 
-from lai.export.checkpoint import read_checkpoint
 from lai.host.errors import UserError
 from lai.train import train
 
@@ -74,20 +73,6 @@ def test_a_run_that_keeps_the_best_only_writes_no_last_checkpoint(tmp_path, comp
 def test_the_best_only_and_resuming_by_itself_exclude_each_other(compose_run):
     with pytest.raises(UserError, match=r"resume=auto needs last\.ckpt"):
         compose_run("checkpoint.keep=best", "resume=auto")
-
-
-def test_averaged_weights_are_in_a_best_checkpoint_without_optimizer_state(tmp_path, compose_run, text_file):
-    average = "lightning.pytorch.callbacks.EMAWeightAveraging"
-    for keep in ("all", "resume"):
-        run = compose_run(f"data.path={text_file}", f"checkpoint.keep={keep}", f"output_dir={tmp_path / keep}")
-        run.trainer["max_epochs"] = 1
-        train(with_callback(run, average))
-    kept, best = (
-        read_checkpoint(tmp_path / keep / "checkpoints" / "step22.ckpt").weights for keep in ("all", "resume")
-    )
-    assert all(torch.equal(kept[name], best[name]) for name in kept)
-    trained = torch.load(tmp_path / "all" / "checkpoints" / "step22.ckpt", weights_only=True)["current_model_state"]
-    assert any(not torch.equal(best[name], trained[f"model.{name}"]) for name in best)
 
 
 def test_a_state_that_cannot_be_dropped_stays(tmp_path, compose_run, text_file, monkeypatch, caplog):
