@@ -2,6 +2,11 @@
 
 from typing import Any
 
+NO_STATE = (
+    "the checkpoint has no optimizer state, so no run can train on from it: last.ckpt has it until its run is "
+    "finished; a run with checkpoint.keep=all keeps it in all checkpoints"
+)
+
 _MARK = "without_state"
 
 

@@ -17,7 +17,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from lai.config.schema import OptimizerSettings, ScheduleSettings
 from lai.host.errors import UserError
-from lai.model.dropped_state import drop_state, lacks_state
+from lai.model.dropped_state import NO_STATE, drop_state, lacks_state
 from lai.model.finite import FiniteSteps, spread
 from lai.model.manifest import Manifest, from_json, to_json
 from lai.model.optimizers import build_optimizer, build_schedule, learning_rate_factor
@@ -123,10 +123,7 @@ class LanguageModel(lightning.LightningModule):
                 "or set schedule=constant"
             )
         if self.lacks_state and step < steps:
-            raise UserError(
-                "the checkpoint has no optimizer state, so no run can train on from it: last.ckpt has it until its run "
-                "is finished; a run with checkpoint.keep=all keeps it in all checkpoints"
-            )
+            raise UserError(NO_STATE)
         for config in self.trainer.lr_scheduler_configs:
             if isinstance(config.scheduler, LambdaLR):  # not one that a callback has put in its place
                 rates = config.scheduler.base_lrs

@@ -25,6 +25,7 @@ from lai.host.plain_data import (
     like,
     nullable,
 )
+from lai.model.dropped_state import NO_STATE, lacks_state
 from lai.model.stored_tensor import FLOATS, tensor
 
 _OF_THIS_RUN = ("foreach", "capturable", "differentiable", "fused")  # how a step is computed, not what it gives
@@ -54,6 +55,8 @@ def check_resumable(checkpoint: dict[str, Any], module: lightning.LightningModul
     """
     if "optimizer_states" not in checkpoint:
         raise UserError("the checkpoint has weights only (save_weights_only), so no run can resume from it")
+    if lacks_state(checkpoint) and not _has_whole_weights(module.trainer.strategy):
+        raise UserError(NO_STATE)  # FSDP loads no state that is empty
     for name in ("lr_schedulers", "callbacks"):
         if name not in checkpoint:
             raise UserError(f"the checkpoint cannot be resumed: {name} is missing")
