@@ -9,6 +9,7 @@ JOBS ?= 2
 FUZZ_RUNS ?= 50000
 FUZZ_SECONDS ?= 30
 FUZZ_TARGETS := model_file vocabulary chat options
+FUZZ_READERS := model vocabulary txt jsonl sharegpt json tsv csv tmx
 MAKEFLAGS += --no-print-directory
 
 VENV := .venv
@@ -159,8 +160,13 @@ fuzz: $(CMAKE_READY)  ## build with clang++ and run the fuzz targets, FUZZ_RUNS 
 	    build-fuzz/inputs/$$name || exit 1; \
 	done
 
-fuzz-python: $(INSTALLED)  ## run the readers of Python on changed files, FUZZ_SECONDS each
-	$(RUN) tests/fuzz/readers.py --seconds $(FUZZ_SECONDS)
+# atheris guides the changes of the files. It is there for Linux and macOS, and lives apart from LAi's packages.
+fuzz-python: $(INSTALLED)  ## run the readers of Python on changed files, FUZZ_SECONDS each, with atheris
+	@test -d build-fuzz/python || $(RUN) -m pip install -q --disable-pip-version-check --target build-fuzz/python atheris==3.0.0 || \
+	  echo 'fuzz-python: without atheris, the changes are drawn at random'
+	for name in $(FUZZ_READERS); do \
+	  PYTHONPATH=build-fuzz/python $(RUN) tests/fuzz/readers.py $$name --seconds $(FUZZ_SECONDS) || exit 1; \
+	done
 
 analyse: $(CMAKE_READY)  ## look for mistakes in the engine with cppcheck
 	$(CMAKE) -S cpp -B build-analyse -DCMAKE_EXPORT_COMPILE_COMMANDS=ON >/dev/null

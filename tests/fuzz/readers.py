@@ -2,13 +2,14 @@
 
     python tests/fuzz/readers.py jsonl tmx --seconds 60
 
-With atheris (https://github.com/google/atheris), which is no dependency of LAi, covered lines guide the changes;
-without, they are drawn at random. The inputs are small files of each kind, changed. A find is written to the folder
+The inputs are small files of each kind, changed. The changes are drawn at random. With atheris, which
+`make fuzz-python` fetches, the lines that they reach guide the changes of one reader. A find is written to the folder
 that the last line names.
 """
 
 import argparse
 import atexit
+import os
 import random
 import shutil
 import struct
@@ -179,20 +180,46 @@ def check(name: str, data: bytes) -> None:
         read(path)
 
 
+def check_and_keep(name: str, data: bytes) -> None:
+    """The same; a find is kept in a file."""
+    try:
+        check(name, data)
+    except BaseException:
+        (_FOLDER / f"find-{name}").write_bytes(data)
+        print(f"{name}: a find in {_FOLDER}", flush=True)
+        raise
+
+
 def draw_at_random(name: str, seconds: float, seed: int, most: float = float("inf")) -> int:
     """Read changed files for so long, or so many. Returns how many."""
     draw, inputs, count = random.Random(seed), TARGETS[name][2](), 0
     end = time.monotonic() + seconds
     while time.monotonic() < end and count < most:
-        data = changed(draw.choice(inputs), inputs, draw)
-        try:
-            check(name, data)
-        except BaseException:
-            (_FOLDER / f"find-{name}").write_bytes(data)
-            print(f"{name}: find {count} in {_FOLDER}", flush=True)
-            raise
+        check_and_keep(name, changed(draw.choice(inputs), inputs, draw))
         count += 1
     return count
+
+
+def guide_by_coverage(name: str, seconds: float, seed: int, most: float) -> None:
+    """Read changed files for so long, or so many, by atheris; then end the program."""
+    inputs = _FOLDER / "inputs"
+    inputs.mkdir()
+    for number, data in enumerate(TARGETS[name][2]()):
+        (inputs / str(number)).write_bytes(data)
+    count, end = 0, time.monotonic() + seconds
+
+    def read(data: bytes) -> None:
+        nonlocal count
+        if time.monotonic() > end or count >= most:
+            print(f"{name}: {count:,} files with atheris, no find", flush=True)
+            _tidy()
+            os._exit(0)  # libFuzzer's own end leaves the folder behind
+        check_and_keep(name, data)
+        count += 1
+
+    flags = ["-max_len=65536", "-timeout=60", "-verbosity=0", f"-seed={seed + 1}", f"-artifact_prefix={_FOLDER}/find-"]
+    atheris.Setup([sys.argv[0], *flags, str(inputs)], read)
+    atheris.Fuzz()
 
 
 def main() -> None:
@@ -200,20 +227,15 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"the readers: {', '.join(TARGETS)} (default: all)")
     parser.add_argument("--seconds", type=float, default=30, help="for each reader (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the random changes (default: %(default)s)")
+    parser.add_argument("--runs", type=int, default=float("inf"), help="at most so many files for each reader")
     options = parser.parse_args()
     torch.set_num_threads(1)
     names = options.names or list(TARGETS)
     if atheris is not None and len(names) == 1:
-        inputs = _FOLDER / "inputs"
-        inputs.mkdir()
-        for number, data in enumerate(TARGETS[names[0]][2]()):
-            (inputs / str(number)).write_bytes(data)
-        flags = [f"-max_total_time={options.seconds:.0f}", f"-artifact_prefix={_FOLDER}/", "-verbosity=0"]
-        arguments = [sys.argv[0], *flags, "-print_final_stats=1", "-max_len=65536", str(inputs)]
-        atheris.Setup(arguments, lambda data: check(names[0], data))
-        atheris.Fuzz()
+        guide_by_coverage(names[0], options.seconds, options.seed, options.runs)
     for name in names:
-        print(f"{name}: {draw_at_random(name, options.seconds, options.seed):,} files, no find", flush=True)
+        count = draw_at_random(name, options.seconds, options.seed, options.runs)
+        print(f"{name}: {count:,} files, no find", flush=True)
 
 
 if __name__ == "__main__":
