@@ -217,7 +217,14 @@ def guide_by_coverage(name: str, seconds: float, seed: int, most: float) -> None
         check_and_keep(name, data)
         count += 1
 
-    flags = ["-max_len=65536", "-timeout=60", "-verbosity=0", f"-seed={seed + 1}", f"-artifact_prefix={_FOLDER}/find-"]
+    flags = [
+        "-max_len=65536",
+        "-len_control=0",
+        "-timeout=60",
+        "-verbosity=0",
+        f"-seed={seed + 1}",
+        f"-artifact_prefix={_FOLDER}/find-",
+    ]
     atheris.Setup([sys.argv[0], *flags, str(inputs)], read)
     atheris.Fuzz()
 
