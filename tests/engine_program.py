@@ -2,6 +2,8 @@
 
 import json
 import os
+import pty
+import select
 import shutil
 import subprocess
 from pathlib import Path
@@ -72,6 +74,50 @@ class Engine:
     def kernel_sets(self) -> list[str]:
         """The kernel sets that this machine can run."""
         return self.error("--bench", kernels="none").strip().split("can run ")[1].split(", ")
+
+
+class Terminal:
+    """The engine's chat on a pseudo-terminal."""
+
+    def __init__(self, engine, *arguments):
+        self.process, self.descriptor = pty.fork()
+        if self.process == 0:
+            os.execv(engine.program, [str(engine.program), *map(str, arguments)])
+
+    def read(self, seen=b""):
+        ready, _, _ = select.select([self.descriptor], [], [], 30)
+        assert ready, f"nothing more came after {seen!r}"
+        return os.read(self.descriptor, 1 << 16)
+
+    def read_until(self, text):
+        seen = b""
+        while text not in seen:
+            seen += self.read(seen)
+        return seen
+
+    def read_prompt(self):
+        """Read up to the prompt for the next line."""
+        seen = b""
+        while not seen.endswith(b"\n> "):
+            seen += self.read(seen)
+        return seen
+
+    def send(self, line):
+        os.write(self.descriptor, line.encode() + b"\n")
+
+    def wait(self):
+        try:
+            while self.read():
+                pass
+        except OSError:
+            pass
+        os.close(self.descriptor)
+        return os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1])
+
+    def leave(self):
+        """Send Ctrl-D; the program must exit with 0."""
+        os.write(self.descriptor, b"\x04")
+        assert self.wait() == 0
 
 
 def make_vocab(learned) -> Vocab:

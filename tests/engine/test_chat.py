@@ -1,9 +1,7 @@
 """The chat, on a pseudo-terminal."""
 
 import os
-import pty
 import re
-import select
 import shutil
 import signal
 import struct
@@ -12,52 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
+from engine_program import Terminal
 
 from lai.host.console import visible
-
-
-class Terminal:
-    """The engine's chat on a pseudo-terminal."""
-
-    def __init__(self, engine, *arguments):
-        self.process, self.descriptor = pty.fork()
-        if self.process == 0:
-            os.execv(engine.program, [str(engine.program), *map(str, arguments)])
-
-    def read(self, seen=b""):
-        ready, _, _ = select.select([self.descriptor], [], [], 30)
-        assert ready, f"nothing more came after {seen!r}"
-        return os.read(self.descriptor, 1 << 16)
-
-    def read_until(self, text):
-        seen = b""
-        while text not in seen:
-            seen += self.read(seen)
-        return seen
-
-    def read_prompt(self):
-        """Read up to the prompt for the next line."""
-        seen = b""
-        while not seen.endswith(b"\n> "):
-            seen += self.read(seen)
-        return seen
-
-    def send(self, line):
-        os.write(self.descriptor, line.encode() + b"\n")
-
-    def wait(self):
-        try:
-            while self.read():
-                pass
-        except OSError:
-            pass
-        os.close(self.descriptor)
-        return os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1])
-
-    def leave(self):
-        """Send Ctrl-D; the program must exit with 0."""
-        os.write(self.descriptor, b"\x04")
-        assert self.wait() == 0
 
 
 def test_chat_commands_answer(engine, make_model):

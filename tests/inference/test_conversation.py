@@ -1,10 +1,14 @@
 """A chat's ids: those of a training document, within the turns and the context that the model has."""
 
+import sys
+from pathlib import Path
+
 import pytest
 
 from lai.data.tokens.token_file import encode_documents
 from lai.host.errors import UserError
 from lai.inference.conversation import CONTEXT_IS_FULL, Conversation, turns_note
+from lai.inference.sampling import Sampling, generate, new_sampler, stop_ids
 from lai.model.record import UNKNOWN, TrainingRecord
 from lai.tokenizer.chat import Turn
 
@@ -68,3 +72,20 @@ def test_a_question_that_does_not_fit_changes_nothing(small_vocab):
 def test_a_blank_system_prompt_is_refused(small_vocab):
     with pytest.raises(UserError, match="the system prompt is empty"):
         Conversation(small_vocab, 64, UNKNOWN, 4, b" ")
+
+
+@pytest.mark.heavy
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc says how much memory a process has")
+def test_a_thousand_chats_are_answered_alike_in_the_memory_of_two_hundred(make_model):
+    _, model = make_model(turns=8, dim=32, hidden_dim=32, n_layers=1)
+    network, stop, pages, expected = model.build(), stop_ids(model.vocab, raw=False), [], None
+    for _ in range(10):
+        for _ in range(100):
+            chat = Conversation(model.vocab, 256, model.training, 3)
+            prompt, _ = chat.ask(b"hello")
+            answer = list(generate(network, prompt, stop=stop, tokens=3, sampler=new_sampler(Sampling(), 5)))
+            chat.answered(answer)
+            expected = expected or answer
+            assert answer == expected
+        pages.append(int(Path("/proc/self/statm").read_text().split()[1]))
+    assert pages[-1] - pages[1] < 256, pages  # 1 MB; the keys and values of 800 chats are 5
