@@ -32,7 +32,7 @@ RUN = [
     "model=nano", "resume=auto", "hydra.run.dir=run", "export.path=model.bin", "data.vocab_size=1000",
     "data.val_fraction=0.02",
     "data.synthetic.sentences=4000", "data.synthetic.stories=400", "data.synthetic.translations=1000",
-    "data.synthetic.instructions=400", "data.cache_dir=cache", "trainer.max_epochs=-1",
+    "data.synthetic.instructions=400", "data.cache_dir=cache", "trainer.max_epochs=1000000",
     "trainer.check_val_every_n_epoch=null", "checkpoint.minutes=1", "device.threads=1",
 ]  # fmt: skip
 _SETTLED = 90  # seconds after a start, when the first validation and the first checkpoint are over
@@ -103,7 +103,7 @@ def _run_until_killed(
     with subprocess.Popen(command, stdout=_log(), stderr=subprocess.STDOUT) as process:
         while time.monotonic() < born + wait and process.poll() is None:
             time.sleep(min(_PERIOD, max(0.01, born + wait - time.monotonic())))
-            with suppress(OSError):  # it may have ended
+            with suppress(OSError, KeyError):  # it may have ended
                 samples.append(_look(process.pid, time.monotonic() - begun, start, time.monotonic() - born))
         process.send_signal(getattr(signal, name))
         try:
