@@ -3,6 +3,7 @@
 import pytest
 
 from lai.callbacks.settings import RunSettings
+from lai.host.errors import UserError
 from lai.train import train
 
 
@@ -56,3 +57,12 @@ def test_a_resumed_run_tells_its_changed_settings_once(tmp_path, compose_run, te
         "trainer.gradient_clip_val",
         "trainer.max_steps",
     ]
+
+
+@pytest.mark.parametrize(
+    "state", [{}, {"settings": 1}, {"settings": "{"}, {"settings": "[]"}, {"settings": "[" * 9999}]
+)
+def test_a_state_of_another_kind_is_one_line(state):
+    with pytest.raises(UserError, match=r"the checkpoint cannot be resumed: callbacks\.RunSettings\.?") as found:
+        RunSettings({}).load_state_dict(state)
+    assert "\n" not in str(found.value)
