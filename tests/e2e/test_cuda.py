@@ -128,7 +128,7 @@ ON_DEVICE = [setting for setting in TINY if not setting.startswith(("trainer.acc
 @pytest.mark.parametrize("settings", [("optimizer=muon",), ("trainer.precision=16-mixed", "device.compile=false")])
 def test_gpu_run_trains_resumes_and_exports_a_model_that_the_cpu_reads(tmp_path, text_file, settings):
     common = [f"data.path={text_file}", "data=text", f"data.cache_dir={tmp_path / 'cache'}", *ON_DEVICE, *settings]
-    common += [f"export.path={tmp_path / 'model.bin'}", "trainer.log_every_n_steps=1"]
+    common += [f"export.path={tmp_path / 'model.bin'}", "checkpoint.keep=all", "trainer.log_every_n_steps=1"]
     first = lai_train(*common, "trainer.max_epochs=2", f"hydra.run.dir={tmp_path / 'first'}", cwd=tmp_path)
     assert first.returncode == 0, first.stdout + first.stderr
     assert torch.cuda.get_device_name() in first.stdout
