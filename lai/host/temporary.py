@@ -65,24 +65,22 @@ def is_left(path: Path) -> bool:
     return True
 
 
-if sys.platform == "win32":
+def _locked(path: Path) -> int | None:
+    """A descriptor that holds the lock; None where another process holds it, or the file system has none.
 
-    def _locked(path: Path) -> int | None:
-        """Windows locks no folders: nothing is swept there."""
+    Windows locks no folders: nothing is swept there.
+    """
+    if sys.platform == "win32":
         return None
-
-else:
     import fcntl
 
-    def _locked(path: Path) -> int | None:
-        """A descriptor that holds the lock; None where another process holds it, or the file system has none."""
-        try:
-            descriptor = os.open(path, os.O_RDONLY)
-        except OSError:
-            return None
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(descriptor)
-            return None
-        return descriptor
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
