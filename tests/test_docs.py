@@ -42,7 +42,14 @@ COMPOSED = {
 ELSEWHERE = r"\b(trainer\.accelerator|device)=(mps|cuda)"
 """Devices: such a command runs on the CPU here, and its settings are composed as they are, too."""
 
-TOY = [*TINY, "model.max_seq_len=512", "data.seq_len=64", "device.threads=1", "device.num_workers=0"]
+TOY = [
+    *TINY,
+    "checkpoint.keep=all",
+    "model.max_seq_len=512",
+    "data.seq_len=64",
+    "device.threads=1",
+    "device.num_workers=0",
+]
 
 LONG = {
     "generate_data": "--sentences 200 --stories 30 --translations 60 --instructions 20",
