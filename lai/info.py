@@ -8,7 +8,7 @@ from lai.export.lai_file import is_model_file, read_model
 from lai.host.cli import run_program
 from lai.host.console import printable
 from lai.host.errors import UserError
-from lai.host.files import open_regular, read_regular
+from lai.host.files import open_regular, read_json, read_regular
 from lai.model import manifest
 from lai.model.transformer import ModelConfig
 from lai.programs.arguments import argument_parser
@@ -115,10 +115,10 @@ def _vocab_rows(vocab: Vocab) -> Rows:
 
 def _token_files(folder: Path) -> Rows:
     try:
-        meta = json.loads(read_regular(folder / "meta.json"))
+        meta = read_json(folder / "meta.json")
         if not isinstance(meta, dict):
             raise ValueError
-    except (ValueError, RecursionError):
+    except ValueError:
         raise UserError(f"{folder} is not a folder of token files: it has no readable meta.json") from None
     return [("kind", "token files"), *((key, json.dumps(value, ensure_ascii=False)) for key, value in meta.items())]
 

@@ -39,8 +39,11 @@ def watch_foreign_configs(arguments: Sequence[str], conf: Path) -> None:
         return
 
     def checked(self: ConfigLoaderImpl, config_name: str | None, overrides: list[str], *rest: Any, **more: Any) -> Any:
-        _check_search_path(self, config_name)
-        config = _load(self, config_name, overrides, *rest, **more)
+        try:
+            _check_search_path(self, config_name)
+            config = _load(self, config_name, overrides, *rest, **more)
+        except RecursionError:
+            raise UserError(f"the config {config_name} is nested too deeply; expected the levels of conf/") from None
         _check_section(config, [*arguments, *overrides], overrides, conf)
         return config
 

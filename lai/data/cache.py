@@ -12,7 +12,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from lai.host.errors import UserError
-from lai.host.files import atomic_write, file_digest
+from lai.host.files import atomic_write, file_digest, read_json
 
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
@@ -77,10 +77,10 @@ def _facts_if_intact(path: Path, sidecar: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        saved = json.loads(sidecar.read_bytes())
+        saved = read_json(sidecar)
         if saved["sha256"] == file_digest(path):
             return dict(saved["facts"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError):
         pass
     log.warning("%s does not hold what was written there; it is built again", path)
     return None

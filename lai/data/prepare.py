@@ -199,7 +199,10 @@ def _quality(
         return {}
 
     cached_file(path, build)
-    return Quality.from_json(path.read_bytes())
+    try:
+        return Quality.from_json(path.read_bytes())
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise UserError(f"{path} is not a report on text, though its sidecar says so; remove it") from None
 
 
 def _floor(nats: float, val: SplitStats) -> ValidationFloor:

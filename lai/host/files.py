@@ -4,6 +4,7 @@ import errno
 import filecmp
 import hashlib
 import itertools
+import json
 import os
 import shutil
 import stat
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from filelock import FileLock
 
@@ -103,6 +104,18 @@ def read_regular(path: Path | str, most: int = MAX_TEXT) -> bytes:
     """
     with open_regular(path) as file:
         return read_at_most(file, most, str(path))
+
+
+def read_json(path: Path | str) -> Any:
+    """The value in a small JSON file.
+
+    Raises:
+        ValueError: it is missing, no regular file, too long, no JSON, or nested too deeply.
+    """
+    try:
+        return json.loads(read_regular(path))
+    except (UserError, RecursionError) as error:
+        raise ValueError(str(error)) from None
 
 
 def read_at_most(file: IO[bytes], most: int, name: str) -> bytes:

@@ -27,8 +27,8 @@ def read_curves(run: Path) -> dict[str, Curve]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError) as error:
-        cause = error.strerror if isinstance(error, OSError) else "it is not a text file"
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        cause = error.strerror if isinstance(error, OSError) else "it is not a text file of numbers"
         raise UserError(f"cannot read {path}: {cause}; give a folder under outputs/<date>/<time>") from None
     try:
         curves = {

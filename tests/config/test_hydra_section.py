@@ -73,3 +73,8 @@ def test_lai_train_refuses_a_config_whose_log_would_run_code(tmp_path):
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "hydra.job_logging of the config" in done.stderr
     assert not (tmp_path / "MARKER").exists()
+
+
+def test_a_config_that_is_nested_too_deeply_is_one_line(watched):
+    with pytest.raises(UserError, match=r"^the config config is nested too deeply"):
+        composed(watched, f"a: {'[' * 3000}{']' * 3000}")

@@ -19,6 +19,7 @@ from lai.host.files import (
     check_regular,
     open_regular,
     read_at_most,
+    read_json,
     read_regular,
     replace_and_keep,
     target_of,
@@ -234,3 +235,14 @@ def test_no_more_is_read_than_is_allowed(tmp_path):
     ):
         read_at_most(endless, 3_000_000, "zeros")
     assert read_at_most(io.BytesIO(b"abc"), 3, "abc") == b"abc"
+
+
+def test_json_that_is_too_deep_or_in_a_pipe_is_no_value(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "deep").write_text("[" * 100_000)
+    (tmp_path / "cut").write_text('{"a": 1')
+    (tmp_path / "good").write_text('{"a": 1}')
+    assert read_json(tmp_path / "good") == {"a": 1}
+    for name in ("pipe", "deep", "cut", "missing"):
+        with pytest.raises(ValueError):
+            read_json(tmp_path / name)

@@ -20,7 +20,7 @@ from lai.data.sources.catalog import KNOWN_SETS
 from lai.data.sources.files import read_documents
 from lai.data.sources.hub import Fetched, HubSource, fetch
 from lai.data.sources.serialize import lines, output_kind
-from lai.host.files import atomic_write, file_digest, target_of
+from lai.host.files import atomic_write, file_digest, read_json, target_of
 
 Tell = Callable[[str], None]
 """Shows a line to a person."""
@@ -73,7 +73,7 @@ def _described(source: HubSource, name: str) -> dict[str, Any]:
 def _is_there(output: Path, record: Path, sources: list[dict[str, Any]]) -> bool:
     """Whether an earlier call wrote the same data sets, and nothing changed the file since."""
     try:
-        saved = json.loads(record.read_bytes())
+        saved = read_json(record)
         asked = [{key: entry[key] for key in sources[0]} for entry in saved["sources"]]
         return asked == sources and saved["sha256"] == file_digest(output)
     except (OSError, ValueError, KeyError, TypeError):

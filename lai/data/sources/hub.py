@@ -19,7 +19,7 @@ from lai.data.cache import fingerprint
 from lai.data.sources.serialize import json_line
 from lai.data.sources.templates import row_mapper
 from lai.host.errors import UserError
-from lai.host.files import atomic_write, sync_directory, with_home
+from lai.host.files import atomic_write, read_json, sync_directory, with_home
 from lai.host.progress import progress
 
 log = logging.getLogger(__name__)
@@ -199,7 +199,7 @@ class _Part:
 
     def _read_state(self) -> Fetched:
         try:
-            state = json.loads(self._state.read_bytes())
+            state = read_json(self._state)
             done = Fetched(**state["done"])
             if state["source"] != self._source or self._part.stat().st_size < done.size:
                 return Fetched()

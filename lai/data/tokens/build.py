@@ -26,12 +26,13 @@ from lai.data.sources.recognition import recognize
 from lai.data.tokens.splits import HASH_RANGE, CorpusStats, Making, Splits, SplitStats, Work
 from lai.data.tokens.token_file import TokenFile, token_dtype
 from lai.host.errors import UserError
-from lai.host.files import atomic_directory, file_digest
+from lai.host.files import atomic_directory, file_digest, read_json
 from lai.host.progress import progress
 from lai.host.workers import IN_PROCESS, Workers
 from lai.tokenizer.vocab import Vocab
 
 FORMAT_VERSION = 5
+_FILES = ("train.bin", "train.idx", "val.bin", "val.idx")
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ class TokenFiles:
 
     @classmethod
     def open(cls, folder: Path) -> "TokenFiles":
-        meta = json.loads((folder / "meta.json").read_bytes())
+        meta = read_json(folder / "meta.json")
         stats = {name: SplitStats(**meta["stats"][name]) for name in ("train", "val")}
         train, val = (TokenFile(folder / f"{name}.bin", meta["dtype"]) for name in ("train", "val"))
         digests = {name: meta["files"][f"{name}.bin"]["sha256"] for name in ("train", "val")}
@@ -156,17 +157,21 @@ def _warn_of_copies(sources: list[_Source], val_sources: list[_Source]) -> None:
 def _fault(folder: Path) -> str | None:
     """What is wrong with a folder of token files; None if every file is, byte for byte, what was written."""
     try:
-        meta = json.loads((folder / "meta.json").read_bytes())
+        meta = read_json(folder / "meta.json")
         if meta.pop("checksum") != _checksum(meta):
             return f"{folder / 'meta.json'} was edited"
         if meta["dtype"] not in ("uint16", "uint32"):
             return f"{folder / 'meta.json'} has the dtype {meta['dtype']!r}; expected uint16 or uint32"
-        for name, expected in meta["files"].items():
+        for name in _FILES:
             if not (folder / name).is_file():
                 return f"{folder / name} is missing"
-            if file_digest(folder / name) != expected["sha256"]:
+            if file_digest(folder / name) != meta["files"][name]["sha256"]:
                 return f"{folder / name} does not hold what was written there"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        files = TokenFiles.open(folder)
+        for file in (files.train, files.val):
+            if not file.is_consistent():
+                return f"{file.path.with_suffix('.idx')} has documents that {file.path} does not have"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, UserError):
         return f"{folder / 'meta.json'} cannot be read"
     return None
 

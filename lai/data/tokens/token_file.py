@@ -52,6 +52,14 @@ class TokenFile:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
+    def is_consistent(self) -> bool:
+        """Whether the documents follow each other to the file's end, each of at least two tokens."""
+        size = self.path.stat().st_size
+        total = size // np.dtype(self.dtype).itemsize
+        if not len(self.offsets) or self.offsets[0] != 0 or self.offsets[-1] != total or self.offsets.max() > total:
+            return False
+        return bool((np.diff(self.offsets.astype(np.int64)) >= 2).all())
+
     def document(self, index: int) -> NDArray[Any]:
         """The tokens of one document, from BOS to EOS."""
         begin, end = self.offsets[index : index + 2].astype(np.int64)

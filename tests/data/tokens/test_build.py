@@ -20,6 +20,7 @@ from lai.data.tokens import splits
 from lai.data.tokens.build import TokenFiles, prepare_token_files
 from lai.data.tokens.token_file import TokenFile, encode_documents
 from lai.host.errors import UserError
+from lai.host.files import file_digest
 from lai.tokenizer.chat import Document, parse, split_key
 from lai.tokenizer.train import learn_vocab
 from lai.tokenizer.vocab import Vocab
@@ -320,6 +321,26 @@ def test_a_foreign_sidecar_whose_checksum_is_right_rebuilds_the_token_files(
         sidecar.write_text(content)
         assert prepare(text, vocab).train.dtype == "uint16"
     assert len(builds) == 3
+
+
+# Where documents start; 4 stands for the file's end.
+NO_DOCUMENTS = [[], [3, 4], [0, 1 << 60], [0, (1 << 64) - 1, 4], [0, 90, 9, 4], [0, 2, 2, 4], [0, 1 << 63, 4]]
+
+
+@pytest.mark.parametrize("offsets", NO_DOCUMENTS)
+def test_foreign_documents_that_the_tokens_do_not_have_rebuild_the_token_files(
+    text: Path, vocab: Vocab, builds: list[Path], offsets: list[int]
+) -> None:
+    files = prepare(text, vocab)
+    folder, before = files.folder, content(files)
+    meta = json.loads((folder / "meta.json").read_bytes())
+    del meta["checksum"]
+    total = (folder / "val.bin").stat().st_size // 2
+    np.array([total if offset == 4 else offset for offset in offsets], np.uint64).tofile(folder / "val.idx")
+    meta["files"]["val.idx"]["sha256"] = file_digest(folder / "val.idx")
+    (folder / "meta.json").write_text(json.dumps(meta | {"checksum": build_module._checksum(meta)}))
+    assert content(prepare(text, vocab)) == before
+    assert len(builds) == 2
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, UserError("full")])
