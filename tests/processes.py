@@ -6,6 +6,7 @@ import pty
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 WINDOWS_ENCODINGS = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "cp1252"}
@@ -67,18 +68,15 @@ def on_terminal(command) -> tuple[bytes, str]:
 
 
 def shown_on_terminal(command) -> str:
-    """What a program writes to both outputs where they are a terminal; at most 4,000 bytes, which a terminal keeps."""
+    """What a program writes to both outputs where they are a terminal."""
     terminal, other = pty.openpty()
-    try:
-        subprocess.run(command, stdin=subprocess.DEVNULL, stdout=other, stderr=other, timeout=120, check=False)
-        os.set_blocking(terminal, False)
-        try:
-            seen = os.read(terminal, 1 << 16)
-        except BlockingIOError:
-            seen = b""
-    finally:
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=other, stderr=other):
         os.close(other)
-        os.close(terminal)
+        seen = b""
+        with suppress(OSError):  # Linux's way to say that the program has ended
+            while piece := os.read(terminal, 1 << 16):
+                seen += piece
+    os.close(terminal)
     return seen.decode().replace("\r\n", "\n")
 
 
