@@ -115,6 +115,7 @@ def run(monkeypatch, capsys):
     """Run a program, a script's path or a module's name, in this process; gives its status, output and error output."""
 
     def start(program, *arguments):
+        capsys.readouterr()  # what fixtures have printed is not the program's
         monkeypatch.setattr(sys, "argv", [str(program), *map(str, arguments)])
         # A program ends Python at once where an earlier test of this process has imported datasets (cli.leave).
         monkeypatch.setattr(os, "_exit", sys.exit)
