@@ -1,6 +1,6 @@
 """How many inputs hypothesis tries for a test that holds for any: few and always the same ones, or as many as asked.
 
-LAI_EXAMPLES=100000 pytest tests/tokenizer/test_vocab.py tests/data/tokens -k any
+LAI_EXAMPLES=100000 pytest tests/tokenizer/test_vocab.py tests/data/tokens -k "test_any or as_full"
 """
 
 import os
