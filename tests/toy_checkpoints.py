@@ -13,7 +13,7 @@ def edited(path, change, target=None):
 
 def make_unversioned(content):
     """The content as lai.train wrote it before checkpoints had a version."""
-    for name in ("version", "run", "entries_of_callbacks"):
+    for name in ("version", "run", "entries_of_callbacks", "manifest"):
         del content["lai"][name]
     if "callbacks" in content:
         content["callbacks"]["ExportModel"].pop("step", None)
