@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from lai.config.load import CONF_DIR
 from lai.config.schema import RunConfig
 from lai.host.errors import UserError
-from lai.host.files import atomic_write, with_home
+from lai.host.files import atomic_write, is_below, with_home
 from lai.run.resume import is_automatic
 
 _TRAINED = ("checkpoints", "metrics*.csv", "events.out.tfevents.*")
@@ -86,13 +86,13 @@ def move_aside(path: Path) -> None:
 def claimed(folder: Path, composed: DictConfig) -> Iterator[None]:
     """Hold the lock of a run's folder, and write into it what Hydra composed.
 
-    A run that resumes a checkpoint of the same folder continues there: its earlier config gets a new name.
+    A run that resumes a checkpoint of the same folder continues there: an earlier config that differs gets a new name.
 
     Raises:
         UserError: the folder holds another run's files, or another run is writing to it.
     """
     checkpoint = OmegaConf.select(composed, "ckpt_path")
-    continues = isinstance(checkpoint, str) and _is_below(with_home(checkpoint), folder)
+    continues = isinstance(checkpoint, str) and is_below(with_home(checkpoint), folder)
     continues = continues or is_automatic(composed)  # also where the earlier start had no checkpoint yet
     if not continues:
         _refuse_used(folder)
@@ -104,10 +104,7 @@ def claimed(folder: Path, composed: DictConfig) -> Iterator[None]:
         _stop_log()
         raise UserError(f"another run is writing to {folder}; give this one its own: {_option()}") from None
     try:
-        if continues:
-            for name in (".hydra", "config.yaml"):
-                move_aside(folder / name)
-        else:
+        if not continues:
             _refuse_used(folder)  # again: another run may have ended meanwhile
         _keep_composed(folder / ".hydra", composed)
         yield
@@ -136,10 +133,6 @@ def _option() -> str:
     return "hydra.run.dir=FOLDER"
 
 
-def _is_below(path: Path, folder: Path) -> bool:
-    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
-
-
 def _stop_log() -> None:
     """Write no line into another run's log; nothing is written yet, so the file does not exist either."""
     root = logging.getLogger()
@@ -158,8 +151,12 @@ def _keep_composed(folder: Path, composed: DictConfig) -> None:
 
 
 def _write(config: Any, path: Path) -> None:
+    """Write a config; an earlier one of another content gets a new name."""
+    data = OmegaConf.to_yaml(config).encode()
+    if path.exists() and path.read_bytes() != data:
+        move_aside(path)
     with atomic_write(path) as file:
-        file.write(OmegaConf.to_yaml(config).encode())
+        file.write(data)
 
 
 def save_config(run: RunConfig, folder: Path) -> None:
@@ -235,7 +232,7 @@ def check_outputs(run: RunConfig, folder: Path) -> None:
     for group in ("callbacks", "logger"):
         for key, value in _texts(getattr(run, group), group):
             path = Path(value)
-            if os.sep not in value or path.is_file() or _is_below(path, folder):
+            if os.sep not in value or path.is_file() or is_below(path, folder):
                 continue
             for other in (path, path.parent):
                 if (other / "config.yaml").is_file() and (other / "train.log").is_file():

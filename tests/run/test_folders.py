@@ -108,10 +108,13 @@ def test_a_run_that_continues_in_its_folder_keeps_what_it_wrote_before(tmp_path,
     for old, new in (
         ("config.yaml", "config-1.yaml"),
         ("metrics.csv", "metrics-1.csv"),
-        (".hydra/overrides.yaml", ".hydra-1/overrides.yaml"),
+        (".hydra/overrides.yaml", ".hydra/overrides-1.yaml"),
     ):
         assert after[new] == before[old]
     assert rows_of(tmp_path / "run", "val/loss")[-1][0] == 3
+    assert lai_train(*run, cwd=tmp_path).returncode == 0
+    configs = {name for name in hashes(tmp_path / "run") if name.endswith(".yaml")}
+    assert configs == {name for name in after if name.endswith(".yaml")}, "an equal config is not kept twice"
 
 
 def test_runs_that_begin_in_one_second_have_folders_of_their_own(tmp_path, monkeypatch):
