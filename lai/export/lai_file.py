@@ -6,6 +6,7 @@ import struct
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import IO
 
@@ -190,6 +191,30 @@ def _write_weights(file: IO[bytes], config: ModelConfig, weights: Mapping[str, T
             file.write(quantize.encode(tensor.numpy(), dtype if len(shape) == 2 else "f32"))
         except ValueError as error:
             raise UserError(f"{source} cannot be written as {dtype}: {error}") from None
+
+
+def are_equal(first: Path, second: Path) -> bool:
+    """Whether two files are equal; in model files, manifests do not count, which have times in them."""
+    return _digest_without_manifest(first) == _digest_without_manifest(second)
+
+
+def _digest_without_manifest(path: Path) -> bytes:
+    """Of a model file without its manifest and the fields that depend on its size; of any other file, all of it."""
+    digest, size = sha256(), path.stat().st_size
+    with path.open("rb") as file:
+        header = file.read(HEADER_SIZE)
+        end = 0
+        if len(header) == HEADER_SIZE and header[:4] == MAGIC:
+            weights_offset, begin = (struct.unpack_from("<Q", header, offset)[0] for offset in (57, 116))
+            begin = begin or weights_offset
+            if HEADER_SIZE <= begin <= weights_offset <= size:
+                digest.update(header[:57] + header[77:116])
+                digest.update(_bytes_at(file, HEADER_SIZE, begin - HEADER_SIZE).rstrip(b"\0"))
+                end = weights_offset
+        file.seek(end)
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.digest()
 
 
 def is_model_file(path: Path | str) -> bool:

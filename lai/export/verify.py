@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lai.export import quantize
-from lai.export.lai_file import ModelFile, model_target, read_model, write_model
+from lai.export.lai_file import ModelFile, are_equal, model_target, read_model, write_model
 from lai.host.errors import UserError
 from lai.host.files import replace_and_keep, sync_directory
 from lai.host.temporary import held
@@ -60,7 +60,8 @@ def export_model(
 ) -> ExportReport:
     """Write a model file; it gets its name only after the file, read back, has computed the network's logits.
 
-    An earlier model of the same name is kept under another name (`lai.host.files.replace_and_keep`).
+    An earlier model of the same name is kept under another name if it differs in more than its manifest
+    (`lai.host.files.replace_and_keep`).
 
     Raises:
         UserError: weights are not finite or cannot be written, or the file computes other logits.
@@ -75,7 +76,7 @@ def export_model(
             difference = _difference(_stored_network(config, weights, dtype), read_model(unverified))
         if not difference <= TOLERANCE:
             raise UserError(f"{path} is not written: read back, its logits differ by {difference:.1e} of the largest")
-        kept = replace_and_keep(unverified, path)
+        kept = replace_and_keep(unverified, path, are_equal)
     finally:
         unverified.unlink(missing_ok=True)
     sync_directory(path.parent)

@@ -9,7 +9,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
@@ -190,17 +190,24 @@ def atomic_write(path: Path | str) -> Iterator[IO[bytes]]:
     sync_directory(path.parent)
 
 
-def replace_and_keep(new: Path, path: Path) -> Path | None:
-    """Rename `new` to `path`; an earlier file there with other bytes stays under the next free name.
+def _have_equal_bytes(first: Path, second: Path) -> bool:
+    return filecmp.cmp(first, second, shallow=False)
+
+
+def replace_and_keep(new: Path, path: Path, are_equal: Callable[[Path, Path], bool] = _have_equal_bytes) -> Path | None:
+    """Rename `new` to `path`; an earlier file there with other content stays under the next free name.
 
     The next free name of `a.bin` is `a.1.bin`, then `a.2.bin`. A crash at any moment leaves the earlier file under one
     of its two names. Of several runs that end at once, each keeps the file of the one before.
+
+    Args:
+        are_equal: whether two files have the same content; without it, the same bytes.
 
     Returns:
         The earlier file's new name; None where nothing had to be kept.
     """
     with FileLock(path.with_name(f".{path.name}.lock")):
-        if not path.exists() or not path.stat().st_size or filecmp.cmp(new, path, shallow=False):
+        if not path.exists() or not path.stat().st_size or are_equal(new, path):
             new.replace(path)
             return None
         kept = _kept_under_another_name(path)

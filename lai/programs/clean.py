@@ -20,7 +20,7 @@ def main() -> None:
 def _parse_arguments() -> argparse.Namespace:
     parser = argument_parser(__doc__, "Links are not followed, and a run that is running is left as it is.")
     parser.add_argument(
-        "folder", type=Path, nargs="?", default=Path("outputs"), help="the folder of runs (default: %(default)s)"
+        "folder", type=Path, nargs="?", default=Path("outputs"), help="the folder of runs (default: outputs)"
     )
     parser.add_argument("--remove", action="store_true", help="remove what nothing needs")
     return parser.parse_intermixed_args()

@@ -10,7 +10,7 @@ import pytest
 import torch
 from toy_network import network
 
-from lai.export.lai_file import read_model, write_model
+from lai.export.lai_file import are_equal, read_model, write_model
 from lai.export.verify import export_model
 from lai.host import memory
 from lai.host.errors import UserError
@@ -282,3 +282,18 @@ def test_a_manifest_outside_its_place_is_refused(tmp_path, config, small_vocab):
         without_checksum(path, lambda data, at=offset, new=value: data.__setitem__(slice(at, at + len(new)), new))
         with pytest.raises(UserError, match=r"m.bin says that its manifest has .* bytes at"):
             read_model(path)
+
+
+def test_files_that_differ_in_their_manifests_alone_are_equal(tmp_path, config, small_vocab):
+    weights = network(config).state_dict()
+    paths = [tmp_path / f"{number}.bin" for number in range(4)]
+    for path, manifest in zip(paths, (None, MANIFEST, {"seed": 8}), strict=False):
+        write_model(path, config, weights, small_vocab, manifest=manifest)
+    write_model(paths[3], config, weights, small_vocab, training=TrainingRecord(steps=7), manifest=MANIFEST)
+    assert are_equal(paths[0], paths[1]) and are_equal(paths[1], paths[2])
+    assert not are_equal(paths[1], paths[3]), "another record"
+    weights["final_norm.weight"][0] += 1
+    write_model(paths[2], config, weights, small_vocab, manifest=MANIFEST)
+    assert not are_equal(paths[1], paths[2])
+    without_checksum(paths[2], lambda data: struct.pack_into("<Q", data, 116, 2**64 - 1))
+    assert not are_equal(paths[1], paths[2]), "a damaged file is compared byte by byte"

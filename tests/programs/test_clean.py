@@ -8,7 +8,7 @@ import pytest
 import torch
 from filelock import FileLock
 from omegaconf import OmegaConf
-from runs import TINY, composed, example_lines
+from runs import TINY, composed, content_of, example_lines
 
 from lai.config.load import load_run_config
 from lai.run.folders import save_config
@@ -83,7 +83,7 @@ def test_without_remove_nothing_is_changed(run, folder):
 
 
 def test_a_finished_run_without_its_optimizer_state_exports_the_same_model(run, folder):
-    expected = (folder / "model.bin").read_bytes()
+    expected = content_of(folder / "model.bin")
     (folder / "model.bin").unlink()
     assert set(moments(folder / "outputs" / "run").values()) != {0}
     before = sum(map(len, contents(folder).values()))
@@ -92,7 +92,7 @@ def test_a_finished_run_without_its_optimizer_state_exports_the_same_model(run, 
     freed = before - sum(map(len, contents(folder).values()))
     assert f"{freed / 1e6:,.1f} MB  removed in all" in output
     train(settings(folder, f"ckpt_path={folder / 'outputs' / 'run' / 'checkpoints' / 'last.ckpt'}"))
-    assert (folder / "model.bin").read_bytes() == expected
+    assert content_of(folder / "model.bin") == expected
 
 
 @pytest.mark.parametrize(

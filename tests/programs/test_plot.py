@@ -18,7 +18,7 @@ def test_the_losses_of_a_run_become_a_picture(run, tmp_path):
         assert status == 2 and "ending of a picture" in error
     status, _, error = run(PROGRAM, tmp_path / "loss.png")
     assert status == 2 and "it is not a text file" in error
-    long = f"step,train/loss\n1,{'3' * 200_000}\n"
+    long = f"step,train/loss\n1,{'x' * 200_000}\n"
     for damaged in (long, "epoch,step\n", "step,train/loss\n1,3,4\n,2\n", "epoch,train/loss\n1,2\n"):
         (tmp_path / "metrics.csv").write_text(damaged)
         status, _, error = run(PROGRAM, tmp_path)
