@@ -96,7 +96,7 @@ def ignore_in_worker() -> None:
     for name in _NAMES:
         if (number := getattr(signal, name, None)) is not None:
             signal.signal(number, signal.SIG_IGN)
-    if hasattr(signal, "alarm"):
+    if sys.platform != "win32":
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, lambda *_: signal.alarm(90))
     else:

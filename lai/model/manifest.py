@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lai.host.errors import UserError
+from lai.host.plain_data import COUNT, NUMBER, TEXT, Items, Record, check
 from lai.model.record import TrainingRecord
 
 NAME = "run.json"
@@ -16,6 +17,7 @@ MAX_SIZE = 1 << 20
 """Bytes of a manifest at most."""
 
 _FORMAT = 1
+_STARTS = Items(Record({"started": TEXT, "step": COUNT, "duration_s": NUMBER}))
 
 Content = dict[str, Any]
 """The manifest as plain data; docs/runs.md has its keys."""
@@ -39,7 +41,13 @@ class Manifest:
         self._clock = time.monotonic()
 
     def resume_from(self, saved: Mapping[str, Any], step: int) -> None:
-        """Take over the starts that a checkpoint's manifest has; this one begins at `step`."""
+        """Take over the starts that a checkpoint's manifest has; this one begins at `step`.
+
+        Raises:
+            UserError: the starts are no list of objects that have a duration.
+        """
+        if "starts" in saved:
+            check(saved["starts"], _STARTS, "the manifest's starts")
         self._earlier = list(saved.get("starts", []))
         self._start["step"] = step
 

@@ -79,6 +79,11 @@ EDITS = {
     "config missing": (without("lai", "config"), REFUSED),
     "vocabulary missing": (without("lai", "vocab"), REFUSED),
     "training record missing": (without("lai", "training"), REFUSED),
+    "manifest missing": (without("lai", "manifest"), EITHER),
+    "manifest of no JSON": (with_value("{", "lai", "manifest"), REFUSED),
+    "manifest of a list": (with_value("[]", "lai", "manifest"), REFUSED),
+    "starts of a number": (with_value('{"starts": 3}', "lai", "manifest"), REFUSED),
+    "a start without a duration": (with_value('{"starts": [{"step": 0}]}', "lai", "manifest"), REFUSED),
     "dim missing": (without("lai", "config", "dim"), REFUSED),
     "a weight missing": (without(*WEIGHT), REFUSED),
     "fit loop missing": (without(*FIT), REFUSED),
@@ -170,7 +175,7 @@ def trained(tmp_path_factory):
     def compose(name, steps):
         paths = (f"output_dir={folder / name}", f"export.path={folder / f'{name}.bin'}", "~logger")
         data = (f"data.path={folder / 'text.txt'}", f"data.cache_dir={folder / 'cache'}")
-        return load_run_config(composed(*paths, *TINY, *data, f"trainer.max_steps={steps}"))
+        return load_run_config(composed(*paths, *TINY, *data, "checkpoint.keep=all", f"trainer.max_steps={steps}"))
 
     train(compose("first", 23))
     return compose("resumed", 24), folder / "first" / "checkpoints" / "last.ckpt"
