@@ -151,7 +151,7 @@ def _write(samples: list[Sample]) -> None:
 
 
 def _report(samples: list[Sample], kills: Counter[str], reached: int, broken: list[str]) -> None:
-    settled = [sample for sample in samples if sample.since_start > _SETTLED]
+    settled = [sample for sample in samples if sample.since_start > _SETTLED] or samples
     quarter = max(1, len(settled) // 4)
     print(
         f"{samples[-1].seconds / 60:.0f} minutes, {sum(kills.values())} starts, {reached} steps; ended by {dict(kills)}"

@@ -6,9 +6,8 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import asdict
 from pathlib import Path
 
 import hydra
@@ -17,10 +16,10 @@ from omegaconf import DictConfig
 
 from lai.config.describe import answer
 from lai.config.hydra_errors import check_names, explain, flags_first
-from lai.config.hydra_section import watch_foreign_configs
-from lai.config.load import CONF_DIR, flatten, load_run_config
+from lai.config.hydra_section import names_other_configs, watch_foreign_configs
+from lai.config.load import CONF_DIR, known_keys, load_run_config
 from lai.config.schema import RunConfig
-from lai.host.cli import leave
+from lai.host.cli import leave, remember_arguments
 from lai.host.console import discard_output, prepare_output, printable
 from lai.host.cpu import keep_freed_memory, wait_briefly
 from lai.host.errors import Interrupted, UserError, message_of
@@ -36,18 +35,16 @@ from lai.sweep.jobs import check_export, forget_job, in_sweep, processes_of_a_jo
 
 log = logging.getLogger("lai.train")  # also where this file is the program
 
-_NEW_KEYS = r"allow_targets|resume|max_bad_steps|skip_spikes|checkpoint\.(?:minutes|keep)"
-
 _WANTS_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"  # read before `main` sets it
 
 
 def train(run: RunConfig) -> float:
     """Do one run: prepare the data, build module and trainer, fit, export. Its files go under `run.output_dir`.
 
+    Signals that ask to stop end it between two steps, its state saved; the caller's handlers are given back.
+
     Returns:
         The validation loss of the exported weights, in nats a token; NaN without validation.
-
-    Signals that ask to stop end it between two steps, its state saved; the caller's handlers are given back.
 
     Raises:
         UserError: something that the user can put right.
@@ -61,17 +58,15 @@ def _train(run: RunConfig) -> float:
     # PyTorch and Lightning take seconds to import; mistakes that show without them are reported before.
     from lightning import seed_everything
 
-    from lai.callbacks.drop_state import DropState
+    from lai.callbacks.drop_state import freed_bytes
     from lai.callbacks.export import ExportModel
-    from lai.callbacks.settings import RunSettings
     from lai.data.prepare import prepare_corpus
     from lai.export.vocab_file import load_vocab
-    from lai.model.manifest import Manifest
     from lai.model.transformer import ModelConfig
     from lai.run import estimate, manifest, memory, summary
     from lai.run.accelerator_check import check_accelerator
     from lai.run.batch_size import check_batch_size, choose_batch_size
-    from lai.run.build import build_datamodule, build_module, build_trainer
+    from lai.run.build import build_datamodule, build_module, build_trainer, own_callbacks
     from lai.run.compile import choose_compiling
     from lai.run.device import prepare_device
     from lai.run.fit import fit, within_memory
@@ -80,16 +75,13 @@ def _train(run: RunConfig) -> float:
     collect_garbage_again()
     take_from_launcher(run)
     prepare_device(run)
-    export = ExportModel(export_path(run), run.export.dtype, run.max_bad_steps, run.skip_spikes)
+    export = ExportModel(export_path(run), run.export.dtype)
     check_files(run, export.path)
     if is_first_process():
         sweep([Path(run.output_dir), with_home(run.data.cache_dir), export.path.parent])
     ModelConfig.of(run.model, run.data.vocab_size)  # refuses an impossible shape before any data is read
     measure = estimate.Measure.instead_of_training(run) if run.estimate else None
-    dropping = DropState()
-    last = [dropping] if run.checkpoint.keep == "resume" else []
-    own = [measure] if measure else [RunSettings(flatten(asdict(run))), *export.callbacks, *last]
-    trainer = build_trainer(run, own)
+    trainer = build_trainer(run, [measure] if measure else own_callbacks(run, export))
     check_processes(trainer)
     check_batch_size(run, trainer.world_size)
 
@@ -110,18 +102,14 @@ def _train(run: RunConfig) -> float:
         datamodule = build_datamodule(run, corpus)
         _log_lines(summary.start(run, corpus, module, trainer, why_batch_size))
         keep_freed_memory()
-        if measure is None:
-            module.manifest = Manifest(manifest.facts(run, corpus, module, trainer))
-            with manifest.kept(Path(run.output_dir), module, trainer, export):
-                fit(run, trainer, module, datamodule)
-        else:
+        with nullcontext() if measure else manifest.recorded(run, corpus, module, trainer, export):
             fit(run, trainer, module, datamodule)
 
     if measure is not None:
         # Not the module's device: Lightning has moved the module back to the CPU.
         _log_lines(estimate.lines(run, corpus, module.config, measure, planned, trainer.strategy.root_device))
         return math.nan
-    _log_lines(summary.end(Path(run.output_dir), export, dropping.freed))
+    _log_lines(summary.end(Path(run.output_dir), export, freed_bytes(trainer)))
     _log_lines(summary.answers(run, export))
     return export.metrics.get("val/loss", math.nan)
 
@@ -187,6 +175,14 @@ def _tell(error: UserError | OSError) -> int:
     return 2
 
 
+def _with_new_keys(arguments: Sequence[str]) -> list[str]:
+    """The arguments; with a config from elsewhere, LAi's settings may be new there: an earlier version wrote it."""
+    if not names_other_configs(arguments):
+        return list(arguments)
+    keys = "|".join(map(re.escape, known_keys()))
+    return [re.sub(rf"^\+*({keys})=", r"++\1=", argument) for argument in arguments]
+
+
 def main() -> None:
     """The entry point of `python -m lai.train` and `lai-train`."""
     prepare_output()
@@ -198,9 +194,8 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions reach this function; Hydra would print several lines
     try:
         with stop_signals(), folder_of_process() as overrides:
-            # Forced, as the config of an earlier version has no such keys.
-            arguments = [re.sub(rf"^\+*({_NEW_KEYS})=", r"++\1=", argument) for argument in sys.argv[1:]]
-            sys.argv[1:] = [*flags_first(arguments), *overrides]
+            remember_arguments()
+            sys.argv[1:] = [*flags_first(_with_new_keys(sys.argv[1:])), *overrides]
             check_names(sys.argv[1:])
             watch_foreign_configs(sys.argv[1:], CONF_DIR)
             set_hydra_defaults(chooses_folder=is_first_process())

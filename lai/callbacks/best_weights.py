@@ -13,6 +13,7 @@ from lai.export.checkpoint import Checkpoint, read_checkpoint
 from lai.host.errors import UserError
 from lai.host.plain_data import TEXT, WHOLE, Kind, Record, Table, check
 from lai.model.module import LanguageModel
+from lai.model.resuming import resuming
 
 _METRIC = Kind("a number", lambda value: type(value) is float)  # a metric of a user's may be NaN
 _STATE = Record({"metrics": Table(TEXT, _METRIC)}, {"weights": Table(TEXT, WHOLE), "step": WHOLE})
@@ -52,10 +53,8 @@ class BestWeights(Callback):
         return {"metrics": self.metrics, "weights": self.lowest, "step": self.lowest_step}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        try:
+        with resuming():
             check(state_dict, _STATE, f"callbacks.{self.state_key}")
-        except UserError as error:
-            raise UserError(f"the checkpoint cannot be resumed: {error}") from None
         self.metrics = state_dict["metrics"]
         self.lowest = state_dict.get("weights", {})
         self.lowest_step = state_dict.get("step", -1)

@@ -16,6 +16,7 @@ from lai.host.files import atomic_write
 from lai.host.plain_data import COUNT, Record, check
 from lai.model.finite import FiniteSteps
 from lai.model.module import LanguageModel
+from lai.model.resuming import resuming
 from lai.model.spikes import WINDOW, LossWindow
 from lai.model.stored_tensor import tensor
 
@@ -61,10 +62,8 @@ class StopOnDivergence(Callback):
         return {"skipped": self._finite.skipped, **losses} if self._finite.skipped or losses else {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        try:
+        with resuming():
             check(state_dict, _STATE, f"callbacks.{self.state_key}")
-        except UserError as error:
-            raise UserError(f"the checkpoint cannot be resumed: {error}") from None
         self._skipped = state_dict["skipped"]
         self._losses = state_dict.get("losses")
 

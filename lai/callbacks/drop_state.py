@@ -38,6 +38,12 @@ class DropState(Callback):
                     log.warning("warning     %s keeps the optimizer's state: %s", callback.path, error)
 
 
+def freed_bytes(trainer: lightning.Trainer) -> int:
+    """The bytes that dropping the state has freed at the end of this run."""
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    return sum(callback.freed for callback in callbacks if isinstance(callback, DropState))
+
+
 def _is_at_its_limits(trainer: lightning.Trainer, module: LanguageModel) -> bool:
     if trainer.global_step >= module.planned_steps:
         return True

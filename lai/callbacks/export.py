@@ -10,7 +10,6 @@ from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from torch import Tensor
 
 from lai.callbacks.best_weights import BestWeights
-from lai.callbacks.divergence import StopOnDivergence
 from lai.callbacks.fingerprint import sums
 from lai.callbacks.last_checkpoint import LastCheckpoint
 from lai.callbacks.last_validation import ValidateLastWeights
@@ -36,11 +35,8 @@ class ExportModel(Callback):
     The trainer needs all of `callbacks`, in this order.
     """
 
-    def __init__(
-        self, path: Path | str, dtype: str = "f32", max_bad_steps: int = 10, skip_spikes: bool = False
-    ) -> None:
+    def __init__(self, path: Path | str, dtype: str = "f32") -> None:
         self.path = Path(path)
-        self._divergence = StopOnDivergence(max_bad_steps, skip_spikes)
         self.dtype = dtype
         self.report: ExportReport | None = None
         self.final_loss: tuple[str, float] | None = None
@@ -52,7 +48,7 @@ class ExportModel(Callback):
     @property
     def callbacks(self) -> list[Callback]:
         """This callback behind those that it relies on."""
-        return [self._divergence, ResetScores(self._best), self._best, self._last_validation, self]
+        return [ResetScores(self._best), self._best, self._last_validation, self]
 
     @property
     def metrics(self) -> dict[str, float]:

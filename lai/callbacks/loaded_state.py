@@ -11,8 +11,8 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from torch import Tensor
 
 from lai.export.checkpoint import run_of
-from lai.host.errors import UserError
 from lai.host.plain_data import ANY, COUNT, POSITIVE, TEXT, Description, Kind, Record, Table, check, nullable
+from lai.model.resuming import resuming
 from lai.model.stored_tensor import SCALAR
 
 _SCORE = Kind(f"{SCALAR.words} or null", lambda value: value is None or SCALAR.accepts(value))
@@ -58,10 +58,8 @@ class CheckLoadedState(Callback):
 
 
 def _check(callback: Callback, state: Any, expected: Description) -> None:
-    try:
+    with resuming():
         check(state, expected, f"callbacks.{type(callback).__name__}")
-    except UserError as error:
-        raise UserError(f"the checkpoint cannot be resumed: {error}") from None
 
 
 def _made_anew(callback: ModelCheckpoint, state: dict[str, Any], source: Path, run: str) -> dict[str, Any]:

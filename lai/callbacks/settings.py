@@ -9,6 +9,7 @@ from lightning.pytorch.callbacks import Callback
 
 from lai.host.errors import UserError
 from lai.host.plain_data import ANY, TEXT, Record, Table, check
+from lai.model.resuming import resuming
 
 log = logging.getLogger(__name__)
 
@@ -55,14 +56,13 @@ class RunSettings(Callback):
 
 
 def _read(state: dict[str, Any]) -> dict[str, Any]:
-    try:
+    with resuming():
         check(state, _STATE, "callbacks.RunSettings")
-        saved = json.loads(state["settings"])
+        try:
+            saved: dict[str, Any] = json.loads(state["settings"])
+        except (ValueError, RecursionError):  # text that is no JSON, or nested too deeply
+            raise UserError("callbacks.RunSettings.settings is no JSON") from None
         check(saved, _SETTINGS, "callbacks.RunSettings.settings")
-    except (UserError, ValueError, RecursionError) as error:  # text that is no JSON, or nested too deeply
-        found = error if isinstance(error, UserError) else "callbacks.RunSettings.settings is no JSON"
-        raise UserError(f"the checkpoint cannot be resumed: {found}") from None
-    assert isinstance(saved, dict)
     return saved
 
 

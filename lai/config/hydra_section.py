@@ -19,6 +19,12 @@ _WHOLE = ("job_logging", "hydra_logging", "job.env_set")
 _load: Callable[..., DictConfig] = ConfigLoaderImpl.load_configuration
 
 
+def names_other_configs(arguments: Sequence[str]) -> bool:
+    """Whether an argument makes Hydra read YAML files besides our own."""
+    names = {argument.partition("=")[0].lstrip("+") for argument in arguments}
+    return bool(names.intersection((*_PATHS, "hydra.searchpath")))
+
+
 def watch_foreign_configs(arguments: Sequence[str], conf: Path) -> None:
     """Compare the `hydra` section of every config that Hydra composes with our own, where some may come from elsewhere.
 
@@ -28,13 +34,12 @@ def watch_foreign_configs(arguments: Sequence[str], conf: Path) -> None:
     Raises:
         UserError: an argument makes Hydra read a pickle.
     """
-    names = {argument.partition("=")[0].lstrip("+") for argument in arguments}
-    if "--experimental-rerun" in names:
+    if any(argument.partition("=")[0] == "--experimental-rerun" for argument in arguments):
         raise UserError(
             "--experimental-rerun reads a pickle, which may run any code; "
             "run a config again with --config-path FOLDER --config-name config"
         )
-    if not names.intersection((*_PATHS, "hydra.searchpath")):
+    if not names_other_configs(arguments):
         ConfigLoaderImpl.load_configuration = _load  # type: ignore[method-assign]
         return
 

@@ -1,17 +1,16 @@
 """Where the text of a run comes from: each file's name, size, digest and licence."""
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lai.data.prepare import Corpus
+from lai.host.files import read_json
 
 if TYPE_CHECKING:
     from lai.config.schema import DataSettings
 
 _GENERATED = "Apache-2.0, as LAi, whose generator has written it"
-_MAX_SIDECAR = 1 << 20
 
 
 def origins(data: "DataSettings", corpus: Corpus) -> dict[str, Any]:
@@ -21,13 +20,12 @@ def origins(data: "DataSettings", corpus: Corpus) -> dict[str, Any]:
         `data` and `validation`, each a list of {name, bytes, sha256, licence, …}; an empty `validation` is a share of
         `data`, chosen by content.
     """
-    meta = json.loads((corpus.token_files.folder / "meta.json").read_bytes())
     known = list(_known_sets(data))
-    entries = list(_entries(corpus.files, meta["sources"], data.licence))
+    entries = list(_entries(corpus.files, corpus.token_files.sources, data.licence))
     if data.path is None:
         for place, entry in enumerate(entries):
             entry |= known[place] if place < len(known) else {"licence": _GENERATED}
-    validation = list(_entries(corpus.val_files, meta.get("val_sources", []), data.licence))
+    validation = list(_entries(corpus.val_files, corpus.token_files.val_sources, data.licence))
     if data.path is None and data.val_path is None:
         for entry in validation:
             entry["licence"] = _GENERATED
@@ -42,17 +40,14 @@ def _entries(files: Sequence[Path], sources: Sequence[dict[str, Any]], licence: 
 
 def _recorded(file: Path, digest: str) -> dict[str, Any]:
     """What `lai-download-data` has recorded beside the file, if the file has not changed since."""
-    unknown = {"licence": None}
-    record = file.with_name(f"{file.name}.sources.json")
     try:
-        if not record.is_file() or record.stat().st_size > _MAX_SIDECAR:
-            return unknown
-        saved = json.loads(record.read_bytes())
-        if saved["sha256"] != digest:
-            return unknown
+        saved = read_json(file.with_name(f"{file.name}.sources.json"))
         sets = [{key: entry[key] for key in ("data set", "url", "revision", "licence")} for entry in saved["sources"]]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return unknown
+        is_of_this_text = saved["sha256"] == digest
+    except (ValueError, KeyError, TypeError):
+        is_of_this_text = False
+    if not is_of_this_text:
+        return {"licence": None}
     return {"licence": "; ".join(dict.fromkeys(str(entry["licence"]) for entry in sets)), "sources": sets}
 
 

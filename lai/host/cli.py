@@ -36,6 +36,19 @@ def leave(status: int) -> NoReturn:
     sys.exit(status)
 
 
+_typed: list[str] = []
+
+
+def remember_arguments() -> None:
+    """Remember the command line before a program brings it into the form that other software reads."""
+    _typed[:] = sys.argv[1:]
+
+
+def typed_arguments() -> list[str]:
+    """The arguments of the command line as they were typed."""
+    return list(_typed)
+
+
 def run_program(main: Callable[[], int | None]) -> None:
     """Run a command-line program: exit with its status, or print an error as one line and exit with 2."""
     prepare_output()

@@ -1,5 +1,7 @@
 """Whether a checkpoint fits the run that resumes it: its loops, its optimizer, and the weights as they are now."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import lightning
@@ -47,6 +49,19 @@ _MUON = Record(_RATES | {"momentum": SHARE}, rest=_SCALAR)
 _STEP = tensor((), (torch.float32,))
 
 
+@contextmanager
+def resuming() -> Iterator[None]:
+    """Let the line of an error say that it is the checkpoint that cannot be resumed.
+
+    Raises:
+        UserError: what was raised within.
+    """
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"the checkpoint cannot be resumed: {error}") from None
+
+
 def check_resumable(checkpoint: dict[str, Any], module: lightning.LightningModule) -> None:
     """Refuse a checkpoint whose state has another structure than that of this run.
 
@@ -57,10 +72,10 @@ def check_resumable(checkpoint: dict[str, Any], module: lightning.LightningModul
         raise UserError("the checkpoint has weights only (save_weights_only), so no run can resume from it")
     if lacks_state(checkpoint) and not _has_whole_weights(module.trainer.strategy):
         raise UserError(NO_STATE)  # FSDP loads no state that is empty
-    for name in ("lr_schedulers", "callbacks"):
-        if name not in checkpoint:
-            raise UserError(f"the checkpoint cannot be resumed: {name} is missing")
-    try:
+    with resuming():
+        for name in ("lr_schedulers", "callbacks"):
+            if name not in checkpoint:
+                raise UserError(f"{name} is missing")
         _check_loops(checkpoint, module.trainer)
         groups = _check_groups(checkpoint)
         check(checkpoint["lr_schedulers"], Items(_schedule(groups), 1), "lr_schedulers")
@@ -68,8 +83,6 @@ def check_resumable(checkpoint: dict[str, Any], module: lightning.LightningModul
             weights = module.state_dict().items()
             expected = {name: tensor(weight.shape, (*FLOATS, weight.dtype)) for name, weight in weights}
             check(dict(checkpoint["state_dict"]), Record(expected), "state_dict")
-    except UserError as error:
-        raise UserError(f"the checkpoint cannot be resumed: {error}") from None
 
 
 def _check_loops(checkpoint: dict[str, Any], trainer: lightning.Trainer) -> None:

@@ -8,6 +8,7 @@ import argparse
 from pathlib import Path
 
 from lai.host.cli import run_program
+from lai.host.console import printable
 from lai.programs.arguments import argument_parser
 from lai.run.leftovers import Leftovers, find_leftovers, remove
 
@@ -32,12 +33,12 @@ def _clean() -> int:
     if options.remove:
         freed = 0
         for path, size in remove(found):
-            print(f"{_megabytes(size)}  removed: {path}")
+            print(printable(f"{_megabytes(size)}  removed: {path}"))
             freed += size
         print(f"{_megabytes(freed)}  removed in all")
         return 0
     for size, text in _lines(found):
-        print(f"{_megabytes(size)}  {text}")
+        print(printable(f"{_megabytes(size)}  {text}"))
     return 0
 
 
@@ -48,7 +49,7 @@ def _lines(found: Leftovers) -> list[tuple[int, str]]:
         lines.append((run.size, f"  {run.folder}" + (f" ({', '.join(notes)})" if notes else "")))
     lines += [(size, f"cache {folder}") for folder, size in found.caches.items()]
     removable = found.removable
-    lines.append((sum(removable.values()), "of it nothing needs" + (", and --remove removes:" if removable else "")))
+    lines.append((sum(removable.values()), "of it can be removed" + (" by --remove:" if removable else "")))
     lines += [(size, f"  the optimizer's state in {path}") for run in found.runs for path, size in run.states.items()]
     lines += [(size, f"  token files {path}") for path, size in found.token_files.items()]
     lines += [(size, f"  temporary {path}") for path, size in found.temporary.items()]

@@ -1,6 +1,7 @@
 """From a checked `RunConfig` to the objects of a run: module, data module and trainer."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import lightning
@@ -12,8 +13,13 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from lai.callbacks import foreign
 from lai.callbacks.best_checkpoint import BestCheckpoint
+from lai.callbacks.divergence import StopOnDivergence
+from lai.callbacks.drop_state import DropState
+from lai.callbacks.export import ExportModel
 from lai.callbacks.last_checkpoint import LastCheckpoint
 from lai.callbacks.loaded_state import CheckLoadedState
+from lai.callbacks.settings import RunSettings
+from lai.config.load import flatten
 from lai.config.schema import RunConfig
 from lai.data.datamodule import CorpusDataModule
 from lai.data.prepare import Corpus
@@ -67,11 +73,18 @@ def build_datamodule(run: RunConfig, corpus: Corpus) -> CorpusDataModule:
     )
 
 
+def own_callbacks(run: RunConfig, export: ExportModel) -> list[Callback]:
+    """The callbacks of LAi that act behind the configured ones, in their order."""
+    dropping = [DropState()] if run.checkpoint.keep == "resume" else []
+    divergence = StopOnDivergence(run.max_bad_steps, run.skip_spikes)
+    return [RunSettings(flatten(asdict(run))), divergence, *export.callbacks, *dropping]
+
+
 def build_trainer(run: RunConfig, own: Sequence[Callback]) -> lightning.Trainer:
     """Lightning's Trainer with the configured loggers and callbacks.
 
     Args:
-        own: the callbacks of LAi that act behind the configured ones, in their order.
+        own: the callbacks that act behind the configured ones, such as `own_callbacks`.
 
     Raises:
         UserError: Lightning refuses an argument, or a callback does not go with the run; the line names its group.

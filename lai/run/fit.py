@@ -110,9 +110,8 @@ def within_memory(remedy: str = _SMALLER) -> Iterator[None]:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    if isinstance(error, MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and bool(re.search("out of memory|can't allocate memory", str(error)))
+    is_told = isinstance(error, RuntimeError) and re.search("out of memory|can't allocate memory", str(error))
+    return isinstance(error, MemoryError) or bool(is_told)
 
 
 def _callback(trainer: lightning.Trainer, kind: type[_CallbackType]) -> _CallbackType | None:

@@ -173,7 +173,8 @@ def keep_choice(folder: Path, key: str, value: Any) -> None:
     config = OmegaConf.load(file)
     if OmegaConf.select(config, key) == "auto":
         OmegaConf.update(config, key, value)
-        OmegaConf.save(config, file)
+        with atomic_write(file) as new:
+            new.write(OmegaConf.to_yaml(config).encode())
 
 
 def moved(composed: DictConfig, folder: Path) -> DictConfig:

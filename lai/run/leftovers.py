@@ -1,6 +1,5 @@
 """What runs have left in a folder, and which of it nothing needs. Links are not followed, and nothing else is read."""
 
-import json
 import os
 import re
 import shutil
@@ -18,6 +17,7 @@ from omegaconf import OmegaConf
 from lai.export.checkpoint import read_content
 from lai.export.optimizer_state import drop_optimizer_state
 from lai.host.errors import UserError
+from lai.host.files import read_json
 from lai.host.temporary import is_left
 from lai.model.dropped_state import has_state
 
@@ -159,7 +159,7 @@ def _is_unnamed(shards: Path, named: set[tuple[str, str]]) -> bool:
     try:
         if time.time() - shards.stat().st_mtime < _NEW:
             return False
-        files = json.loads((shards / "meta.json").read_bytes())["files"]
+        files = read_json(shards / "meta.json")["files"]
         digests = files["train.idx"]["sha256"], files["val.bin"]["sha256"]
     except (OSError, ValueError, KeyError, TypeError):  # not as it is written: it would be built again
         return (shards / "meta.json").is_file()

@@ -4,7 +4,6 @@ import os
 import platform
 import shlex
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -20,10 +19,11 @@ from lai.callbacks.export import ExportModel
 from lai.config.schema import RunConfig
 from lai.data.origins import origins
 from lai.data.prepare import Corpus
+from lai.host.cli import typed_arguments
 from lai.host.cpu import cpu_name
 from lai.host.errors import Interrupted, UserError, first_line
 from lai.host.files import atomic_write
-from lai.model.manifest import NAME, Content, to_json
+from lai.model.manifest import NAME, Content, Manifest, to_json
 from lai.model.module import LanguageModel
 
 _PACKAGES = ("torch", "lightning", "numpy", "hydra-core", "omegaconf", "sentencepiece", "tensorboard")
@@ -52,11 +52,14 @@ def facts(run: RunConfig, corpus: Corpus, module: LanguageModel, trainer: lightn
 
 
 @contextmanager
-def kept(folder: Path, module: LanguageModel, trainer: lightning.Trainer, export: ExportModel) -> Iterator[None]:
-    """Write `run.json` when a run starts and again when it ends, however it ends.
+def recorded(
+    run: RunConfig, corpus: Corpus, module: LanguageModel, trainer: lightning.Trainer, export: ExportModel
+) -> Iterator[None]:
+    """Give the module its manifest, and write `run.json` when the run starts and again when it ends, however it ends.
 
     Its `state` is running, finished, interrupted or failed; a run that is killed stays at running.
     """
+    module.manifest = Manifest(facts(run, corpus, module, trainer))
 
     def write(state: str, error: str | None = None) -> None:
         if trainer.is_global_zero:
@@ -65,7 +68,7 @@ def kept(folder: Path, module: LanguageModel, trainer: lightning.Trainer, export
             told = {} if error is None else {"error": error}
             if export.report is not None:
                 told["export"] = str(export.report.path)
-            with atomic_write(folder / NAME) as file:
+            with atomic_write(Path(run.output_dir) / NAME) as file:
                 file.write(to_json({"run": module.run_id, "state": state, **told, **content}))
 
     write("running")
@@ -103,7 +106,7 @@ def _git(folder: Path, *arguments: str) -> str | None:
 
 def _command() -> str | None:
     """The command line as it was typed; None for a run from Python."""
-    return f"python -m lai.train {shlex.join(sys.argv[1:])}".strip() if HydraConfig.initialized() else None
+    return shlex.join(("python", "-m", "lai.train", *typed_arguments())) if HydraConfig.initialized() else None
 
 
 def _overrides() -> list[str]:

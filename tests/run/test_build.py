@@ -35,7 +35,7 @@ def test_own_callbacks_act_in_order_between_the_configured_ones_and_checkpoints(
     )
     callbacks = build_trainer(run, export.callbacks).callbacks
     assert isinstance(callbacks[0], Timer)  # what it ends has to be known to those behind it
-    places = [callbacks.index(callback) for callback in export.callbacks[2:]]
+    places = [callbacks.index(callback) for callback in export.callbacks[1:]]
     assert places == sorted(places)
     assert any(type(callback).__name__ == "LearningRateMonitor" for callback in callbacks[: places[0]])
     assert isinstance(callbacks[places[-1] + 1], LogExported)

@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+import shlex
 import subprocess
 
 import pytest
+from omegaconf import OmegaConf
 from processes import lai_train
 from runs import TINY
 
@@ -73,12 +75,31 @@ def test_a_run_that_fails_says_so_with_its_line(tmp_path, recorded):
 
 
 def test_command_line_is_recorded_as_typed(tmp_path, text_file):
-    typed = [*TINY, f"data.path={text_file}", "trainer.max_steps=2", "hydra.run.dir=run", "export.path=m.bin"]
+    typed = [*TINY, f"data.path={text_file}", "trainer.max_steps=2", "--config-name=train", "hydra.run.dir=a run"]
+    typed += ["resume=auto", "export.path=m.bin"]
     done = lai_train(*typed, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    found = json.loads((tmp_path / "run" / "run.json").read_bytes())
-    assert found["command"].startswith("python -m lai.train model.dim=32 ")
-    assert found["overrides"] == [override for override in typed if not override.startswith("hydra.")]
+    found = json.loads((tmp_path / "a run" / "run.json").read_bytes())
+    assert shlex.split(found["command"]) == ["python", "-m", "lai.train", *typed]
+    settings = {override.lstrip("+") for override in found["overrides"]}
+    assert settings == {argument for argument in typed if not argument.startswith(("hydra.", "--"))}
+
+
+def test_a_config_of_an_earlier_version_takes_the_settings_that_are_new(tmp_path, text_file):
+    first = lai_train(*TINY, f"data.path={text_file}", "trainer.max_steps=1", "hydra.run.dir=old", cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    config = OmegaConf.load(tmp_path / "old" / "config.yaml")
+    for key in ("resume", "max_bad_steps", "skip_spikes", "checkpoint", "allow_targets"):
+        config.pop(key)
+    for key in ("licence", "max_unpacked"):
+        config.data.pop(key)
+    OmegaConf.save(config, tmp_path / "old" / "config.yaml")
+    again = ("--config-path", str(tmp_path / "old"), "--config-name", "config", "hydra.run.dir=new")
+    done = lai_train(*again, "data.licence=CC0", "max_bad_steps=5", "checkpoint.keep=all", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "new" / "run.json").read_bytes())
+    assert found["data"][0]["licence"] == "CC0"
+    assert OmegaConf.load(tmp_path / "new" / "config.yaml").checkpoint.keep == "all"
 
 
 def test_a_download_s_own_record_gives_the_licences(tmp_path, recorded, text_file):

@@ -47,6 +47,10 @@ class TokenFiles:
     stats: CorpusStats
     digests: dict[str, str]
     """The SHA-256 of each split's tokens."""
+    sources: list[dict[str, Any]]
+    """The size, SHA-256 and kind of each file that is trained on, in their order."""
+    val_sources: list[dict[str, Any]]
+    """The same of the files to validate with; empty: a share of the documents is chosen."""
 
     @classmethod
     def open(cls, folder: Path) -> "TokenFiles":
@@ -54,7 +58,7 @@ class TokenFiles:
         stats = {name: SplitStats(**meta["stats"][name]) for name in ("train", "val")}
         train, val = (TokenFile(folder / f"{name}.bin", meta["dtype"]) for name in ("train", "val"))
         digests = {name: meta["files"][f"{name}.bin"]["sha256"] for name in ("train", "val")}
-        return cls(folder, train, val, CorpusStats(**stats), digests)
+        return cls(folder, train, val, CorpusStats(**stats), digests, meta["sources"], meta.get("val_sources", []))
 
 
 def prepare_token_files(
