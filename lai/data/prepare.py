@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_VOCAB_VERSION = 1
+_VOCAB_VERSION = 2
 _QUALITY_VERSION = 5
 _MIN_BYTES_FOR_WORKERS = 8 << 20
 

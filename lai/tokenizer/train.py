@@ -3,8 +3,9 @@
 1. A sample of the text, of limited size, is cut into words (`lai.tokenizer.bpe.words`), and these are counted.
 2. SentencePiece's BPE trainer learns merges from the counted words, some more than there is room for.
 3. The first that fit become tokens. A token that the encoded sample uses fewer than `min_freq` times is removed, unless
-   it is a stepping stone: another token is merged by way of it. The next merges fill the room. This repeats until
-   nothing changes.
+   it is a stepping stone: another token is merged by way of it, or holds it as a character beyond ASCII. The next
+   merges fill the room. This repeats until nothing changes. A `tokenizer.json` joins tokens alone, so it needs these
+   characters.
 4. The chat tags follow, and their prefixes, by which the three steps reach them (docs/format.md).
 
 Learned tokens lie within one word: none has a space after anything but spaces. They may begin with one space, or be a
@@ -231,7 +232,10 @@ def _candidates(words: dict[bytes, int], room: int, min_freq: int) -> list[bytes
     common = sorted(c for c, count in characters.items() if count >= min_freq and not c.isascii())
     common.sort(key=lambda character: -characters[character])
     merges = _learn_merges(fragments, len(characters), int(room * _SPARE)) if room else []
-    tokens = [text.encode() for text in common[: room // 2] + merges]
+    kept = common[: room // 2]
+    rare = characters.keys() - kept
+    merges = [text for text in merges if text.isascii() or not any(c in rare and not c.isascii() for c in text)]
+    tokens = [text.encode() for text in kept + merges]
     return [token for token in tokens if token not in _MARKUP]
 
 
@@ -325,11 +329,11 @@ def _count_uses(learned: Sequence[bytes], words: Sequence[bytes], counts: NDArra
 
 
 def _steps(learned: Sequence[bytes]) -> dict[bytes, list[bytes]]:
-    """For each token the shorter tokens by way of which it is merged."""
+    """For each token the shorter tokens by way of which it is merged: its characters beyond ASCII, and merged ones."""
     encoder = bpe.Encoder(learned, range(0, -len(learned), -1))
     steps = {}
     for token in learned:
-        results: list[bytes] = []
+        results = [character for character in bpe.characters(token) if len(character) > 1]
         encoder.merge(token, results)
         steps[token] = [step for step in results if step != token]
     return steps

@@ -31,7 +31,7 @@ def assert_used_or_stepping_stone(vocab, texts, min_freq):
     naive = NaiveEncoder(vocab.tokens, vocab.scores.tolist(), without=MARKUP)
     uses = Counter(index for text in texts for index in naive(text))
     used = {vocab.tokens[index] for index, count in uses.items() if count >= min_freq}
-    stepping_stones = {step for token in used for step in naive.merge(token)[1]}
+    stepping_stones = {step for token in used for step in naive.merge(token)[1] + split_characters(token)}
     assert set(learned_tokens(vocab)) <= used | stepping_stones
     return used
 
@@ -47,6 +47,13 @@ def test_every_token_is_used_often_enough_or_is_a_stepping_stone(vocab_size, min
     assert report.learned == len(learned)
     assert report.unfilled == vocab_size - len(vocab)
     assert report.stepping_stones == len(set(learned) - used)
+
+
+@pytest.mark.parametrize("vocab_size", [320, 330, 600, 3000])
+def test_each_character_beyond_ascii_of_a_token_is_a_token(vocab_size):
+    vocab, _ = train_vocab([*texts_of_words(), "nő nőtt nők – – 日本語 日本 日本".encode()], vocab_size, 2)
+    for token in learned_tokens(vocab):
+        assert {character for character in split_characters(token) if len(character) > 1} <= set(vocab.tokens)
 
 
 def test_the_report_counts_the_text():
