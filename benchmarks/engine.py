@@ -64,11 +64,14 @@ def main() -> None:
 
 def gguf_file(ours: Path) -> Path:
     """The same weights for llama.cpp."""
-    from to_gguf import to_gguf
+    from lai.export.checkpoint import Checkpoint
+    from lai.export.gguf import write_gguf
+    from lai.export.lai_file import read_model
 
     path = ours.with_suffix(".gguf")
     if not path.exists():
-        to_gguf(ours, path)
+        model = read_model(ours)
+        write_gguf(path, Checkpoint(model.config, model.vocab, model.weights, model.training), model.dtype)
     return path
 
 

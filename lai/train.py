@@ -75,7 +75,7 @@ def _train(run: RunConfig) -> float:
     collect_garbage_again()
     take_from_launcher(run)
     prepare_device(run)
-    export = ExportModel(export_path(run), run.export.dtype)
+    export = ExportModel(export_path(run), run.export.dtype, run.export.formats)
     check_files(run, export.path)
     if is_first_process():
         sweep([Path(run.output_dir), with_home(run.data.cache_dir), export.path.parent])

@@ -2,7 +2,9 @@
 
 import torch
 
-from lai.model.transformer import Transformer
+from lai.export.checkpoint import Checkpoint
+from lai.model.record import TrainingRecord
+from lai.model.transformer import ModelConfig, Transformer
 
 
 def network(config):
@@ -11,3 +13,10 @@ def network(config):
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, mean=0.7 if parameter.ndim == 1 else 0.0, std=0.2)
     return model.eval()
+
+
+def toy_model(vocab, **shape):
+    """A model with such a network, as a checkpoint holds it."""
+    sizes = {"dim": 64, "hidden_dim": 96, "n_layers": 2, "n_heads": 4, "n_kv_heads": 2, "max_seq_len": 96}
+    config = ModelConfig(**sizes | {"vocab_size": len(vocab), "rope_theta": 5000.0, "norm_eps": 1e-6} | shape)
+    return Checkpoint(config, vocab, network(config).state_dict(), TrainingRecord(steps=10, tokens=4096, turns=2))

@@ -27,3 +27,10 @@ def byte_vocab(extra, scores):
     """A vocabulary of control tokens, bytes and these tokens, as another program may have written it."""
     tokens = [b"<pad>", b"<bos>", b"<eos>", b"<unk>", *(bytes([byte]) for byte in range(256)), *extra]
     return Vocab(tokens, [-1e10] * 4 + [-100.0] * 256 + list(scores))
+
+
+def chat_vocab(*learned):
+    """A vocabulary of another writer that has the chat tags behind these tokens, the first merged first."""
+    markup = sorted(MARKUP, key=len)
+    scores = [-float(order) for order in range(1, len(learned) + 1)]
+    return byte_vocab([*learned, *markup], scores + [1000.0 + len(token) for token in markup])

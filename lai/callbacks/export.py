@@ -1,6 +1,7 @@
 """Exports the trained model as one file when fit ends."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from lai.callbacks.fingerprint import sums
 from lai.callbacks.last_checkpoint import LastCheckpoint
 from lai.callbacks.last_validation import ValidateLastWeights
 from lai.callbacks.reset_scores import ResetScores
+from lai.export.checkpoint import Checkpoint
+from lai.export.formats import OtherExport, export_other, path_beside
 from lai.export.verify import ExportReport, export_model
 from lai.host.errors import UserError
 from lai.model.module import LanguageModel
@@ -35,10 +38,21 @@ class ExportModel(Callback):
     The trainer needs all of `callbacks`, in this order.
     """
 
-    def __init__(self, path: Path | str, dtype: str = "f32") -> None:
+    def __init__(self, path: Path | str, dtype: str = "f32", formats: Sequence[str] = ("lai",)) -> None:
+        """See the class.
+
+        Args:
+            path: of the model file.
+            dtype: of its matrices, and of those of the other formats.
+            formats: those of `lai.config.schema.EXPORT_FORMATS` that stand beside it under the same stem.
+        """
         self.path = Path(path)
         self.dtype = dtype
+        self.formats = [name for name in formats if name != "lai"]
+        self.manifest: dict[str, Any] | None = None
+        """Where the model comes from, for the other formats; None where it is not known."""
         self.report: ExportReport | None = None
+        self.others: list[OtherExport] = []
         self.final_loss: tuple[str, float] | None = None
         """The name and value of the loss of the last weights: `val/loss`, or `train/loss` without validation."""
         self._has_trained = False
@@ -86,6 +100,19 @@ class ExportModel(Callback):
             hint = f"; the weights are kept: lai-export {kept} --output FILE" if kept else ""
             raise UserError(f"{self.path} cannot be written: {error.strerror}{hint}") from error
         log.debug("exported %s", self.report)
+        self._export_others(Checkpoint(pl_module.config, vocab, weights, training))
+
+    def _export_others(self, model: Checkpoint) -> None:
+        """Write the other formats. The model file is written: whatever goes wrong here is a warning."""
+        for name in self.formats:
+            try:
+                found = export_other(name, path_beside(name, self.path), model, self.dtype, self.manifest)
+            except Exception as error:  # packages of others write and read here
+                what = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+                log.warning("warning     export.formats=%s: %s; %s is written", name, what, self.path)
+            else:
+                self.others.append(found)
+                log.debug("exported %s", found)
 
     def _choose(
         self, trainer: lightning.Trainer, weights: dict[str, Tensor], training: TrainingRecord

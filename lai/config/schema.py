@@ -195,12 +195,18 @@ class ScheduleSettings(Checked):
     decay_fraction: float = setting("share of all steps, the last ones, that decay", 1.0, ge=0, le=1)
 
 
+EXPORT_FORMATS = ("lai", "gguf", "hf")
+
+
 @dataclass(kw_only=True)
 class ExportSettings(Checked):
-    """`export`: the model file."""
+    """`export`: the model file, and files for other programs."""
 
     path: str | None = setting("the model file; null: models/lai-NAME.bin, in a sweep in the job's own folder", None)
     dtype: str = setting("dtype of its matrices (docs/format.md)", choices=("f32", "f16", "q8_0", "q4_0"))
+    formats: list[str] = setting(
+        "what is written: lai (the model file, always), gguf (llama.cpp), hf (a folder for transformers)", ["lai"]
+    )
 
 
 @dataclass(kw_only=True)

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from lai.config.schema import DataSettings, TrainerSettings
-from lai.config.setting import check_range, limits, limits_of
+from lai.config.schema import EXPORT_FORMATS, DataSettings, TrainerSettings
+from lai.config.setting import Limits, check_range, limits, limits_of
 from lai.host.errors import UserError
 
 if TYPE_CHECKING:
@@ -62,6 +62,12 @@ def _check_choices(run: "RunConfig") -> None:
     if not (isinstance(compiles, bool | None) or (compiles, device) == ("auto", "cpu")):
         expected = "true, false or auto" if device == "cpu" else "true or false"
         raise UserError(f"device.compile is {compiles!r}; with device={device} it must be {expected}")
+    for name in run.export.formats:
+        check_range("export.formats", name, Limits("", choices=EXPORT_FORMATS))
+    if "lai" not in run.export.formats:
+        raise UserError(
+            f"export.formats is {run.export.formats}; the model file is always written: add lai to the list"
+        )
     if run.export.dtype in ("q8_0", "q4_0") and (run.model.dim % 32 or run.model.hidden_dim % 32):
         raise UserError(
             f"export.dtype={run.export.dtype} needs model.dim and model.hidden_dim to be multiples of 32; they are "

@@ -94,8 +94,7 @@ def model_target(path: Path | str) -> Path:
     target, ending = target_of(path, MAGIC), Path(path).suffix
     if ending.lower() not in ("", ENDING):
         raise UserError(
-            f"{path} ends in {ending}, and LAi writes no such file: a model file ends in {ENDING}; "
-            f"give {Path(path).with_suffix(ENDING)}"
+            f"{path} ends in {ending}, and a model file ends in {ENDING}; give {Path(path).with_suffix(ENDING)}"
         )
     return target
 
@@ -174,23 +173,38 @@ def _header(
 
 def _write_weights(file: IO[bytes], config: ModelConfig, weights: Mapping[str, Tensor], dtype: str) -> None:
     version = 1 if dtype == "f32" else 2
+    for name, tensor in stored_weights(config, weights, twice=version == 1):
+        if version == 2:
+            file.write(bytes(_aligned(file.tell()) - file.tell()))
+        try:
+            file.write(quantize.encode(tensor.numpy(), dtype if tensor.ndim == 2 else "f32"))
+        except ValueError as error:
+            raise UserError(f"{name} cannot be written as {dtype}: {error}") from None
+
+
+def stored_weights(
+    config: ModelConfig, weights: Mapping[str, Tensor], *, twice: bool = False
+) -> Iterator[tuple[str, Tensor]]:
+    """The weights that a file holds with their names, as float32 in memory, in the order of the file.
+
+    Args:
+        twice: give a tied output matrix, which is the embedding, once more.
+
+    Raises:
+        UserError: a weight has another shape than the config says, or is not finite.
+    """
     for name, shape in tensor_shapes(config):
         source = name
         if name == "output.weight" and config.tie_embeddings:
-            if version == 2:
+            if not twice:
                 continue
             source = "token_embed.weight"
-        tensor = weights[source].detach().float().cpu()
+        tensor = weights[source].detach().float().cpu().contiguous()
         if tuple(tensor.shape) != shape:
             raise UserError(f"{source} has the shape {tuple(tensor.shape)}, the config says {shape}")
         if not torch.isfinite(tensor).all():
             raise UserError(f"{source} holds a value that is not finite; the training diverged, nothing was written")
-        if version == 2:
-            file.write(bytes(_aligned(file.tell()) - file.tell()))
-        try:
-            file.write(quantize.encode(tensor.numpy(), dtype if len(shape) == 2 else "f32"))
-        except ValueError as error:
-            raise UserError(f"{source} cannot be written as {dtype}: {error}") from None
+        yield name, tensor
 
 
 def are_equal(first: Path, second: Path) -> bool:

@@ -231,6 +231,42 @@ def _kept_under_another_name(path: Path) -> Path:
     return kept
 
 
+def replace_folder_and_keep(new: Path, path: Path) -> Path | None:
+    """As `replace_and_keep`, for a folder of files; between two renames there is none of this name.
+
+    Returns:
+        The earlier folder's new name; None where nothing had to be kept.
+    """
+    with FileLock(path.with_name(f".{path.name}.lock")):
+        if not path.exists() or not any(path.iterdir()) or _same_files(new, path):
+            if path.exists():
+                shutil.rmtree(path)
+            new.replace(path)
+            return None
+        numbers = itertools.count(1)
+        kept = next(name for n in numbers if not os.path.lexists(name := path.with_stem(f"{path.stem}.{n}")))
+        path.rename(kept)
+        sync_directory(path.parent)
+        new.replace(path)
+    return kept
+
+
+def _same_files(one: Path, other: Path) -> bool:
+    names = sorted(file.name for file in one.iterdir())
+    if names != sorted(file.name for file in other.iterdir()):
+        return False
+    return not any(filecmp.cmpfiles(one, other, names, shallow=False)[1:])
+
+
+def sync_files(path: Path) -> None:
+    """Make a file's content, or that of each file in a folder, durable."""
+    for file in path.iterdir() if path.is_dir() else [path]:
+        with file.open("r+b") as handle:  # Windows syncs no file that is open for reading only
+            os.fsync(handle.fileno())
+    if path.is_dir():
+        sync_directory(path)
+
+
 @contextmanager
 def atomic_directory(path: Path | str) -> Iterator[Path]:
     """Give a temporary folder to fill; sync its files and rename it to `path` on success, remove it on any error.
@@ -246,10 +282,7 @@ def atomic_directory(path: Path | str) -> Iterator[Path]:
         temporary.chmod(0o777 & ~umask)
         with held(temporary):
             yield temporary
-        for file in temporary.iterdir():
-            with file.open("r+b") as handle:  # Windows syncs no file that is open for reading only
-                os.fsync(handle.fileno())
-        sync_directory(temporary)
+        sync_files(temporary)
         if path.exists():
             shutil.rmtree(path)
         temporary.replace(path)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lai.config.schema import RunConfig
 from lai.export.checkpoint import read_checkpoint
+from lai.export.formats import check_format
 from lai.export.lai_file import ENDING, model_target
 from lai.host.errors import UserError
 from lai.host.files import check_regular, with_home
@@ -20,7 +21,7 @@ def check_files(run: RunConfig, export_path: Path) -> None:
 
     Raises:
         UserError: a file does not exist; the checkpoint is damaged; the model file's path is a folder, another kind of
-            file, or in a place that cannot be written to.
+            file, or in a place that cannot be written to; a format of `export.formats` cannot hold the model.
     """
     for key, value in (("data.vocab_path", run.data.vocab_path), ("ckpt_path", run.ckpt_path)):
         if value is None:
@@ -32,6 +33,8 @@ def check_files(run: RunConfig, export_path: Path) -> None:
             raise UserError(f"{key}={value}: there is no such file")
         check_regular(path, key)
     _check_writable(export_path)
+    for name in run.export.formats:
+        check_format(name, run.model.activation, run.export.dtype)
     if run.ckpt_path is not None:
         read_checkpoint(with_home(run.ckpt_path))
 

@@ -108,6 +108,10 @@ def end(output_dir: Path, export: ExportModel, freed: int = 0) -> Iterator[str]:
             yield _row("", kept)
         yield _row("use it", f'build/lai -m {export.path} -p "Hello, how are you?"   (make release builds the engine)')
         yield _row("", f'python -m lai.generate -m {export.path} -p "Hello, how are you?"')
+    for other in export.others:
+        yield _row("export", str(other))
+        if (kept := other.kept_line()) is not None:
+            yield _row("", kept)
     yield _row(
         "curves", f"tensorboard --logdir {folder if folder.is_absolute() or not folder.parts else folder.parts[0]}"
     )

@@ -13,6 +13,7 @@ from toy_callbacks import LIGHTNING, exported, measured, with_callback
 
 from lai.export.checkpoint import read_checkpoint
 from lai.export.lai_file import read_model
+from lai.export.safetensors_file import read_safetensors
 from lai.host.errors import UserError
 from lai.train import train
 
@@ -32,6 +33,41 @@ def test_failed_export_names_the_checkpoint_with_the_weights(tmp_path, compose_r
     monkeypatch.setattr("lai.callbacks.export.export_model", full)
     with pytest.raises(UserError, match=r"No space left on device.*lai-export \S+/step3\.ckpt"):
         train(compose_run(f"data.path={text_file}", "trainer.max_steps=3"))
+
+
+def test_a_folder_for_transformers_stands_beside_the_model_file(tmp_path, compose_run, text_file, monkeypatch, caplog):
+    monkeypatch.setattr("lai.export.formats.ask", lambda *_: None)
+    with caplog.at_level("INFO"):
+        train(compose_run(f"data.path={text_file}", "trainer.max_steps=3", "export.formats=[lai,hf]"))
+    assert f"export      {tmp_path / 'model.hf'}: " in caplog.text
+    stored, _ = read_safetensors(tmp_path / "model.hf" / "model.safetensors")
+    assert torch.equal(stored["model.norm.weight"], read_model(tmp_path / "model.bin").weights["final_norm.weight"])
+
+
+def test_a_format_that_fails_is_a_warning_and_the_model_file_stays(
+    tmp_path, compose_run, text_file, monkeypatch, caplog
+):
+    def fails(*_):
+        raise RuntimeError("of another program")
+
+    monkeypatch.setattr("lai.callbacks.export.export_other", fails)
+    assert math.isfinite(train(compose_run(f"data.path={text_file}", "trainer.max_steps=3", "export.formats=[lai,hf]")))
+    expected = f"export.formats=hf: RuntimeError: of another program; {tmp_path / 'model.bin'} is written"
+    assert expected in caplog.text
+    assert read_model(tmp_path / "model.bin").config.dim == 32 and not (tmp_path / "model.hf").exists()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["export.formats=[hf]"], "the model file is always written: add lai to the list"),
+        (["export.formats=[lai,onnx]"], "export.formats is 'onnx'; it must be one of lai, gguf, hf"),
+        (["export.formats=[lai,hf]", "export.dtype=q4_0"], "a Hugging Face folder holds no q4_0"),
+    ],
+)
+def test_what_a_format_cannot_hold_is_said_before_training(compose_run, text_file, overrides, words):
+    with pytest.raises(UserError, match=words):
+        train(compose_run(f"data.path={text_file}", *overrides))
 
 
 def test_max_time_ends_a_run_and_exports(tmp_path, compose_run, text_file):
@@ -116,7 +152,7 @@ def test_a_resumed_run_of_averaged_weights_does_what_an_uninterrupted_one_does(t
     whole.callbacks["checkpoint"] |= {"monitor": None, "save_top_k": -1, "dirpath": str(tmp_path / "kept")}
     expected = train(whole)
     weights = exported(tmp_path)
-    assert train(run(f"ckpt_path={tmp_path / 'kept' / 'step22.ckpt'}")) == expected
+    assert train(run(f"ckpt_path={tmp_path / 'kept' / 'step23.ckpt'}")) == expected
     assert all(
         torch.equal(torch.as_tensor(weights[name]), torch.as_tensor(w)) for name, w in exported(tmp_path).items()
     )
@@ -176,7 +212,7 @@ def test_the_weights_in_memory_are_exported_where_the_best_checkpoint_cannot_be_
     tmp_path, compose_run, text_file, caplog
 ):
     train(with_callback(compose_run(f"data.path={text_file}", "trainer.max_epochs=1"), f"{__name__}.CutBest"))
-    assert "step22.ckpt is not a whole checkpoint" in caplog.text
+    assert "step23.ckpt is not a whole checkpoint" in caplog.text
     assert "the weights in memory are exported" in caplog.text
     last = read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt").weights
     assert all(torch.equal(torch.as_tensor(weight), last[name]) for name, weight in exported(tmp_path).items())

@@ -1,4 +1,5 @@
 import pytest
+from toy_network import toy_model
 
 from lai.model.transformer import ModelConfig
 
@@ -16,3 +17,33 @@ def config(small_vocab):
         rope_theta=5000.0,
         norm_eps=1e-6,
     )
+
+
+@pytest.fixture(scope="session")
+def model(small_vocab):
+    """A toy model as a checkpoint holds it; its weights are drawn."""
+    return toy_model(small_vocab)
+
+
+@pytest.fixture(scope="session")
+def manifest():
+    """What `run.json` may hold, as far as exports show it."""
+    return {
+        "command": ["lai-train", "model=nano", "seed=7"],
+        "commit": {"hash": "0123abcd", "dirty": True},
+        "seed": 7,
+        "data": [
+            {
+                "name": "stories | hu",
+                "path": "/secret/place",
+                "sha256": "ab" * 32,
+                "bytes": 123456,
+                "licence": "CC-BY-4.0",
+            },
+            {"name": "mine"},
+        ],
+        "vocabulary": {"sha256": "cd" * 32, "size": 400},
+        "duration_s": 3725.4,
+        "tokens_seen": 987654,
+        "metrics": {"val/loss": 1.23456, "val/bpb": 0.5},
+    }

@@ -5,6 +5,7 @@ import torch
 from toy_checkpoints import make_unversioned
 
 from lai import info
+from lai.export import formats
 from lai.export.checkpoint import read_checkpoint
 from lai.export.lai_file import read_model
 from lai.host.errors import UserError
@@ -72,10 +73,45 @@ def test_a_model_file_is_exported_in_another_dtype(run, tmp_path, checkpoint):
 
 
 def test_another_ending_than_bin_is_refused(run, tmp_path, checkpoint):
-    status, output, error = run(PROGRAM, checkpoint[0], "--output", tmp_path / "x.gguf")
+    status, output, error = run(PROGRAM, checkpoint[0], "--output", tmp_path / "x.safetensors")
     assert (status, output, error.count("\n")) == (2, "", 1)
-    assert "ends in .gguf, and LAi writes no such file" in error
-    assert not (tmp_path / "x.gguf").exists()
+    assert "ends in .safetensors, and a model file ends in .bin" in error
+    assert not (tmp_path / "x.safetensors").exists()
+
+
+@pytest.fixture
+def without_peers(monkeypatch):
+    monkeypatch.setattr(formats, "ask", lambda *_: None)
+
+
+def test_a_folder_for_transformers_is_written_from_a_checkpoint_and_a_model_file(
+    run, checkpoint, model_file, without_peers
+):
+    for source in (checkpoint[0], model_file):
+        status, output, _ = run(PROGRAM, source, "--format", "hf", "--dtype", "bf16")
+        assert status == 0 and "read back by LAi's own reader: the same ids" in output
+        assert (source.with_suffix(".hf") / "model.safetensors").is_file()
+
+
+def test_the_ending_of_the_output_chooses_the_format(run, tmp_path, model_file, without_peers):
+    assert run(PROGRAM, model_file, "--output", tmp_path / "o.hf")[0] == 0
+    assert (tmp_path / "o.hf" / "README.md").is_file()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--format", "hf", "--dtype", "q4_0"], "a Hugging Face folder holds no q4_0"),
+        (["--dtype", "bf16"], "a model file holds no bf16"),
+        ([], "would be written over itself; give the new model file's name as --output"),
+        (["--format", "gguf", "--output", "m.bin"], "m.bin does not end in .gguf; give m.gguf"),
+    ],
+)
+def test_what_cannot_be_written_is_one_line(run, model_file, options, words):
+    if "gguf" in options:
+        pytest.importorskip("gguf", reason="it writes GGUF files, and is not installed")
+    status, output, error = run(PROGRAM, model_file, *options)
+    assert (status, output, error.count("\n")) == (2, "", 1) and words in error
 
 
 def test_a_model_file_is_not_read_as_a_checkpoint(model_file):
