@@ -49,8 +49,6 @@ class ExportModel(Callback):
         self.path = Path(path)
         self.dtype = dtype
         self.formats = [name for name in formats if name != "lai"]
-        self.manifest: dict[str, Any] | None = None
-        """Where the model comes from, for the other formats; None where it is not known."""
         self.report: ExportReport | None = None
         self.others: list[OtherExport] = []
         self.final_loss: tuple[str, float] | None = None
@@ -100,13 +98,13 @@ class ExportModel(Callback):
             hint = f"; the weights are kept: lai-export {kept} --output FILE" if kept else ""
             raise UserError(f"{self.path} cannot be written: {error.strerror}{hint}") from error
         log.debug("exported %s", self.report)
-        self._export_others(Checkpoint(pl_module.config, vocab, weights, training))
+        self._export_others(Checkpoint(pl_module.config, vocab, weights, training, manifest=manifest))
 
     def _export_others(self, model: Checkpoint) -> None:
         """Write the other formats. The model file is written: whatever goes wrong here is a warning."""
         for name in self.formats:
             try:
-                found = export_other(name, path_beside(name, self.path), model, self.dtype, self.manifest)
+                found = export_other(name, path_beside(name, self.path), model, self.dtype)
             except Exception as error:  # packages of others write and read here
                 what = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
                 log.warning("warning     export.formats=%s: %s; %s is written", name, what, self.path)

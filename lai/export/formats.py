@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -46,7 +45,7 @@ class OtherExport:
 @dataclass(frozen=True)
 class _Format:
     ending: str
-    write: Callable[[Path, Checkpoint, str, Mapping[str, Any] | None, str], None]
+    write: Callable[[Path, Checkpoint, str, str], None]
     package: str
     read: Callable[[Path, Questions], Answers]
     limits: Mapping[str, float]
@@ -54,6 +53,8 @@ class _Format:
 
     llama.cpp rounds the other factor of a product to the dtype, too: to blocks of 8 bits for block dtypes.
     """
+    are_equal: Callable[[Path, Path], bool]
+    """Whether two exports are equal but for what comes from the manifest, which has times in it."""
 
 
 _FORMATS = {
@@ -63,6 +64,7 @@ _FORMATS = {
         LLAMA_CPP,
         own_readers.read_gguf,
         {"f32": 1e-4, "f16": 1e-2, "bf16": 2e-2, "q8_0": 5e-2, "q4_0": 5e-2},
+        gguf.are_equal,
     ),
     "hf": _Format(
         ".hf",
@@ -70,6 +72,7 @@ _FORMATS = {
         TRANSFORMERS,
         own_readers.read_huggingface,
         dict.fromkeys(huggingface.DTYPES, 1e-5),
+        huggingface.are_equal,
     ),
 }
 
@@ -96,13 +99,8 @@ def path_beside(name: str, path: Path) -> Path:
     return path.with_suffix(_FORMATS[name].ending)
 
 
-def export_other(
-    name: str, path: Path, model: Checkpoint, dtype: str = "f32", manifest: Mapping[str, Any] | None = None
-) -> OtherExport:
+def export_other(name: str, path: Path, model: Checkpoint, dtype: str = "f32") -> OtherExport:
     """Write a GGUF file (`gguf`) or a Hugging Face folder (`hf`); an earlier one of this name is kept under another.
-
-    Args:
-        manifest: where the model comes from, as `run.json` holds it.
 
     Raises:
         UserError: the format cannot hold the model, something else has the name, or the file that is read back gives
@@ -116,10 +114,10 @@ def export_other(
         path.parent.mkdir(parents=True, exist_ok=True)
         if name == "hf":
             unverified.mkdir()
-        format_.write(unverified, model, dtype, manifest, path.stem)
+        format_.write(unverified, model, dtype, path.stem)
         reader, found_difference = _verify(format_, unverified, model, dtype)
         sync_files(unverified)
-        kept = (replace_folder_and_keep if name == "hf" else replace_and_keep)(unverified, path)
+        kept = (replace_folder_and_keep if name == "hf" else replace_and_keep)(unverified, path, format_.are_equal)
     except UserError as error:
         raise UserError(f"{path} is not written: {error}") from None
     except OSError as error:

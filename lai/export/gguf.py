@@ -5,7 +5,7 @@ program would write a tied embedding of a Q4_0 file as Q8_0 or Q6_K; here it sta
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,13 +56,10 @@ def check_gguf(activation: str, dtype: str) -> None:
     needed("gguf")
 
 
-def write_gguf(
-    path: Path, model: Checkpoint, dtype: str = "f32", manifest: Mapping[str, Any] | None = None, name: str = ""
-) -> None:
+def write_gguf(path: Path, model: Checkpoint, dtype: str = "f32", name: str = "") -> None:
     """Write a GGUF file; `path` may be left half written by an error.
 
     Args:
-        manifest: where the model comes from, as the run's `run.json` holds it.
         name: the model's name for people.
 
     Raises:
@@ -73,7 +70,7 @@ def write_gguf(
 
     writer = gguf.GGUFWriter(path, "llama")
     try:
-        _add_provenance(writer, model, dtype, manifest or {}, name)
+        _add_provenance(writer, model, dtype, name)
         _add_shape(writer, model.config)
         _add_vocab(writer, model.vocab)
         for ours, weights in stored_weights(model.config, model.weights):
@@ -84,6 +81,21 @@ def write_gguf(
         writer.write_tensors_to_file()
     finally:
         writer.close()
+
+
+def are_equal(first: Path, second: Path) -> bool:
+    """Whether two files hold the same but for the manifest and what is filled from it."""
+    import gguf
+
+    def content(path: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
+        file = gguf.GGUFReader(path)
+        kept = {name: field.contents() for name, field in file.fields.items() if not name.startswith("general.")}
+        return kept, {tensor.name: tensor.data.tobytes() for tensor in file.tensors}
+
+    try:
+        return bool(content(first) == content(second))
+    except Exception:  # a damaged file is another one
+        return False
 
 
 def tensor_names(config: ModelConfig) -> Iterator[tuple[str, str]]:
@@ -174,9 +186,10 @@ def _add_vocab(writer: Any, vocab: Vocab) -> None:
     writer.add_chat_template(CHAT_TEMPLATE)
 
 
-def _add_provenance(writer: Any, model: Checkpoint, dtype: str, manifest: Mapping[str, Any], name: str) -> None:
+def _add_provenance(writer: Any, model: Checkpoint, dtype: str, name: str) -> None:
     import gguf
 
+    manifest = model.manifest or {}
     files = gguf.LlamaFileType
     kinds = {"f32": files.ALL_F32, "f16": files.MOSTLY_F16, "bf16": files.MOSTLY_BF16}
     kinds |= {"q8_0": files.MOSTLY_Q8_0, "q4_0": files.MOSTLY_Q4_0}
@@ -200,7 +213,7 @@ def _add_provenance(writer: Any, model: Checkpoint, dtype: str, manifest: Mappin
             writer.add_dataset_version(number, str(entry["sha256"]))
     if commit := (manifest.get("commit") or {}).get("hash"):
         writer.add_version(str(commit))
-    writer.add_string(MANIFEST_KEY, json.dumps(dict(manifest), ensure_ascii=False, sort_keys=True))
+    writer.add_string(MANIFEST_KEY, json.dumps(manifest, ensure_ascii=False))
     writer.add_string(TRAINING_KEY, json.dumps(model.training.to_dict(), sort_keys=True))
 
 

@@ -1,7 +1,6 @@
 """A model as a folder for Hugging Face's transformers: weights, tokenizer, chat template, settings and a model card."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from lai.export.chat_template import CHAT_TEMPLATE
 from lai.export.checkpoint import Checkpoint
 from lai.export.lai_file import stored_weights
 from lai.export.model_card import model_card
-from lai.export.safetensors_file import write_safetensors
+from lai.export.safetensors_file import read_safetensors, write_safetensors
 from lai.export.tokenizer_json import tokenizer_json
 from lai.host.errors import UserError
 from lai.inference.sampling import Sampling
@@ -50,13 +49,11 @@ def check_huggingface(dtype: str) -> None:
         )
 
 
-def write_huggingface(
-    folder: Path, model: Checkpoint, dtype: str = "f32", manifest: Mapping[str, Any] | None = None, name: str = ""
-) -> None:
+def write_huggingface(folder: Path, model: Checkpoint, dtype: str = "f32", name: str = "") -> None:
     """Write the files into an empty folder.
 
     Args:
-        manifest, name: as `write_gguf` takes them.
+        name: as `write_gguf` takes it.
 
     Raises:
         UserError: as `check_huggingface` and `tokenizer_json`, or a weight does not fit into the dtype.
@@ -71,11 +68,27 @@ def write_huggingface(
     }
     for file, content in files.items():
         (folder / file).write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-    _write_weights(folder / "model.safetensors", model, dtype, manifest or {})
-    (folder / "README.md").write_text(model_card(model, dtype, manifest or {}, name), encoding="utf-8")
+    _write_weights(folder / "model.safetensors", model, dtype)
+    (folder / "README.md").write_text(model_card(model, dtype, name), encoding="utf-8")
 
 
-def _write_weights(path: Path, model: Checkpoint, dtype: str, manifest: Mapping[str, Any]) -> None:
+def are_equal(first: Path, second: Path) -> bool:
+    """Whether two folders hold the same but for the manifest and the model card."""
+
+    def content(folder: Path) -> dict[str, Any]:
+        files = {file.name: file for file in folder.iterdir() if file.name != "README.md"}
+        weights = read_safetensors(files.pop("model.safetensors"))[0]
+        return {name: file.read_bytes() for name, file in files.items()} | {
+            name: weight.view(torch.uint8).numpy().tobytes() for name, weight in weights.items()
+        }
+
+    try:
+        return content(first) == content(second)
+    except (OSError, ValueError, KeyError):  # a damaged folder is another one
+        return False
+
+
+def _write_weights(path: Path, model: Checkpoint, dtype: str) -> None:
     tensors = {}
     for ours, weights in stored_weights(model.config, model.weights):
         # As in the other formats the norms stay f32: they are few, and matter to each number.
@@ -85,7 +98,7 @@ def _write_weights(path: Path, model: Checkpoint, dtype: str, manifest: Mapping[
         tensors[their_name(ours)] = stored
     metadata = {
         "format": "pt",
-        MANIFEST_KEY: json.dumps(dict(manifest), ensure_ascii=False, sort_keys=True),
+        MANIFEST_KEY: json.dumps(model.manifest or {}, ensure_ascii=False),
         TRAINING_KEY: json.dumps(model.training.to_dict(), sort_keys=True),
     }
     write_safetensors(path, tensors, metadata)

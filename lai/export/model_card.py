@@ -64,15 +64,14 @@ mlx_lm.generate --model {folder} --prompt "Hello, how are you?"
 """
 
 
-def model_card(model: Checkpoint, dtype: str, manifest: Mapping[str, Any], name: str = "") -> str:
+def model_card(model: Checkpoint, dtype: str, name: str = "") -> str:
     """The card as Markdown; what neither the model nor the manifest knows is left out.
 
     Args:
         dtype: of the matrices in the folder.
-        manifest: as `run.json` holds it.
         name: the model's name; the files of the other formats have it, too.
     """
-    name = name or "model"
+    name, manifest = name or "model", model.manifest or {}
     parts = [_FRONT, f"# {name}\n", _sizes(model, dtype)]
     parts += [_training(model, manifest), _data(manifest), _metrics(model, manifest)]
     folding = "" if model.training.unfolded else _FOLDING
@@ -126,16 +125,14 @@ def _training(model: Checkpoint, manifest: Mapping[str, Any]) -> str:
     ]
     rows = [(label, value) for label, value in rows if value not in (None, "", {})]
     command = manifest.get("command")
-    if isinstance(command, list):
-        command = " ".join(map(str, command))
     shown = "" if not command else "\n```sh\n" + str(command).replace("```", "` ` `") + "\n```\n"
     return f"## Training\n\n{_table(('', ''), rows)}{shown}" if rows or shown else ""
 
 
 def _data(manifest: Mapping[str, Any]) -> str:
     rows = [
-        (entry.get("name"), entry.get("licence"), _number(entry.get("bytes")), entry.get("sha256"))
-        for entry in manifest.get("data") or ()
+        (entry.get("name"), entry.get("licence") or "unknown", _number(entry.get("bytes")), entry.get("sha256"))
+        for entry in (*(manifest.get("data") or ()), *(manifest.get("validation") or ()))
     ]
     return "## Data\n\n" + _table(("data", "licence", "bytes", "SHA-256"), rows) if rows else ""
 

@@ -231,14 +231,14 @@ def _kept_under_another_name(path: Path) -> Path:
     return kept
 
 
-def replace_folder_and_keep(new: Path, path: Path) -> Path | None:
+def replace_folder_and_keep(new: Path, path: Path, are_equal: Callable[[Path, Path], bool]) -> Path | None:
     """As `replace_and_keep`, for a folder of files; between two renames there is none of this name.
 
     Returns:
         The earlier folder's new name; None where nothing had to be kept.
     """
     with FileLock(path.with_name(f".{path.name}.lock")):
-        if not path.exists() or not any(path.iterdir()) or _same_files(new, path):
+        if not path.exists() or not any(path.iterdir()) or are_equal(new, path):
             if path.exists():
                 shutil.rmtree(path)
             new.replace(path)
@@ -249,13 +249,6 @@ def replace_folder_and_keep(new: Path, path: Path) -> Path | None:
         sync_directory(path.parent)
         new.replace(path)
     return kept
-
-
-def _same_files(one: Path, other: Path) -> bool:
-    names = sorted(file.name for file in one.iterdir())
-    if names != sorted(file.name for file in other.iterdir()):
-        return False
-    return not any(filecmp.cmpfiles(one, other, names, shallow=False)[1:])
 
 
 def sync_files(path: Path) -> None:

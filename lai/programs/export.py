@@ -63,9 +63,7 @@ def _export() -> int:
 def _write(format_: str, output: Path, source: Checkpoint, dtype: str) -> ExportReport | OtherExport:
     if format_ != "lai":
         return export_other(format_, output, source, dtype)
-    return export_model(
-        output, source.config, source.weights, source.vocab, dtype, source.training, source.manifest
-    )
+    return export_model(output, source.config, source.weights, source.vocab, dtype, source.training, source.manifest)
 
 
 def _beside(format_: str, source: Path) -> Path:

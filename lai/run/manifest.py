@@ -65,9 +65,11 @@ def recorded(
         if trainer.is_global_zero:
             record = module.training_record(trainer.global_step)
             content = module.manifest.at(record, export.metrics if export.report is not None else None)
-            told = {} if error is None else {"error": error}
+            told: Content = {} if error is None else {"error": error}
             if export.report is not None:
                 told["export"] = str(export.report.path)
+            if export.others:
+                told["other_exports"] = [str(other.path) for other in export.others]
             with atomic_write(Path(run.output_dir) / NAME) as file:
                 file.write(to_json({"run": module.run_id, "state": state, **told, **content}))
 

@@ -27,22 +27,23 @@ def model(small_vocab):
 
 @pytest.fixture(scope="session")
 def manifest():
-    """What `run.json` may hold, as far as exports show it."""
+    """A manifest as `lai.run.manifest` writes it, as far as exports show it."""
     return {
-        "command": ["lai-train", "model=nano", "seed=7"],
+        "command": "python -m lai.train model=nano seed=7",
         "commit": {"hash": "0123abcd", "dirty": True},
         "seed": 7,
         "data": [
             {
                 "name": "stories | hu",
-                "path": "/secret/place",
                 "sha256": "ab" * 32,
                 "bytes": 123456,
                 "licence": "CC-BY-4.0",
             },
-            {"name": "mine"},
+            {"name": "mine", "sha256": "ef" * 32, "bytes": 7, "licence": None},
         ],
-        "vocabulary": {"sha256": "cd" * 32, "size": 400},
+        "machine": {"os": "Linux-6", "cpu": "a CPU", "cores": 2, "device": "cpu", "processes": 1, "threads": 2},
+        "versions": {"lai": "1.0", "torch": "2.13.0"},
+        "vocabulary": {"name": "v.vocab", "sha256": "cd" * 32, "size": 400},
         "duration_s": 3725.4,
         "tokens_seen": 987654,
         "metrics": {"val/loss": 1.23456, "val/bpb": 0.5},

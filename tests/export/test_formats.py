@@ -89,6 +89,19 @@ def test_an_earlier_folder_with_other_files_is_kept(tmp_path, model, without_pee
     assert report.kept_line() == f"the earlier m.hf is kept as {tmp_path / 'm.1.hf'}"
 
 
+@pytest.mark.parametrize("name", ["gguf", "hf"])
+def test_an_earlier_export_that_differs_in_its_manifest_alone_is_replaced(
+    tmp_path, model, manifest, without_peers, name
+):
+    if name == "gguf":
+        pytest.importorskip("gguf", reason="the package gguf writes GGUF files; it is not installed")
+    path = tmp_path / f"m.{name}"
+    export_other(name, path, model._replace(manifest=manifest))
+    report = export_other(name, path, model._replace(manifest=manifest | {"duration_s": 1.0}))
+    assert report.kept is None
+    assert [file.name for file in tmp_path.iterdir() if not file.name.startswith(".")] == [path.name]
+
+
 def test_something_else_of_the_name_is_not_replaced(tmp_path, model, without_peers):
     (tmp_path / "m.hf").mkdir()
     (tmp_path / "m.hf" / "mine.txt").write_text("mine")

@@ -78,13 +78,13 @@ def test_the_settings_have_what_transformers_needs_and_no_default_that_is_wrong(
 def test_the_same_model_gives_the_same_bytes(tmp_path, model, manifest):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        write_huggingface(tmp_path / name, model, "bf16", manifest, "toy")
+        write_huggingface(tmp_path / name, model._replace(manifest=manifest), "bf16", "toy")
     for file in (tmp_path / "a").iterdir():
         assert file.read_bytes() == (tmp_path / "b" / file.name).read_bytes()
 
 
 def test_the_weights_say_where_they_come_from_and_have_the_dtype(tmp_path, model, manifest):
-    write_huggingface(tmp_path, model, "bf16", manifest)
+    write_huggingface(tmp_path, model._replace(manifest=manifest), "bf16")
     tensors, metadata = read_safetensors(tmp_path / "model.safetensors")
     assert metadata["format"] == "pt" and json.loads(metadata["lai.manifest"]) == manifest
     assert json.loads(metadata["lai.training"])["tokens"] == 4096

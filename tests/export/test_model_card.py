@@ -6,7 +6,7 @@ from lai.export.model_card import model_card
 
 
 def test_the_card_has_what_the_manifest_and_the_model_say(model, manifest):
-    card = model_card(model, "bf16", manifest, "toy")
+    card = model_card(model._replace(manifest=manifest), "bf16", "toy")
     for words in ("CC-BY-4.0", "ab" * 32, "stories \\| hu", "123,456", "0123abcd, with changes that are not committed"):
         assert words in card
     for words in (
@@ -17,17 +17,17 @@ def test_the_card_has_what_the_manifest_and_the_model_say(model, manifest):
         "model=nano seed=7",
     ):
         assert words in card
-    assert "/secret/place" not in card  # the path says nothing to others
+    assert "| mine | unknown | 7 |" in card
 
 
 def test_without_a_manifest_the_card_leaves_out_what_it_does_not_know(model):
-    card = model_card(model, "f32", {}, "toy")
+    card = model_card(model, "f32", "toy")
     assert "## Data" not in card and "commit" not in card and "None" not in card
     assert "| tokens seen | 4,096 |" in card
 
 
 def test_each_number_of_the_card_comes_from_the_model_or_the_manifest(model):
-    numbers = set(re.findall(r"\d[\d,.]*", model_card(model, "f32", {}, "toy")))
+    numbers = set(re.findall(r"\d[\d,.]*", model_card(model, "f32", "toy")))
     config, (parameters, _) = model.config, model.config.parameter_counts()
     figures = [*vars(config).values(), parameters, *vars(model.training).values()]
     known = {f"{value:,}" for value in figures if isinstance(value, int)}
@@ -36,7 +36,7 @@ def test_each_number_of_the_card_comes_from_the_model_or_the_manifest(model):
 
 
 def test_the_card_shows_four_programs_and_two_warnings(model):
-    card = model_card(model, "f32", {}, "toy")
+    card = model_card(model, "f32", "toy")
     for words in (
         "lai-generate -m toy.bin",
         "llama-server -m toy.gguf",
