@@ -4,6 +4,7 @@ Where a test changes a part it shows what transformers does without it. Version 
 """
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -204,3 +205,11 @@ def test_the_gguf_file_in_transformers_puts_a_space_in_front(transformers, tmp_p
     write_gguf(tmp_path / "m.gguf", model)
     other = transformers.AutoTokenizer.from_pretrained(tmp_path, gguf_file="m.gguf")
     assert other("the", add_special_tokens=False)["input_ids"] != small_vocab.encode_text("the")
+
+
+def test_the_python_of_the_model_card_runs(transformers, folder, capsys):
+    (code,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert code.count('"toy.hf"') == 3
+    transformers.set_seed(0)
+    exec(code.replace('"toy.hf"', repr(str(folder))), {})
+    assert len(capsys.readouterr().out.splitlines()) >= 2
