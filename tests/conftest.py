@@ -37,7 +37,7 @@ def shared_data() -> Path:
 @pytest.fixture
 def text_file(tmp_path: Path) -> Path:
     path = tmp_path / "text.txt"
-    path.write_text("\n".join(example_lines(300)) + "\n", encoding="utf-8")
+    path.write_text("\n".join(example_lines(290)) + "\n", encoding="utf-8")
     return path
 
 

@@ -32,7 +32,7 @@ def runs(tmp_path_factory):
     from lai.config.load import load_run_config
 
     folder = tmp_path_factory.mktemp("sweep")
-    (folder / "text.txt").write_text("\n".join(example_lines(300)) + "\n", encoding="utf-8")
+    (folder / "text.txt").write_text("\n".join(example_lines(290)) + "\n", encoding="utf-8")
     for job, lr in enumerate((1e-3, 2e-3)):
         run = load_run_config(
             composed(

@@ -27,7 +27,7 @@ def settings(folder, *overrides):
 def original(tmp_path_factory):
     """A folder with a finished run whose config.yaml is of an earlier version, and its cache, two hours old."""
     folder = tmp_path_factory.mktemp("original")
-    (folder / "text.txt").write_text("\n".join(example_lines(300)) + "\n", encoding="utf-8")
+    (folder / "text.txt").write_text("\n".join(example_lines(290)) + "\n", encoding="utf-8")
     run = settings(folder)
     train(run)
     save_config(run, folder / "outputs" / "run")
