@@ -211,8 +211,18 @@ def write_prompts(path: Path, prompts: Iterable[Prompt]) -> None:
             file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
 
 
+def _question(messages: list[dict[str, str]]) -> tuple[str, str]:
+    """The question and the answer of a chat that has one of each."""
+    question, answer = messages
+    if (question["role"], answer["role"]) != ("user", "assistant"):
+        raise ValueError
+    return question["content"], answer["content"]
+
+
 def read_prompts(path: Path) -> list[Prompt]:
     """Read a test set; `task` and `direction` may be missing.
+
+    A row is {"prompt": …, "answer": …}, or {"messages": […]} of one question and its answer, as training reads it.
 
     Raises:
         UserError: the file cannot be read, is empty, or a line is not such an object.
@@ -229,15 +239,15 @@ def read_prompts(path: Path) -> list[Prompt]:
             continue
         try:
             row = json.loads(line)
-            texts = [row.get("task", ""), row.get("direction", ""), row["prompt"], row["answer"]]
-            task, direction, prompt, answer = texts
+            prompt, answer = _question(row["messages"]) if "messages" in row else (row["prompt"], row["answer"])
+            task, direction = row.get("task", ""), row.get("direction", "")
             if not fold_text(prompt.encode()) or "\0" in prompt:  # the engine takes prompts as arguments, none empty
                 raise ValueError
             prompts.append(Prompt(str(task), str(direction), prompt.encode(), answer.encode()))
         except (ValueError, KeyError, AttributeError, TypeError):
             raise UserError(
                 f'{path}:{number}: found {line[:60]!r}, expected an object like {{"prompt": "…", "answer": "…"}} '
-                "with a prompt that is not empty"
+                "with a prompt that is not empty, or messages of one question and its answer"
             ) from None
     if not prompts:
         raise UserError(f"{path} holds no prompt; expected an object with prompt and answer a line")

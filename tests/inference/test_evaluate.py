@@ -1,5 +1,6 @@
 """Scores, test sets, losses by task, and answers of PyTorch."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,17 @@ def test_a_test_set_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert read_prompts(tmp_path / "test.jsonl") == PROMPTS
     (tmp_path / "own.jsonl").write_text('{"prompt": "a", "answer": "b"}\n\n')
     assert read_prompts(tmp_path / "own.jsonl") == [Prompt("", "", b"a", b"b")]
+
+
+def test_a_chat_of_one_question_is_a_prompt_and_its_answer(tmp_path: Path) -> None:
+    question, answer = {"role": "user", "content": "Ki vagy?"}, {"role": "assistant", "content": "LAi."}
+    path = tmp_path / "chats.jsonl"
+    path.write_text(json.dumps({"messages": [question, answer]}), encoding="utf-8")
+    assert read_prompts(path) == [Prompt("", "", b"Ki vagy?", b"LAi.")]
+    for messages in ([question], [answer, question], [question, answer, question, answer]):
+        path.write_text(json.dumps({"messages": messages}), encoding="utf-8")
+        with pytest.raises(UserError, match="messages of one question and its answer"):
+            read_prompts(path)
 
 
 @pytest.mark.parametrize(
