@@ -63,7 +63,9 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--limit", type=whole_number(1), help="prompts at most (default: 400, or all of your own test set)"
     )
-    parser.add_argument("--prompts", type=Path, metavar="FILE", help="your own test set, .jsonl: prompt and answer, or messages")
+    parser.add_argument(
+        "--prompts", type=Path, metavar="FILE", help="your own test set, .jsonl: prompt and answer, or messages"
+    )
     parser.add_argument("--write", type=Path, metavar="FILE", help="write the prompts and their right answers, .jsonl")
     parser.add_argument("--engine", type=Path, default="build/lai", help="the C++ engine (default: %(default)s)")
     parser.add_argument("--only", choices=("pytorch", "engine"), help="answer with one of the two")

@@ -43,8 +43,8 @@ def test_logits_that_are_not_finite_or_differ_by_more_are_refused(questions, exp
 def test_another_id_of_a_text_or_a_chat_is_named_with_its_place(questions, expected):
     texts = [list(ids) for ids in expected.texts]
     texts[3][2] += 1
-    with pytest.raises(UserError, match="reads other ids from .Hello, how are you.*differ at 2"):
+    with pytest.raises(UserError, match=r"reads other ids from .Hello, how are you.*differ at 2"):
         difference(questions, expected, replace(expected, texts=texts), 1.0)
     chats = [*expected.chats[:-1], expected.chats[-1][:-1]]
-    with pytest.raises(UserError, match="reads other ids from .*differ at the end"):
+    with pytest.raises(UserError, match=r"reads other ids from .*differ at the end"):
         difference(questions, expected, replace(expected, chats=chats), 1.0)

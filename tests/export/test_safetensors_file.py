@@ -15,8 +15,6 @@ METADATA = {"format": "pt", "lai.manifest": '{"name": "Árvíz"}'}
 
 def test_the_package_reads_our_file(tmp_path):
     safetensors = pytest.importorskip("safetensors", reason="it reads the file, and is not installed")
-    import safetensors.torch
-
     write_safetensors(tmp_path / "m.safetensors", TENSORS, METADATA)
     with safetensors.safe_open(tmp_path / "m.safetensors", "pt") as file:
         assert file.metadata() == METADATA
