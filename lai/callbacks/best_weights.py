@@ -101,12 +101,12 @@ class BestWeights(Callback):
         return own
 
     def read(self, path: Path, module: LanguageModel) -> Checkpoint:
-        """Read the checkpoint that `checkpoint` has found.
+        """Read the checkpoint that `checkpoint` has found; low-rank factors are not added to its weights.
 
         Raises:
             UserError: it cannot be read, or it is another one than was written there: of another run, step or loss.
         """
-        checkpoint = read_checkpoint(path)
+        checkpoint = read_checkpoint(path, merges=False)  # to compare them with those that were validated
         found, lowest = checkpoint.training, self.metrics["val/loss"]
         is_of_run = checkpoint.run in (module.run_id, "")  # earlier versions wrote none
         is_of_step = self.lowest_step in (-1, found.steps)

@@ -19,6 +19,7 @@ from lai.export.checkpoint import Checkpoint
 from lai.export.formats import OtherExport, export_other, path_beside
 from lai.export.verify import ExportReport, export_model
 from lai.host.errors import UserError
+from lai.model.lora import merged
 from lai.model.module import LanguageModel
 from lai.model.record import TrainingRecord
 from lai.tokenizer.vocab import Vocab
@@ -89,6 +90,8 @@ class ExportModel(Callback):
         training = pl_module.training_record(trainer.global_step)
         self.final_loss = _final_loss(trainer, self._best.last_metrics)
         best, weights, training = self._choose(trainer, weights, training)
+        if pl_module.lora is not None:
+            weights = merged(weights, pl_module.lora)
         manifest = pl_module.manifest.at(training, self.metrics)
         try:
             self.report = export_model(self.path, pl_module.config, weights, vocab, self.dtype, training, manifest)

@@ -185,9 +185,10 @@ def _groups() -> list[_Group]:
             values = {option: _plain(_option(name, option)) for option in _default_first(name)}
             found.append(_Group(name, kind, values))
             for inner, hint in get_type_hints(kind).items():
-                of_hint = next((part for part in get_args(hint) if is_dataclass(part)), None)
+                of_hint = next((part for part in (hint, *get_args(hint)) if is_dataclass(part)), None)
                 if isinstance(of_hint, type):
-                    nested = {option: value[inner] for option, value in values.items() if value.get(inner)}
+                    for_all = {"train": _plain(load_yaml("train")).get(name, {})}
+                    nested = {option: value[inner] for option, value in (for_all | values).items() if value.get(inner)}
                     found.append(_Group(f"{name}.{inner}", of_hint, nested))
     return found
 

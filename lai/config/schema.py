@@ -44,11 +44,24 @@ class ModelShape(Checked):
     tie_embeddings: bool = setting("use the embedding matrix as the output matrix, too", True)
 
 
+LORA_TARGETS = ("q", "k", "v", "o", "gate", "up", "down")
+
+
+@dataclass
+class LoraSettings(Checked):
+    """`model.lora`: low-rank factors that train instead of the weights. Exports hold the sum of both."""
+
+    rank: int = setting("rank of the factors; 0: all weights train", 0, ge=0, le=_MAX_WIDTH)
+    alpha: float = setting("the factors' product is multiplied with alpha / rank", 16.0, gt=0)
+    targets: list[str] = setting("matrices of each layer that get factors", [*LORA_TARGETS])
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelSettings(ModelShape):
     """`model`: the network's shape. The vocabulary that the run builds gives the vocab_size."""
 
     name: str = setting("name of the model file: lai-NAME.bin")
+    lora: LoraSettings = field(default_factory=LoraSettings)
 
 
 @dataclass(kw_only=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from lai.config.schema import EXPORT_FORMATS, DataSettings, TrainerSettings
+from lai.config.schema import EXPORT_FORMATS, LORA_TARGETS, DataSettings, TrainerSettings
 from lai.config.setting import Limits, check_range, limits, limits_of
 from lai.host.errors import UserError
 
@@ -22,6 +22,7 @@ def check_rules(run: "RunConfig") -> None:
         UserError: two values contradict each other, or one is needed and missing.
     """
     _check_choices(run)
+    _check_lora(run)
     _check_paths(run)
     _check_length(run)
     _check_batch(run)
@@ -76,6 +77,22 @@ def _check_choices(run: "RunConfig") -> None:
 
     if run.resume == "auto" and run.checkpoint.keep == "best":
         raise UserError("resume=auto needs last.ckpt, which checkpoint.keep=best leaves out; leave one of the two out")
+
+
+def _check_lora(run: "RunConfig") -> None:
+    lora, model = run.model.lora, run.model
+    for name in lora.targets:
+        check_range("model.lora.targets", name, Limits("", choices=LORA_TARGETS))
+    if not lora.targets or len({*lora.targets}) < len(lora.targets):
+        raise UserError(f"model.lora.targets is {lora.targets}; it must name at least one matrix, each once")
+    if lora.rank > (most := min(model.dim, model.hidden_dim)):
+        raise UserError(f"model.lora.rank is {lora.rank}; the matrices have at most rank {most}")
+    begins_with_weights = run.ckpt_path is not None or getattr(run, "init_from", None) is not None
+    if lora.rank and not begins_with_weights:
+        raise UserError(
+            f"model.lora.rank is {lora.rank}, but the run begins with random weights, which LoRA leaves as they are; "
+            "give it the weights of a model: init_from=FILE"
+        )
 
 
 def _check_paths(run: "RunConfig") -> None:

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from lai.export.checkpoint_file import read_plain
-from lai.export.checkpoint_schema import WEIGHTS, check_checkpoint
+from lai.export.checkpoint_schema import WEIGHTS, check_checkpoint, lora_of
 from lai.host.errors import UserError
+from lai.model.lora import merged
 from lai.model.manifest import Content, from_json
 from lai.model.record import TrainingRecord
 from lai.model.transformer import ModelConfig
@@ -26,8 +27,12 @@ class Checkpoint(NamedTuple):
     manifest: Content | None = None
 
 
-def read_checkpoint(path: Path | str) -> Checkpoint:
+def read_checkpoint(path: Path | str, *, merges: bool = True) -> Checkpoint:
     """Read a checkpoint of `lai.train` without running any code that is in it.
+
+    Args:
+        merges: give the weights of a plain network, with low-rank factors (`lai.model.lora`) added to them. Otherwise
+            the weights are those of the file.
 
     Raises:
         UserError: the file is missing, damaged, or not a checkpoint of `lai.train`.
@@ -38,6 +43,8 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
     weights = {
         name.removeprefix(WEIGHTS): tensor for name, tensor in content["state_dict"].items() if name.startswith(WEIGHTS)
     }
+    if merges and (lora := lora_of(saved)) is not None:
+        weights = merged(weights, lora)
     vocab = Vocab.from_bytes(saved["vocab"].numpy().tobytes(), name=str(path))
     config = ModelConfig(**saved["config"])
     if len(vocab) != config.vocab_size:

@@ -10,6 +10,7 @@ from typing import Any, get_type_hints
 
 from torch import Tensor
 
+from lai.config.schema import LORA_TARGETS, LoraSettings
 from lai.export.lai_file import tensor_shapes
 from lai.host.errors import UserError
 from lai.host.plain_data import (
@@ -28,6 +29,7 @@ from lai.host.plain_data import (
     check,
     choice,
 )
+from lai.model.lora import factor_shapes
 from lai.model.record import CHECKPOINT_VERSION
 from lai.model.stored_tensor import BYTES, FLOATS, tensor
 from lai.model.transformer import ModelConfig
@@ -44,6 +46,7 @@ _CONFIG = Record({name: _KINDS.get(kind, COUNT) for name, kind in get_type_hints
 _TRAINING = Record(
     {"steps": COUNT, "tokens": COUNT, "val_loss": NUMBER, "val_loss_floor": NUMBER, "turns": COUNT}, {"unfolded": FLAG}
 )
+_LORA = Record({"rank": COUNT, "alpha": NUMBER, "targets": Items(choice(*LORA_TARGETS))})
 _OWN: dict[str, Description] = {"config": _CONFIG, "vocab": BYTES}
 _DROPPED: dict[str, Description] = {"without_state": FLAG}
 _LAI: dict[int, Description] = {  # by version
@@ -57,7 +60,7 @@ _LAI: dict[int, Description] = {  # by version
             "training": _TRAINING,
             "entries_of_callbacks": Items(TEXT),
         },
-        _DROPPED | {"manifest": TEXT},
+        _DROPPED | {"manifest": TEXT, "lora": _LORA},
     ),
 }
 _DATA = Record({"epoch": COUNT, "batch": COUNT, "order": Table(TEXT, COUNT), "train": _DIGEST, "val": _DIGEST})
@@ -96,7 +99,21 @@ def check_checkpoint(content: dict[str, Any]) -> None:
         )
     check(own, _LAI[version], "lai")
     _check_entries(content, version)
-    _check_weights(ModelConfig(**own["config"]), content["state_dict"])
+    _check_weights(ModelConfig(**own["config"]), lora_of(own), content["state_dict"])
+
+
+def lora_of(own: Mapping[str, Any]) -> LoraSettings | None:
+    """The factors that the weights of a checkpoint have, by its entry `lai`; None where they have none.
+
+    Raises:
+        UserError: their rank or alpha is impossible.
+    """
+    if "lora" not in own:
+        return None
+    lora = LoraSettings(**own["lora"])
+    if not lora.rank:
+        raise Unexpected("lai.lora.rank is 0, expected at least 1")
+    return lora
 
 
 def _check_entries(content: dict[str, Any], version: int) -> None:
@@ -114,12 +131,14 @@ def _check_entries(content: dict[str, Any], version: int) -> None:
             check(content[name], expected if version or name != "CorpusDataModule" else Table(TEXT, ANY), name)
 
 
-def _check_weights(config: ModelConfig, found: Mapping[str, Tensor]) -> None:
+def _check_weights(config: ModelConfig, lora: LoraSettings | None, found: Mapping[str, Tensor]) -> None:
     expected = {
         WEIGHTS + name: tensor(shape, FLOATS)
         for name, shape in tensor_shapes(config)
         if not (config.tie_embeddings and name == "output.weight")
     }
+    if lora is not None:
+        expected |= {WEIGHTS + name: tensor(shape, FLOATS) for name, shape in factor_shapes(config, lora)}
     weights = {name: weight for name, weight in found.items() if name.startswith(WEIGHTS)}
     check(weights, Record(expected), "state_dict")
 

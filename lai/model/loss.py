@@ -30,14 +30,21 @@ def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor) -> Ten
     if dtype == torch.float16:
         # Gradients computed in the forward pass are not scaled yet: float16 would underflow.
         return F.cross_entropy(F.linear(hidden, weight).float(), targets, ignore_index=IGNORE_INDEX, reduction="sum")
-    total: Tensor = _LinearCrossEntropy.apply(hidden, weight, targets, dtype, torch.is_grad_enabled())  # type: ignore[no-untyped-call]
+    gradients = (torch.is_grad_enabled(), torch.is_grad_enabled() and weight.requires_grad)
+    total: Tensor = _LinearCrossEntropy.apply(hidden, weight, targets, dtype, *gradients)  # type: ignore[no-untyped-call]
     return total
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, dtype: torch.dtype, with_gradients: bool
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        targets: Tensor,
+        dtype: torch.dtype,
+        with_gradients: bool,
+        of_weight: bool,
     ) -> Tensor:
         rows = max(MIN_CHUNK_ROWS, -(-len(hidden) // MAX_CHUNKS))
         weight_gradient = None
@@ -52,16 +59,18 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 if with_gradients:
                     counts = (wanted != IGNORE_INDEX).unsqueeze(1)
                     hidden_gradients.append(logits @ matrix * counts)
+                if of_weight:
                     change = (logits.T @ (part * counts)).type_as(weight)
                     weight_gradient = change if weight_gradient is None else weight_gradient.add_(change)
-        if weight_gradient is not None:
+        if with_gradients:
             ctx.save_for_backward(torch.cat(hidden_gradients).type_as(hidden), weight_gradient)
         return total
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         hidden_gradient, weight_gradient = ctx.saved_tensors
-        return hidden_gradient * gradients[0], weight_gradient * gradients[0], None, None, None
+        of_weight = None if weight_gradient is None else weight_gradient * gradients[0]
+        return hidden_gradient * gradients[0], of_weight, None, None, None, None
 
 
 def _softmax_in_place(logits: Tensor, targets: Tensor, with_gradients: bool) -> Tensor:

@@ -5,6 +5,7 @@ import math
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import lightning
@@ -15,10 +16,11 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from lai.config.schema import OptimizerSettings, ScheduleSettings
+from lai.config.schema import LoraSettings, OptimizerSettings, ScheduleSettings
 from lai.host.errors import UserError
 from lai.model.dropped_state import NO_STATE, drop_state, lacks_state
 from lai.model.finite import FiniteSteps, spread
+from lai.model.lora import add_factors, check_same_factors
 from lai.model.manifest import Manifest, from_json, to_json
 from lai.model.optimizers import build_optimizer, build_schedule, learning_rate_factor
 from lai.model.plain_state import drop_non_plain_state, entries_of_callbacks
@@ -79,6 +81,8 @@ class LanguageModel(lightning.LightningModule):
         self.finite = FiniteSteps()
         self._validated = (-1, 0.0)  # the step of the last validation, and its val/loss
         self.model = Transformer(config)
+        self.lora: LoraSettings | None = None
+        """The factors that train instead of the weights; None: the weights train."""
         self.byte_lengths = byte_lengths.long()  # no buffer: a callback that averages the model would change it
         self._place = _Place(0, 0, 0)
         self._drops_state = False  # from the checkpoint that is written now
@@ -86,6 +90,15 @@ class LanguageModel(lightning.LightningModule):
         """Whether the run resumes from a checkpoint without the optimizer's state, so that it cannot train."""
         self._told: set[str] = set()  # callbacks whose unusual state checkpoints leave out; each is reported once
         self._losses: list[Tensor] = []  # of this step's batches so far; each has the same weight in the gradient
+
+    def add_lora(self, settings: LoraSettings, seed: int) -> None:
+        """Train low-rank factors from now on. The weights are frozen as they are: load them before.
+
+        Args:
+            seed: what the factors are drawn from.
+        """
+        add_factors(self.model, settings, seed)
+        self.lora = settings
 
     def forward(self, tokens: Tensor, documents: Tensor | None = None, targets: Tensor | None = None) -> Tensor:
         return self.model(tokens, documents, targets=targets)  # type: ignore[no-any-return]
@@ -196,6 +209,8 @@ class LanguageModel(lightning.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         settings = self.optimizer_settings
+        if self.lora is not None and isinstance(self.trainer.strategy, FSDPStrategy):
+            raise UserError("model.lora needs whole factors, and FSDP splits them; use trainer.strategy=ddp with it")
         if settings.name == "muon" and isinstance(self.trainer.strategy, FSDPStrategy):
             raise UserError("optimizer=muon needs whole matrices, and FSDP splits them; use optimizer=adamw with it")
         # With float16's scaled losses, a fused step unscales the gradients after clipping, which is too late.
@@ -279,6 +294,8 @@ class LanguageModel(lightning.LightningModule):
             "manifest": to_json(self.manifest.at(training)).decode(),
             "entries_of_callbacks": entries_of_callbacks(checkpoint),
         }
+        if self.lora is not None:
+            checkpoint["lai"]["lora"] = asdict(self.lora)
         if self._drops_state or self.lacks_state:
             drop_state(checkpoint)
 
@@ -301,6 +318,7 @@ class LanguageModel(lightning.LightningModule):
             raise UserError(
                 f"the checkpoint's model has {found}, this run's has {expected}; use the same model settings"
             )
+        check_same_factors(saved.get("lora"), self.lora)
         optimizer, wanted = saved.get("optimizer", "an earlier one"), self.optimizer_settings.name
         if optimizer != wanted:
             raise UserError(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from lai.config.schema import OptimizerSettings, ScheduleSettings
 from lai.host.cpu import multiplies_bf16
+from lai.model.lora import LowRankLinear
 
 
 def build_optimizer(model: nn.Module, settings: OptimizerSettings, *, fused: bool = True) -> torch.optim.Optimizer:
@@ -20,10 +21,15 @@ def build_optimizer(model: nn.Module, settings: OptimizerSettings, *, fused: boo
     its token occurs, so embeddings need a higher rate than the matrices: `embedding_lr`, which norms use, too. Neither
     rate falls with the width (Yang et al. 2022; all measured in benchmarks/recipes.md).
 
+    Where low-rank factors train (`lai.model.lora`), they are the matrices, and nothing else is trained.
+
     The fused step makes one pass over the parameters and is several times faster; CPU, CUDA and MPS have it.
     """
     # By their modules: under FSDP every parameter is a vector.
     linear = {module.weight for module in model.modules() if isinstance(module, nn.Linear)}
+    for module in model.modules():
+        if isinstance(module, LowRankLinear):
+            linear |= {module.lora_a, module.lora_b}
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     matrices = {
         "params": [parameter for parameter in trained if parameter in linear],

@@ -13,6 +13,7 @@ from lai.data.prepare import Corpus
 from lai.export.checkpoint import read_content
 from lai.host.errors import UserError
 from lai.host.files import with_home
+from lai.model.lora import add_factors
 from lai.model.optimizers import build_optimizer
 from lai.model.transformer import ModelConfig, Transformer
 from lai.run import memory
@@ -102,7 +103,10 @@ def _two_steps(run: RunConfig, config: ModelConfig, trainer: lightning.Trainer) 
     device, precision = trainer.strategy.root_device, str(trainer.precision)
     way = MIXED.get(precision)
     with torch.random.fork_rng(devices=[]):
-        network = Transformer(config).to(device)
+        network = Transformer(config)
+        if run.model.lora.rank:
+            add_factors(network, run.model.lora, run.seed)
+        network = network.to(device)
     network.recomputes_activations = bool(run.device.recompute_activations)
     optimizer = build_optimizer(network, run.optimizer, fused=precision != "16-mixed")
     tokens = torch.zeros(run.data.batch_size, run.data.seq_len or 1, dtype=torch.long, device=device)

@@ -48,6 +48,8 @@ def build_module(run: RunConfig, config: ModelConfig, corpus: Corpus) -> Languag
         unfolded=not run.data.normalize,
         turns=corpus.token_files.stats.train.turns,
     )
+    if run.model.lora.rank:
+        module.add_lora(run.model.lora, run.seed)
     module.model.recomputes_activations = bool(run.device.recompute_activations)
     if run.device.compile is True:  # in place: the names in checkpoints stay as they are
         torch.compiler.reset()  # what earlier jobs of a sweep compiled would count towards the most there may be

@@ -104,7 +104,7 @@ def lines(
     yield f"            {_duration(seconds)} without validation, for {tokens:,.0f} tokens"
     train = corpus.token_files.stats.train
     passes = tokens / max(1, train.tokens - train.documents)  # a document's first token is not predicted
-    if run.ckpt_path is not None:  # how much text the model has seen before is not known
+    if run.ckpt_path is not None or run.model.lora.rank:  # how much text the model has seen before is not known
         yield f"            the text is read {passes:.1f} times more"
         return
     yield f"            {tokens / total:.1f} tokens a parameter; the text is read {passes:.1f} times"

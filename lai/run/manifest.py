@@ -6,6 +6,7 @@ import shlex
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from lai.host.cli import typed_arguments
 from lai.host.cpu import cpu_name
 from lai.host.errors import Interrupted, UserError, first_line
 from lai.host.files import atomic_write
+from lai.model.lora import trained
 from lai.model.manifest import NAME, Content, Manifest, to_json
 from lai.model.module import LanguageModel
 
@@ -33,6 +35,7 @@ def facts(run: RunConfig, corpus: Corpus, module: LanguageModel, trainer: lightn
     """What is known of a run before its first step; docs/runs.md has the keys."""
     splits, digests = corpus.token_files.stats, corpus.token_files.digests
     total, inner = module.config.parameter_counts()
+    lora = {} if module.lora is None else {"lora": asdict(module.lora) | {"parameters": trained(module.model)[0]}}
     return {
         "command": _command(),
         "overrides": _overrides(),
@@ -40,7 +43,8 @@ def facts(run: RunConfig, corpus: Corpus, module: LanguageModel, trainer: lightn
         "versions": _versions(),
         "machine": _machine(trainer),
         "seed": run.seed,
-        "model": {"name": run.model.name, **module.config.to_dict(), "parameters": total, "without_embedding": inner},
+        "model": {"name": run.model.name, **module.config.to_dict(), "parameters": total, "without_embedding": inner}
+        | lora,
         "precision": str(trainer.precision),
         **origins(run.data, corpus),
         "vocabulary": {"name": corpus.vocab_path.name, "size": len(corpus.vocab), "sha256": corpus.vocab.fingerprint},

@@ -5,7 +5,7 @@ each layer keeps of a token for the backward pass, attention's scores in the row
 the loss with its part of the logits.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import lightning
 import numpy as np
@@ -13,11 +13,12 @@ import torch
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from numpy.typing import NDArray
 
-from lai.config.schema import RunConfig
+from lai.config.schema import LoraSettings, RunConfig
 from lai.data.prepare import Corpus
 from lai.host.errors import UserError
 from lai.host.memory import free_memory
 from lai.model.document_attention import MAX_SCORES, MIN_WIDTH
+from lai.model.lora import factor_count
 from lai.model.loss import MAX_CHUNKS, MIN_CHUNK_ROWS
 from lai.model.transformer import ModelConfig
 
@@ -45,6 +46,7 @@ class TrainingShape:
     config: ModelConfig
     rows: int
     seq_len: int
+    lora: LoraSettings = field(default_factory=LoraSettings)
     muon: bool = False
     half: bool = False
     scaled: bool = False
@@ -60,9 +62,13 @@ def needed(shape: TrainingShape) -> float:
     config, tokens, item = shape.config, shape.rows * shape.seq_len, 2 if shape.half else 4
     total, inner = config.parameter_counts()
     state = 4 * inner + 8 * (total - inner) if shape.muon else 8 * total
-    copies = item * total if shape.half else 0  # autocast keeps each matrix in 16 bits until the step is over
     output = 8 * config.vocab_size * config.dim  # the gradient of the output matrix, before it is added to the others
-    fixed = 4 * total + 4 * total + state + copies + output
+    trained = total
+    if shape.lora.rank:
+        trained = factor_count(config, shape.lora)
+        total, state, output = total + trained, (4 if shape.muon else 8) * trained, 0
+    copies = item * total if shape.half else 0  # autocast keeps each matrix in 16 bits until the step is over
+    fixed = 4 * total + 4 * trained + state + copies + output
 
     layer = _kept_by_a_layer(shape)
     kept = [4 * config.dim] * config.n_layers + layer if shape.recomputes else layer * config.n_layers
@@ -88,7 +94,8 @@ def _kept_by_a_layer(shape: TrainingShape) -> list[float]:
     products = [item * config.dim] * 3  # what both norms and attention give to the next product
     placed = [shape.padding * item * width for width in (config.dim, config.kv_dim, config.kv_dim)]
     attention = [shape.scores * config.n_heads * item, shape.wide * item * config.dim]
-    return residual + products + placed + attention + [item * config.hidden_dim] * 4
+    factors = [item * shape.lora.rank] * len(shape.lora.targets) if shape.lora.rank else []
+    return residual + products + placed + attention + [item * config.hidden_dim] * 4 + factors
 
 
 def _allocated(size: float, device: str) -> float:
@@ -183,6 +190,7 @@ def plan(run: RunConfig, config: ModelConfig, corpus: Corpus, trainer: lightning
         config,
         min(run.data.batch_size, -(-in_all // run.data.seq_len)),  # a short text has fewer rows
         run.data.seq_len,
+        lora=run.model.lora,
         muon=run.optimizer.name == "muon",
         half="mixed" in str(trainer.precision),
         scaled=str(trainer.precision) == "16-mixed",

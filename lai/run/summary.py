@@ -18,6 +18,7 @@ from lai.data.synthetic import SyntheticConfig, held_out_conversations
 from lai.export.lai_file import read_model
 from lai.host.errors import UserError
 from lai.inference.by_turn import conversations_of_pytorch, describe, turn_scores
+from lai.model.lora import trained
 from lai.model.module import LanguageModel
 
 _CONVERSATIONS = 32  # that a trained model is asked: seconds for a small one
@@ -72,6 +73,11 @@ def start(
         f"dim {config.dim}, hidden_dim {config.hidden_dim}, n_layers {config.n_layers}, n_heads {config.n_heads}, "
         f"n_kv_heads {config.n_kv_heads}, max_seq_len {config.max_seq_len}",
     )
+    if module.lora is not None:
+        some, everything = trained(module.model)
+        yield _row(
+            "lora", f"rank {module.lora.rank}, alpha {module.lora.alpha:g}, {some:,} of {everything:,} parameters train"
+        )
     compiled = ", compiled: the first steps take longer" if run.device.compile else ""
     yield _row("device", f"{_device_name(trainer)}, precision {trainer.precision}{compiled}")
     chosen = "" if why_batch_size is None else f" (auto: {why_batch_size})"

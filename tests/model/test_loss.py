@@ -79,3 +79,12 @@ def test_network_gives_the_loss_of_its_logits(tied):
         torch.autograd.grad(found, parameters), torch.autograd.grad(expected, parameters), strict=True
     ):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("rows", [40, 3000])
+def test_a_frozen_output_matrix_gets_no_gradient_and_changes_no_other(rows):
+    hidden, weight, targets = drawn(rows)
+    expected = torch.autograd.grad(linear_cross_entropy(hidden, weight, targets), hidden)
+    frozen = weight.detach()
+    found = torch.autograd.grad(linear_cross_entropy(hidden, frozen, targets), hidden)
+    assert torch.equal(found[0], expected[0]) and frozen.grad is None
