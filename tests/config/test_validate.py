@@ -1,11 +1,14 @@
 """Rules across settings."""
 
 import copy
+import re
 
+import pytest
 from mistakes import OUTPUT, mistake
 from runs import composed
 
 from lai.config.load import load_run_config
+from lai.config.schema import LORA_TARGETS
 from lai.config.validate import check_rules
 
 
@@ -28,3 +31,25 @@ def test_checking_changes_nothing():
     before = copy.deepcopy(run)
     check_rules(run)
     assert run == before
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["model.lora.rank=8"], "model.lora.rank is 8, but the run begins with random weights, .*: init_from=FILE"),
+        (["model.lora.rank=-1"], "model.lora.rank is -1; it must be from 0 to "),
+        (["model.lora.alpha=0"], "model.lora.alpha is 0.0; it must be more than 0"),
+        (["model.lora.rank=129", "model=nano"], "model.lora.rank is 129; the matrices have at most rank 128"),
+        (["model.lora.targets=[q,x]"], "model.lora.targets is 'x'; it must be one of q, k, v, o, gate, up, down"),
+        (["model.lora.targets=[]"], "it must name at least one matrix, each once"),
+        (["model.lora.targets=[q,q]"], "it must name at least one matrix, each once"),
+        (["model.lora.rnk=8"], "there is no config key model.lora.rnk; did you mean model.lora.rank"),
+    ],
+)
+def test_impossible_lora_is_one_line(overrides, words):
+    assert re.search(words, mistake(*overrides))
+
+
+def test_lora_goes_with_a_run_that_is_resumed():
+    run = load_run_config(composed(OUTPUT, "model.lora.rank=8", "ckpt_path=last.ckpt"))
+    assert (run.model.lora.rank, run.model.lora.alpha, run.model.lora.targets) == (8, 16.0, [*LORA_TARGETS])

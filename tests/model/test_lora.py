@@ -1,6 +1,7 @@
 """Low-rank factors against the formula in numpy, against full gradients, and counted by hand."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -164,3 +165,33 @@ def test_activations_that_are_computed_again_give_the_same_gradients() -> None:
     assert gradients[0].keys() == gradients[1].keys()
     for name, gradient in gradients[0].items():
         torch.testing.assert_close(gradient, gradients[1][name])
+
+
+@pytest.mark.parametrize("compile_", [Transformer.compile, partial(Transformer.compile_around_attention, rows=3)])
+def test_a_compiled_network_with_packed_documents_has_the_same_loss_and_gradients(compile_) -> None:
+    model = fill_factors(lora_network())
+    documents = torch.arange(20).expand(3, -1) // 7
+    factors = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    results = []
+    for _ in range(2):
+        loss = model(tokens(), documents, targets=tokens())
+        results.append((loss, *torch.autograd.grad(loss, factors)))
+        compile_(model, backend="eager")
+    with torch.no_grad():
+        merged_loss = plain_network(merged(model.state_dict(), LORA))(tokens(), documents, targets=tokens())
+    torch.testing.assert_close(results[0][0].detach(), merged_loss, rtol=1e-5, atol=0)
+    for plain, compiled in zip(*results, strict=True):
+        torch.testing.assert_close(compiled, plain, rtol=1e-4, atol=1e-5 * plain.abs().max().item())
+
+
+def test_factors_learn_under_autocast_in_float32() -> None:
+    model = fill_factors(lora_network())
+    losses = []
+    for dtype in (None, torch.bfloat16):
+        model.zero_grad()
+        with torch.autocast("cpu", dtype, enabled=dtype is not None):
+            loss = model(tokens(), targets=tokens())
+        loss.backward()
+        losses.append(float(loss.detach()))
+        assert all(one.grad.dtype == torch.float32 for one in model.parameters() if one.requires_grad)
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)

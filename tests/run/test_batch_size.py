@@ -7,6 +7,7 @@ import pytest
 import torch
 from mistakes import mistake
 from omegaconf import OmegaConf
+from toy_lora import with_lora
 
 from lai.host.errors import UserError
 from lai.model.transformer import ModelConfig, Transformer
@@ -91,6 +92,13 @@ def test_a_trial_is_a_step_of_the_run_and_leaves_its_random_numbers_alone(monkey
         trainer.precision = precision
         assert batch_size.fits(run, CONFIG, trainer)
     assert seen == [(3, 64)] * 4
+    assert torch.equal(torch.get_rng_state(), before)
+
+    trains = []
+    step = torch.optim.AdamW.step
+    monkeypatch.setattr(torch.optim.AdamW, "step", lambda self: trains.append(self) or step(self))
+    assert batch_size.fits(with_lora(compose_run("data.batch_size=3")), CONFIG, trainer_on("cpu"))
+    assert sum(len(group["params"]) for group in trains[0].param_groups) == 2 * 7 * CONFIG.n_layers
     assert torch.equal(torch.get_rng_state(), before)
 
     def fail(*_, **__):

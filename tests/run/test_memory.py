@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from lai.config.schema import LoraSettings
 from lai.host.errors import UserError
+from lai.model.lora import add_factors, factor_count
 from lai.model.transformer import ModelConfig, Transformer
 from lai.run import memory
 from lai.run.memory import Plan, TrainingShape, largest_batch, needed, places
@@ -33,11 +35,12 @@ def kept_by_pytorch(network: Transformer, tokens: torch.Tensor, documents: torch
 
 @pytest.mark.parametrize("length", [20, 60, 250])
 @pytest.mark.parametrize(
-    ("changes", "half", "recomputes"), [({}, False, False), ({}, True, False), ({"n_kv_heads": 2}, False, False),
-                                        ({}, False, True)],
+    ("changes", "half", "recomputes", "rank"), [({}, False, False, 0), ({}, True, False, 0),
+                                                ({"n_kv_heads": 2}, False, False, 0), ({}, False, True, 0),
+                                                ({}, False, False, 32), ({}, True, False, 8)],
 )  # fmt: skip
 def test_calculated_activations_match_what_layers_keep(
-    length: int, changes: dict[str, int], half: bool, recomputes: bool
+    length: int, changes: dict[str, int], half: bool, recomputes: bool, rank: int
 ) -> None:
     config = replace(CONFIG, **changes)
     rows, seq_len = 12, 250
@@ -46,12 +49,14 @@ def test_calculated_activations_match_what_layers_keep(
     documents = np.repeat(np.arange(len(sizes)), sizes)[: rows * seq_len].reshape(rows, seq_len)
     pieces = [int(count) for row in documents for count in np.unique(row, return_counts=True)[1]]
     padding, scores, wide = places(np.array(pieces), seq_len)
-    network = Transformer(config)
+    network, lora = Transformer(config), LoraSettings(rank=rank)
+    if rank:
+        add_factors(network, lora, 0)
     network.recomputes_activations = recomputes
     tokens = torch.from_numpy(generator.integers(0, 300, (rows, seq_len)))
     measured = kept_by_pytorch(network, tokens, torch.from_numpy(documents), half)
     shape = TrainingShape(
-        config, rows, seq_len, half=half, recomputes=recomputes, padding=padding, scores=scores, wide=wide
+        config, rows, seq_len, lora, half=half, recomputes=recomputes, padding=padding, scores=scores, wide=wide
     )
     layer = sum(memory._kept_by_a_layer(shape))
     of_layers = 4 * config.dim * config.n_layers if recomputes else layer * config.n_layers
@@ -65,6 +70,14 @@ def test_the_state_of_optimizers_is_counted_once_a_weight() -> None:
     # Weights, gradients and AdamW's two moments; Muon has one for the matrices of the layers.
     assert needed(big) == pytest.approx(16 * parameters, rel=0.1)
     assert needed(big) - needed(replace(big, muon=True)) == pytest.approx(4 * inner, rel=0.01)
+
+
+def test_with_factors_only_they_have_gradients_and_state() -> None:
+    big = TrainingShape(replace(CONFIG, dim=1024, hidden_dim=4096, n_layers=8), 1, 8)
+    lora = LoraSettings(rank=8)
+    (parameters, _), factors = big.config.parameter_counts(), factor_count(big.config, lora)
+    assert needed(replace(big, lora=lora)) == pytest.approx(4 * parameters + 16 * factors, rel=0.15)
+    assert needed(replace(big, lora=lora)) - needed(replace(big, lora=lora, muon=True)) == 4 * factors
 
 
 def test_the_largest_batch_fits_and_one_more_row_does_not() -> None:
