@@ -17,6 +17,10 @@ _LR_OF_WIDTH: dict[str, Callable[[int], float]] = {
 }
 
 
+_TIMES_OF_FACTORS = 10
+"""How much higher the rate of low-rank factors is (model.lora; Schulman et al. 2025, "LoRA Without Regret")."""
+
+
 def choose_values(config: DictConfig, devices: Path) -> None:
     """Fill in what `config` leaves to the machine and the model; `devices` is the folder of device YAML files.
 
@@ -65,7 +69,9 @@ def _choose_learning_rate(config: DictConfig) -> None:
     if "lr" in config.optimizer and config.optimizer.lr is None:
         dim = config.model.get("dim")
         of_width = _LR_OF_WIDTH.get(config.optimizer.get("name"), _LR_OF_WIDTH["adamw"])
-        config.optimizer.lr = of_width(dim if isinstance(dim, int) and dim > 0 else 1)
+        rank = OmegaConf.select(config, "model.lora.rank")
+        times = _TIMES_OF_FACTORS if isinstance(rank, int) and rank > 0 else 1
+        config.optimizer.lr = times * of_width(dim if isinstance(dim, int) and dim > 0 else 1)
 
 
 def _choose_seq_len(config: DictConfig) -> None:

@@ -187,7 +187,9 @@ class OptimizerSettings(Checked):
 
     name: str = setting("the optimizer", choices=("adamw", "muon"))
     lr: float = setting(
-        "peak learning rate of the matrices; null: 0.125 / dim with adamw, 0.02 / sqrt(dim) with muon", gt=0
+        "peak learning rate of the matrices; null: 0.125 / dim with adamw, 0.02 / sqrt(dim) with muon, and ten times "
+        "that with LoRA",
+        gt=0,
     )
     embedding_lr: float = setting("peak learning rate of embedding, output matrix and norms", gt=0)
     beta1: float = setting("AdamW's decay of the first moment", gt=0, lt=1)

@@ -24,6 +24,9 @@ def test_accelerator_decides_the_device_where_device_is_auto():
         (["optimizer.lr=0.1"], 0.1),
         (["optimizer=muon"], 0.02 / 128**0.5),
         (["optimizer=muon", "model.dim=512"], 0.01 / 128**0.5),
+        (["model.lora.rank=8", "ckpt_path=x.ckpt"], 1.25 / 128),
+        (["model.lora.rank=8", "ckpt_path=x.ckpt", "optimizer=muon"], 0.2 / 128**0.5),
+        (["model.lora.rank=8", "ckpt_path=x.ckpt", "optimizer.lr=0.1"], 0.1),
     ],
 )
 def test_the_learning_rate_of_the_matrices_falls_with_the_width(overrides, lr):

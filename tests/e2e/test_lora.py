@@ -1,11 +1,15 @@
 """Whole runs with low-rank factors: what trains, what is resumed, and what the files hold."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.strategies import FSDPStrategy
 from processes import python
 from runs import TINY, composed, content_of, example_lines, rows_of
+from toy_callbacks import LIGHTNING, exported, measured, with_callback
 from toy_checkpoints import edited
 from toy_lora import with_lora
 
@@ -14,6 +18,7 @@ from lai.config.schema import LORA_TARGETS
 from lai.export.checkpoint import read_checkpoint
 from lai.export.lai_file import read_model
 from lai.host.errors import UserError
+from lai.model.module import LanguageModel
 from lai.model.transformer import ModelConfig
 from lai.train import train
 
@@ -191,3 +196,42 @@ def test_a_run_with_lora_can_be_estimated_and_chooses_its_batch(compose_run, tex
         train(with_lora(compose_run(f"data.path={text_file}", "+estimate=true", "data.batch_size=auto")))
     assert "the largest batch that fits is" in caplog.text
     assert "tokens a parameter" not in caplog.text  # what the weights have read before is not known
+
+
+class ScaleForValidation(Callback):
+    """Validates other factors than those that are trained and kept."""
+
+    def on_validation_start(self, trainer, pl_module):
+        pl_module.model.layers[0].attn.wq.lora_a.data.mul_(2)
+
+    def on_validation_end(self, trainer, pl_module):
+        pl_module.model.layers[0].attn.wq.lora_a.data.mul_(0.5)
+
+
+def test_loss_of_other_factors_than_the_exported_draws_a_warning(compose_run, text_file, caplog):
+    run = with_lora(compose_run(f"data.path={text_file}", "trainer.max_steps=9"))
+    train(with_callback(run, f"{__name__}.ScaleForValidation"))
+    assert "is not that of the exported weights" in caplog.text
+
+
+def test_loss_in_the_record_is_that_of_the_merged_weights(tmp_path, compose_run, text_file):
+    run = with_lora(compose_run(f"data.path={text_file}", "trainer.max_steps=30", "optimizer.lr=0.02"))
+    assert train(run) == pytest.approx(measured(run, exported(tmp_path)), rel=1e-5)
+
+
+def test_averaged_factors_are_exported(tmp_path, compose_run, text_file, caplog):
+    run = with_lora(compose_run(f"data.path={text_file}", "trainer.max_steps=30", "optimizer.lr=0.02"))
+    loss = train(with_callback(run, f"{LIGHTNING}.EMAWeightAveraging", decay=0.5))
+    assert loss == pytest.approx(measured(run, exported(tmp_path)), rel=1e-4)
+    assert "is not that of the exported weights" not in caplog.text
+
+
+def test_fsdp_which_splits_factors_is_refused_in_one_line(compose_run, small_vocab):
+    run = with_lora(compose_run())
+    config = ModelConfig.of(run.model, len(small_vocab))
+    lengths = torch.from_numpy(small_vocab.byte_lengths.copy())
+    module = LanguageModel(config, small_vocab.to_bytes(), lengths, run.optimizer, run.schedule)
+    module.add_lora(run.model.lora, run.seed)
+    module._trainer = SimpleNamespace(strategy=FSDPStrategy())
+    with pytest.raises(UserError, match=r"^model\.lora needs whole factors.*trainer\.strategy=ddp"):
+        module.configure_optimizers()
