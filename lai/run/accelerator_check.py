@@ -2,7 +2,8 @@
 
 Builds of PyTorch for Apple GPUs have failed in attention, in products and in gradients, without an error: the model
 learns more slowly, or learns to copy what it must predict. The small network has the run's heads and functions, so the
-same kernels compute it. It has two layers and short rows. A compiled step is not tried.
+same kernels compute it. It has two layers and short rows, and all its weights train, also where the run has low-rank
+factors: their products take the same kernels. A compiled step is not tried.
 """
 
 import math
