@@ -1,4 +1,4 @@
-"""Answer a prompt with a model file in PyTorch; the options are the engine's."""
+"""Answer a prompt with a model in PyTorch; the options are the engine's."""
 
 import argparse
 import codecs
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from lai.export.lai_file import read_model
+from lai.export.reading.source import read_stored
 from lai.host.cli import run_program, whole_number
 from lai.host.console import printable
 from lai.host.errors import UserError
@@ -34,7 +34,12 @@ def main() -> None:
 
 def _parse_arguments() -> argparse.Namespace:
     parser = argument_parser(__doc__)
-    parser.add_argument("-m", "--model", default="models/lai-tiny.bin", help="the model file (default: %(default)s)")
+    parser.add_argument(
+        "-m",
+        "--model",
+        default="models/lai-tiny.bin",
+        help="a model file, a checkpoint, a GGUF file, a Hugging Face folder or a run's folder (default: %(default)s)",
+    )
     prompt = parser.add_mutually_exclusive_group()
     prompt.add_argument(
         "-p",
@@ -139,8 +144,8 @@ def _generate() -> int:
     options = _parse_arguments()
     _check_options(options)
     sampling = Sampling(options.temp, options.top_k, options.top_p, options.repeat_penalty)
-    model = read_model(options.model)
-    vocab = model.vocab
+    model = read_stored(options.model)
+    vocab = model.known_vocab()
     try:
         network = model.build().to(torch.device(options.device))
     except (RuntimeError, AssertionError) as error:

@@ -1,10 +1,12 @@
-"""Show what one of LAi's files or folders holds: a model, a vocabulary, a checkpoint, a run or token files."""
+"""Show what one of LAi's files or folders holds: a model, a vocabulary, a run or token files."""
 
 import json
 from pathlib import Path
 
-from lai.export.checkpoint import read_checkpoint
 from lai.export.lai_file import is_model_file, read_model
+from lai.export.reading import gguf_content
+from lai.export.reading.source import is_huggingface, read_stored
+from lai.export.reading.stored import NO_TEXT
 from lai.host.cli import run_program
 from lai.host.console import printable
 from lai.host.errors import UserError
@@ -24,7 +26,7 @@ def main() -> None:
 
 def _info() -> int:
     parser = argument_parser(__doc__)
-    parser.add_argument("file", type=Path, help="the file, or the folder of a run or of token files")
+    parser.add_argument("file", type=Path, help="the file, or the folder of a run, of transformers or of token files")
     rows = describe(parser.parse_args().file)
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
@@ -39,13 +41,15 @@ def describe(path: Path) -> Rows:
         UserError: the file is missing, damaged or not a file of LAi.
     """
     if path.is_dir():
-        return _run(path / manifest.NAME) if (path / manifest.NAME).is_file() else _token_files(path)
+        if (path / manifest.NAME).is_file():
+            return _run(path / manifest.NAME)
+        return _stored(path) if is_huggingface(path) else _token_files(path)
     with open_regular(path) as file:
         start = file.read(4)
     if is_model_file(path):
         return _model(path)
-    if start[:2] == b"PK":
-        return _checkpoint(path)
+    if start[:2] == b"PK" or start == gguf_content.MAGIC:
+        return _stored(path)
     if path.name == manifest.NAME:
         return _run(path)
     if path.name == "meta.json":
@@ -53,8 +57,8 @@ def describe(path: Path) -> Rows:
     if start == b"VIAL":
         return [("kind", "vocabulary"), *_vocab_rows(Vocab.load(path))]
     raise UserError(
-        f"{path} is not a file of LAi: expected a model (.bin), a vocabulary (vocab.bin), a checkpoint (.ckpt), a "
-        f"run (run.json) or a folder of token files, found one that starts with {start!r}"
+        f"{path} is not a file of LAi: expected a model (.bin, .gguf), a vocabulary (vocab.bin), a checkpoint "
+        f"(.ckpt), a run (run.json), a Hugging Face folder or token files, found one that starts with {start!r}"
     )
 
 
@@ -72,16 +76,18 @@ def _model(path: Path) -> Rows:
     ]
 
 
-def _checkpoint(path: Path) -> Rows:
-    checkpoint = read_checkpoint(path)
-    stored = sum(tensor.numel() for tensor in checkpoint.weights.values())
+def _stored(path: Path) -> Rows:
+    """A checkpoint, a GGUF file or a Hugging Face folder."""
+    model = read_stored(path)
+    numbers = sum(tensor.numel() for tensor in model.weights.values())
     return [
-        ("kind", "checkpoint"),
-        *_config_rows(checkpoint.config),
-        ("weights stored", f"{stored:,}"),
-        *checkpoint.training.facts(),
-        *_vocab_rows(checkpoint.vocab),
-        *_manifest_rows(checkpoint.manifest),
+        ("kind", model.kind),
+        *([("weight dtype", model.dtype)] if model.kind != "checkpoint" else []),
+        *_config_rows(model.config),
+        ("weights stored", f"{numbers:,}"),
+        *model.training.facts(),
+        *([("vocabulary", f"none: it {NO_TEXT}")] if model.vocab is None else _vocab_rows(model.vocab)),
+        *_manifest_rows(model.manifest),
     ]
 
 

@@ -27,6 +27,8 @@ MAGIC = b"GGUF"
 DTYPES = ("f32", "f16", "bf16", "q8_0", "q4_0")
 MANIFEST_KEY, TRAINING_KEY = "general.lai.manifest", "general.lai.training"
 """Where the run's manifest and the record of training stand, each as JSON."""
+VOCAB_KEY = "tokenizer.lai.vocab"
+"""Where LAi's own vocabulary stands, which the tokens as llama.cpp reads them do not hold wholly."""
 
 _IN_A_LAYER = {
     "attn_q": "attn.wq",
@@ -184,6 +186,7 @@ def _add_vocab(writer: Any, vocab: Vocab) -> None:
     writer.add_add_eos_token(False)
     writer.add_add_space_prefix(False)
     writer.add_chat_template(CHAT_TEMPLATE)
+    writer.add_array(VOCAB_KEY, vocab.to_bytes())
 
 
 def _add_provenance(writer: Any, model: Checkpoint, dtype: str, name: str) -> None:

@@ -23,6 +23,9 @@ _NAMES = {"f32": "float32", "f16": "float16", "bf16": "bfloat16"}
 MANIFEST_KEY, TRAINING_KEY = "lai.manifest", "lai.training"
 """Where the metadata of `model.safetensors` have the run's manifest and the record of training, each as JSON."""
 
+VOCAB_FILE = "vocab.bin"
+"""LAi's own vocabulary, beside `tokenizer.json`, which does not hold all of it."""
+
 _IN_A_LAYER = {
     "attn.wq": "self_attn.q_proj",
     "attn.wk": "self_attn.k_proj",
@@ -68,6 +71,7 @@ def write_huggingface(folder: Path, model: Checkpoint, dtype: str = "f32", name:
     }
     for file, content in files.items():
         (folder / file).write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    (folder / VOCAB_FILE).write_bytes(vocab.to_bytes())
     _write_weights(folder / "model.safetensors", model, dtype)
     (folder / "README.md").write_text(model_card(model, dtype, name), encoding="utf-8")
 
@@ -84,7 +88,7 @@ def are_equal(first: Path, second: Path) -> bool:
 
     try:
         return content(first) == content(second)
-    except (OSError, ValueError, KeyError):  # a damaged folder is another one
+    except (OSError, ValueError, KeyError, UserError):  # a damaged folder is another one
         return False
 
 

@@ -57,13 +57,25 @@ class ModelFile:
         """The network in evaluation mode; it shares this object's weights.
 
         Raises:
-            UserError: the tables of the positions, whose number the header alone decides, do not fit into the memory.
+            UserError: as `build_network`.
         """
-        context = self.config.max_seq_len
-        check_memory(_TABLES * 4 * context * self.config.head_dim, f"{self.path}: a context of {context:,} tokens")
-        model = Transformer(self.config)
-        model.load_state_dict(self.weights, assign=True)
-        return model.eval()
+        return build_network(self.config, self.weights, str(self.path))
+
+
+def build_network(config: ModelConfig, weights: dict[str, Tensor], name: str) -> Transformer:
+    """The network in evaluation mode, with these weights as they are.
+
+    Args:
+        name: of their file, for error lines.
+
+    Raises:
+        UserError: the tables of the positions, whose number the header alone decides, do not fit into the memory.
+    """
+    context = config.max_seq_len
+    check_memory(_TABLES * 4 * context * config.head_dim, f"{name}: a context of {context:,} tokens")
+    model = Transformer(config)
+    model.load_state_dict(weights, assign=True)
+    return model.eval()
 
 
 def tensor_shapes(config: ModelConfig) -> Iterator[tuple[str, tuple[int, ...]]]:

@@ -1,26 +1,19 @@
-"""Our own readers of GGUF files and Hugging Face folders, which prove an export where the other program is missing.
+"""What GGUF files and Hugging Face folders answer by their own content: proof where the other program is missing.
 
 They read what is in the files, not what was meant to be: the tokenizers here follow llama.cpp's and tokenizers' rules,
-the weights go into LAi's network. They are written for clarity; a text of n characters takes n² steps.
+the weights are those of `lai.export.reading`. They are written for clarity; a text of n characters takes n² steps.
 """
 
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from lai.export import quantize
 from lai.export.agreement import Answers, Questions, predictions
-from lai.export.gguf import neighbours, tensor_names
 from lai.export.gguf_vocab import BYTE, CONTROL, UNKNOWN
-from lai.export.huggingface import their_name
-from lai.export.lai_file import tensor_shapes
-from lai.export.safetensors_file import read_safetensors
-from lai.model.transformer import ModelConfig, Transformer
+from lai.export.reading.gguf_content import read_content
+from lai.export.reading.gguf_model import read_gguf_model
+from lai.export.reading.huggingface_model import read_huggingface_model
+from lai.export.reading.stored import StoredModel
 from lai.tokenizer.bpe import WORD_MARK
 
 Encode = Callable[[str], list[int]]
@@ -28,23 +21,13 @@ Encode = Callable[[str], list[int]]
 
 def read_gguf(path: Path, questions: Questions) -> Answers:
     """The answers by a GGUF file's own content."""
-    import gguf
-
-    file = gguf.GGUFReader(path)
-    values = {name: field.contents() for name, field in file.fields.items()}
-    shape = {name: values[f"llama.{theirs}"] for name, theirs in _GGUF_SHAPE.items()}
-    tensors = {tensor.name: tensor for tensor in file.tensors}
-    config = ModelConfig(**shape, tie_embeddings="output.weight" not in tensors)
-    weights = {}
-    for ours, theirs in tensor_names(config):
-        tensor = tensors[theirs]
-        dtype = gguf.GGMLQuantizationType(tensor.tensor_type).name.lower()
-        values_of = _decoded(tensor.data.tobytes(), tuple(map(int, reversed(tensor.shape))), dtype)
-        weights[ours] = neighbours(config, ours, values_of, back=True)
-    names, kinds = values["tokenizer.ggml.tokens"], values["tokenizer.ggml.token_type"]
+    model = read_gguf_model(path)
+    with path.open("rb") as file:
+        values = read_content(file, str(path)).values
+    names, kinds = values["tokenizer.ggml.tokens"], values["tokenizer.ggml.token_type"].tolist()
     pieces = _Pieces(names, [kind in (CONTROL, UNKNOWN) for kind in kinds])
     pieces.bytes = {int(name[3:5], 16): n for n, name in enumerate(names) if kinds[n] == BYTE}
-    scores = values["tokenizer.ggml.scores"]
+    scores = values["tokenizer.ggml.scores"].tolist()
 
     def priority(left: str, right: str) -> float | None:
         index = pieces.ids.get(left + right)
@@ -53,21 +36,13 @@ def read_gguf(path: Path, questions: Questions) -> Answers:
     def encode(text: str) -> list[int]:
         return pieces.encode(text.replace(" ", WORD_MARK), priority)
 
-    return _answers(questions, encode, pieces, config, weights)
+    return _answers(questions, encode, pieces, model)
 
 
 def read_huggingface(path: Path, questions: Questions) -> Answers:
     """The answers by a folder's own content."""
-    found = _json(path / "config.json")
-    shape = {name: found[theirs] for name, theirs in _FOLDER_SHAPE.items()}
-    config = ModelConfig(**shape, rope_theta=found["rope_parameters"]["rope_theta"])
-    stored, _ = read_safetensors(path / "model.safetensors")
-    weights = {
-        name: stored[their_name(name)].float()
-        for name, _ in tensor_shapes(config)
-        if not (config.tie_embeddings and name == "output.weight")
-    }
-    content = _json(path / "tokenizer.json")
+    model = read_huggingface_model(path)
+    content = json.loads((path / "tokenizer.json").read_text(encoding="utf-8"))
     names = sorted(content["model"]["vocab"], key=content["model"]["vocab"].get)
     special = {token["id"] for token in content["added_tokens"]}
     pieces = _Pieces(names, [index in special for index in range(len(names))])
@@ -77,32 +52,7 @@ def read_huggingface(path: Path, questions: Questions) -> Answers:
     def encode(text: str) -> list[int]:
         return pieces.encode(text, lambda left, right: ranks.get((left, right)))
 
-    return _answers(questions, encode, pieces, config, weights)
-
-
-_GGUF_SHAPE = {
-    "dim": "embedding_length",
-    "hidden_dim": "feed_forward_length",
-    "n_layers": "block_count",
-    "n_heads": "attention.head_count",
-    "n_kv_heads": "attention.head_count_kv",
-    "vocab_size": "vocab_size",
-    "max_seq_len": "context_length",
-    "rope_theta": "rope.freq_base",
-    "norm_eps": "attention.layer_norm_rms_epsilon",
-}
-_FOLDER_SHAPE = {
-    "dim": "hidden_size",
-    "hidden_dim": "intermediate_size",
-    "n_layers": "num_hidden_layers",
-    "n_heads": "num_attention_heads",
-    "n_kv_heads": "num_key_value_heads",
-    "vocab_size": "vocab_size",
-    "max_seq_len": "max_position_embeddings",
-    "norm_eps": "rms_norm_eps",
-    "activation": "hidden_act",
-    "tie_embeddings": "tie_word_embeddings",
-}
+    return _answers(questions, encode, pieces, model)
 
 
 class _Pieces:
@@ -134,11 +84,7 @@ class _Pieces:
         return [self.bytes[byte] for byte in piece.encode()]
 
 
-def _answers(
-    questions: Questions, encode: Encode, pieces: _Pieces, config: ModelConfig, weights: dict[str, Tensor]
-) -> Answers:
-    network = Transformer(config)
-    network.load_state_dict(weights, assign=True)
+def _answers(questions: Questions, encode: Encode, pieces: _Pieces, model: StoredModel) -> Answers:
     special = pieces.special
 
     def encode_chat(chat: Sequence[tuple[str, str]]) -> list[int]:
@@ -151,15 +97,5 @@ def _answers(
         "LAi's own reader",
         [encode(text) for text in questions.texts],
         [encode_chat(chat) for chat in questions.chats],
-        predictions(network.eval(), questions.prefixes),
+        predictions(model.build(), questions.prefixes),
     )
-
-
-def _decoded(data: bytes, shape: tuple[int, ...], dtype: str) -> Tensor:
-    if dtype == "bf16":
-        return torch.frombuffer(bytearray(data), dtype=torch.bfloat16).float().reshape(shape)
-    return torch.from_numpy(np.array(quantize.decode(data, shape, dtype)))
-
-
-def _json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))

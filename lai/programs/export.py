@@ -1,13 +1,14 @@
-"""Write a model file, a GGUF file (llama.cpp) or a Hugging Face folder from a checkpoint, or from a model file."""
+"""Write a model file, a GGUF file (llama.cpp) or a Hugging Face folder from a checkpoint, or from any of these."""
 
 import argparse
 from pathlib import Path
 
 from lai.config.schema import EXPORT_FORMATS
-from lai.export.checkpoint import Checkpoint, read_checkpoint
+from lai.export.checkpoint import Checkpoint
 from lai.export.formats import OtherExport, check_format, export_other, path_beside
 from lai.export.gguf import DTYPES
-from lai.export.lai_file import ENDING, is_model_file, model_target, read_model
+from lai.export.lai_file import ENDING, model_target
+from lai.export.reading.source import read_stored
 from lai.export.verify import ExportReport, export_model
 from lai.host.cli import run_program
 from lai.host.errors import UserError
@@ -24,7 +25,11 @@ def main() -> None:
 def _parse_arguments() -> argparse.Namespace:
     parser = argument_parser(__doc__)
     parser.add_argument(
-        "source", type=Path, metavar="FILE", help="a .ckpt under outputs/<date>/<time>/checkpoints, or a model file"
+        "source",
+        type=Path,
+        metavar="FILE",
+        help="a .ckpt under outputs/<date>/<time>/checkpoints, a model file, a GGUF file, a Hugging Face folder or a "
+        "run's folder",
     )
     parser.add_argument(
         "--format",
@@ -74,16 +79,15 @@ def _beside(format_: str, source: Path) -> Path:
 
 
 def _read(path: Path, dtype: str) -> Checkpoint:
-    """The checkpoint, or a model file's content as one; warns of weights that were rounded before."""
-    if not is_model_file(path):
-        return read_checkpoint(path)
-    model = read_model(path)
-    if model.dtype in ("q8_0", "q4_0") and dtype != model.dtype:
+    """The model with its vocabulary; warns of weights that were rounded before."""
+    model = read_stored(path)
+    found = model.with_text()
+    if model.is_rounded and dtype != model.dtype:
         print(
             f"note: the weights of {path} are rounded to {model.dtype} already; {dtype} does not restore them; "
             "an export of the checkpoint or of an f32 file is more exact"
         )
-    return Checkpoint(model.config, model.vocab, model.weights, model.training, manifest=model.manifest)
+    return found
 
 
 if __name__ == "__main__":

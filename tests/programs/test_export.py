@@ -8,6 +8,7 @@ from lai import info
 from lai.export import formats
 from lai.export.checkpoint import read_checkpoint
 from lai.export.lai_file import read_model
+from lai.export.packages import installed
 from lai.host.errors import UserError
 from lai.model.record import TrainingRecord
 
@@ -137,3 +138,43 @@ def test_steps_tokens_and_losses_of_training_reach_the_model_file(run, tmp_path,
         rows = dict(info.describe(file))
         assert rows["steps"] == (str(expected.steps) if expected.steps else "unknown")
         assert rows["val/loss"] == ("5.5000, floor 1.0000" if expected.val_loss else "unknown")
+
+
+def test_exports_for_other_programs_become_model_files_again(run, tmp_path, checkpoint, monkeypatch):
+    """With the weights and the vocabulary that the model file of the checkpoint has."""
+    monkeypatch.setattr(formats, "ask", lambda *_: None)
+    assert run(PROGRAM, checkpoint[0], "--output", tmp_path / "expected.bin")[0] == 0
+    expected = read_model(tmp_path / "expected.bin")
+    names = ["m.hf"]
+    if installed("gguf"):
+        names.append("m.gguf")
+    for name in names:
+        assert run(PROGRAM, checkpoint[0], "--output", tmp_path / name)[0] == 0
+        status, output, _ = run(PROGRAM, tmp_path / name, "--output", tmp_path / f"{name}.bin")
+        assert status == 0 and "note" not in output
+        found = read_model(tmp_path / f"{name}.bin")
+        assert found.vocab.fingerprint == expected.vocab.fingerprint and found.config == expected.config
+        assert all(torch.equal(found.weights[name], weight) for name, weight in expected.weights.items())
+        assert found.training == expected.training
+
+
+def test_a_model_without_our_vocabulary_is_not_exported(run, tmp_path, checkpoint, monkeypatch):
+    monkeypatch.setattr(formats, "ask", lambda *_: None)
+    assert run(PROGRAM, checkpoint[0], "--output", tmp_path / "m.hf")[0] == 0
+    (tmp_path / "m.hf" / "vocab.bin").unlink()
+    status, _, error = run(PROGRAM, tmp_path / "m.hf", "--output", tmp_path / "x.bin")
+    assert (status, error.count("\n")) == (2, 1) and "has a tokenizer of its own, LAi reads ids only" in error
+    assert not (tmp_path / "x.bin").exists()
+    status, output, _ = run("lai.info", tmp_path / "m.hf")
+    assert status == 0 and "Hugging Face folder" in output and "none: it has a tokenizer of its own" in output
+    status, _, error = run("lai.generate", "-m", tmp_path / "m.hf", "-p", "dog")
+    assert (status, error.count("\n")) == (2, 1) and "has a tokenizer of its own" in error
+
+
+def test_every_kind_of_file_answers_alike(run, tmp_path, checkpoint, monkeypatch):
+    monkeypatch.setattr(formats, "ask", lambda *_: None)
+    for name in ("m.bin", "m.hf"):
+        assert run(PROGRAM, checkpoint[0], "--output", tmp_path / name)[0] == 0
+    sources = (checkpoint[0], tmp_path / "m.bin", tmp_path / "m.hf")
+    answers = {run("lai.generate", "-m", source, "-p", "dog", "--temp", 0, "--tokens", 8)[1] for source in sources}
+    assert len(answers) == 1
