@@ -29,6 +29,7 @@ from lai.host.signals import stop_signals
 from lai.host.temporary import sweep
 from lai.run.checkpoint_folders import free_folders
 from lai.run.folders import check_outputs, claimed, keep_choice, moved, save_config, set_hydra_defaults
+from lai.run.follow import follow_initial
 from lai.run.launch import check_processes, folder_of_process, is_first_process, take_from_launcher
 from lai.run.resume import as_started, choose_checkpoint
 from lai.sweep.jobs import check_export, forget_job, in_sweep, processes_of_a_job
@@ -60,6 +61,7 @@ def _train(run: RunConfig) -> float:
 
     from lai.callbacks.drop_state import freed_bytes
     from lai.callbacks.export import ExportModel
+    from lai.callbacks.first_validation import FirstValidation
     from lai.data.prepare import prepare_corpus
     from lai.export.vocab_file import load_vocab
     from lai.model.transformer import ModelConfig
@@ -70,6 +72,7 @@ def _train(run: RunConfig) -> float:
     from lai.run.compile import choose_compiling
     from lai.run.device import prepare_device
     from lai.run.fit import fit, within_memory
+    from lai.run.initial import read_initial
     from lai.run.preflight import check_files, export_path
 
     collect_garbage_again()
@@ -80,13 +83,17 @@ def _train(run: RunConfig) -> float:
     if is_first_process():
         sweep([Path(run.output_dir), with_home(run.data.cache_dir), export.path.parent])
     ModelConfig.of(run.model, run.data.vocab_size)  # refuses an impossible shape before any data is read
+    initial = read_initial(run)
     measure = estimate.Measure.instead_of_training(run) if run.estimate else None
-    trainer = build_trainer(run, [measure] if measure else own_callbacks(run, export))
+    own = [measure] if measure else own_callbacks(run, export)
+    if initial is not None and initial.model is not None and measure is None:
+        own = [*own, FirstValidation()]
+    trainer = build_trainer(run, own)
     check_processes(trainer)
     check_batch_size(run, trainer.world_size)
 
     with within_memory("prepare less text at a time, or end other programs: the data were being prepared"):
-        corpus = prepare_corpus(run.data, load_vocab)
+        corpus = prepare_corpus(run.data, initial.vocab_reader(load_vocab) if initial else load_vocab)
     seed_everything(run.seed, verbose=False)
     config = ModelConfig.of(run.model, len(corpus.vocab))
     why_batch_size = choose_batch_size(run, config, corpus, trainer)
@@ -99,10 +106,13 @@ def _train(run: RunConfig) -> float:
 
     with within_memory():
         module = build_module(run, config, corpus)
+        if initial is not None:
+            initial.give_weights(module)
         datamodule = build_datamodule(run, corpus)
-        _log_lines(summary.start(run, corpus, module, trainer, why_batch_size))
+        _log_lines(summary.start(run, corpus, module, trainer, why_batch_size, initial))
         keep_freed_memory()
-        with nullcontext() if measure else manifest.recorded(run, corpus, module, trainer, export):
+        parent = None if initial is None else initial.parent
+        with nullcontext() if measure else manifest.recorded(run, corpus, module, trainer, export, parent):
             fit(run, trainer, module, datamodule)
 
     if measure is not None:
@@ -124,10 +134,10 @@ def _run(composed: DictConfig) -> float:
     if not is_first_process():  # the first process logs for all
         logging.getLogger("lai").setLevel(logging.WARNING)
         choose_checkpoint(composed, folder)
-        return train(load_run_config(moved(composed, folder), sys.argv[1:]))
+        return train(load_run_config(moved(composed, folder), sys.argv[1:], follow_initial))
     choose_checkpoint(composed, folder)
     with claimed(folder, composed):
-        run = load_run_config(moved(composed, folder), sys.argv[1:])
+        run = load_run_config(moved(composed, folder), sys.argv[1:], follow_initial)
         check_outputs(run, folder)
         if in_sweep():
             check_export(run)

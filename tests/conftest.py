@@ -93,6 +93,7 @@ def compose_run(tmp_path: Path):
     Its checkpoints keep the optimizer's state, so that a test can let a finished run train longer.
     """
     from lai.config.load import load_run_config
+    from lai.run.follow import follow_initial
 
     def build(*overrides: str):
         return load_run_config(
@@ -105,6 +106,7 @@ def compose_run(tmp_path: Path):
                 *overrides,
             ),
             overrides,
+            follow_initial,
         )
 
     return build

@@ -5,7 +5,7 @@ Only config/, run/, sweep/ and train.py import Hydra or OmegaConf; all else take
 
 import inspect
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
@@ -38,6 +38,8 @@ CONF_DIR = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "con
 """The folder of YAML files: inside the package in a wheel, beside it in a checkout."""
 
 
+Follow = Callable[[DictConfig, Sequence[str]], None]
+
 _OWN_GROUPS = ("model", "device", "data", "optimizer", "schedule", "export", "checkpoint")
 TARGET_GROUPS = ("callbacks", "logger")
 
@@ -52,15 +54,16 @@ class UnknownKey(UserError):
         super().__init__(f"there is no config key {key}; {hint}")
 
 
-def load_run_config(composed: DictConfig, overrides: Sequence[str] = ()) -> RunConfig:
+def load_run_config(composed: DictConfig, overrides: Sequence[str] = (), follow: Follow | None = None) -> RunConfig:
     """Check a composed config against the schema and turn it into plain objects.
 
     Args:
         overrides: those of the command line; what they name as a `_target_` may be built.
+        follow: sets what follows from `init_from`, given the overrides, too: `lai.run.follow.follow_initial`.
 
     Raises:
         UserError: a key does not exist, a value has the wrong type or is missing, an option is not one of its choices;
-            the config names code that is neither ours, nor Lightning's, nor named by the overrides.
+            the config names code that is neither ours, nor Lightning's, nor named by the overrides; or as `follow`.
     """
     known = {item.name for item in fields(RunConfig)}
     for key in composed:
@@ -72,6 +75,10 @@ def load_run_config(composed: DictConfig, overrides: Sequence[str] = ()) -> RunC
         config.checkpoint = {}
     _check_groups(config)
     try:
+        if follow is not None:
+            follow(config, overrides)
+        elif config.get("init_from") is not None:
+            raise UserError("init_from: give compose_run the function lai.run.follow.follow_initial, too")
         choose_values(config, CONF_DIR / "device")
         OmegaConf.resolve(config)
     except (InterpolationKeyError, InterpolationResolutionError) as error:

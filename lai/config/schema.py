@@ -287,6 +287,10 @@ class RunConfig(Checked):
     ckpt_path: str | None = setting(
         "checkpoint to resume from; repeat the original run's model, data, optimizer and schedule settings", None
     )
+    init_from: str | None = setting(
+        "a model's file or folder to begin with: its weights, shape and vocabulary, with new data and a new optimizer",
+        None,
+    )
     allow_targets: list[str] | None = setting(
         "packages of yours whose classes a config from elsewhere may name as _target_; only the command line's counts",
         None,

@@ -20,6 +20,7 @@ from lai.export.gguf_vocab import gguf_tokens
 from lai.export.lai_file import stored_weights, tensor_shapes
 from lai.export.packages import needed
 from lai.host.errors import UserError
+from lai.model.lineage import entries, licences
 from lai.model.transformer import ModelConfig
 from lai.tokenizer.vocab import Vocab
 
@@ -204,18 +205,18 @@ def _add_provenance(writer: Any, model: Checkpoint, dtype: str, name: str) -> No
         writer.add_name(name)
     parameters, _ = model.config.parameter_counts()
     writer.add_size_label(_size_label(parameters))
-    data = [entry for entry in manifest.get("data") or () if entry.get("name")]
-    licences = sorted({str(entry["licence"]) for entry in data if entry.get("licence")})
-    if licences:
-        writer.add_license(", ".join(licences))
+    data = [entry for entry in entries(manifest, "data") if entry.get("name")]
+    if known := licences(manifest):
+        writer.add_license(", ".join(known))
     if data:
         writer.add_dataset_count(len(data))
     for number, entry in enumerate(data):
         writer.add_dataset_name(number, str(entry["name"]))
         if entry.get("sha256"):
             writer.add_dataset_version(number, str(entry["sha256"]))
-    if commit := (manifest.get("commit") or {}).get("hash"):
-        writer.add_version(str(commit))
+    commit = manifest.get("commit")
+    if isinstance(commit, dict) and commit.get("hash"):
+        writer.add_version(str(commit["hash"]))
     writer.add_string(MANIFEST_KEY, json.dumps(manifest, ensure_ascii=False))
     writer.add_string(TRAINING_KEY, json.dumps(model.training.to_dict(), sort_keys=True))
 

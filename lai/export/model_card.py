@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lai.export.checkpoint import Checkpoint
+from lai.model.lineage import entries, parents
 from lai.tokenizer.chat import TO_HUNGARIAN
 
 _FRONT = """---
@@ -73,7 +74,7 @@ def model_card(model: Checkpoint, dtype: str, name: str = "") -> str:
     """
     name, manifest = name or "model", model.manifest or {}
     parts = [_FRONT, f"# {name}\n", _sizes(model, dtype)]
-    parts += [_training(model, manifest), _data(manifest), _metrics(model, manifest)]
+    parts += [_training(model, manifest), _stages(manifest), _data(manifest), _metrics(model, manifest)]
     folding = "" if model.training.unfolded else _FOLDING
     turns = f"the training text has up to {model.training.turns} questions" if model.training.turns > 1 else _ALONE
     request = TO_HUNGARIAN.decode()
@@ -108,8 +109,11 @@ def _sizes(model: Checkpoint, dtype: str) -> str:
     )
 
 
+_OBJECTS = ("commit", "vocabulary")
+
+
 def _training(model: Checkpoint, manifest: Mapping[str, Any]) -> str:
-    commit, vocabulary = manifest.get("commit") or {}, manifest.get("vocabulary") or {}
+    commit, vocabulary = (found if isinstance(found := manifest.get(key), dict) else {} for key in _OBJECTS)
     dirty = ", with changes that are not committed" if commit.get("dirty") else ""
     tokens = manifest.get("tokens_seen") or model.training.tokens
     rows = [
@@ -119,7 +123,6 @@ def _training(model: Checkpoint, manifest: Mapping[str, Any]) -> str:
         ("seed", manifest.get("seed")),
         ("commit", commit.get("hash") and f"{commit['hash']}{dirty}"),
         ("vocabulary", vocabulary.get("sha256") and f"SHA-256 {vocabulary['sha256']}"),
-        ("begins with the weights of", _plain(manifest.get("parent"))),
         ("machine", _plain(manifest.get("machine"))),
         ("versions", _plain(manifest.get("versions"))),
     ]
@@ -129,16 +132,42 @@ def _training(model: Checkpoint, manifest: Mapping[str, Any]) -> str:
     return f"## Training\n\n{_table(('', ''), rows)}{shown}" if rows or shown else ""
 
 
-def _data(manifest: Mapping[str, Any]) -> str:
+def _stages(manifest: Mapping[str, Any]) -> str:
+    """The models whose weights this one has begun with, the last one first."""
     rows = [
-        (entry.get("name"), entry.get("licence") or "unknown", _number(entry.get("bytes")), entry.get("sha256"))
-        for entry in (*(manifest.get("data") or ()), *(manifest.get("validation") or ()))
+        (
+            stage.get("name"),
+            _number(stage.get("steps")),
+            _number(stage.get("tokens_seen")),
+            _plain(stage.get("metrics")),
+            stage.get("sha256"),
+        )
+        for stage in parents(manifest)
     ]
-    return "## Data\n\n" + _table(("data", "licence", "bytes", "SHA-256"), rows) if rows else ""
+    head = ("begins with the weights of", "steps", "tokens seen", "metrics", "SHA-256")
+    return "## Earlier stages\n\n" + _table(head, rows) if rows else ""
+
+
+def _data(manifest: Mapping[str, Any]) -> str:
+    """The text of this run and of the stages before it, with their licences."""
+    own = [("this run", entry) for key in ("data", "validation") for entry in entries(manifest, key)]
+    earlier = [(stage.get("name"), entry) for stage in parents(manifest) for entry in entries(stage, "data")]
+    rows = [
+        (
+            *([stage] if earlier else []),
+            entry.get("name"),
+            entry.get("licence") or "unknown",
+            _number(entry.get("bytes")),
+            entry.get("sha256"),
+        )
+        for stage, entry in own + earlier
+    ]
+    head = (*(["stage"] if earlier else []), "data", "licence", "bytes", "SHA-256")
+    return "## Data\n\n" + _table(head, rows) if rows else ""
 
 
 def _metrics(model: Checkpoint, manifest: Mapping[str, Any]) -> str:
-    metrics = dict(manifest.get("metrics") or {})
+    metrics = dict(found) if isinstance(found := manifest.get("metrics"), dict) else {}
     if model.training.val_loss:
         metrics.setdefault("val/loss", model.training.val_loss)
     rows = [(name, f"{value:.4f}" if isinstance(value, float) else value) for name, value in metrics.items()]

@@ -36,18 +36,22 @@ class Manifest:
 
     def __init__(self, facts: Mapping[str, Any] | None = None) -> None:
         self._facts = dict(facts or {})
+        self.run = ""
+        """The name of the run in its checkpoints."""
         self._earlier: list[dict[str, Any]] = []  # the starts of the run before this one
         self._start: dict[str, Any] = {"started": _now(), "step": 0}
         self._clock = time.monotonic()
 
     def resume_from(self, saved: Mapping[str, Any], step: int) -> None:
-        """Take over the starts that a checkpoint's manifest has; this one begins at `step`.
+        """Take over the starts and the parent that a checkpoint's manifest has; this start begins at `step`.
 
         Raises:
             UserError: the starts are no list of objects that have a duration.
         """
         if "starts" in saved:
             check(saved["starts"], _STARTS, "the manifest's starts")
+        if isinstance(saved.get("parent"), dict):
+            self._facts["parent"] = saved["parent"]
         self._earlier = list(saved.get("starts", []))
         self._start["step"] = step
 
@@ -62,6 +66,7 @@ class Manifest:
         found = metrics or {name: value for name, value in known.items() if value}
         return {
             "format": _FORMAT,
+            **({"run": self.run} if self.run else {}),
             **self._facts,
             "starts": starts,
             "duration_s": round(sum(start["duration_s"] for start in starts), 1),

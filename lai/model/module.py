@@ -327,7 +327,7 @@ class LanguageModel(lightning.LightningModule):
         check_resumable(checkpoint, self)
         self._log_kept_settings(checkpoint["optimizer_states"][0]["param_groups"])
         self.lacks_state = lacks_state(checkpoint)
-        self.run_id = saved.get("run", self.run_id)
+        self.run_id = self.manifest.run = saved.get("run", self.run_id)
         if "manifest" in saved:
             earlier = from_json(saved["manifest"].encode(), "the checkpoint")
             self.manifest.resume_from(earlier, checkpoint["global_step"])

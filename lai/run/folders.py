@@ -24,7 +24,7 @@ from lai.run.resume import is_automatic
 
 _TRAINED = ("checkpoints", "metrics*.csv", "events.out.tfevents.*")
 _BEGUN = (".hydra", "train.log")  # what a start leaves that fails before it trains, beside .lock
-_INPUTS = ("ckpt_path", "data.path", "data.val_path", "data.vocab_path")  # inputs stay where they are
+_INPUTS = ("ckpt_path", "init_from", "data.path", "data.val_path", "data.vocab_path")  # inputs stay where they are
 
 
 def set_hydra_defaults(*, chooses_folder: bool) -> None:

@@ -31,7 +31,9 @@ from lai.model.module import LanguageModel
 _PACKAGES = ("torch", "lightning", "numpy", "hydra-core", "omegaconf", "sentencepiece", "tensorboard")
 
 
-def facts(run: RunConfig, corpus: Corpus, module: LanguageModel, trainer: lightning.Trainer) -> Content:
+def facts(
+    run: RunConfig, corpus: Corpus, module: LanguageModel, trainer: lightning.Trainer, parent: Content | None = None
+) -> Content:
     """What is known of a run before its first step; docs/runs.md has the keys."""
     splits, digests = corpus.token_files.stats, corpus.token_files.digests
     total, inner = module.config.parameter_counts()
@@ -46,6 +48,7 @@ def facts(run: RunConfig, corpus: Corpus, module: LanguageModel, trainer: lightn
         "model": {"name": run.model.name, **module.config.to_dict(), "parameters": total, "without_embedding": inner}
         | lora,
         "precision": str(trainer.precision),
+        **({} if parent is None else {"parent": parent}),
         **origins(run.data, corpus),
         "vocabulary": {"name": corpus.vocab_path.name, "size": len(corpus.vocab), "sha256": corpus.vocab.fingerprint},
         "token_files": {
@@ -57,13 +60,22 @@ def facts(run: RunConfig, corpus: Corpus, module: LanguageModel, trainer: lightn
 
 @contextmanager
 def recorded(
-    run: RunConfig, corpus: Corpus, module: LanguageModel, trainer: lightning.Trainer, export: ExportModel
+    run: RunConfig,
+    corpus: Corpus,
+    module: LanguageModel,
+    trainer: lightning.Trainer,
+    export: ExportModel,
+    parent: Content | None = None,
 ) -> Iterator[None]:
     """Give the module its manifest, and write `run.json` when the run starts and again when it ends, however it ends.
 
+    Args:
+        parent: the model whose weights the run begins with (`lai.model.lineage`).
+
     Its `state` is running, finished, interrupted or failed; a run that is killed stays at running.
     """
-    module.manifest = Manifest(facts(run, corpus, module, trainer))
+    module.manifest = Manifest(facts(run, corpus, module, trainer, parent))
+    module.manifest.run = module.run_id
 
     def write(state: str, error: str | None = None) -> None:
         if trainer.is_global_zero:

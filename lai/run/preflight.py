@@ -24,7 +24,7 @@ def check_files(run: RunConfig, export_path: Path) -> None:
             file, or in a place that cannot be written to; a format of `export.formats` cannot hold the model.
     """
     for key, value in (("data.vocab_path", run.data.vocab_path), ("ckpt_path", run.ckpt_path)):
-        if value is None:
+        if value is None or value == run.init_from:  # `init_from` is read already, or no longer needed
             continue
         path = with_home(value)
         if path.is_dir():

@@ -20,6 +20,7 @@ from lai.host.errors import UserError
 from lai.inference.by_turn import conversations_of_pytorch, describe, turn_scores
 from lai.model.lora import trained
 from lai.model.module import LanguageModel
+from lai.run.initial import Initial
 
 _CONVERSATIONS = 32  # that a trained model is asked: seconds for a small one
 
@@ -33,11 +34,13 @@ def start(
     module: LanguageModel,
     trainer: lightning.Trainer,
     why_batch_size: str | None = None,
+    initial: Initial | None = None,
 ) -> Iterator[str]:
     """The data, vocabulary, model, device and limits of the run that is about to start.
 
     Args:
         why_batch_size: why the run has chosen its batch size, where it has.
+        initial: the model whose weights the run begins with.
     """
     train, val = corpus.token_files.stats.train, corpus.token_files.stats.val
     facts = corpus.quality.facts  # of the training files; the token files' statistics include the validation files
@@ -73,6 +76,8 @@ def start(
         f"dim {config.dim}, hidden_dim {config.hidden_dim}, n_layers {config.n_layers}, n_heads {config.n_heads}, "
         f"n_kv_heads {config.n_kv_heads}, max_seq_len {config.max_seq_len}",
     )
+    for number, line in enumerate(initial.lines(config.max_seq_len) if initial else ()):
+        yield _row("" if number else "begins with", line)
     if module.lora is not None:
         some, everything = trained(module.model)
         yield _row(

@@ -1,5 +1,6 @@
 """One reader for every file and folder that holds a model."""
 
+from hashlib import sha256
 from pathlib import Path
 
 from lai.export.checkpoint import read_checkpoint, read_content
@@ -10,7 +11,7 @@ from lai.export.reading.huggingface_model import read_huggingface_model
 from lai.export.reading.stored import StoredModel, check_finite
 from lai.export.vocab_file import MAGIC
 from lai.host.errors import UserError
-from lai.host.files import open_regular, with_home
+from lai.host.files import file_digest, open_regular, with_home
 
 EXPECTED = "expected a model file (.bin), a checkpoint (.ckpt), a GGUF file, a Hugging Face folder or a run's folder"
 
@@ -44,6 +45,18 @@ def read_stored(path: Path | str) -> StoredModel:
         return _checkpoint(path)
     hint = "; give its folder" if path.suffix == ".safetensors" else ""
     raise UserError(f"{path} is no model{hint}; {EXPECTED}, found a file that starts with {start!r}")
+
+
+def digest_of(path: Path) -> str:
+    """The SHA-256 of a model's file; of a folder's weights, of all its shards in the order of their names.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if not path.is_dir():
+        return file_digest(path)
+    digests = [file_digest(file) for file in sorted(path.glob("*.safetensors"))]
+    return digests[0] if len(digests) == 1 else sha256("".join(digests).encode()).hexdigest()
 
 
 def is_huggingface(folder: Path) -> bool:
