@@ -9,7 +9,7 @@ JOBS ?= 2
 FUZZ_RUNS ?= 50000
 FUZZ_SECONDS ?= 30
 FUZZ_TARGETS := model_file vocabulary chat options
-FUZZ_READERS := model vocabulary txt jsonl sharegpt json tsv csv tmx
+FUZZ_READERS := model gguf safetensors config vocabulary txt jsonl sharegpt json tsv csv tmx
 MAKEFLAGS += --no-print-directory
 
 VENV := .venv

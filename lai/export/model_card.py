@@ -139,13 +139,18 @@ def _stages(manifest: Mapping[str, Any]) -> str:
             stage.get("name"),
             _number(stage.get("steps")),
             _number(stage.get("tokens_seen")),
-            _plain(stage.get("metrics")),
+            _metric_line(stage.get("metrics")),
             stage.get("sha256"),
         )
         for stage in parents(manifest)
     ]
     head = ("begins with the weights of", "steps", "tokens seen", "metrics", "SHA-256")
     return "## Earlier stages\n\n" + _table(head, rows) if rows else ""
+
+
+def _metric_line(metrics: Any) -> str:
+    items = metrics.items() if isinstance(metrics, Mapping) else ()
+    return ", ".join(f"{name} {value:.4f}" for name, value in items if isinstance(value, float))
 
 
 def _data(manifest: Mapping[str, Any]) -> str:
@@ -162,6 +167,11 @@ def _data(manifest: Mapping[str, Any]) -> str:
         )
         for stage, entry in own + earlier
     ]
+    for stage in parents(manifest):
+        if left_out := stage.get("data_left_out"):
+            found = stage.get("licences")
+            known = ", ".join(map(str, found)) if isinstance(found, list) else ""
+            rows.append((stage.get("name"), f"{_number(left_out)} more", known or "unknown", None, None))
     head = (*(["stage"] if earlier else []), "data", "licence", "bytes", "SHA-256")
     return "## Data\n\n" + _table(head, rows) if rows else ""
 

@@ -51,6 +51,7 @@ class Initial:
         if any(not _equal(ours[name], theirs[name]) for name in ours):
             raise UserError(f"init_from={self.path} was replaced while the run started; start it again")
         module.model.load_state_dict(self.model.weights)
+        self.model.weights.clear()  # they are copied, and the run needs the memory
 
     def lines(self, max_seq_len: int) -> Iterator[str]:
         """What a person should know of it before the run starts.

@@ -36,16 +36,25 @@ else:
 with watched():
     import torch
     from engine_program import LEARNED, make_vocab, random_network
+    from runs import example_lines
 
     from lai.data.sources.discovery import find_files
     from lai.data.sources.files import read_documents
     from lai.data.sources.reading import Reading
+    from lai.export.checkpoint import Checkpoint
+    from lai.export.gguf import write_gguf
+    from lai.export.huggingface import write_huggingface
     from lai.export.lai_file import read_model, write_model
+    from lai.export.packages import installed
+    from lai.export.reading.source import read_stored
     from lai.export.vocab_file import load_vocab
     from lai.host.errors import UserError
+    from lai.model.record import TrainingRecord
     from lai.model.transformer import ModelConfig
+    from lai.tokenizer.train import learn_vocab
 
 _FOLDER = Path(tempfile.mkdtemp(prefix="lai-fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
+_FOLDER_OF_ANOTHER = _FOLDER / "hf"
 _CHAT = b'{"conversations": [{"from": "human", "value": "Szia!"}, {"from": "gpt", "value": "Hello!"}], "system": "x"}\n'
 _UNIT = b'<tu><tuv xml:lang="en"><seg>a <bpt i="1"/>dog</seg></tuv><tuv xml:lang="hu"><seg>kutya</seg></tuv></tu>'
 _WORDS = [
@@ -103,6 +112,33 @@ def _read_model(path: Path) -> None:
             network(torch.tensor([[1, 100]][: model.config.max_seq_len]))
 
 
+def _other_files(name: str) -> Iterator[bytes]:
+    """A toy model's file of another program: `m.gguf`, or a file of the Hugging Face folder, which is kept."""
+    vocab = learn_vocab((line.encode() for line in example_lines(60)), vocab_size=310, min_freq=1)
+    config = ModelConfig(
+        dim=32, hidden_dim=32, n_layers=1, n_heads=2, n_kv_heads=1, vocab_size=len(vocab), max_seq_len=16
+    )
+    model = Checkpoint(config, vocab, random_network(config).state_dict(), TrainingRecord(steps=3))
+    if name == "m.gguf":
+        for dtype in ("f32", "bf16", "q4_0"):
+            write_gguf(_FOLDER / name, model, dtype)
+            yield (_FOLDER / name).read_bytes()
+        return
+    _FOLDER_OF_ANOTHER.mkdir(exist_ok=True)
+    write_huggingface(_FOLDER_OF_ANOTHER, model)
+    yield (_FOLDER_OF_ANOTHER / name).read_bytes()
+
+
+def _read_other(path: Path) -> None:
+    """Read a GGUF file, or the folder with this file of it."""
+    if path.suffix != ".gguf":
+        shutil.copy(path, _FOLDER_OF_ANOTHER / path.name)
+    model = read_stored(path if path.suffix == ".gguf" else _FOLDER_OF_ANOTHER)
+    if model.config.max_seq_len <= 4096:
+        with torch.inference_mode():
+            model.build()(torch.tensor([[1, 100]][: model.config.max_seq_len]))
+
+
 def _read_data(path: Path) -> None:
     for reading in (Reading(), Reading(bad_rows="skip"), Reading(columns={"en": "en", "hu": "hu"})):
         with suppress(UserError):
@@ -113,6 +149,9 @@ def _read_data(path: Path) -> None:
 Target = tuple[str, Callable[[Path], object], Callable[[], list[bytes]]]
 TARGETS: dict[str, Target] = {
     "model": ("x.bin", _read_model, lambda: list(_models())),
+    "safetensors": ("model.safetensors", _read_other, lambda: list(_other_files("model.safetensors"))),
+    "config": ("config.json", _read_other, lambda: list(_other_files("config.json"))),
+    **({"gguf": ("m.gguf", _read_other, lambda: list(_other_files("m.gguf")))} if installed("gguf") else {}),
     "vocabulary": ("x.bin", load_vocab, lambda: [make_vocab(LEARNED).to_bytes()]),
     "txt": ("x.txt", _read_data, lambda: [b"<user>a</user><assistant>b</assistant>\nszia\n", b"a\n<|endoftext|>\nb\n"]),
     "jsonl": (
