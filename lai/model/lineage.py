@@ -81,7 +81,9 @@ def entries(manifest: Mapping[str, Any], key: str) -> list[Content]:
 def _data(known: Mapping[str, Any]) -> Content:
     data = entries(known, "data")
     kept = [{key: _value(entry.get(key)) for key in _OF_DATA} for entry in data[:_MAX_ENTRIES]]
-    left_out = {"data_left_out": len(data) - len(kept)} if len(data) > len(kept) else {}
+    before = known.get("data_left_out", 0)  # of an earlier stage, which is told again
+    number = len(data) - len(kept) + (before if type(before) is int and 0 <= before < 2**53 else 0)
+    left_out = {"data_left_out": number} if number else {}
     listed = sorted(_licences(known))[:_MAX_ENTRIES]
     return {"licences": [_short(text) for text in listed], "data": kept, **left_out}
 

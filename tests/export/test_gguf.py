@@ -128,6 +128,12 @@ def test_the_general_keys_say_where_the_model_comes_from(tmp_path, model, manife
     ]
 
 
+def test_licences_of_earlier_stages_count(tmp_path, model, manifest):
+    earlier = {"name": "a.bin", "licences": ["CC-BY-SA-3.0"], "data": []}
+    write_gguf(tmp_path / "m.gguf", model._replace(manifest=manifest | {"parent": earlier}))
+    assert values(gguf.GGUFReader(tmp_path / "m.gguf"))["general.license"] == "CC-BY-4.0, CC-BY-SA-3.0"
+
+
 def test_what_the_file_cannot_hold_is_one_line(tmp_path, small_vocab, model):
     with pytest.raises(UserError, match=r"has SiLU, this model has gelu; --format hf or lai holds it"):
         check_gguf("gelu", "f32")

@@ -3,6 +3,8 @@
 import re
 
 from lai.export.model_card import model_card
+from lai.model.lineage import as_parent
+from lai.model.record import TrainingRecord
 
 
 def test_the_card_has_what_the_manifest_and_the_model_say(model, manifest):
@@ -46,3 +48,19 @@ def test_the_card_shows_four_programs_and_two_warnings(model):
         assert words in card
     assert "sanitize_control_tokens=True" in card
     assert "Do not convert this folder to GGUF" in card and "Do not load the GGUF file with transformers" in card
+
+
+def test_the_stages_before_stand_in_the_card_with_their_data(model, manifest):
+    data = [{"name": f"old {number}", "licence": "CC0-1.0", "bytes": 12, "sha256": "12" * 32} for number in range(40)]
+    first = as_parent("a.bin", "34" * 32, "model file", "f32", "", TrainingRecord(steps=7), {"data": data})
+    second = as_parent("b.bin", "56" * 32, "GGUF file", "q8_0", "", TrainingRecord(steps=9), {"parent": first})
+    card = model_card(model._replace(manifest=manifest | {"parent": second}), "f32", "toy")
+    assert "| b.bin | 9 |" in card and "| a.bin | 7 |" in card
+    assert card.index("| b.bin | 9 |") < card.index("| a.bin | 7 |")
+    assert "| a.bin | old 0 | CC0-1.0 | 12 |" in card and "| a.bin | 10 more | CC0-1.0 |" in card
+    assert "| this run | mine | unknown | 7 |" in card
+
+
+def test_a_manifest_of_another_shape_makes_a_card_all_the_same(model):
+    odd = {"commit": 3, "vocabulary": [], "data": {"a": 1}, "validation": [3], "metrics": "x", "parent": {"data": 3}}
+    assert "# toy" in model_card(model._replace(manifest=odd), "f32", "toy")
