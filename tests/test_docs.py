@@ -21,6 +21,7 @@ PAGES = [
     *sorted(page for page in (ROOT / "docs").glob("*.md") if page.name != "extending.md"),  # see test_extending.py
 ]
 GUIDES = (ROOT / "docs" / "guide.md", ROOT / "docs" / "hu" / "guide.md")
+WITH_PYTHON = (ROOT / "README.md", GUIDES[0], ROOT / "docs" / "exports.md")
 
 NOT_RUN = {
     r"\. \.venv/bin/activate": "changes the shell that it is typed in, nothing else",
@@ -205,9 +206,11 @@ def shortened_training(words: list[str], number: int) -> list[str]:
     """The overrides that make any run one of a toy model and a few steps, in folders of its own."""
     given = {word.lstrip("+").partition("=")[0] for word in words}
     overrides = [*TOY, "trainer.max_steps=4"]
+    if "init_from" in given:  # shape and vocabulary follow
+        overrides = [one for one in overrides if not one.startswith(("model.", "data.vocab_size="))]
     if "data.path" not in given or "ckpt_path" in given:  # other text than the checkpoint's would have other words
         overrides.append("data.path=toy/text.txt")
-    if "data.vocab_path" not in given:
+    if not {"data.vocab_path", "init_from"} & given:
         overrides.append("data.vocab_path=toy/vocab.bin")
     if {"-m", "--multirun"} & set(words[1:] if Path(words[0]).name == "lai-train" else words[3:]):
         return [*overrides, f"hydra.sweep.dir=outputs/sweep{number}"]
@@ -245,7 +248,7 @@ def test_settings_of_training_commands_are_valid(page, compose_run):
             compose_run(*(word for word in words[1:] if "=" in word))
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", GUIDES[0]], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", WITH_PYTHON, ids=lambda page: page.name)
 def test_python_examples_work(page, checkout):
     for _, block in blocks(page, "python"):
         status, output = checkout.python.run(["-c", block], {})
