@@ -107,8 +107,7 @@ def _model_name(model: "StoredModel") -> str:
     own = told.get("name") if isinstance(told, dict) else None
     if isinstance(own, str) and re.fullmatch(r"\w[\w.-]{0,59}", own):
         return own
-    path = Path(model.path)
-    stem = path.parent.parent.name if model.kind == "checkpoint" else path.stem
+    stem = "model" if model.kind == "checkpoint" else Path(model.path).stem
     return re.sub(r"[^\w-]+", "-", stem.removeprefix("lai-")).strip("-")[:60] or "model"
 
 
