@@ -105,9 +105,7 @@ def _train(run: RunConfig) -> float:
     check_accelerator(run, config, trainer)
 
     with within_memory():
-        module = build_module(run, config, corpus)
-        if initial is not None:
-            initial.give_weights(module)
+        module = build_module(run, config, corpus, initial)
         datamodule = build_datamodule(run, corpus)
         _log_lines(summary.start(run, corpus, module, trainer, why_batch_size, initial))
         keep_freed_memory()

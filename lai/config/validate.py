@@ -87,7 +87,7 @@ def _check_lora(run: "RunConfig") -> None:
         raise UserError(f"model.lora.targets is {lora.targets}; it must name at least one matrix, each once")
     if lora.rank > (most := min(model.dim, model.hidden_dim)):
         raise UserError(f"model.lora.rank is {lora.rank}; the matrices have at most rank {most}")
-    begins_with_weights = run.ckpt_path is not None or getattr(run, "init_from", None) is not None
+    begins_with_weights = run.ckpt_path is not None or run.init_from is not None
     if lora.rank and not begins_with_weights:
         raise UserError(
             f"model.lora.rank is {lora.rank}, but the run begins with random weights, which LoRA leaves as they are; "

@@ -28,12 +28,17 @@ from lai.model.module import LanguageModel
 from lai.model.transformer import ModelConfig
 from lai.run.checkpoint_io import AtomicCheckpointIO
 from lai.run.device import set_threads
+from lai.run.initial import Initial
 from lai.run.loggers import LogExported, TensorBoard, keep_metrics, number_by_steps_done
 from lai.run.quiet import hide_known_warnings
 
 
-def build_module(run: RunConfig, config: ModelConfig, corpus: Corpus) -> LanguageModel:
-    """The LightningModule, compiled in place where the device's settings say so."""
+def build_module(run: RunConfig, config: ModelConfig, corpus: Corpus, initial: Initial | None = None) -> LanguageModel:
+    """The LightningModule, compiled in place where the device's settings say so.
+
+    Args:
+        initial: the model whose weights it begins with; None: drawn weights.
+    """
     vocab, limit = corpus.vocab, run.trainer.get("limit_val_batches")
     floor = corpus.floor if limit is None or (limit == 1 and isinstance(limit, float)) else None  # it is that of all
     references = {"val/loss_floor": floor.loss, "val/bpb_floor": floor.bpb} if floor else {}
@@ -48,6 +53,8 @@ def build_module(run: RunConfig, config: ModelConfig, corpus: Corpus) -> Languag
         unfolded=not run.data.normalize,
         turns=corpus.token_files.stats.train.turns,
     )
+    if initial is not None:
+        initial.give_weights(module)
     if run.model.lora.rank:
         module.add_lora(run.model.lora, run.seed)
     module.model.recomputes_activations = bool(run.device.recompute_activations)
