@@ -65,7 +65,7 @@ def _train(run: RunConfig) -> float:
     from lai.data.prepare import prepare_corpus
     from lai.export.vocab_file import load_vocab
     from lai.model.transformer import ModelConfig
-    from lai.run import estimate, manifest, memory, summary
+    from lai.run import estimate, manifest, memory, summary, targets
     from lai.run.accelerator_check import check_accelerator
     from lai.run.batch_size import check_batch_size, choose_batch_size
     from lai.run.build import build_datamodule, build_module, build_trainer, own_callbacks
@@ -94,6 +94,7 @@ def _train(run: RunConfig) -> float:
 
     with within_memory("prepare less text at a time, or end other programs: the data were being prepared"):
         corpus = prepare_corpus(run.data, initial.vocab_reader(load_vocab) if initial else load_vocab)
+        counting = targets.counting_of(run, corpus)
     seed_everything(run.seed, verbose=False)
     config = ModelConfig.of(run.model, len(corpus.vocab))
     why_batch_size = choose_batch_size(run, config, corpus, trainer)
@@ -105,9 +106,9 @@ def _train(run: RunConfig) -> float:
     check_accelerator(run, config, trainer)
 
     with within_memory():
-        module = build_module(run, config, corpus, initial)
+        module = build_module(run, config, corpus, initial, counting)
         datamodule = build_datamodule(run, corpus)
-        _log_lines(summary.start(run, corpus, module, trainer, why_batch_size, initial))
+        _log_lines(summary.start(run, corpus, module, trainer, why_batch_size, initial, counting))
         keep_freed_memory()
         parent = None if initial is None else initial.parent
         with nullcontext() if measure else manifest.recorded(run, corpus, module, trainer, export, parent):

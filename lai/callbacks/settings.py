@@ -27,7 +27,7 @@ _FREE_NAMES = (
     "pin_memory",
 )
 # The module and the data module tell these, or refuse them.
-_TOLD = ("model.", "optimizer.", "data.seq_len", "data.batch_size", "seed")
+_TOLD = ("model.", "optimizer.", "data.seq_len", "data.batch_size", "data.loss_on", "seed")
 
 
 class RunSettings(Callback):

@@ -12,7 +12,7 @@ class Throughput(Callback):
     """Logs `train/tokens_per_second` over all processes, averaged since the last time it was logged.
 
     Lightning's own ThroughputMonitor needs sample counts and lengths from a function and logs a dozen names. This one
-    counts the predicted tokens of each batch.
+    counts the tokens that the model reads of each batch.
     """
 
     def __init__(self) -> None:
@@ -28,9 +28,8 @@ class Throughput(Callback):
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, *_: Any
     ) -> None:
-        self._tokens += (
-            batch["targets"] >= 0
-        ).sum()  # stays on the device: reading it would wait for the batch to finish
+        # Stays on the device: reading it would wait for the batch to finish.
+        self._tokens += (batch["documents"] >= 0).sum()
         every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
         is_logged = every and trainer.global_step % every == 0 and trainer.global_step != self._step
         self._step = trainer.global_step  # the same for all batches of one accumulated step

@@ -165,6 +165,11 @@ class DataSettings(Checked):
     val_fraction: float = setting("share of documents to validate with, chosen by their content", gt=0, lt=1)
     split_seed: int = setting("seed of that choice")
     seq_len: int | None = setting("tokens in a row of a batch; null: model.max_seq_len", None)
+    loss_on: str = setting(
+        "targets that count: all, or only what the assistant says with its end tag; texts without turns count whole",
+        "all",
+        choices=("all", "answers"),
+    )
     batch_size: Any = setting(
         "rows in a batch; auto: a power of two that fits into memory, at most 2,048 tokens on a CPU, 16,384 on a GPU",
         ge=1,

@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from lai.data.tokens.answers import Answers
 from lai.data.tokens.batches import PackedBatchSampler, PackedDataset
 from lai.data.tokens.packing import Ints, Packing, TrainingPacking, ValidationPacking
 from lai.data.tokens.token_file import TokenFile
@@ -34,6 +35,7 @@ class CorpusDataModule(lightning.LightningDataModule):
         batch_size: rows of a batch in each process; the last batch of an epoch may have fewer.
         seed: decides the order of training rows.
         drop_last: drop the last training batch if it is smaller.
+        answers: by which the targets that count are found (`data.loss_on=answers`); None: all count.
 
     Raises:
         UserError: `drop_last` with less than one whole batch.
@@ -50,14 +52,16 @@ class CorpusDataModule(lightning.LightningDataModule):
         num_workers: int = 0,
         pin_memory: bool = False,
         drop_last: bool = False,
+        answers: Answers | None = None,
     ) -> None:
         super().__init__()
         self._files = {"train": train, "val": val}
         self._seq_len, self._batch_size, self._seed = seq_len, batch_size, seed
         self._drop_last = drop_last
+        self._answers = answers
         self._start = (0, 0)  # the epoch and batch to resume at
         self.val_changed = False
-        """Whether the run resumes from a checkpoint with other validation documents: their losses do not compare."""
+        """Whether the run resumes from a checkpoint with other validation targets: their losses do not compare."""
         self._loading: dict[str, Any] = {
             "num_workers": num_workers,
             "pin_memory": pin_memory,
@@ -69,7 +73,8 @@ class CorpusDataModule(lightning.LightningDataModule):
         assert self.trainer is not None
         done: int = self.trainer.fit_loop.epoch_loop.batch_progress.current.processed  # type: ignore[attr-defined]
         place = {"epoch": self.trainer.current_epoch, "batch": done, "order": self._order()}
-        return place | {"train": self._train_digest, "val": self._val_digest}
+        place |= {"train": self._train_digest, "val": self._val_digest}
+        return place if self._answers is None else place | {"loss_on": "answers"}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._start = (state_dict["epoch"], state_dict["batch"])
@@ -83,6 +88,11 @@ class CorpusDataModule(lightning.LightningDataModule):
         self.val_changed = state_dict.get("val", self._val_digest) != self._val_digest
         if self.val_changed:
             log.info("the validation documents are not the checkpoint's: earlier values of val/loss are ignored")
+        saved, own = state_dict.get("loss_on", "all"), "all" if self._answers is None else "answers"
+        if saved != own:
+            self.val_changed = True
+            message = "data.loss_on is %s, but %s in the checkpoint: other targets count from here on, %s"
+            log.info(message, own, saved, "and earlier values of val/loss are ignored")
 
     def _order(self) -> dict[str, int]:
         """The settings on which the place of a batch in the data depends."""
@@ -127,7 +137,7 @@ class CorpusDataModule(lightning.LightningDataModule):
         )
         if repeat:
             sampler.start_at(*self._start)
-        dataset = PackedDataset(file, self._seq_len)
+        dataset = PackedDataset(file, self._seq_len, self._answers)
         return DataLoader(dataset, sampler=sampler, batch_size=None, worker_init_fn=_start_worker, **self._loading)
 
 

@@ -63,7 +63,10 @@ _LAI: dict[int, Description] = {  # by version
         _DROPPED | {"manifest": TEXT, "lora": _LORA},
     ),
 }
-_DATA = Record({"epoch": COUNT, "batch": COUNT, "order": Table(TEXT, COUNT), "train": _DIGEST, "val": _DIGEST})
+_DATA = Record(
+    {"epoch": COUNT, "batch": COUNT, "order": Table(TEXT, COUNT), "train": _DIGEST, "val": _DIGEST},
+    {"loss_on": choice("answers")},  # without it all targets count
+)
 _WEIGHTS: dict[str, Description] = {
     "epoch": COUNT,
     "global_step": COUNT,

@@ -26,6 +26,7 @@ from lai.model.optimizers import build_optimizer, build_schedule, learning_rate_
 from lai.model.plain_state import drop_non_plain_state, entries_of_callbacks
 from lai.model.record import CHECKPOINT_VERSION, TrainingRecord
 from lai.model.resuming import check_optimizer_on_load, check_resumable
+from lai.model.step_loss import StepLoss
 from lai.model.tokens_seen import TokensSeen
 from lai.model.transformer import ModelConfig, Transformer
 from lai.tokenizer.targets import IGNORE_INDEX
@@ -52,6 +53,7 @@ class LanguageModel(lightning.LightningModule):
         references: constants that are logged with the validation metrics, such as `{"val/loss_floor": 0.9}`.
         unfolded: the text is not folded (`lai.tokenizer.folding`); the model file records it.
         turns: user turns of the longest conversations in the training text; 0 is unknown.
+        by_target: not all targets count (`data.loss_on`); those of a step that do weigh the same (`StepLoss`).
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class LanguageModel(lightning.LightningModule):
         references: Mapping[str, float] | None = None,
         unfolded: bool = False,
         turns: int = 0,
+        by_target: bool = False,
     ) -> None:
         super().__init__()
         self.config = config
@@ -89,7 +92,7 @@ class LanguageModel(lightning.LightningModule):
         self.lacks_state = False
         """Whether the run resumes from a checkpoint without the optimizer's state, so that it cannot train."""
         self._told: set[str] = set()  # callbacks whose unusual state checkpoints leave out; each is reported once
-        self._losses: list[Tensor] = []  # of this step's batches so far; each has the same weight in the gradient
+        self._step = StepLoss(by_target)
 
     def add_lora(self, settings: LoraSettings, seed: int) -> None:
         """Train low-rank factors from now on. The weights are frozen as they are: load them before.
@@ -148,12 +151,11 @@ class LanguageModel(lightning.LightningModule):
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
         total, count = self._loss(batch)
-        self.tokens_seen.add(count, self.trainer.world_size)
-        loss = total / count.clamp(min=1)
-        self._losses.append(loss.detach())
-        self._step_loss = torch.stack(self._losses).mean()
+        # The model reads all tokens, also those that do not count as targets.
+        self.tokens_seen.add((batch["documents"] >= 0).sum(), self.trainer.world_size)
+        loss = self._step.add(total, count, batch["targets"].numel())
         if self.trainer.world_size == 1:
-            self.log("train/loss", self._step_loss, batch_size=1)
+            self.log("train/loss", self._step.mean(), batch_size=1)
         # A tensor: Lightning would copy a number to the device in every step, and wait for the copy.
         lr = torch.tensor(self.trainer.optimizers[0].param_groups[0]["lr"])
         self.log("train/lr", lr, batch_size=1)
@@ -163,11 +165,10 @@ class LanguageModel(lightning.LightningModule):
         """Log the mean loss of all processes, only at logged steps: reducing it waits for the GPU."""
         trainer = self.trainer
         every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if trainer.world_size == 1 or self._losses or not every:  # losses: the step continues with the next batch
+        if trainer.world_size == 1 or not self._step.is_over or not every:
             return
         if trainer.global_step % every == 0 or trainer.should_stop:
-            loss = trainer.strategy.reduce(self._step_loss.clone(), reduce_op="mean")
-            self.log("train/loss", loss, batch_size=1)
+            self.log("train/loss", self._step.mean_of_all(trainer.strategy), batch_size=1)
 
     def on_validation_epoch_start(self) -> None:
         self._sums = torch.zeros(3, dtype=torch.float64)  # nats, tokens, bytes
@@ -185,6 +186,10 @@ class LanguageModel(lightning.LightningModule):
             sums = self.trainer.strategy.reduce(sums.to(self.device), reduce_op="sum")
         nats, tokens, text_bytes = sums.tolist()
         self.tokens_seen.sync(self.trainer)
+        if self._step.by_target and not tokens and not self.trainer.sanity_checking:
+            raise UserError(
+                "none of the targets that were validated counts (data.loss_on=answers); raise trainer.limit_val_batches"
+            )
         if not self.trainer.sanity_checking:
             self._validated = (self.trainer.global_step, nats / max(1, tokens))
         self.log("val/loss", nats / max(1, tokens), sync_dist=True)
@@ -257,7 +262,7 @@ class LanguageModel(lightning.LightningModule):
         """Free the gradients after the step; Lightning keeps them through the next forward pass."""
         super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
         optimizer.zero_grad()
-        self._losses.clear()
+        self._step.is_over = True
 
     def configure_gradient_clipping(
         self,
@@ -270,16 +275,15 @@ class LanguageModel(lightning.LightningModule):
         Under mixed precision, Lightning's own clipping refuses every fused optimizer because of loss scaling. bf16 has
         no loss scaling, and with float16 the optimizer is not fused.
         """
+        trainer = self.trainer
+        self._step.rescale(self.parameters(), trainer.strategy, trainer.world_size, trainer.accumulate_grad_batches)
         limit = gradient_clip_val or math.inf
         # FSDP's own method computes the norm over the shards of all processes.
-        clip = getattr(self.trainer.strategy.model, "clip_grad_norm_", None)
+        clip = getattr(trainer.strategy.model, "clip_grad_norm_", None)
         norm = clip(limit) if clip else nn.utils.clip_grad_norm_(self.parameters(), limit)
         self.log("train/grad_norm", norm, batch_size=1)
-        loss = None
-        if self.finite.window is not None:
-            loss = self.trainer.strategy.reduce(self._step_loss.clone(), reduce_op="mean")
-            assert isinstance(loss, Tensor)
-        self.finite.judge(norm, self, optimizer, scales_loss=self.trainer.precision == "16-mixed", loss=loss)
+        loss = None if self.finite.window is None else self._step.mean_of_all(trainer.strategy)
+        self.finite.judge(norm, self, optimizer, scales_loss=trainer.precision == "16-mixed", loss=loss)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         drop_non_plain_state(checkpoint, self._told)

@@ -31,16 +31,26 @@ from lai.run.device import set_threads
 from lai.run.initial import Initial
 from lai.run.loggers import LogExported, TensorBoard, keep_metrics, number_by_steps_done
 from lai.run.quiet import hide_known_warnings
+from lai.run.targets import Counting, answers_of
 
 
-def build_module(run: RunConfig, config: ModelConfig, corpus: Corpus, initial: Initial | None = None) -> LanguageModel:
+def build_module(
+    run: RunConfig,
+    config: ModelConfig,
+    corpus: Corpus,
+    initial: Initial | None = None,
+    counting: Counting | None = None,
+) -> LanguageModel:
     """The LightningModule, compiled in place where the device's settings say so.
 
     Args:
         initial: the model whose weights it begins with; None: drawn weights.
+        counting: the targets that count; None: all.
     """
     vocab, limit = corpus.vocab, run.trainer.get("limit_val_batches")
-    floor = corpus.floor if limit is None or (limit == 1 and isinstance(limit, float)) else None  # it is that of all
+    is_whole = limit is None or (limit == 1 and isinstance(limit, float))
+    is_whole = is_whole and (counting is None or counting.val.counting == counting.val.targets)
+    floor = corpus.floor if is_whole else None  # it is that of all targets of all documents
     references = {"val/loss_floor": floor.loss, "val/bpb_floor": floor.bpb} if floor else {}
     byte_lengths = torch.from_numpy(vocab.byte_lengths.copy())
     module = LanguageModel(
@@ -52,6 +62,7 @@ def build_module(run: RunConfig, config: ModelConfig, corpus: Corpus, initial: I
         references,
         unfolded=not run.data.normalize,
         turns=corpus.token_files.stats.train.turns,
+        by_target=counting is not None,
     )
     if initial is not None:
         initial.give_weights(module)
@@ -79,6 +90,7 @@ def build_datamodule(run: RunConfig, corpus: Corpus) -> CorpusDataModule:
         num_workers=run.device.num_workers or 0,
         pin_memory=bool(run.device.pin_memory),
         drop_last=run.device.name == "mps",  # a last batch of another shape is compiled anew there
+        answers=answers_of(run, corpus),
     )
 
 

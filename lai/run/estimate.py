@@ -52,7 +52,7 @@ class Measure(Callback):
         if pl_module.device.type == "cuda":
             torch.cuda.synchronize()
         self._times.append(time.perf_counter())
-        self._tokens.append(int((batch["targets"] >= 0).sum()) * trainer.world_size)
+        self._tokens.append(int((batch["documents"] >= 0).sum()) * trainer.world_size)
         is_over = self._times[-1] - self._times[0] >= _MAX_SECONDS
         trainer.should_stop = is_over or len(self._tokens) >= _WARM_UP + _TIMED
 

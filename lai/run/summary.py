@@ -21,6 +21,7 @@ from lai.inference.by_turn import conversations_of_pytorch, describe, turn_score
 from lai.model.lora import trained
 from lai.model.module import LanguageModel
 from lai.run.initial import Initial
+from lai.run.targets import Counting
 
 _CONVERSATIONS = 32  # that a trained model is asked: seconds for a small one
 
@@ -35,12 +36,14 @@ def start(
     trainer: lightning.Trainer,
     why_batch_size: str | None = None,
     initial: Initial | None = None,
+    counting: Counting | None = None,
 ) -> Iterator[str]:
     """The data, vocabulary, model, device and limits of the run that is about to start.
 
     Args:
         why_batch_size: why the run has chosen its batch size, where it has.
         initial: the model whose weights the run begins with.
+        counting: the targets that count; None: all.
     """
     train, val = corpus.token_files.stats.train, corpus.token_files.stats.val
     facts = corpus.quality.facts  # of the training files; the token files' statistics include the validation files
@@ -59,6 +62,8 @@ def start(
     yield _row("", f"training {train.documents:,} documents, {train.tokens:,} tokens")
     drawn = f" of {_names(corpus.val_files)}" if corpus.val_files else ""
     yield _row("", f"validation {val.documents:,} documents{drawn}, {val.tokens:,} tokens")
+    if counting is not None:
+        yield _row("", counting.line())
     if corpus.floor and module.references:
         yield _row(
             "",

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from lai.data.tokens.answers import Answers
 from lai.data.tokens.packing import Ints, Packing
 from lai.data.tokens.token_file import TokenFile
 from lai.tokenizer.targets import IGNORE_INDEX
@@ -21,16 +22,20 @@ _NO_PIECES: Ints = np.zeros((0, 3), np.int64)
 
 
 class PackedDataset(Dataset[dict[str, Tensor]]):
-    """Batches by their plan: `dataset[rows]`, where each row is (pieces, 3) as `PackedRows` gives it."""
+    """Batches by their plan: `dataset[rows]`, where each row is (pieces, 3) as `PackedRows` gives it.
 
-    def __init__(self, file: TokenFile, seq_len: int) -> None:
-        self._file, self._seq_len = file, seq_len
+    Args:
+        answers: by which the targets that count are found; None: all count.
+    """
+
+    def __init__(self, file: TokenFile, seq_len: int, answers: Answers | None = None) -> None:
+        self._file, self._seq_len, self._answers = file, seq_len, answers
 
     def __getitem__(self, rows: Sequence[Ints]) -> dict[str, Tensor]:
         """A batch (B, seq_len), int64.
 
-        `tokens` is 0 and `documents` -1 where a row is padding, `targets` -100 there. `documents` numbers the pieces of
-        a row from 0.
+        `tokens` is 0 and `documents` -1 where a row is padding. `targets` is -100 there and where it does not count.
+        `documents` numbers the pieces of a row from 0.
         """
         shape = (len(rows), self._seq_len)
         tokens, targets, documents = (np.full(shape, fill) for fill in (0, IGNORE_INDEX, PADDING_DOCUMENT))
@@ -44,7 +49,11 @@ class PackedDataset(Dataset[dict[str, Tensor]]):
         fills = np.array([row[:, 2].sum() for row in rows])
         used = np.arange(self._seq_len) < fills[:, None]
         tokens[used] = read[indices]
-        targets[used] = read[indices + 1]
+        wanted = read[indices + 1]
+        if self._answers is not None:
+            counts = self._answers.count(self._file, pieces, read)[indices + 1]
+            wanted = np.where(counts, wanted.astype(np.int64), IGNORE_INDEX)
+        targets[used] = wanted
         documents[used] = numbers
         return {
             "tokens": torch.from_numpy(tokens),
