@@ -57,6 +57,7 @@ LONG = {
     "build_vocab": "--vocab_size 400",
     "evaluate": "--limit 4 --tokens 4 --conversations 2",
     "generate": "--tokens 4",
+    "show_batch": "data.path=toy/text.txt",
     "lai": "--tokens 4",
 }
 """What is appended to a program's arguments, the last of which count. For `lai.train` see `shortened_training`."""

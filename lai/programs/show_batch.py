@@ -15,11 +15,11 @@ from lai.host.errors import UserError
 from lai.programs.arguments import argument_parser
 from lai.programs.batch_view import Row, TokenNames, plain_lines, print_coloured, rows_of, summary
 
-_EPILOG = """Nothing is trained, and nothing is written except data.cache_dir. Tokens have two alternating colours. Targets
-that count have a coloured ground; all others are dimmed. A token is the target of the one before it, so the first token
-of a document in a row is none. The last target is shown only if it counts: else the model does not see it. Control
-tokens and tags are shown by name, parts of a character as bytes (\\xC5). Without a terminal, or with NO_COLOR, |
-stands between tokens, and targets that count stand between « and »; these three have a \\ before them in the text."""
+_EPILOG = r"""Nothing is trained, and nothing is written except data.cache_dir. Tokens have two alternating colours.
+Targets that count have a coloured ground; all others are dimmed. A token is the target of the one before it, so the
+first token of a document in a row is none. The last target is shown only if it counts: else the model does not see it.
+Control tokens and tags are shown by name, parts of a character as bytes (\xC5). Without a terminal, or with NO_COLOR, |
+stands between tokens, and targets that count stand between « and »; these three have a \ before them in the text."""
 
 
 def main() -> None:
