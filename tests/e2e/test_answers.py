@@ -114,6 +114,15 @@ def test_a_run_that_no_answer_can_teach_ends_before_it_trains(tmp_path, compose_
     assert not (tmp_path / "model.bin").exists() and not (tmp_path / "run").exists()
 
 
+def test_a_validation_in_which_nothing_counts_has_no_loss(tmp_path, compose_run, text_file):
+    val = tmp_path / "val.txt"
+    questions = "".join(f"<user>question {number}</user>\n" for number in range(100, 140))
+    val.write_text(questions + "<user>A</user><assistant>B</assistant>\n")
+    first_row = ("data.batch_size=1", "data.seq_len=16", "trainer.limit_val_batches=1")
+    with pytest.raises(UserError, match=r"none of the targets that were validated counts.*raise trainer\.limit_val"):
+        train(compose_run(f"data.path={text_file}", f"data.val_path={val}", ANSWERS, "trainer.max_steps=1", *first_row))
+
+
 def test_the_manifest_has_the_setting(tmp_path, text_file):
     done = lai_train(*TINY, f"data.path={text_file}", ANSWERS, "trainer.max_steps=1", "hydra.run.dir=run", cwd=tmp_path)
     assert done.returncode == 0 and "% of " in done.stdout and "(data.loss_on=answers)" in done.stdout, done.stderr
