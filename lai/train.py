@@ -106,7 +106,7 @@ def _train(run: RunConfig) -> float:
     check_accelerator(run, config, trainer)
 
     with within_memory():
-        module = build_module(run, config, corpus, initial, counting)
+        module = build_module(run, config, corpus, initial, counting=counting)
         datamodule = build_datamodule(run, corpus)
         _log_lines(summary.start(run, corpus, module, trainer, why_batch_size, initial, counting))
         keep_freed_memory()

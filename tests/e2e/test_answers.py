@@ -47,7 +47,7 @@ def test_validation_is_the_mean_over_what_the_assistant_says_and_texts(tmp_path,
     export = ExportModel(tmp_path / "model.bin")
     trainer = build_trainer(run, export.callbacks)
     config = ModelConfig.of(run.model, len(corpus.vocab))
-    module = build_module(run, config, corpus, counting_of(run, corpus))
+    module = build_module(run, config, corpus, counting=counting_of(run, corpus))
     fit(run, trainer, module, build_datamodule(run, corpus))
     loss, bpb = scores(module.model.eval(), Vocab.from_bytes(module.vocab), corpus.token_files.val)
     assert export.metrics["val/loss"] == pytest.approx(loss, rel=1e-4)

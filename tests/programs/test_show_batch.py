@@ -40,7 +40,9 @@ def test_the_marks_are_what_the_loss_of_the_module_counts(run, settings, compose
     status, output, _ = run(PROGRAM, *settings, "data.loss_on=answers", "--split", "val")
     made = compose_run(f"data.path={text_file}", "data.loss_on=answers", "device.num_workers=0")
     corpus = prepare_corpus(made.data)
-    module = build_module(made, ModelConfig.of(made.model, len(corpus.vocab)), corpus, counting_of(made, corpus))
+    module = build_module(
+        made, ModelConfig.of(made.model, len(corpus.vocab)), corpus, counting=counting_of(made, corpus)
+    )
     with torch.no_grad():
         batch = next(iter(build_datamodule(made, corpus).val_dataloader()))
         _, count = module._loss(batch)

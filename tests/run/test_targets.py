@@ -59,5 +59,5 @@ def test_the_floor_is_shown_where_it_is_of_the_targets_that_count(compose_run, t
     small = {"sentences": 200, "stories": 0, "translations": translations, "instructions": 0, "lexicon": "small"}
     run = compose_run(*(f"data.synthetic.{key}={value}" for key, value in small.items()), "data.loss_on=answers")
     corpus = prepare_corpus(run.data)
-    module = build_module(run, ModelConfig.of(run.model, len(corpus.vocab)), corpus, counting_of(run, corpus))
+    module = build_module(run, ModelConfig.of(run.model, len(corpus.vocab)), corpus, counting=counting_of(run, corpus))
     assert corpus.floor is not None and bool(module.references) is (translations == 0)
