@@ -65,10 +65,10 @@ def _train(run: RunConfig) -> float:
     from lai.data.prepare import prepare_corpus
     from lai.export.vocab_file import load_vocab
     from lai.model.transformer import ModelConfig
-    from lai.run import estimate, manifest, memory, summary, targets
+    from lai.run import estimate, manifest, memory, mixture, summary, targets
     from lai.run.accelerator_check import check_accelerator
     from lai.run.batch_size import check_batch_size, choose_batch_size
-    from lai.run.build import build_datamodule, build_module, build_trainer, own_callbacks
+    from lai.run.build import build_datamodule, build_module, build_trainer, groups_of, own_callbacks
     from lai.run.compile import choose_compiling
     from lai.run.device import prepare_device
     from lai.run.fit import fit, within_memory
@@ -106,9 +106,11 @@ def _train(run: RunConfig) -> float:
     check_accelerator(run, config, trainer)
 
     with within_memory():
-        module = build_module(run, config, corpus, initial, counting=counting)
         datamodule = build_datamodule(run, corpus)
+        mixed = mixture.plan(datamodule, trainer)
+        module = build_module(run, config, corpus, initial, counting=counting, groups=groups_of(datamodule))
         _log_lines(summary.start(run, corpus, module, trainer, why_batch_size, initial, counting))
+        _log_lines(mixture.lines(mixed))
         keep_freed_memory()
         parent = None if initial is None else initial.parent
         with nullcontext() if measure else manifest.recorded(run, corpus, module, trainer, export, parent):

@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from types import NoneType
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -20,6 +20,7 @@ from lai.config.setting import Limits, limits_of
 
 _TYPES = {int: "whole number", float: "number", str: "text", bool: "true or false", list: "list", dict: "mapping"}
 _JSON_TYPES = {int: "integer", float: "number", str: "string", bool: "boolean", list: "array", dict: "object"}
+_NAMED = ".NAME"  # ends the key of settings under names of the user's
 _INTERPOLATION = {"type": "string", "pattern": r"\$\{|^\?\?\?$"}
 
 _USAGE = """\
@@ -146,18 +147,29 @@ def markdown() -> str:
 def json_schema() -> str:
     """The JSON schema (draft 7) of conf/train.yaml and of a run's config.yaml."""
     properties: dict[str, Any] = {}
-    for group in _groups():
+    groups = [group for group in _groups() if not group.key.endswith(_NAMED)]
+    for group in groups:
         owner = properties
         for part in group.key.split(".") if group.key else ():
             owner = owner.setdefault(part, {}).setdefault("properties", {})
         owner |= {item.name: _json_of(item, group, limits) for item, limits in group.settings()}
-    for group in _groups():
+    for group in groups:
         if group.key:
             owner = properties
             for part in group.key.split("."):
                 owner, node = owner[part]["properties"], owner[part]
             more = {"type": ["object", "null"], "description": _title(group).partition(": ")[2]}
             node |= more | {"additionalProperties": group.key == "trainer"}
+    for group in _groups():
+        if group.key.endswith(_NAMED):
+            upper, last = group.key.removesuffix(_NAMED).split(".")
+            of_one = {item.name: _json_of(item, group, limits) for item, limits in group.settings()}
+            inner = [item.name for item in fields(group.kind) if item.name not in of_one]
+            properties[upper]["properties"][last]["additionalProperties"] = {
+                "type": "object",
+                "properties": of_one | {name: {"type": ["object", "null"]} for name in inner},
+                "additionalProperties": False,
+            }
     properties["trainer"]["properties"]["_target_"] = {"type": "string", "description": "Lightning's Trainer"}
     entry = {"type": ["object", "null"], "properties": {"_target_": {"type": "string"}}}
     for name in TARGET_GROUPS:
@@ -190,7 +202,17 @@ def _groups() -> list[_Group]:
                     for_all = {"train": _plain(load_yaml("train")).get(name, {})}
                     nested = {option: value[inner] for option, value in (for_all | values).items() if value.get(inner)}
                     found.append(_Group(f"{name}.{inner}", of_hint, nested))
+                if (named := _named(hint)) is not None:
+                    found.append(_Group(f"{name}.{inner}{_NAMED}", named, {}))
     return found
+
+
+def _named(hint: Any) -> type | None:
+    """The dataclass of settings that stand under names of the user's: the values of a dict."""
+    for part in get_args(hint):
+        if get_origin(part) is dict and isinstance(value := get_args(part)[1], type) and is_dataclass(value):
+            return value
+    return None
 
 
 def _option(group: str, option: str) -> DictConfig:

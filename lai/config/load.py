@@ -19,6 +19,7 @@ from omegaconf.errors import (
     ConfigTypeError,
     InterpolationKeyError,
     InterpolationResolutionError,
+    KeyValidationError,
     OmegaConfBaseException,
     ValidationError,
 )
@@ -27,6 +28,7 @@ from lai.config.auto import choose_values
 from lai.config.names import nearest
 from lai.config.schema import RunConfig
 from lai.config.setting import SettingError
+from lai.config.sources import unknown_of_source
 from lai.config.targets import Named, check_targets, rename_moved_targets
 from lai.config.validate import check_rules, check_trainer
 from lai.host.errors import UserError, first_line
@@ -191,8 +193,10 @@ def _typed(group: str, node: DictConfig) -> DictConfig:
         merged = OmegaConf.merge(schema, node)
     except ConfigKeyError as error:
         key = f"{group}.{error.full_key or error.key}"
+        if (mistake := unknown_of_source(key)) is not None:
+            raise mistake from None
         raise UnknownKey(key, known_keys()) from None
-    except ValidationError as error:
+    except (ValidationError, KeyValidationError) as error:
         key = f"{group}.{error.full_key}" if error.full_key else group
         raise UserError(f"{key}: {first_line(error)}") from None
     except ConfigTypeError:
@@ -234,9 +238,15 @@ def _to_object(kind: type, values: Mapping[str, Any], prefix: str) -> Any:
     """A dataclass of settings, and those inside it, made of plain values; each checks its ranges itself."""
     arguments = dict(values)
     for name, hint in get_type_hints(kind).items():
-        inner = next((part for part in (hint, *get_args(hint)) if is_dataclass(part)), None)
-        if inner is not None and arguments.get(name) is not None:
-            arguments[name] = _to_object(inner, arguments[name], f"{prefix}{name}.")  # type: ignore[arg-type]
+        if arguments.get(name) is None:
+            continue
+        for part in (hint, *get_args(hint)):
+            if isinstance(part, type) and is_dataclass(part):
+                arguments[name] = _to_object(part, arguments[name], f"{prefix}{name}.")
+            elif get_origin(part) is dict and is_dataclass(named := get_args(part)[1]) and isinstance(named, type):
+                arguments[name] = {
+                    key: _to_object(named, value, f"{prefix}{name}.{key}.") for key, value in arguments[name].items()
+                }
     try:
         return kind(**arguments)
     except SettingError as error:

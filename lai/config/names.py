@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable
 
 _KEYS = {
-    "trainer.max_epochs": "epochs epoch num_epochs n_epochs num_train_epochs max_epoch",
+    "trainer.max_epochs": "epochs epoch num_epochs n_epochs num_train_epochs max_epoch max_epochs",
     "trainer.max_steps": "steps step num_steps n_steps max_step iters max_iters num_iters iterations train_steps",
     "trainer.max_time": "time timeout",
     "trainer.devices": "gpus num_gpus n_gpus ngpus n_devices num_devices nproc nproc_per_node",
@@ -24,6 +24,7 @@ _KEYS = {
     "data.vocab_size": "vocabulary_size n_vocab",
     "data.path": "dataset dataset_path data_path data_file data_dir train_data train_file train_path train input "
     "input_file corpus text file files",
+    "data.sources": "mixture mix datasets data_mixture",
     "data.val_path": "val val_data val_file validation_file eval_data test_file",
     "model": "config model_name model_size model_type size preset arch architecture",
     "model.n_layers": "layers n_layer num_layers num_hidden_layers depth",

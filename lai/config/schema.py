@@ -12,6 +12,7 @@ from lai.config.setting import check_ranges, setting
 _MAX_WIDTH = 1 << 24
 _MAX_THREADS = 1024  # with far more PyTorch crashes without a message
 _MAX_SEED = 2**32 - 1  # numpy's limit
+_TEXTS = ("synthetic", "files", "hub")
 _FLOAT32 = {"ge": 2.0**-126, "le": (2 - 2.0**-23) * 2.0**127, "words": "a positive number of float32"}
 
 
@@ -133,15 +134,41 @@ class HubDataset(Checked):
 class HubSettings(HubDataset):
     """`data.hub`: how much of the known data sets (lai/data/sources/catalog.py), or one data set of your own."""
 
-    size: str = setting("rows of the known data sets", choices=("tiny", "small", "medium", "large"))
+    size: str = setting("rows of the known data sets", "small", choices=("tiny", "small", "medium", "large"))
     rows: dict[str, int] | None = setting("other numbers of rows: {hu_wiki: 1000, en_stories: 0}", None)
+
+
+@dataclass(kw_only=True)
+class SourceSettings(Checked):
+    """`data.sources.NAME`: one source of a mixture; what is null is as `data` has it."""
+
+    weight: float | None = setting(
+        "share of the training tokens, relative to the other sources; null for all: by their sizes", None, gt=0
+    )
+    max_epochs: int | None = setting("passes over this source in the whole run at most; null: data.max_epochs", None)
+    path: Any = setting("files, folders or globs, as data.path", None)
+    source: str | None = setting("synthetic or hub: generated text, or data sets of the hub", None, choices=_TEXTS)
+    val_path: Any = setting("files to validate with; null: data.val_fraction of the source's documents", None)
+    language: str | None = setting(
+        "language of all its documents; null: LAi tells that of each document to validate with",
+        None,
+        choices=("hu", "en"),
+    )
+    licence: str | None = setting("licence of the text; null: data.licence, or as its source says", None)
+    columns: dict[str, str] | None = setting("as data.columns, for the rows in path", None)
+    template: str | None = setting("as data.template, for the rows in path", None)
+    bad_rows: str | None = setting("as data.bad_rows", None, choices=("error", "skip"))
+    max_unpacked: int | None = setting("as data.max_unpacked", None, ge=1)
+    clean: bool | None = setting("as data.clean", None)
+    synthetic: SyntheticSettings | None = None
+    hub: HubSettings | None = None
 
 
 @dataclass(kw_only=True)
 class DataSettings(Checked):
     """`data`: where documents come from, and how they become a vocabulary, token files and batches."""
 
-    source: str = setting("where documents come from, without data.path", choices=("synthetic", "files", "hub"))
+    source: str = setting("where documents come from, without data.path", choices=_TEXTS)
     path: Any = setting("files, folders or globs to train on, one or a list; docs/data.md has the formats", None)
     val_path: Any = setting("files to validate with; null: val_fraction of the documents", None)
     normalize: bool = setting("fold the text to one form, as prompts are: NFC, blanks, quotes (docs/data.md)", True)
@@ -182,6 +209,14 @@ class DataSettings(Checked):
         "licence of the text, for run.json and the model's card; null: as its source says", None
     )
     cache_dir: str = setting("folder of generated text, vocabularies and token files, shared by all runs")
+    sources: dict[str, SourceSettings] | None = setting(
+        "a mixture instead of data.path: {wiki: {path: wiki.txt, weight: 0.7}, chat: {path: chat.jsonl, weight: 0.3}}",
+        None,
+    )
+    max_epochs: int | None = setting(
+        "passes over each of data.sources in the whole run at most; null: 4 for each epoch of the run; -1: no limit",
+        None,
+    )
     synthetic: SyntheticSettings | None = None
     hub: HubSettings | None = None
 

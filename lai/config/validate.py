@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lai.config.schema import EXPORT_FORMATS, LORA_TARGETS, DataSettings, TrainerSettings
 from lai.config.setting import Limits, check_range, limits, limits_of
+from lai.config.sources import check_sources
 from lai.host.errors import UserError
 
 if TYPE_CHECKING:
@@ -96,7 +97,8 @@ def _check_lora(run: "RunConfig") -> None:
 
 
 def _check_paths(run: "RunConfig") -> None:
-    if run.data.source == "files" and run.data.path is None:
+    check_sources(run.data)
+    if run.data.source == "files" and run.data.path is None and run.data.sources is None:
         raise UserError("data.path is missing; give it a file, a folder or a pattern: data.path=my.txt")
     given: dict[str, list[Any]] = {}
     for key, paths in (("data.path", run.data.path), ("data.val_path", run.data.val_path)):

@@ -2,20 +2,21 @@
 
 import hashlib
 import logging
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
 import lightning
-import numpy as np
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset, Sampler
 
+from lai.data.mixed_order import MixedOrder, Part, predictions
 from lai.data.tokens.answers import Answers
 from lai.data.tokens.batches import PackedBatchSampler, PackedDataset
-from lai.data.tokens.packing import Ints, Packing, TrainingPacking, ValidationPacking
-from lai.data.tokens.token_file import TokenFile
+from lai.data.tokens.groups import GroupedBatchSampler, GroupedDataset
+from lai.data.tokens.joined import Tokens
+from lai.data.tokens.packing import TrainingPacking, ValidationPacking
 from lai.host.errors import UserError
-from lai.host.files import file_digest
 from lai.host.signals import ignore_in_worker
 
 log = logging.getLogger(__name__)
@@ -29,13 +30,17 @@ class CorpusDataModule(lightning.LightningDataModule):
     Each process reads its own share, so the trainer must have `use_distributed_sampler=False`. Every epoch has the same
     number of batches. Where several processes share few rows, a validation batch may hold no target.
 
+    With `parts` each training row is of one part, and each validation batch of one group of one part, which `group`
+    numbers in the batch; `groups` names them.
+
     Args:
-        train, val: token files of `prepare_token_files`.
+        train, val: token files of `prepare_token_files`; of a mixture all of its parts'.
         seq_len: predictions in a row.
         batch_size: rows of a batch in each process; the last batch of an epoch may have fewer.
         seed: decides the order of training rows.
         drop_last: drop the last training batch if it is smaller.
         answers: by which the targets that count are found (`data.loss_on=answers`); None: all count.
+        parts: the sources of a mixture.
 
     Raises:
         UserError: `drop_last` with less than one whole batch.
@@ -43,8 +48,8 @@ class CorpusDataModule(lightning.LightningDataModule):
 
     def __init__(
         self,
-        train: TokenFile,
-        val: TokenFile,
+        train: Tokens,
+        val: Tokens,
         *,
         seq_len: int,
         batch_size: int,
@@ -53,12 +58,14 @@ class CorpusDataModule(lightning.LightningDataModule):
         pin_memory: bool = False,
         drop_last: bool = False,
         answers: Answers | None = None,
+        parts: Sequence[Part] = (),
     ) -> None:
         super().__init__()
         self._files = {"train": train, "val": val}
         self._seq_len, self._batch_size, self._seed = seq_len, batch_size, seed
         self._drop_last = drop_last
         self._answers = answers
+        self.mixed = MixedOrder(parts, seq_len, batch_size, seed, drop_last) if parts else None
         self._start = (0, 0)  # the epoch and batch to resume at
         self.val_changed = False
         """Whether the run resumes from a checkpoint with other validation targets: their losses do not compare."""
@@ -74,7 +81,9 @@ class CorpusDataModule(lightning.LightningDataModule):
         done: int = self.trainer.fit_loop.epoch_loop.batch_progress.current.processed  # type: ignore[attr-defined]
         place = {"epoch": self.trainer.current_epoch, "batch": done, "order": self._order()}
         place |= {"train": self._train_digest, "val": self._val_digest}
-        return place if self._answers is None else place | {"loss_on": "answers"}
+        if self._answers is not None:
+            place |= {"loss_on": "answers"}
+        return place if self.mixed is None else place | {"sources": self.mixed.state(self.trainer)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._start = (state_dict["epoch"], state_dict["batch"])
@@ -86,8 +95,14 @@ class CorpusDataModule(lightning.LightningDataModule):
         if state_dict.get("train", self._train_digest) != self._train_digest:
             log.info("the training documents are not the checkpoint's: the run resumes at the same place in other data")
         self.val_changed = state_dict.get("val", self._val_digest) != self._val_digest
+        if self.mixed is not None:
+            self.mixed.load_state(state_dict["epoch"], state_dict.get("sources", {}))
         if self.val_changed:
-            log.info("the validation documents are not the checkpoint's: earlier values of val/loss are ignored")
+            of_sources = "" if self.mixed is None else " or the weights of sources"
+            log.info(
+                "the validation documents%s are not the checkpoint's: earlier values of val/loss are ignored",
+                of_sources,
+            )
         saved, own = state_dict.get("loss_on", "all"), "all" if self._answers is None else "answers"
         if saved != own:
             self.val_changed = True
@@ -107,13 +122,22 @@ class CorpusDataModule(lightning.LightningDataModule):
 
     @cached_property
     def _val_digest(self) -> str:
-        return file_digest(self._files["val"].path)
+        return self._files["val"].digest() if self.mixed is None else self.mixed.val_digest()
 
     def train_dataloader(self) -> Batches:
         """Packed rows, shuffled anew every epoch."""
         file = self._files["train"]
-        packing = TrainingPacking(_predictions(file), self._seq_len, self._seed)
-        loader = self._loader(file, packing, repeat=True, drop_last=self._drop_last)
+        packing = (
+            TrainingPacking(predictions(file), self._seq_len, self._seed)
+            if self.mixed is None
+            else self.mixed.packing(self.trainer)
+        )
+        rank, world_size = self._process()
+        sampler = PackedBatchSampler(
+            packing, self._batch_size, rank=rank, world_size=world_size, drop_last=self._drop_last
+        )
+        sampler.start_at(*self._start)
+        loader = self._loader(PackedDataset(file, self._seq_len, self._answers), sampler)
         if not len(loader):
             raise UserError(
                 f"the text fills {packing.n_rows} rows of {self._seq_len} tokens, less than one batch of "
@@ -124,26 +148,25 @@ class CorpusDataModule(lightning.LightningDataModule):
     def val_dataloader(self) -> Batches:
         """Each prediction of the validation documents once, in a fixed order."""
         file = self._files["val"]
-        return self._loader(file, ValidationPacking(_predictions(file), self._seq_len), repeat=False, drop_last=False)
-
-    def _loader(self, file: TokenFile, packing: Packing, *, repeat: bool, drop_last: bool) -> Batches:
-        sampler = PackedBatchSampler(
-            packing,
-            self._batch_size,
-            rank=self.trainer.global_rank if self.trainer else 0,
-            world_size=self.trainer.world_size if self.trainer else 1,
-            repeat=repeat,
-            drop_last=drop_last,
-        )
-        if repeat:
-            sampler.start_at(*self._start)
         dataset = PackedDataset(file, self._seq_len, self._answers)
+        rank, world_size = self._process()
+        if self.mixed is not None:
+            groups, lengths = self.mixed.documents, predictions(file)
+            plans = GroupedBatchSampler(
+                groups, lengths, self._seq_len, self._batch_size, rank=rank, world_size=world_size
+            )
+            return self._loader(GroupedDataset(dataset), plans)
+        packing = ValidationPacking(predictions(file), self._seq_len)
+        sampler = PackedBatchSampler(packing, self._batch_size, rank=rank, world_size=world_size, repeat=False)
+        return self._loader(dataset, sampler)
+
+    def _process(self) -> tuple[int, int]:
+        """Which process this is, and of how many."""
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+    def _loader(self, dataset: Dataset[dict[str, Tensor]], sampler: Sampler[Any]) -> Batches:
         return DataLoader(dataset, sampler=sampler, batch_size=None, worker_init_fn=_start_worker, **self._loading)
 
 
 def _start_worker(_: int) -> None:
     ignore_in_worker()
-
-
-def _predictions(file: TokenFile) -> Ints:
-    return np.diff(file.offsets).astype(np.int64) - 1

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lai.data.prepare import Corpus
+from lai.data.tokens.build import TokenFiles
 from lai.host.files import read_json
 
 if TYPE_CHECKING:
@@ -18,14 +19,32 @@ def origins(data: "DataSettings", corpus: Corpus) -> dict[str, Any]:
 
     Returns:
         `data` and `validation`, each a list of {name, bytes, sha256, licence, …}; an empty `validation` is a share of
-        `data`, chosen by content.
+        `data`, chosen by content. In a mixture each names its `source`.
     """
+    if corpus.sources:
+        return _of_sources(corpus)
+    return _of_text(data, corpus.files, corpus.val_files, corpus.token_files)
+
+
+def _of_sources(corpus: Corpus) -> dict[str, Any]:
+    """The entries of each source with its name, and in `data` its weight; null: by its size."""
+    found: dict[str, list[dict[str, Any]]] = {"data": [], "validation": []}
+    for source in corpus.sources:
+        own = _of_text(source.settings, source.files, source.val_files, source.token_files)
+        found["data"] += [{"source": source.name, "weight": source.weight, **entry} for entry in own["data"]]
+        found["validation"] += [{"source": source.name, **entry} for entry in own["validation"]]
+    return found
+
+
+def _of_text(
+    data: "DataSettings", files: Sequence[Path], val_files: Sequence[Path], token_files: TokenFiles
+) -> dict[str, list[dict[str, Any]]]:
     known = list(_known_sets(data))
-    entries = list(_entries(corpus.files, corpus.token_files.sources, data.licence))
+    entries = list(_entries(files, token_files.sources, data.licence))
     if data.path is None:
         for place, entry in enumerate(entries):
             entry |= known[place] if place < len(known) else {"licence": _GENERATED}
-    validation = list(_entries(corpus.val_files, corpus.token_files.val_sources, data.licence))
+    validation = list(_entries(val_files, token_files.val_sources, data.licence))
     if data.path is None and data.val_path is None:
         for entry in validation:
             entry["licence"] = _GENERATED

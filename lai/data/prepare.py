@@ -1,37 +1,38 @@
 """From data settings to what training reads: documents, then a vocabulary, then token files, each made once."""
 
+import json
 import logging
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lai.config.setting import SettingError
+import numpy as np
+from numpy.typing import NDArray
+
 from lai.data.cache import cached_file, fingerprint
-from lai.data.cleaned import cleaned_files
+from lai.data.languages import languages_of
+from lai.data.mixture import joined_quality, joined_token_files, naming, settings_of
 from lai.data.quality.report import CountingPass, Quality, examine
 from lai.data.sources.chunks import Chunk, read_in_chunks
-from lai.data.sources.discovery import files_left_out, find_files
 from lai.data.sources.kinds import printable
 from lai.data.sources.reading import DEFAULT_READING, Reading
 from lai.data.sources.recognition import recognize
 from lai.data.sources.streams import CorpusCounts
+from lai.data.texts import Text, text_of
 from lai.data.tokens.build import TokenFiles, prepare_token_files
-from lai.data.tokens.splits import SplitStats
 from lai.host.errors import UserError
 from lai.host.files import atomic_write, file_digest, with_home
 from lai.host.progress import progress
 from lai.host.workers import IN_PROCESS, Workers, available_cores
-from lai.tokenizer.chat import render
 from lai.tokenizer.folding import fold_texts
 from lai.tokenizer.train import Blocks, Sample, cut_into_blocks, train_on_sample
 from lai.tokenizer.vocab import Vocab
 
 if TYPE_CHECKING:
-    from lai.config.schema import DataSettings
-    from lai.data.synthetic import Example, SyntheticConfig
+    from lai.config.schema import DataSettings, SourceSettings
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,11 @@ _MIN_BYTES_FOR_WORKERS = 8 << 20
 
 @dataclass(frozen=True)
 class Corpus:
-    """What a run reads: where its text lies, its vocabulary, its token files."""
+    """What a run reads: where its text lies, its vocabulary, its token files; of all its sources as of one.
+
+    Args:
+        sources: those of `data.sources`, in their order; none without it.
+    """
 
     files: list[Path]
     val_files: list[Path]
@@ -51,6 +56,7 @@ class Corpus:
     token_files: TokenFiles
     quality: Quality
     floor: "ValidationFloor | None" = None
+    sources: "tuple[SourceCorpus, ...]" = ()
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,28 @@ class ValidationFloor:
     bpb: float
 
 
+@dataclass(frozen=True)
+class SourceCorpus:
+    """What a run reads of one source.
+
+    Args:
+        settings: the `data` settings of this source alone.
+        weight, passes: as `lai.data.tokens.mixing.MixedSource`; None: by its size.
+        languages: of each document to validate with, (documents,), as `lai.data.languages` numbers them.
+    """
+
+    name: str
+    settings: "DataSettings"
+    files: list[Path]
+    val_files: list[Path]
+    token_files: TokenFiles
+    quality: Quality
+    floor: ValidationFloor | None
+    weight: float | None
+    passes: float | None
+    languages: NDArray[np.int8]
+
+
 def prepare_corpus(data: "DataSettings", load_vocab: Callable[[Path], Vocab] = Vocab.load) -> Corpus:
     """Make or find everything that the `data` group asks for; what has not changed since it was made is used again.
 
@@ -78,98 +106,97 @@ def prepare_corpus(data: "DataSettings", load_vocab: Callable[[Path], Vocab] = V
         UserError: no such file, nothing to read, or something in the files that cannot be read.
     """
     cache = with_home(data.cache_dir)
-    reading = _reading(data)
-    text = _text(data, cache, reading)
-    if data.clean and (data.path is not None or data.source == "hub"):  # generated text has no damage
-        text, reading = _cleaned(text, cache, reading)
-    # Generated documents occur as often as they are probable, in the text to train on, too.
-    val_files = [] if text.val_nats is not None else text.val_files
-    with workers_for([*text.files, *text.val_files]) as workers, CountingPass(reading, val_files) as counted:
-        if data.vocab_path:
-            vocab_path = with_home(data.vocab_path)
-        else:
-            vocab_path = _trained_vocab(data, text.files, cache, reading, workers)
+    if data.sources is not None:
+        return _prepare_mixture(data, data.sources, cache, load_vocab)
+    text = text_of(data, cache)
+    with workers_for([*text.files, *text.val_files]) as workers, _counting(text) as counted:
+        vocab_path = _vocab_path(data, [text], cache, workers)
         vocab = load_vocab(vocab_path)
-        token_files = prepare_token_files(
-            text.files,
-            vocab,
-            cache,
-            val_fraction=data.val_fraction,
-            split_seed=data.split_seed,
-            val_paths=text.val_files or None,
-            reading=reading,
-            workers=workers,
-            counting=counted.counting,
-        )
-        quality = _quality(text, val_files, vocab, token_files, cache, reading, workers, counted)
-    floor = None if text.val_nats is None else _floor(text.val_nats, token_files.stats.val)
-    return Corpus(text.files, text.val_files, vocab, vocab_path, token_files, quality, floor)
+        token_files, quality = _prepared(data, text, vocab, cache, workers, counted)
+    return Corpus(text.files, text.val_files, vocab, vocab_path, token_files, quality, _floor(text, token_files))
 
 
-def _reading(data: "DataSettings") -> Reading:
-    """How the rows of `data.path` are read; text that is generated or fetched is in LAi's own form."""
-    if data.path is None:
-        for name in ("columns", "template"):
-            if getattr(data, name) is not None:
-                raise UserError(f"data.{name} is for data.path; with data=hub it is data.hub.{name}")
-        return Reading(normalize=data.normalize, max_unpacked=data.max_unpacked)
-    return Reading(data.columns, data.template, data.bad_rows, data.normalize, data.max_unpacked)
-
-
-@dataclass(frozen=True)
-class _Text:
-    """The files to train on, those to validate with (none: a share is chosen), and the -log p of all in them.
-
-    `left_out` counts what else there is where the files were looked for, by ending.
-    """
-
-    files: list[Path]
-    val_files: list[Path]
-    val_nats: float | None = None
-    left_out: dict[str, int] = field(default_factory=dict)
-
-
-def _text(data: "DataSettings", cache: Path, reading: Reading) -> _Text:
-    """The text that is given, generated or fetched."""
-    val_files = [] if data.val_path is None else find_files(data.val_path, reading)
-    if data.path is not None:
-        held_back = {file.resolve() for file in val_files}
-        files = [file for file in find_files(data.path, reading) if file.resolve() not in held_back]
-        if not files:
-            raise UserError(
-                f"data.path={data.path} names no file besides those of data.val_path; nothing is left to train on"
+def _prepare_mixture(
+    data: "DataSettings",
+    sources: "Mapping[str, SourceSettings]",
+    cache: Path,
+    load_vocab: Callable[[Path], Vocab],
+) -> Corpus:
+    """One vocabulary of all sources; token files of each, which know nothing of the others and of weights."""
+    settings = {name: settings_of(data, source) for name, source in sources.items()}
+    texts: dict[str, Text] = {}
+    for name, own in settings.items():
+        with naming(name):
+            texts[name] = replace(text_of(own, cache), source=name)
+    corpora: list[SourceCorpus] = []
+    with workers_for([file for text in texts.values() for file in (*text.files, *text.val_files)]) as workers:
+        vocab_path = _vocab_path(data, list(texts.values()), cache, workers)
+        vocab = load_vocab(vocab_path)
+        for name, text in texts.items():
+            with naming(name), _counting(text) as counted:
+                token_files, quality = _prepared(settings[name], text, vocab, cache, workers, counted)
+            source = sources[name]
+            passes = data.max_epochs if source.max_epochs is None else source.max_epochs
+            corpora.append(
+                SourceCorpus(
+                    name,
+                    settings[name],
+                    text.files,
+                    text.val_files,
+                    token_files,
+                    quality,
+                    _floor(text, token_files),
+                    source.weight,
+                    math.inf if passes == -1 else passes,
+                    languages_of(token_files, vocab, cache, source.language),
+                )
             )
-        return _Text(files, val_files, left_out=files_left_out(data.path, reading))
-    if data.source == "hub" and data.hub is not None:
-        return _Text(_hub_files(asdict(data.hub), cache), val_files)
-    if data.source != "synthetic" or data.synthetic is None:
-        raise UserError(f"data.{data.source} is missing; data.source={data.source} needs its settings or a data.path")
-    from lai.data.synthetic import SyntheticConfig
-
-    try:
-        config = SyntheticConfig(**asdict(data.synthetic))
-    except SettingError as error:
-        raise UserError(f"data.synthetic.{error}") from None
-    files = [_synthetic_file(config, cache)]
-    if val_files:
-        return _Text(files, val_files)
-    drawn, nats = _drawn_file(config, data.val_fraction, cache)
-    return _Text(files, [drawn], nats)
+    return Corpus(
+        [file for source in corpora for file in source.files],
+        [file for source in corpora for file in source.val_files],
+        vocab,
+        vocab_path,
+        joined_token_files([source.token_files for source in corpora]),
+        joined_quality({source.name: source.quality for source in corpora}),
+        sources=tuple(corpora),
+    )
 
 
-def _cleaned(text: _Text, cache: Path, reading: Reading) -> tuple[_Text, Reading]:
-    """The text mended, in files of LAi's own rows, and how those are read."""
-    files, val_files = (cleaned_files(part, cache, log.info, reading) for part in (text.files, text.val_files))
-    return replace(text, files=files, val_files=val_files), Reading(normalize=reading.normalize)
+def _counting(text: Text) -> CountingPass:
+    return CountingPass(text.reading, _compared(text))
+
+
+def _compared(text: Text) -> list[Path]:
+    """The files to validate with that are looked for in the text to train on.
+
+    Generated documents occur as often as they are probable, in the text to train on, too.
+    """
+    return [] if text.val_nats is not None else text.val_files
+
+
+def _prepared(
+    data: "DataSettings", text: Text, vocab: Vocab, cache: Path, workers: Workers, counted: CountingPass
+) -> tuple[TokenFiles, Quality]:
+    """The token files of a text, and the report on it."""
+    token_files = prepare_token_files(
+        text.files,
+        vocab,
+        cache,
+        val_fraction=data.val_fraction,
+        split_seed=data.split_seed,
+        val_paths=text.val_files or None,
+        reading=text.reading,
+        workers=workers,
+        counting=counted.counting,
+    )
+    return token_files, _quality(text, vocab, token_files, cache, workers, counted)
 
 
 def _quality(
-    text: _Text,
-    val_files: list[Path],
+    text: Text,
     vocab: Vocab,
     token_files: TokenFiles,
     cache: Path,
-    reading: Reading,
     workers: Workers,
     counted: CountingPass,
 ) -> Quality:
@@ -181,7 +208,7 @@ def _quality(
         "shards": token_files.folder.name,
         "files": list(map(printable, text.files)),
         "left out": text.left_out,
-        "validation": list(map(printable, val_files)),
+        "validation": list(map(printable, _compared(text))),
         "extras": [name for name in ("rensa", "lingua") if find_spec(name)],
         "version": _QUALITY_VERSION,
     }
@@ -192,7 +219,12 @@ def _quality(
             report = counted.report(text.files, vocab, text.left_out, workers)
         else:
             report = examine(
-                text.files, vocab, left_out=text.left_out, reading=reading, val_files=val_files, workers=workers
+                text.files,
+                vocab,
+                left_out=text.left_out,
+                reading=text.reading,
+                val_files=_compared(text),
+                workers=workers,
             )
         with atomic_write(target) as file:
             file.write(report.to_json())
@@ -205,73 +237,12 @@ def _quality(
         raise UserError(f"{path} is not a report on text, though its sidecar says so; remove it") from None
 
 
-def _floor(nats: float, val: SplitStats) -> ValidationFloor:
+def _floor(text: Text, token_files: TokenFiles) -> ValidationFloor | None:
+    if text.val_nats is None:
+        return None
+    val = token_files.stats.val
     predictions = val.tokens - val.documents  # a document's BOS is given
-    return ValidationFloor(nats / predictions, nats / math.log(2) / val.bytes)
-
-
-def _synthetic_file(config: "SyntheticConfig", cache: Path) -> Path:
-    """The text to train on."""
-    from lai.data.synthetic import generate
-
-    path = cache / f"synthetic-{_fingerprint_of_generated(config)}.txt"
-    cached_file(path, lambda target: _write_examples(target, generate(config)))
-    return path
-
-
-def _drawn_file(config: "SyntheticConfig", fraction: float, cache: Path) -> tuple[Path, float]:
-    """The text to validate with, and the sum of its documents' -log p in nats."""
-    from lai.data.synthetic import draw
-
-    count = math.ceil(fraction * config.documents)
-    path = cache / f"synthetic-{_fingerprint_of_generated(config, drawn=count)}.txt"
-    facts = cached_file(path, lambda target: _write_examples(target, draw(config, count, config.seed)))
-    return path, facts["nats"]
-
-
-def _fingerprint_of_generated(config: "SyntheticConfig", **settings: Any) -> str:
-    from lai.data import synthetic
-
-    generator = Path(synthetic.__file__).parent  # its code and its word lists, which decide what is written
-    made_by = [
-        (file.name, file_digest(file)) for file in sorted(generator.rglob("*")) if file.suffix in (".py", ".txt")
-    ]
-    return fingerprint({"settings": asdict(config), "made by": made_by} | settings)
-
-
-def _write_examples(path: Path, examples: Iterable["Example"]) -> dict[str, Any]:
-    log.info("generating text")
-    count, nats = 0, 0.0
-    with atomic_write(path) as file:
-        for example in examples:
-            file.write(render(example.document) + b"\n")
-            count += 1
-            nats -= example.log_prob
-    return {"documents": count, "nats": nats}
-
-
-def _hub_files(settings: Mapping[str, Any], cache: Path) -> list[Path]:
-    """The text of the data sets, a file each."""
-    from lai.data.sources.catalog import choose_sets
-    from lai.data.sources.hub import HubSource, fetch
-
-    size, rows = settings["size"], settings["rows"]
-    own = {key: value for key, value in settings.items() if key not in ("size", "rows")}
-    if own["name"] is None:
-        plain = asdict(HubSource())
-        if meant := [key for key, value in own.items() if key != "name" and value != plain[key]]:
-            raise UserError(f"data.hub.{meant[0]} is for a data set of your own, but data.hub.name is missing")
-        sources = choose_sets(size, rows or {})
-    else:
-        if rows:
-            raise UserError("data.hub.rows is for the known data sets; with data.hub.name it is data.hub.limit")
-        sources = {"hub": HubSource(**own)}
-    paths = []
-    for name, source in sources.items():
-        path = cache / f"{name}-{fingerprint(source.identity())}.jsonl"
-        cached_file(path, lambda target, source=source: asdict(fetch(source, target)))  # type: ignore[misc]
-        paths.append(path)
-    return paths
+    return ValidationFloor(text.val_nats / predictions, text.val_nats / math.log(2) / val.bytes)
 
 
 def workers_for(files: Sequence[Path]) -> Workers:
@@ -280,22 +251,27 @@ def workers_for(files: Sequence[Path]) -> Workers:
     return Workers(available_cores() if size >= _MIN_BYTES_FOR_WORKERS else 1)
 
 
-def _trained_vocab(data: "DataSettings", files: list[Path], cache: Path, reading: Reading, workers: Workers) -> Path:
+def _vocab_path(data: "DataSettings", texts: Sequence[Text], cache: Path, workers: Workers) -> Path:
+    """The vocabulary that is given, or one of what all texts say: each has the share of its size in it."""
+    if data.vocab_path:
+        return with_home(data.vocab_path)
+    made_of = [_made_of(text) for text in texts]
+    # The order of sources makes no other vocabulary, so it does not give it another name.
+    made_of, texts = zip(*sorted(zip(made_of, texts, strict=True), key=lambda pair: json.dumps(pair[0])), strict=True)
     settings: dict[str, Any] = {
         "version": _VOCAB_VERSION,
-        "files": [(str(file.name), file_digest(file)) for file in files],
         "vocab_size": data.vocab_size,
         "min_freq": data.min_freq,
     }
-    settings |= reading.recorded()
-    formats = [recognize(file, reading).since for file in files]
-    if any(formats):
-        settings["formats"] = formats
+    settings |= made_of[0] if len(made_of) == 1 else {"texts": made_of}
     path = cache / f"vocab-{fingerprint(settings)}.bin"
 
     def build(target: Path) -> dict[str, Any]:
         log.info("building a vocabulary of up to %s tokens", f"{data.vocab_size:,}")
-        sample = sample_text(files, CorpusCounts(), reading, workers)
+        sample = Sample()
+        for text in texts:
+            with naming(text.source):
+                sample_text(text.files, CorpusCounts(), text.reading, workers, sample)
         train_on_sample(sample, data.vocab_size, data.min_freq, workers)[0].save(target)
         return {}
 
@@ -303,19 +279,30 @@ def _trained_vocab(data: "DataSettings", files: list[Path], cache: Path, reading
     return path
 
 
+def _made_of(text: Text) -> dict[str, Any]:
+    """What a vocabulary of a text depends on."""
+    settings: dict[str, Any] = {"files": [(str(file.name), file_digest(file)) for file in text.files]}
+    settings |= text.reading.recorded()
+    with naming(text.source):
+        formats = [recognize(file, text.reading).since for file in text.files]
+    return settings | ({"formats": formats} if any(formats) else {})
+
+
 def sample_text(
     files: Sequence[Path],
     counts: CorpusCounts,
     reading: Reading = DEFAULT_READING,
     workers: Workers = IN_PROCESS,
+    sample: Sample | None = None,
 ) -> Sample:
     """The sample that a vocabulary is trained on, of what is said in all documents, without markup; shows its progress.
 
     Args:
         counts: updated while reading.
         reading: how rows become documents, and whether their text is folded.
+        sample: of other texts, to which these are added.
     """
-    sample = Sample()
+    sample = sample or Sample()
     calls = ((chunk,) for chunk in read_in_chunks(files, counts, reading))
     with progress("reading the text", sum(file.stat().st_size for file in files)) as show:
         for documents, empty, blocks in workers.map(_blocks_of, calls, reading.normalize):

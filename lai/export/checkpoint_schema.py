@@ -63,9 +63,10 @@ _LAI: dict[int, Description] = {  # by version
         _DROPPED | {"manifest": TEXT, "lora": _LORA},
     ),
 }
+_SOURCE = Record({"train": _DIGEST, "val": _DIGEST, "before": COUNT, "rows": Items(COUNT)})
 _DATA = Record(
     {"epoch": COUNT, "batch": COUNT, "order": Table(TEXT, COUNT), "train": _DIGEST, "val": _DIGEST},
-    {"loss_on": choice("answers")},  # without it all targets count
+    {"loss_on": choice("answers"), "sources": Table(TEXT, _SOURCE)},  # without the first all targets count
 )
 _WEIGHTS: dict[str, Description] = {
     "epoch": COUNT,

@@ -29,6 +29,7 @@ from lai.model.resuming import check_optimizer_on_load, check_resumable
 from lai.model.step_loss import StepLoss
 from lai.model.tokens_seen import TokensSeen
 from lai.model.transformer import ModelConfig, Transformer
+from lai.model.val_groups import Groups
 from lai.tokenizer.targets import IGNORE_INDEX
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ class LanguageModel(lightning.LightningModule):
         unfolded: the text is not folded (`lai.tokenizer.folding`); the model file records it.
         turns: user turns of the longest conversations in the training text; 0 is unknown.
         by_target: not all targets count (`data.loss_on`); those of a step that do weigh the same (`StepLoss`).
+        groups: what batches to validate with are of, where that is not one text.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class LanguageModel(lightning.LightningModule):
         unfolded: bool = False,
         turns: int = 0,
         by_target: bool = False,
+        groups: Groups | None = None,
     ) -> None:
         super().__init__()
         self.config = config
@@ -76,6 +79,7 @@ class LanguageModel(lightning.LightningModule):
         self.references = dict(references or {})
         self.unfolded = unfolded
         self.turns = turns
+        self.groups = groups
         self.run_id = uuid.uuid4().hex
         """The name of the run in its checkpoints; a resumed run keeps that of its checkpoint."""
         self.manifest = Manifest()
@@ -171,20 +175,25 @@ class LanguageModel(lightning.LightningModule):
             self.log("train/loss", self._step.mean_of_all(trainer.strategy), batch_size=1)
 
     def on_validation_epoch_start(self) -> None:
-        self._sums = torch.zeros(3, dtype=torch.float64)  # nats, tokens, bytes
+        # nats, tokens, bytes
+        self._sums = torch.zeros(3, dtype=torch.float64) if self.groups is None else self.groups.zeros()
         self.byte_lengths = self.byte_lengths.to(self.device)
 
     def validation_step(self, batch: dict[str, Tensor], batch_index: int) -> None:
         total, count = self._loss(batch)
         targets = batch["targets"]
         size = self.byte_lengths[targets.clamp(min=0)].masked_fill(targets == IGNORE_INDEX, 0).sum()
-        self._sums += torch.stack([total.float(), count.float(), size.float()]).cpu()
+        sums = torch.stack([total.float(), count.float(), size.float()]).cpu()
+        if self.groups is None:
+            self._sums += sums
+        else:
+            self._sums[batch["group"]] += sums
 
     def on_validation_epoch_end(self) -> None:
         sums = self._sums
         if self.trainer.world_size > 1:
             sums = self.trainer.strategy.reduce(sums.to(self.device), reduce_op="sum")
-        nats, tokens, text_bytes = sums.tolist()
+        nats, tokens, text_bytes = sums.tolist() if self.groups is None else self.groups.whole(sums)
         self.tokens_seen.sync(self.trainer)
         if self._step.by_target and not tokens and not self.trainer.sanity_checking:
             raise UserError(
@@ -193,7 +202,9 @@ class LanguageModel(lightning.LightningModule):
         if not self.trainer.sanity_checking:
             self._validated = (self.trainer.global_step, nats / max(1, tokens))
         self.log("val/loss", nats / max(1, tokens), sync_dist=True)
-        self.log("val/bpb", nats / math.log(2) / max(1, text_bytes), sync_dist=True)
+        self.log("val/bpb", nats / math.log(2) / (text_bytes or 1), sync_dist=True)
+        if self.groups is not None:
+            self.log_dict(self.groups.metrics(sums), sync_dist=True)
         self.log_dict(self.references, sync_dist=True)
 
     def on_train_epoch_end(self) -> None:

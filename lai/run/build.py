@@ -22,10 +22,12 @@ from lai.callbacks.settings import RunSettings
 from lai.config.load import flatten
 from lai.config.schema import RunConfig
 from lai.data.datamodule import CorpusDataModule
+from lai.data.mixed_order import Part
 from lai.data.prepare import Corpus
 from lai.host.errors import UserError, first_line
 from lai.model.module import LanguageModel
 from lai.model.transformer import ModelConfig
+from lai.model.val_groups import Groups
 from lai.run.checkpoint_io import AtomicCheckpointIO
 from lai.run.device import set_threads
 from lai.run.initial import Initial
@@ -39,19 +41,26 @@ def build_module(
     config: ModelConfig,
     corpus: Corpus,
     initial: Initial | None = None,
+    *,
     counting: Counting | None = None,
+    groups: Groups | None = None,
 ) -> LanguageModel:
     """The LightningModule, compiled in place where the device's settings say so.
 
     Args:
         initial: the model whose weights it begins with; None: drawn weights.
         counting: the targets that count; None: all.
+        groups: what the batches to validate with are of, in a mixture.
     """
     vocab, limit = corpus.vocab, run.trainer.get("limit_val_batches")
     is_whole = limit is None or (limit == 1 and isinstance(limit, float))
     is_whole = is_whole and (counting is None or counting.val.counting == counting.val.targets)
-    floor = corpus.floor if is_whole else None  # it is that of all targets of all documents
-    references = {"val/loss_floor": floor.loss, "val/bpb_floor": floor.bpb} if floor else {}
+    references: dict[str, float] = {}
+    if is_whole:  # floors are those of all targets of all documents
+        floors = {"": corpus.floor} | {f"/{source.name}": source.floor for source in corpus.sources}
+        for name, floor in floors.items():
+            if floor is not None:
+                references |= {f"val/loss{name}_floor": floor.loss, f"val/bpb{name}_floor": floor.bpb}
     byte_lengths = torch.from_numpy(vocab.byte_lengths.copy())
     module = LanguageModel(
         config,
@@ -63,6 +72,7 @@ def build_module(
         unfolded=not run.data.normalize,
         turns=corpus.token_files.stats.train.turns,
         by_target=counting is not None,
+        groups=groups,
     )
     if initial is not None:
         initial.give_weights(module)
@@ -91,7 +101,24 @@ def build_datamodule(run: RunConfig, corpus: Corpus) -> CorpusDataModule:
         pin_memory=bool(run.device.pin_memory),
         drop_last=run.device.name == "mps",  # a last batch of another shape is compiled anew there
         answers=answers_of(run, corpus),
+        parts=[
+            Part(
+                source.name,
+                source.token_files.train,
+                source.token_files.val,
+                source.weight,
+                source.passes,
+                source.languages,
+            )
+            for source in corpus.sources
+        ],
     )
+
+
+def groups_of(datamodule: CorpusDataModule) -> Groups | None:
+    """What the batches to validate with are of, in a mixture."""
+    mixed = datamodule.mixed
+    return None if mixed is None else Groups(mixed.groups, mixed.weights)
 
 
 def own_callbacks(run: RunConfig, export: ExportModel) -> list[Callback]:

@@ -108,7 +108,7 @@ def lines(
         yield f"            the text is read {passes:.1f} times more"
         return
     yield f"            {tokens / total:.1f} tokens a parameter; the text is read {passes:.1f} times"
-    is_generated = run.data.source == "synthetic" and run.data.path is None
+    is_generated = run.data.source == "synthetic" and run.data.path is None and run.data.sources is None
     enough_for = tokens * min(1, _PASSES / passes) / _TOKENS_PER_PARAMETER
     if enough_for < total and not is_generated:
         yield (

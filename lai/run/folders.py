@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -24,7 +25,9 @@ from lai.run.resume import is_automatic
 
 _TRAINED = ("checkpoints", "metrics*.csv", "events.out.tfevents.*")
 _BEGUN = (".hydra", "train.log")  # what a start leaves that fails before it trains, beside .lock
-_INPUTS = ("ckpt_path", "init_from", "data.path", "data.val_path", "data.vocab_path")  # inputs stay where they are
+_INPUTS = re.compile(  # inputs stay where they are
+    r"ckpt_path|init_from|data\.(path|val_path|vocab_path)|data\.sources\.[^.]+\.(path|val_path)"
+)
 
 
 def set_hydra_defaults(*, chooses_folder: bool) -> None:
@@ -215,7 +218,7 @@ def _moved(values: Any, before: str, after: str, key: str = "") -> Any:
     """`values` with every path in `before` moved to `after`, except inputs."""
     if isinstance(values, dict):
         return {name: _moved(value, before, after, f"{key}.{name}".lstrip(".")) for name, value in values.items()}
-    if key in _INPUTS or not isinstance(values, str | list):
+    if _INPUTS.fullmatch(key) or not isinstance(values, str | list):
         return values
     if isinstance(values, list):
         return [_moved(value, before, after, key) for value in values]

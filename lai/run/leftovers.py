@@ -109,7 +109,8 @@ def _run(folder: Path) -> Run:
     for content in contents.values():
         data = content.get("CorpusDataModule", {})
         if run.data is not None and {"train", "val"} <= data.keys():
-            run.data.add((str(data["train"]), str(data["val"])))
+            of_sources = data.get("sources", {}).values()
+            run.data |= {(str(files["train"]), str(files["val"])) for files in (data, *of_sources)}
         else:  # of an early version
             run.data = None
     settings = _settings(folder / "config.yaml")

@@ -182,8 +182,9 @@ def plan(run: RunConfig, config: ModelConfig, corpus: Corpus, trainer: lightning
     """The plan of a run on the trainer's device, before its model is built."""
     assert run.data.seq_len is not None
     device = trainer.strategy.root_device
-    train = corpus.token_files.train
-    predictions = np.diff(train.offsets[: _SAMPLED + 1]).astype(np.int64) - 1
+    parts = [source.token_files.train for source in corpus.sources] or [corpus.token_files.train]
+    sampled = _SAMPLED // len(parts)
+    predictions = np.concatenate([np.diff(part.offsets[: sampled + 1]).astype(np.int64) - 1 for part in parts])
     padding, scores, wide = places(predictions, run.data.seq_len) if device.type == "cpu" else (1.0, 0.0, 1.0)
     in_all = corpus.token_files.stats.train.tokens - corpus.token_files.stats.train.documents
     shape = TrainingShape(

@@ -108,11 +108,13 @@ def end(output_dir: Path, export: ExportModel, freed: int = 0) -> Iterator[str]:
         freed: bytes of the optimizer's state that were dropped.
     """
     folder = output_dir.relative_to(Path.cwd()) if output_dir.is_relative_to(Path.cwd()) else output_dir
-    found = "  ".join(
-        _metric(name, value, export.metrics) for name, value in export.metrics.items() if "floor" not in name
-    )
-    yield _row("result", found or "not validated")
-    if any("floor" in name for name in export.metrics):
+    found: dict[str, list[str]] = {"": []}  # those of one source or language stand on a line
+    for name, value in export.metrics.items():
+        if not name.endswith("_floor"):
+            found.setdefault(_part_of(name), []).append(_metric(name, value, export.metrics))
+    for number, metrics in enumerate(found.values()):
+        yield _row("" if number else "result", "  ".join(metrics) or "not validated")
+    if any(name.endswith("_floor") for name in export.metrics):
         yield _row("", "the floor is the score of the generator itself; no model gets below it")
     yield _row("run", f"{folder}: config.yaml, train.log, metrics.csv, checkpoints")
     if freed:
@@ -138,7 +140,8 @@ def end(output_dir: Path, export: ExportModel, freed: int = 0) -> Iterator[str]:
 def answers(run: RunConfig, export: ExportModel) -> Iterator[str]:
     """The exact answers by turn of the written model, where the run's text has generated conversations."""
     synthetic = run.data.synthetic
-    if export.report is None or synthetic is None or run.data.source != "synthetic" or run.data.path is not None:
+    is_generated = run.data.source == "synthetic" and run.data.path is None and run.data.sources is None
+    if export.report is None or synthetic is None or not is_generated:
         return
     config = SyntheticConfig(**asdict(synthetic))
     if not config.conversations:
@@ -169,6 +172,11 @@ def _nothing_learned(export: ExportModel) -> str | None:
     if export.metrics.get("val/loss", loss) < loss:
         line += f"; the model file has the earlier weights of val/loss {export.metrics['val/loss']:.2f}"
     return line
+
+
+def _part_of(name: str) -> str:
+    """The source or language that a metric is of: `wiki` of `val/loss/wiki`."""
+    return name.split("/", 2)[2] if name.count("/") > 1 else ""
 
 
 def _metric(name: str, value: float, metrics: Mapping[str, float]) -> str:

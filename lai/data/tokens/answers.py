@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lai.data.tokens.packing import Ints
-from lai.data.tokens.token_file import TokenFile
+from lai.data.tokens.joined import Tokens
 from lai.host.progress import progress
 from lai.tokenizer.chat import CHAT_TAGS
 from lai.tokenizer.vocab import Vocab
@@ -52,7 +52,7 @@ class Answers:
         tags = tuple(map(vocab.tag_id, CHAT_TAGS))
         return cls(vocab.tag_id(b"<assistant>"), vocab.tag_id(b"</assistant>"), tags)
 
-    def count(self, file: TokenFile, pieces: Ints, tokens: NDArray[Any]) -> Flags:
+    def count(self, file: Tokens, pieces: Ints, tokens: NDArray[Any]) -> Flags:
         """Whether each token counts as a target; see the module's text.
 
         Args:
@@ -73,7 +73,7 @@ class Answers:
         behind_tag = np.where(last_tag >= firsts, tokens[last_tag] == self.opening, before)
         return np.where(is_tag, tokens == self.closing, behind_tag)
 
-    def _before(self, file: TokenFile, pieces: Ints) -> Flags:
+    def _before(self, file: Tokens, pieces: Ints) -> Flags:
         """Whether what stands in a piece before its first tag counts, by the document's tokens before the piece."""
         counts = np.ones(len(pieces), np.bool_)
         starts = file.offsets[pieces[:, 0]].astype(np.int64)
@@ -86,7 +86,7 @@ class Answers:
             counts[piece] = last == self.opening
         return counts
 
-    def _last_tag(self, file: TokenFile, begin: int, end: int) -> int:
+    def _last_tag(self, file: Tokens, begin: int, end: int) -> int:
         """The last tag among the file's tokens from `begin`, which is one, to `end`."""
         size = _WINDOW
         while True:
@@ -113,7 +113,7 @@ class TargetCounts:
         return self.counting / max(1, self.targets)
 
 
-def count_targets(file: TokenFile, answers: Answers) -> TargetCounts:
+def count_targets(file: Tokens, answers: Answers) -> TargetCounts:
     """Count the targets of all documents; shows its progress.
 
     Raises:

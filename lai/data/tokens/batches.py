@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from lai.data.tokens.answers import Answers
+from lai.data.tokens.joined import Tokens
 from lai.data.tokens.packing import Ints, Packing
-from lai.data.tokens.token_file import TokenFile
 from lai.tokenizer.targets import IGNORE_INDEX
 
 PADDING_DOCUMENT = -1
@@ -28,7 +28,7 @@ class PackedDataset(Dataset[dict[str, Tensor]]):
         answers: by which the targets that count are found; None: all count.
     """
 
-    def __init__(self, file: TokenFile, seq_len: int, answers: Answers | None = None) -> None:
+    def __init__(self, file: Tokens, seq_len: int, answers: Answers | None = None) -> None:
         self._file, self._seq_len, self._answers = file, seq_len, answers
 
     def __getitem__(self, rows: Sequence[Ints]) -> dict[str, Tensor]:

@@ -23,6 +23,7 @@ from lai.data.sources.discovery import find_files
 from lai.data.sources.kinds import kind_of, packing_of
 from lai.data.sources.reading import DEFAULT_READING, Reading
 from lai.data.sources.recognition import recognize
+from lai.data.tokens.joined import Tokens
 from lai.data.tokens.splits import HASH_RANGE, CorpusStats, Making, Splits, SplitStats, Work
 from lai.data.tokens.token_file import TokenFile, token_dtype
 from lai.host.errors import UserError
@@ -42,8 +43,8 @@ class TokenFiles:
     """A finished folder of token files, one a split."""
 
     folder: Path
-    train: TokenFile
-    val: TokenFile
+    train: Tokens
+    val: Tokens
     stats: CorpusStats
     digests: dict[str, str]
     """The SHA-256 of each split's tokens."""
@@ -171,8 +172,9 @@ def _fault(folder: Path) -> str | None:
                 return f"{folder / name} is missing"
             if file_digest(folder / name) != meta["files"][name]["sha256"]:
                 return f"{folder / name} does not hold what was written there"
-        files = TokenFiles.open(folder)
-        for file in (files.train, files.val):
+        TokenFiles.open(folder)
+        for name in ("train", "val"):
+            file = TokenFile(folder / f"{name}.bin", meta["dtype"])
             if not file.is_consistent():
                 return f"{file.path.with_suffix('.idx')} has documents that {file.path} does not have"
     except (OSError, ValueError, KeyError, TypeError, AttributeError, UserError):

@@ -45,12 +45,20 @@ class PackedRows:
         return self.pieces[self.starts[row] : self.starts[row + 1]]
 
 
+class Rows(Protocol):
+    """The rows of an epoch in their order, each (pieces, 3) as in `PackedRows`."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Ints: ...
+
+
 class Packing(Protocol):
     """How documents become rows; the number of rows is that of every epoch."""
 
     n_rows: int
 
-    def epoch(self, epoch: int) -> PackedRows: ...
+    def epoch(self, epoch: int) -> Rows: ...
 
 
 class TrainingPacking:

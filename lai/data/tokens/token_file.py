@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lai.host.errors import UserError
-from lai.host.files import check_regular
+from lai.host.files import check_regular, file_digest
 from lai.tokenizer.bpe import MARKS
 from lai.tokenizer.chat import ROLES, Document
 from lai.tokenizer.vocab import Vocab
@@ -59,6 +59,10 @@ class TokenFile:
         if not len(self.offsets) or self.offsets[0] != 0 or self.offsets[-1] != total or self.offsets.max() > total:
             return False
         return bool((np.diff(self.offsets.astype(np.int64)) >= 2).all())
+
+    def digest(self) -> str:
+        """The SHA-256 of all tokens."""
+        return file_digest(self.path)
 
     def document(self, index: int) -> NDArray[Any]:
         """The tokens of one document, from BOS to EOS."""
