@@ -209,7 +209,8 @@ def shortened_training(words: list[str], number: int) -> list[str]:
     overrides = [*TOY, "trainer.max_steps=4"]
     if "init_from" in given:  # shape and vocabulary follow
         overrides = [one for one in overrides if not one.startswith(("model.", "data.vocab_size="))]
-    if "data.path" not in given or "ckpt_path" in given:  # other text than the checkpoint's would have other words
+    # Other text than the checkpoint's would have other words.
+    if not {"data.path", "data.sources"} & given or "ckpt_path" in given:
         overrides.append("data.path=toy/text.txt")
     if not {"data.vocab_path", "init_from"} & given:
         overrides.append("data.vocab_path=toy/vocab.bin")
