@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lai.data.tokens.packing import Ints
 from lai.data.tokens.joined import Tokens
+from lai.data.tokens.packing import Ints
 from lai.host.progress import progress
 from lai.tokenizer.chat import CHAT_TAGS
 from lai.tokenizer.vocab import Vocab
