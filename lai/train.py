@@ -1,4 +1,4 @@
-"""`python -m lai.train`: compose the config, build the objects, fit, export; returns `val/loss` to sweepers."""
+"""`python -m lai.train`: compose the config, build the objects, fit, export; returns `sweep.metric` to sweepers."""
 
 import logging
 import math
@@ -32,7 +32,11 @@ from lai.run.folders import check_outputs, claimed, keep_choice, moved, save_con
 from lai.run.follow import follow_initial
 from lai.run.launch import check_processes, folder_of_process, is_first_process, take_from_launcher
 from lai.run.resume import as_started, choose_checkpoint
-from lai.sweep.jobs import check_export, forget_job, in_sweep, processes_of_a_job
+from lai.sweep.attach import ledger_kept
+from lai.sweep.jobs import forget_job, in_sweep, processes_of_a_job
+from lai.sweep.running import Sweep
+from lai.sweep.space import resumed
+from lai.sweep.table import lines, write_csv
 
 log = logging.getLogger("lai.train")  # also where this file is the program
 
@@ -45,7 +49,7 @@ def train(run: RunConfig) -> float:
     Signals that ask to stop end it between two steps, its state saved; the caller's handlers are given back.
 
     Returns:
-        The validation loss of the exported weights, in nats a token; NaN without validation.
+        The metric `sweep.metric` of the exported weights, `val/loss` unless it is set; NaN without validation.
 
     Raises:
         UserError: something that the user can put right.
@@ -122,7 +126,7 @@ def _train(run: RunConfig) -> float:
         return math.nan
     _log_lines(summary.end(Path(run.output_dir), export, freed_bytes(trainer)))
     _log_lines(summary.answers(run, export))
-    return export.metrics.get("val/loss", math.nan)
+    return export.metrics.get(run.sweep.metric, math.nan)
 
 
 def _log_lines(lines: Iterable[str]) -> None:
@@ -140,8 +144,6 @@ def _run(composed: DictConfig) -> float:
     with claimed(folder, composed):
         run = load_run_config(moved(composed, folder), sys.argv[1:], follow_initial)
         check_outputs(run, folder)
-        if in_sweep():
-            check_export(run)
         with free_folders(run), processes_of_a_job(run.output_dir) if in_sweep() else nullcontext():
             save_config(as_started(run), folder)
             if not in_sweep() and run.export.path is None:
@@ -156,8 +158,7 @@ def _hydra_main(composed: DictConfig) -> float:
     except (UserError, OSError) as found:
         _keep_traceback(found.__cause__)
         error = explain(found, sys.argv[1:]) or found
-        if in_sweep():  # Hydra reports only the first job that fails, after all jobs
-            log.error("error: job %s: %s", HydraConfig.get().job.num, message_of(error))
+        if in_sweep():  # its row in the ledger says so, and the other jobs are done
             forget_job(found)
             raise error from None
         log.debug(
@@ -194,6 +195,24 @@ def _with_new_keys(arguments: Sequence[str]) -> list[str]:
     return [re.sub(rf"^\+*({keys})=", r"++\1=", argument) for argument in arguments]
 
 
+def _start() -> int:
+    """Have Hydra do the run or the sweep; gives the exit status."""
+    with ledger_kept() as sweeps:
+        try:
+            _hydra_main()
+        finally:
+            for sweep in sweeps:
+                if sweep.ledger.exists():
+                    _tell_results(sweep)
+    return 0 if all(sweep.is_done() for sweep in sweeps) else 2
+
+
+def _tell_results(sweep: Sweep) -> None:
+    for line in lines(sweep.ledger):
+        print(printable(line))
+    write_csv(sweep.ledger)
+
+
 def main() -> None:
     """The entry point of `python -m lai.train` and `lai-train`."""
     prepare_output()
@@ -206,11 +225,14 @@ def main() -> None:
     try:
         with stop_signals(), folder_of_process() as overrides:
             remember_arguments()
-            sys.argv[1:] = [*flags_first(_with_new_keys(sys.argv[1:])), *overrides]
+            arguments = resumed(sys.argv[1:])
+            sys.argv[1:] = [*flags_first(_with_new_keys(arguments)), *overrides]
             check_names(sys.argv[1:])
             watch_foreign_configs(sys.argv[1:], CONF_DIR)
             set_hydra_defaults(chooses_folder=is_first_process())
-            _hydra_main()
+            status = _start()
+        if status:
+            leave(status)
     except KeyboardInterrupt as stop:
         with suppress(OSError):  # the terminal may be gone
             print("interrupted", file=sys.stderr)

@@ -8,6 +8,8 @@ from typing import Any
 import lightning
 from lightning.pytorch.callbacks import RichProgressBar
 
+from lai.host.console import label
+
 _REFRESHES = 5  # a second
 
 
@@ -61,7 +63,7 @@ class ProgressBar(RichProgressBar):
         if trainer.max_steps != -1:
             steps = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
             last = min(last, math.ceil(trainer.max_steps / steps))
-        text = f"Epoch {current_epoch + 1}" + (f"/{last}" if last < math.inf else "")
+        text = f"{label()}Epoch {current_epoch + 1}" + (f"/{last}" if last < math.inf else "")
         return f"{text:{len(self.validation_description)}}"  # equally long, or the bars would jump
 
     def get_metrics(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> dict[str, Any]:

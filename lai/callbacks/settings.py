@@ -17,7 +17,10 @@ _STATE = Record({"settings": TEXT})
 _SETTINGS = Table(TEXT, ANY)
 
 # Where files go and what is shown: none of it changes what is learned.
-_FREE = ("output_dir", "ckpt_path", "resume", "estimate", "export.", "logger.", "checkpoint.", "data.cache_dir")
+_FREE = (
+    *("output_dir", "ckpt_path", "resume", "estimate", "data.cache_dir"),
+    *("export.", "logger.", "checkpoint.", "sweep."),
+)
 _FREE_NAMES = (
     "dirpath",
     "enable_model_summary",

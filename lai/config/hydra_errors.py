@@ -154,19 +154,6 @@ def flags_of(arguments: Sequence[str]) -> list[str]:
     return found
 
 
-def is_the_same_in_all_jobs(key: str, arguments: Sequence[str]) -> bool:
-    """Whether the command line of a sweep is sure to give several jobs one value of `key`."""
-    try:
-        last = {override.key_or_group: override for override in _parsed(arguments)}
-    except OverrideParseException:  # the value of a flag, which only looks like an override
-        return False
-    given = last.get(key)
-    if given is None or given.is_sweep_override() or "${" in str(given.input_line):
-        return False
-    choices = (list(override.sweep_string_iterator()) for override in last.values() if override.is_choice_sweep())
-    return any(len(values) > 1 for values in choices)
-
-
 def _parsed(arguments: Sequence[str]) -> list[Override]:
     """The arguments that are overrides."""
     overrides = [argument for argument in arguments if re.match(r"[+~]*[\w./@]+=", argument)]

@@ -42,7 +42,7 @@ CONF_DIR = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "con
 
 Follow = Callable[[DictConfig, Sequence[str]], None]
 
-_OWN_GROUPS = ("model", "device", "data", "optimizer", "schedule", "export", "checkpoint")
+_OWN_GROUPS = ("model", "device", "data", "optimizer", "schedule", "export", "checkpoint", "sweep")
 TARGET_GROUPS = ("callbacks", "logger")
 
 
@@ -73,8 +73,9 @@ def load_run_config(composed: DictConfig, overrides: Sequence[str] = (), follow:
             raise UnknownKey(str(key), known_keys())
     config = composed.copy()
     OmegaConf.set_struct(config, False)
-    if "checkpoint" not in config:  # a config.yaml of an earlier version
-        config.checkpoint = {}
+    for group in ("checkpoint", "sweep"):
+        if group not in config:  # a config.yaml of an earlier version
+            config[group] = {}
     _check_groups(config)
     try:
         if follow is not None:

@@ -280,6 +280,18 @@ class CheckpointSettings(Checked):
 
 
 @dataclass(kw_only=True)
+class SweepSettings(Checked):
+    """`sweep`: what a sweep (`-m`) does beside its jobs; docs/sweeps.md."""
+
+    resume: str | None = setting("folder of a sweep to resume; all other settings come from its ledger", None)
+    retry_failed: bool = setting("a resumed sweep also resumes the jobs that failed", False)
+    max_failures: int | None = setting(
+        "failed jobs after which a start of the sweep begins no other; null: no limit", None, ge=1
+    )
+    metric: str = setting("metric by which jobs are compared, and that sweepers minimize", "val/loss")
+
+
+@dataclass(kw_only=True)
 class TrainerSettings:
     """`trainer`: the arguments of Lightning's Trainer that the YAML sets; add others as +trainer.NAME=VALUE."""
 
@@ -313,6 +325,7 @@ class RunConfig(Checked):
     schedule: ScheduleSettings
     export: ExportSettings
     checkpoint: CheckpointSettings = field(default_factory=CheckpointSettings)
+    sweep: SweepSettings = field(default_factory=SweepSettings)
     trainer: dict[str, Any] = field(default_factory=dict)
     callbacks: dict[str, Any] = field(default_factory=dict)
     logger: dict[str, Any] = field(default_factory=dict)

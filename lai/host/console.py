@@ -5,13 +5,33 @@ import logging
 import os
 import re
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TextIO
 
 # The engine's: cpp/text/text_output.cpp. A surrogate, of a file name with other bytes than UTF-8, is such a byte.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+_label = ""
+
+
+@contextmanager
+def labelled(text: str) -> Iterator[None]:
+    """Begin each line of the log on the console, and the progress bar, with a text: which job of a sweep it is."""
+    global _label
+    before, _label = _label, text
+    try:
+        yield
+    finally:
+        _label = before
+
+
+def label() -> str:
+    """The text that lines begin with; empty outside a sweep."""
+    return _label
 
 
 class ConsoleHandler(logging.StreamHandler[TextIO]):
@@ -21,7 +41,7 @@ class ConsoleHandler(logging.StreamHandler[TextIO]):
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        return printable(super().format(record), self.stream)
+        return printable(_label + super().format(record), self.stream)
 
     def handleError(self, record: logging.LogRecord) -> None:
         error = sys.exc_info()[1]

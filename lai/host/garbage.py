@@ -6,6 +6,8 @@ and once more when the program ends, takes about a quarter of the time of the im
 
 import atexit
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _is_deferred = False
 
@@ -25,3 +27,13 @@ def collect_garbage_again() -> None:
         _is_deferred = False
         gc.freeze()
         gc.enable()
+
+
+@contextmanager
+def garbage_freed() -> Iterator[None]:
+    """Free at the end what is made inside and nobody needs; what was there before is not looked through."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.collect()

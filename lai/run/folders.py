@@ -25,6 +25,7 @@ from lai.run.resume import is_automatic
 
 _TRAINED = ("checkpoints", "metrics*.csv", "events.out.tfevents.*")
 _BEGUN = (".hydra", "train.log")  # what a start leaves that fails before it trains, beside .lock
+_LEDGER = "sweep.db"  # of a sweep: lai/sweep/ledger.py
 _INPUTS = re.compile(  # inputs stay where they are
     r"ckpt_path|init_from|data\.(path|val_path|vocab_path)|data\.sources\.[^.]+\.(path|val_path)"
 )
@@ -55,7 +56,8 @@ class NewFolder(Callback):
         if folder := self._choose(config.hydra.sweep):
             quoted = folder.replace("\\", "\\\\").replace("'", "\\'")
             config.hydra.overrides.hydra.append(f"hydra.sweep.dir='{quoted}'")  # Hydra composes each job's config again
-        move_aside(Path(config.hydra.sweep.dir) / "multirun.yaml")
+        if not (Path(config.hydra.sweep.dir) / _LEDGER).exists():  # else the same sweep is resumed, or refused
+            move_aside(Path(config.hydra.sweep.dir) / "multirun.yaml")
 
     @staticmethod
     def _choose(node: DictConfig) -> str | None:
@@ -98,7 +100,7 @@ def claimed(folder: Path, composed: DictConfig) -> Iterator[None]:
     continues = isinstance(checkpoint, str) and is_below(with_home(checkpoint), folder)
     continues = continues or is_automatic(composed)  # also where the earlier start had no checkpoint yet
     if not continues:
-        _refuse_used(folder)
+        refuse_used(folder)
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock", timeout=0)
     try:
@@ -108,7 +110,7 @@ def claimed(folder: Path, composed: DictConfig) -> Iterator[None]:
         raise UserError(f"another run is writing to {folder}; give this one its own: {_option()}") from None
     try:
         if not continues:
-            _refuse_used(folder)  # again: another run may have ended meanwhile
+            refuse_used(folder)  # again: another run may have ended meanwhile
         _keep_composed(folder / ".hydra", composed)
         yield
     finally:
@@ -117,7 +119,12 @@ def claimed(folder: Path, composed: DictConfig) -> Iterator[None]:
         lock.release()
 
 
-def _refuse_used(folder: Path) -> None:
+def refuse_used(folder: Path) -> None:
+    """Refuse a folder that a run has trained in.
+
+    Raises:
+        UserError: it holds such a run's files.
+    """
     is_a_start = (folder / ".lock").exists()
     if found := sorted(_found(folder, ("config.yaml", *_TRAINED, *(() if is_a_start else _BEGUN)))):
         _stop_log()

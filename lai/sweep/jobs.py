@@ -12,12 +12,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, flag_override
 
-from lai.config.hydra_errors import flags_of, is_the_same_in_all_jobs
-from lai.config.schema import RunConfig
-from lai.host.errors import UserError
+from lai.config.hydra_errors import flags_of
 from lai.run.launch import starts_processes
-
-_exported: set[str] = set()  # by the jobs of a sweep, which run one after another in this process
 
 # What Lightning tells the processes that it starts: their ranks and their threads.
 _PROCESS_NAMES = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE", "OMP_NUM_THREADS")
@@ -26,24 +22,6 @@ _PROCESS_NAMES = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORL
 def in_sweep() -> bool:
     """Whether this run is a job of a sweep."""
     return HydraConfig.get().mode is RunMode.MULTIRUN
-
-
-def check_export(run: RunConfig) -> None:
-    """Refuse a job that would overwrite another job's model; the first job where the command line already tells.
-
-    Raises:
-        UserError: another job of the sweep exports to the same path.
-    """
-    if run.estimate or run.export.path is None:
-        return
-    path = os.path.realpath(run.export.path)  # also of a bad path, which is refused later
-    shared = not HydraConfig.get().job.chdir and is_the_same_in_all_jobs("export.path", sys.argv[1:])
-    if shared or path in _exported:
-        raise UserError(
-            f"export.path={run.export.path} is several jobs' of this sweep; "
-            "leave it out, or put ${hydra:job.num} into it"
-        )
-    _exported.add(path)
 
 
 @contextmanager

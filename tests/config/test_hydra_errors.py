@@ -5,7 +5,7 @@ from hydra._internal.utils import get_args_parser
 from mistakes import OUTPUT, mistake
 from runs import composed
 
-from lai.config.hydra_errors import _FLAGS, check_names, flags_first, flags_of, is_the_same_in_all_jobs
+from lai.config.hydra_errors import _FLAGS, check_names, flags_first, flags_of
 from lai.host.errors import UserError
 
 
@@ -239,22 +239,3 @@ def test_setting_a_groups_name_does_not_choose_an_option():
         check_names(["model.name=mini"])
     for fine in (["model=mini", "model.name=mini"], ["model.name=mine"], ["optimizer.name=muon"]):
         check_names(fine)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "same"),
-    [
-        (["-m", "seed=1,2", "export.path=one.bin"], True),
-        (["-m", "optimizer.lr=choice(1e-3,3e-4)", "export.path='one.bin'"], True),
-        (["-m", "seed=1,2"], False),
-        (["-m", "export.path=a.bin,b.bin"], False),
-        (["-m", "seed=choice(1)", "export.path=one.bin"], False),
-        (["-m", "seed=1,2", "seed=3", "export.path=one.bin"], False),
-        (["-m", "seed=1,2", "export.path=job${hydra:job.num}.bin"], False),
-        (["-m", "seed=1,2", "export.path=one.bin", "export.path=job${seed}.bin"], False),
-        (["-m", "-cd", "/tmp/a=b", "seed=1,2", "export.path=job${seed}.bin"], False),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
-)
-def test_a_value_that_all_jobs_share_is_recognized_on_the_command_line(arguments, same):
-    assert is_the_same_in_all_jobs("export.path", arguments) is same
