@@ -53,15 +53,16 @@ def main() -> int:
     Path("text.txt").write_text("\n".join(example_lines(300)) + "\n", encoding="utf-8")
     seeds = arguments.jobs // 2
     space = [f"seed=range(0,{seeds})", "optimizer.lr=1e-3,3e-3", f"hydra/launcher={arguments.launcher}"]
-    began = time.monotonic()
+    began = time.time()
     if _start("whole", space) != 0:
         sys.exit(f"the undisturbed sweep fails; {Path('screen.txt').resolve()} says why")
-    duration = time.monotonic() - began
+    times = [job.started or began for job, _ in _done("whole").values()]
+    before_jobs, in_jobs = min(times) - began, time.time() - min(times)
     chance, faults, killed = random.Random(arguments.seed), [], 0
     before: dict[int, tuple[Job, int]] = {}
     for number in range(arguments.times):
         left = 1 - len(before) / arguments.jobs
-        delay = chance.uniform(0, max(2.0, duration * left / max(1, arguments.times - number) * 2))
+        delay = chance.uniform(0, before_jobs + 2 * in_jobs * left / (arguments.times - number))
         status = _start("killed", space, delay, one_worker=arguments.launcher != "basic" and number % 2 == 1)
         killed += status != 0
         now = _done("killed")

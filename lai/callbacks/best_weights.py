@@ -82,6 +82,10 @@ class BestWeights(Callback):
         self.have_changed = last != self._first
         self.are_validated = not self.last_metrics or last == self.validated
 
+    def may_lack_last(self, trainer: lightning.Trainer, pl_module: LanguageModel) -> bool:
+        """Whether the last weights of a run that is over may never have been validated: killed behind its last step."""
+        return trainer.enable_validation and not pl_module.lacks_state and fingerprint(pl_module) != self.lowest
+
     def checkpoint(self, trainer: lightning.Trainer) -> Path | None:
         """The checkpoint with the lowest `val/loss`, and its metrics in `metrics`; None where there is none."""
         callback = _by_loss(trainer)

@@ -73,6 +73,8 @@ class ExportModel(Callback):
 
     def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         assert isinstance(pl_module, LanguageModel)
+        if not self._has_trained and trainer.global_step and self._best.may_lack_last(trainer, pl_module):
+            self._last_validation.validate(trainer)
         weights = _last_weights(trainer)
         if not trainer.is_global_zero:
             return

@@ -33,6 +33,11 @@ class ValidateLastWeights(Callback):
         for callback in trainer.checkpoint_callbacks:
             if isinstance(callback, ModelCheckpoint) and callback.monitor:
                 callback._last_global_step_saved = 0  # it saves once a step
+        self.validate(trainer)
+
+    @staticmethod
+    def validate(trainer: lightning.Trainer) -> None:
+        """Validate the weights in memory, as inside training."""
         trainer.validating = True
         trainer.fit_loop.epoch_loop.val_loop.run()
         trainer.training = True

@@ -5,6 +5,7 @@ import re
 import shlex
 from collections.abc import Iterator, Sequence
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
@@ -146,7 +147,7 @@ def flags_of(arguments: Sequence[str]) -> list[str]:
     """Those of the arguments that choose Hydra's config, with their values: neither overrides nor `-m`."""
     flags = ("--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd")
     found = []
-    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for argument, following in pairwise([*arguments, ""]):
         if argument in flags:
             found += [argument, following]
         elif argument.startswith(tuple(f"{flag}=" for flag in flags)):

@@ -86,9 +86,12 @@ class LedgerLauncher(Launcher):
 
 def _all_jobs(context: HydraContext, config: DictConfig) -> list[list[str]]:
     """The jobs of Hydra's own sweeper, as it makes them, in one batch."""
-    params = OmegaConf.to_container(config.hydra.sweeper.params) if config.hydra.sweeper.get("params") else {}
-    assert isinstance(params, dict)
-    arguments = [*(f"{key!s}={value}" for key, value in params.items()), *config.hydra.overrides.task]
+    params, task = (
+        OmegaConf.to_container(OmegaConf.create(OmegaConf.select(config, key) or empty), resolve=False)
+        for key, empty in (("hydra.sweeper.params", {}), ("hydra.overrides.task", []))
+    )
+    assert isinstance(params, dict) and isinstance(task, list)
+    arguments = [*(f"{key!s}={value}" for key, value in params.items()), *task]
     parser = OverridesParser.create(config_loader=context.config_loader)
     jobs: list[list[str]] = BasicSweeper.split_arguments(parser.parse_overrides(arguments), None)[0]
     if not jobs:

@@ -4,7 +4,7 @@ import logging
 import math
 import os
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,11 +46,11 @@ class RecordedTask:
 
     def __call__(self, composed: DictConfig) -> float:
         hydra, ledger = HydraConfig.get(), Ledger(self.ledger)
-        number, folder = int(hydra.job.num), Path(hydra.runtime.output_dir)
+        number, folder, overrides = int(hydra.job.num), Path(hydra.runtime.output_dir), list(hydra.overrides.task)
         job = ledger.claim(number, Process.this(), self.start, self.max_failures)
         if job is None:
             return math.nan
-        if job.attempts and (result := _finished(folder, job.overrides)) is not None:  # killed before it was noted
+        if job.attempts and (result := _finished(folder, overrides)) is not None:  # killed before it was noted
             return self._done(ledger, number, result)
         with labelled(f"job {number}  "):
             try:
@@ -66,7 +66,7 @@ class RecordedTask:
                 ledger.end(number, FAILED, error=line)
                 forget_job(error)
                 raise UserError(line) from None
-            return self._done(ledger, number, _finished(folder, job.overrides) or {"metrics": {self.metric: value}})
+            return self._done(ledger, number, _finished(folder, overrides) or {"metrics": {self.metric: value}})
 
     def _done(self, ledger: Ledger, number: int, result: Mapping[str, Any]) -> float:
         value = float(result["metrics"].get(self.metric, math.nan))
@@ -75,11 +75,11 @@ class RecordedTask:
         return value
 
 
-def _finished(folder: Path, overrides: tuple[str, ...]) -> dict[str, Any] | None:
+def _finished(folder: Path, overrides: Sequence[str]) -> dict[str, Any] | None:
     """What the run.json of a finished run says, where it is this job's; None elsewhere."""
     try:
         found = read_json(folder / _MANIFEST)
-        if found["state"] != "finished" or of_the_job(found["overrides"]) != overrides:
+        if found["state"] != "finished" or of_the_job(found["overrides"]) != of_the_job(overrides):
             return None
         return {name: found[name] for name in _KEPT}
     except (ValueError, KeyError, TypeError):

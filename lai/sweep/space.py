@@ -77,7 +77,7 @@ def to_keep(arguments: Sequence[str]) -> list[str]:
 
 def quoted(text: str) -> str:
     """A text as a value on Hydra's command line."""
-    if re.fullmatch(r"[\w./+:-]*[\w/]", text):
+    if re.fullmatch(r"[\w./+:-]*[\w/]", text, re.ASCII):
         return text
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"

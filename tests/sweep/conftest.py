@@ -1,5 +1,8 @@
 """Sweeps of toy runs, in copies of a warm Python."""
 
+import os
+import sys
+
 import pytest
 from processes import WarmPython
 from runs import TINY, example_lines
@@ -31,6 +34,8 @@ class Sweeps:
 
 @pytest.fixture(scope="module")
 def sweeps(tmp_path_factory):
-    made = Sweeps(tmp_path_factory.mktemp("sweeps"))
-    yield made
-    made.close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # runs find the tests' callbacks
+        made = Sweeps(tmp_path_factory.mktemp("sweeps"))
+        yield made
+        made.close()

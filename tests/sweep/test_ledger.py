@@ -23,7 +23,9 @@ FACTS = {"space": ["seed=1,2"], "arguments": ["seed=1,2"], "metric": "val/loss"}
 def ledger(tmp_path):
     made = Ledger(tmp_path / "sweep.db")
     made.create(FACTS)
-    made.add([Job(number, (f"seed={number}",), tmp_path / str(number), tmp_path / f"{number}.bin") for number in (0, 1)])
+    made.add(
+        [Job(number, (f"seed={number}",), tmp_path / str(number), tmp_path / f"{number}.bin") for number in (0, 1)]
+    )
     return made
 
 
