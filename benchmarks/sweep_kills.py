@@ -3,7 +3,8 @@
     python benchmarks/sweep_kills.py --times 20 [--jobs 24] [--seed 0] [--folder FOLDER] [--launcher joblib]
 
 Each start is a copy of this process, which has imported PyTorch once, in a process group of its own. The whole group is
-killed; with a launcher that has worker processes, one worker is in every other start. When the last start has ended,
+killed so many seconds after it has begun its first job, one in six starts before that. With a launcher that has worker
+processes, one worker is killed in every other start. When the last start has ended,
 every model file must have the bytes of the undisturbed sweep's, but for its manifest, and every metric its value. No
 job may have been done twice, and no file written over.
 """
@@ -53,17 +54,22 @@ def main() -> int:
     Path("text.txt").write_text("\n".join(example_lines(300)) + "\n", encoding="utf-8")
     seeds = arguments.jobs // 2
     space = [f"seed=range(0,{seeds})", "optimizer.lr=1e-3,3e-3", f"hydra/launcher={arguments.launcher}"]
-    began = time.time()
     if _start("whole", space) != 0:
         sys.exit(f"the undisturbed sweep fails; {Path('screen.txt').resolve()} says why")
-    times = [job.started or began for job, _ in _done("whole").values()]
-    before_jobs, in_jobs = min(times) - began, time.time() - min(times)
+    whole = [job for job, _ in _done("whole").values()]
+    duration = max(job.ended or 0 for job in whole) - min(job.started or 0 for job in whole)
     chance, faults, killed = random.Random(arguments.seed), [], 0
     before: dict[int, tuple[Job, int]] = {}
     for number in range(arguments.times):
-        left = 1 - len(before) / arguments.jobs
-        delay = chance.uniform(0, before_jobs + 2 * in_jobs * left / (arguments.times - number))
-        status = _start("killed", space, delay, one_worker=arguments.launcher != "basic" and number % 2 == 1)
+        left = (1 - len(before) / arguments.jobs) / (arguments.times - number)
+        delay = chance.uniform(0, 1.8 * duration * left)
+        status = _start(
+            "killed",
+            space,
+            delay,
+            in_jobs=number % 6 != 5,
+            one_worker=arguments.launcher != "basic" and number % 2 == 1,
+        )
         killed += status != 0
         now = _done("killed")
         faults += [f"job {job}: done again at kill {number}" for job in before if now.get(job) != before[job]]
@@ -110,19 +116,27 @@ def _compare(count: int) -> tuple[int, list[str]]:
     return equal, faults + [f"{name} is left over" for name in sorted(more)]
 
 
-def _start(folder: str, space: list[str], delay: float | None = None, *, one_worker: bool = False) -> int:
-    """Run the sweep in a copy of this process, and kill it after a delay; gives its status."""
+def _start(
+    folder: str, space: list[str], delay: float | None = None, *, in_jobs: bool = True, one_worker: bool = False
+) -> int:
+    """Run the sweep in a copy of this process, and kill it after a delay; gives its status.
+
+    Args:
+        in_jobs: the delay begins when a job of this start runs.
+    """
     child = os.fork()
     if child == 0:
         os.setpgid(0, 0)
         _become(["-m", *COMMON, *space, f"hydra.sweep.dir={folder}"])
-    end = time.monotonic() + (_LONGEST if delay is None else delay)
+    end = time.monotonic() + (_LONGEST if delay is None or in_jobs else delay)
     while time.monotonic() < end:
         found, status = os.waitpid(child, os.WNOHANG)
         if found:
             return os.waitstatus_to_exitcode(status)
+        if delay is not None and in_jobs and _workers():
+            end, in_jobs = time.monotonic() + delay, False
         time.sleep(0.02)
-    victims = _workers(child) if one_worker else []
+    victims = [process for process in _workers() if process != child] if one_worker else []
     if victims:
         os.kill(random.choice(victims), signal.SIGKILL)
     else:
@@ -130,11 +144,11 @@ def _start(folder: str, space: list[str], delay: float | None = None, *, one_wor
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def _workers(parent: int) -> list[int]:
-    """The processes that do a sweep's jobs now."""
+def _workers() -> list[int]:
+    """The processes that do jobs of the killed sweep now."""
     ledger = Ledger(Path("killed").absolute() / NAME)
     jobs = ledger.jobs() if ledger.exists() else []
-    return [job.process.pid for job in jobs if job.state == "running" and job.process and job.process.pid != parent]
+    return [job.process.pid for job in jobs if job.state == "running" and job.process]
 
 
 def _become(overrides: list[str]) -> None:

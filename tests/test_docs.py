@@ -214,8 +214,10 @@ def shortened_training(words: list[str], number: int) -> list[str]:
         overrides.append("data.path=toy/text.txt")
     if not {"data.vocab_path", "init_from"} & given:
         overrides.append("data.vocab_path=toy/vocab.bin")
+    if "sweep.resume" in given:  # all else comes from the ledger
+        return []
     if {"-m", "--multirun"} & set(words[1:] if Path(words[0]).name == "lai-train" else words[3:]):
-        return [*overrides, f"hydra.sweep.dir=outputs/sweep{number}"]
+        return [*overrides, *([] if "hydra.sweep.dir" in given else [f"hydra.sweep.dir=outputs/sweep{number}"])]
     return [*overrides, f"hydra.run.dir=outputs/run{number}", f"export.path=models/run{number}.bin"]
 
 

@@ -103,8 +103,8 @@ def lines(ledger: Ledger) -> Iterator[str]:
         elif job.state == RUNNING and job.process is not None:
             since = timedelta(seconds=int(time.time() - (job.started or 0)))
             yield _row("running", f"job {job.number} for {since}, in process {job.process.pid} of {job.process.host}")
-    if left := [str(job.number) for job in jobs if job.state in (WAITING, INTERRUPTED)]:
-        yield _row("to do", f"job{'s' if len(left) > 1 else ''} {', '.join(left)}: {resume_command(folder)}")
+    if left := [job for job in jobs if job.state in (WAITING, INTERRUPTED)]:
+        yield _row("to do", f"job{'s' if len(left) > 1 else ''} {_numbers(left)}: {resume_command(folder)}")
     if counts[FAILED]:
         yield _row("try again", f"{resume_command(folder)} sweep.retry_failed=true")
 
@@ -138,7 +138,7 @@ def _table(found: Sequence[Group], metric: str) -> Iterator[str]:
     rows = [["", *shown, "done", "jobs", "settings"]]
     for place, group in enumerate(found[:_ROWS], 1):
         done = sum(job.state == DONE for job in group.jobs)
-        numbers = " ".join(str(job.number) for job in group.jobs)
+        numbers = _numbers(group.jobs)
         values = [group.shown(name) for name in shown]
         rank = str(place) if group.values(metric) else ""
         rows.append([rank, *values, f"{done}/{len(group.jobs)}", numbers, " ".join(group.settings)])
@@ -148,6 +148,17 @@ def _table(found: Sequence[Group], metric: str) -> Iterator[str]:
         yield _row("", "  ".join(cells).rstrip())
     if len(found) > _ROWS:
         yield _row("", f"and {len(found) - _ROWS} more: {CSV}")
+
+
+def _numbers(jobs: Sequence[Job]) -> str:
+    """Their numbers: `0-3 7`."""
+    runs: list[list[int]] = []
+    for job in jobs:
+        if runs and job.number == runs[-1][-1] + 1:
+            runs[-1].append(job.number)
+        else:
+            runs.append([job.number])
+    return " ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
 def _key(override: str) -> str:

@@ -43,7 +43,7 @@ def test_every_console_script_answers_version(python, name):
 
 
 def test_every_program_is_a_console_script():
-    modules = {"lai.train", "lai.generate", "lai.info", *(f"lai.programs.{module}" for module in MODULES)}
+    modules = {"lai.train", "lai.generate", "lai.info", "lai.report", *(f"lai.programs.{module}" for module in MODULES)}
     assert set(PROGRAMS.values()) == {f"{module}:main" for module in modules}
     assert all(re.fullmatch("lai(-[a-z]+)+", name) for name in PROGRAMS)
 

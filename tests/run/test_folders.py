@@ -11,6 +11,7 @@ from runs import TINY, example_lines, rows_of
 
 from lai.config.load import CONF_DIR
 from lai.run.folders import NewFolder
+from lai.sweep.ledger import NAME as LEDGER
 
 
 def hashes(folder):
@@ -139,12 +140,22 @@ def test_runs_that_begin_in_one_second_have_folders_of_their_own(tmp_path, monke
 
 def test_a_sweeps_job_does_not_write_into_another_runs_folder(finished):
     before = hashes(finished / "old")
-    run = ("-m", *TINY, "data.path=text.txt", "seed=1,2", "hydra.sweep.dir=.", "hydra.sweep.subdir=old")
+    run = ("-m", *TINY, "data.path=text.txt", "seed=1", "hydra.sweep.dir=.", "hydra.sweep.subdir=old")
     done = lai_train(*run, cwd=finished)
     assert done.returncode == 2
-    for job in (0, 1):
-        assert f"error: job {job}: {finished / 'old'} holds another run's checkpoints" in done.stdout
+    assert f"error: job 0: {finished / 'old'} holds another run's checkpoints" in done.stderr
     assert hashes(finished / "old") == before
+
+
+def test_the_multirun_file_of_an_earlier_sweep_is_kept_but_not_that_of_the_same_one(tmp_path):
+    config = OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}})
+    (tmp_path / "multirun.yaml").touch()
+    (tmp_path / LEDGER).touch()
+    NewFolder().on_multirun_start(config)
+    assert not (tmp_path / "multirun-1.yaml").exists()
+    (tmp_path / LEDGER).unlink()
+    NewFolder().on_multirun_start(config)
+    assert (tmp_path / "multirun-1.yaml").exists()
 
 
 def test_output_dir_on_the_command_line_is_answered_with_hydra_run_dir(tmp_path):

@@ -66,7 +66,7 @@ def test_a_job_that_fails_is_a_row_and_the_others_go_on(sweeps):
         assert f"failed      job {number}: {line}\n" in output
         assert f"error: {line}\n" in (sweeps.folder / f"failing/{number}/train.log").read_text()
     assert [row["state"] for row in rows(sweeps, "failing")] == ["failed", "failed", "done", "done"]
-    assert re.search(r"1  5\.\d{4} ± 0\.\d{4}  2\.\d{4} ± 0\.\d{4}  2/2   2 3   optimizer\.lr=0\.001\n", output), output
+    assert re.search(r"1  5\.\d{4} ± 0\.\d{4}  2\.\d{4} ± 0\.\d{4}  2/2   2-3   optimizer\.lr=0\.001\n", output), output
     assert "Traceback" not in output
     # Nothing is left to do: no job is done again, and the failed ones only on request.
     before = jobs(sweeps, "failing")
@@ -151,7 +151,7 @@ def test_ctrl_c_ends_a_sweep_with_its_table_and_the_same_command_resumes_it_bit_
     stop = "+callbacks.end={_target_:toy_callbacks.SignalInStep,batch:3,number:2}"
     status, output = sweeps.run(*space, "hydra.sweep.dir=stopped", stop)
     assert status == 130, output
-    assert "to do       jobs 0, 1, 2: python -m lai.train -m sweep.resume=stopped\n" in output
+    assert "to do       jobs 0-2: python -m lai.train -m sweep.resume=stopped\n" in output
     assert [job.state for job in jobs(sweeps, "stopped")] == ["interrupted", "waiting", "waiting"]
     for _ in range(6):  # each start is stopped in its third batch; behind a job's last step, before its validation
         status, output = sweeps.bare("-m", "sweep.resume=stopped")

@@ -77,7 +77,7 @@ def test_every_job_that_is_not_done_has_its_line(ledger):
     assert f"running     job 2 for 0:00:00, in process {ME.pid} of {ME.host}\n" in text
     assert "to do       job 3: python -m lai.train -m sweep.resume=s\n" in text
     assert "sweep.resume=s sweep.retry_failed=true" in text
-    assert "2.5000    1.2500   1/4   0 1 2 3" in text
+    assert "2.5000    1.2500   1/4   0-3" in text
 
 
 def test_a_long_table_is_cut_and_says_so(ledger, tmp_path):
