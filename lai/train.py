@@ -20,7 +20,7 @@ from lai.config.hydra_section import names_other_configs, watch_foreign_configs
 from lai.config.load import CONF_DIR, known_keys, load_run_config
 from lai.config.schema import RunConfig
 from lai.host.cli import leave, remember_arguments
-from lai.host.console import discard_output, prepare_output, printable
+from lai.host.console import discard_output, prepare_output, printable, say
 from lai.host.cpu import keep_freed_memory, wait_briefly
 from lai.host.errors import Interrupted, UserError, message_of
 from lai.host.files import with_home
@@ -209,7 +209,7 @@ def _start() -> int:
 
 def _tell_results(sweep: Sweep) -> None:
     for line in lines(sweep.ledger):
-        print(printable(line))
+        say(line)
     write_csv(sweep.ledger)
 
 

@@ -110,6 +110,14 @@ def printable(text: str, stream: TextIO | None = None) -> str:
     return visible(text) if stream.isatty() else text
 
 
+def say(line: str) -> None:
+    """Print a line to standard output; once that is closed, it is discarded, as the log's lines are."""
+    try:
+        print(printable(line), flush=True)
+    except BrokenPipeError:
+        discard_output()
+
+
 def discard_output() -> None:
     """Discard what is still to be written to standard output, also while Python ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -13,6 +13,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from lai.host.console import say
 from lai.host.errors import UserError
 from lai.host.process import Process
 from lai.sweep.check import checked, name_of
@@ -125,7 +126,7 @@ class Sweep:
             for number in self._to_do(numbers):
                 if self._has_failed_enough():
                     break
-                print(f"{name_of(number, jobs[number - first], dict(enumerate(jobs)))}", flush=True)
+                say(name_of(number, jobs[number - first], dict(enumerate(jobs))))
                 launcher.launch([jobs[number - first]], number)
         else:
             self._do_side_by_side(launcher, jobs, numbers)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from processes import WINDOWS_ENCODINGS, python
 
-from lai.host.console import ConsoleHandler, LogFile, printable, visible
+from lai.host.console import ConsoleHandler, LogFile, label, labelled, printable, visible
 
 FULL = Path("/dev/full")
 
@@ -55,3 +55,23 @@ def test_a_full_disk_under_the_log_is_told_once_and_the_program_runs_on(capsys, 
     for open_ in (stream, handler):
         with suppress(OSError):
             open_.close() if open_ else None
+
+
+def test_a_label_begins_each_line_of_the_log_and_ends_with_its_block():
+    stream = io.StringIO()
+    handler = ConsoleHandler(stream)
+    record = logging.LogRecord("lai", logging.INFO, "", 1, "a line", (), None)
+    with labelled("job 3  "):
+        assert label() == "job 3  "
+        handler.emit(record)
+    handler.emit(record)
+    assert stream.getvalue() == "job 3  a line\na line\n"
+
+
+def test_a_line_that_is_said_to_a_closed_output_does_not_stop_the_program():
+    code = (
+        "import os; from lai.host.console import say; say('a'); os.dup2(os.pipe()[1], 1); say('b' * 9); print(end='')"
+    )
+    closed = code.replace("os.dup2(os.pipe()[1], 1)", "r, w = os.pipe(); os.close(r); os.dup2(w, 1)")
+    done = python("-c", closed + "; say('c'); raise SystemExit(7)")
+    assert (done.returncode, done.stdout, done.stderr) == (7, "a\n", "")

@@ -1,6 +1,7 @@
 """When the garbage collector is off, and when it is on again."""
 
 import gc
+import weakref
 
 import pytest
 from processes import python
@@ -50,3 +51,17 @@ def test_the_training_program_collects_garbage_while_it_trains(tmp_path):
         "lai.train.main()\n"
     )
     assert "collects: True" in python("-c", code, cwd=tmp_path).stdout
+
+
+def test_what_refers_to_itself_is_freed_and_nothing_before_it_is_looked_through(collector):
+    class Thing:
+        pass
+
+    collector.disable()
+    with garbage.garbage_freed():
+        thing = Thing()
+        thing.itself, gone = thing, weakref.ref(thing)
+        del thing
+        assert gone() is not None
+    assert gone() is None
+    assert collector.get_freeze_count() > 0

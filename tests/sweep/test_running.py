@@ -9,7 +9,8 @@ import pytest
 from processes import lai_train
 from runs import content_of
 
-from lai.sweep.ledger import Ledger
+from lai.sweep.ledger import Job, Ledger
+from lai.sweep.running import Sweep
 
 
 def rows(sweeps, folder):
@@ -176,6 +177,18 @@ def test_a_job_without_a_checkpoint_to_resume_starts_again_beside_what_it_left(s
     status, output = sweeps.bare("-m", "sweep.resume=best")
     assert status == 130, output
     assert (sweeps.folder / "best/0-1/train.log").read_bytes() == left
+
+
+def test_a_search_whose_jobs_are_others_now_goes_on_behind_the_last_number(tmp_path):
+    """Hydra's Optuna sweeper began at job 0 again, and wrote its best model over."""
+    sweep = object.__new__(Sweep)
+    sweep.ledger = Ledger(tmp_path / "sweep.db")
+    assert sweep.free_number([["lr=1"]], 0) == 0
+    sweep.ledger.create({"space": []})
+    sweep.ledger.add([Job(number, (f"lr={number}",), tmp_path / str(number)) for number in range(3)])
+    assert sweep.free_number([["lr=1"], ["lr=2"], ["lr=3"]], 1) == 1  # the same jobs: they are resumed
+    assert sweep.free_number([["lr=7"], ["lr=2"]], 1) == 3
+    assert sweep.free_number([["lr=7"]], 3) == 3
 
 
 def test_a_job_that_was_finished_but_not_noted_is_not_done_again(sweeps):
