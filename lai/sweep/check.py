@@ -16,6 +16,7 @@ from lai.config.schema import RunConfig
 from lai.host.errors import UserError, message_of
 from lai.host.garbage import garbage_freed
 from lai.run.folders import moved, refuse_used
+from lai.run.follow import follow_initial
 from lai.sweep.ledger import Job
 
 
@@ -57,7 +58,7 @@ def _checked(
     loader: ConfigLoader, config: DictConfig, number: int, overrides: Sequence[str], arguments: Sequence[str]
 ) -> Job:
     with _composed(loader, config, number, overrides) as (composed, folder):
-        run = load_run_config(moved(composed, folder), arguments)
+        run = load_run_config(moved(composed, folder), arguments, follow_initial)
         _check_shape(run)
         refuse_used(folder)
         return Job(number, tuple(overrides), folder, _model_file(run, folder))
