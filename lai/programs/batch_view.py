@@ -84,12 +84,17 @@ def summary(rows: Sequence[Row]) -> str:
     """The size of a batch in one line."""
     pieces = [piece for row in rows for piece in row.pieces]
     tokens, padding = sum(piece.size for piece in pieces), sum(row.padding for row in rows)
-    counting, cut = sum(sum(piece.counts) for piece in pieces), sum(piece.is_cut for piece in pieces)
+    counting = sum(sum(piece.counts) for piece in pieces)
+    cut = len({piece.document for piece in pieces if piece.is_cut})
     return (
-        f"{len(rows)} rows, {tokens:,} tokens, {padding / max(1, tokens + padding):.1%} padding, "
+        f"{_many(len(rows), 'row')}, {_many(tokens, 'token')}, {padding / max(1, tokens + padding):.1%} padding, "
         f"{counting:,} targets count ({counting / max(1, tokens):.1%}), "
-        f"{len({piece.document for piece in pieces}):,} documents{f', {cut:,} of them cut' if cut else ''}"
+        f"{_many(len({piece.document for piece in pieces}), 'document')}{f', {cut:,} of them cut' if cut else ''}"
     )
+
+
+def _many(count: int, name: str) -> str:
+    return f"{count:,} {name}{'' if count == 1 else 's'}"
 
 
 class TokenNames:
