@@ -36,6 +36,7 @@ from lai.inference.evaluate import (
     write_prompts,
 )
 from lai.programs.arguments import argument_parser
+from lai.run.follow import follow_initial
 
 Answers = dict[str, list[bytes]]
 """The answers to all prompts, by the program that gave them."""
@@ -163,7 +164,7 @@ def _losses(options: argparse.Namespace, model: ModelFile) -> list[TaskLoss]:
 
 def generator(settings: Sequence[str], needed_for: str) -> SyntheticConfig:
     """The generator that these settings describe."""
-    synthetic = compose_run(settings).data.synthetic
+    synthetic = compose_run(settings, follow_initial).data.synthetic
     if synthetic is None:
         raise UserError(f"only data=synthetic has {needed_for}")
     return SyntheticConfig(**asdict(synthetic))

@@ -61,14 +61,17 @@ def _show_batch() -> None:
 def _rows(options: argparse.Namespace) -> tuple[Corpus, list[Row], int]:
     """The text, the rows of the batch that is asked for, and the number of batches."""
     from lai.run.build import build_datamodule
+    from lai.run.follow import follow_initial
+    from lai.run.initial import read_initial
 
-    run = compose_run(options.settings)
+    run = compose_run(options.settings, follow_initial)
     if run.data.batch_size == "auto":
         raise UserError(
             "data.batch_size=auto: the run chooses it by the free memory; give the number that its start lines name"
         )
     run.device.num_workers, run.device.pin_memory = 0, False
-    corpus = prepare_corpus(run.data, load_vocab)
+    initial = read_initial(run)
+    corpus = prepare_corpus(run.data, initial.vocab_reader(load_vocab) if initial else load_vocab)
     module = build_datamodule(run, corpus)
     is_train = options.split == "train"
     loader = module.train_dataloader() if is_train else module.val_dataloader()
@@ -77,7 +80,8 @@ def _rows(options: argparse.Namespace) -> tuple[Corpus, list[Row], int]:
     if plan is None:
         raise UserError(f"--batch {options.batch:,}: an epoch has {len(loader):,} batches; give a number up to that")
     lengths = np.diff(file.offsets).astype(np.int64) - 1
-    return corpus, rows_of(loader.dataset[plan], plan, lengths), len(loader)
+    rows = plan if isinstance(plan, list) else plan[1]  # of a mixture's validation: the group and its rows
+    return corpus, rows_of(loader.dataset[plan], rows, lengths), len(loader)
 
 
 if __name__ == "__main__":
