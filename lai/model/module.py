@@ -155,8 +155,10 @@ class LanguageModel(lightning.LightningModule):
 
     def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
         total, count = self._loss(batch)
-        # The model reads all tokens, also those that do not count as targets.
-        self.tokens_seen.add((batch["documents"] >= 0).sum(), self.trainer.world_size)
+        # The model reads all tokens, also those that do not count as targets; without documents none is padding.
+        documents = batch["documents"]
+        read = count if documents is None else (documents >= 0).sum()
+        self.tokens_seen.add(read, self.trainer.world_size)
         loss = self._step.add(total, count, batch["targets"].numel())
         if self.trainer.world_size == 1:
             self.log("train/loss", self._step.mean(), batch_size=1)

@@ -8,12 +8,12 @@ import numpy as np
 from rich.console import Console
 
 from lai.config.compose import compose_run
+from lai.data.batch_view import Row, TokenNames, plain_lines, print_coloured, rows_of, summary
 from lai.data.prepare import Corpus, prepare_corpus
 from lai.export.vocab_file import load_vocab
 from lai.host.cli import run_program, whole_number
 from lai.host.errors import UserError
 from lai.programs.arguments import argument_parser
-from lai.programs.batch_view import Row, TokenNames, plain_lines, print_coloured, rows_of, summary
 
 _EPILOG = r"""Nothing is trained, and nothing is written except data.cache_dir. Tokens have two alternating colours.
 Targets that count have a coloured ground; all others are dimmed. A token is the target of the one before it, so the

@@ -68,7 +68,7 @@ def test_batches_of_one_step_weigh_their_targets_alike(tmp_path, compose_run, te
         assert found == pytest.approx(expected, rel=1e-4)
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_processes_of_one_step_weigh_their_targets_alike(tmp_path, compose_run, text_file):
     common = (f"data.path={text_file}", ANSWERS, EACH_STEP, "trainer.max_steps=3")
     train(compose_run(*common, "data.batch_size=4"))

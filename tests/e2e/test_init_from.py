@@ -197,7 +197,7 @@ def test_one_command_starts_two_processes_and_resumes_them_without_the_parent(tm
     assert "nothing is left to train" in done.stdout and content_of(made) == before
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_a_sweep_begins_with_several_models(tmp_path, parent):
     other = parent.parent / "run" / "checkpoints" / "last.ckpt"
     done = program(tmp_path, "-m", f"init_from={parent},{other}", "hydra.sweep.dir=sweep")

@@ -58,8 +58,8 @@ def summed(path, rank, alpha):
 @pytest.mark.parametrize(
     "overrides",
     [
-        ("trainer.gradient_clip_val=0.1",),
-        ("optimizer=muon", "trainer.accumulate_grad_batches=3"),
+        pytest.param(("trainer.gradient_clip_val=0.1",), marks=pytest.mark.heavy),
+        pytest.param(("optimizer=muon", "trainer.accumulate_grad_batches=3"), marks=pytest.mark.heavy),
         ("trainer.precision=bf16-mixed", "device.recompute_activations=true", "model.tie_embeddings=false"),
     ],
     ids=str,
@@ -171,7 +171,7 @@ def test_a_checkpoint_whose_factors_are_not_as_it_says_is_not_read(lora_checkpoi
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_two_processes_learn_what_one_does(tmp_path, text_file):
     """The same steps by one process and by two, each with half of the rows: only their shares of tokens differ."""
     (tmp_path / "train_lora.py").write_text(WITHOUT_RULES, encoding="utf-8")

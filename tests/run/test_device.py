@@ -43,7 +43,7 @@ def test_a_run_on_an_apple_gpu_has_one_device_and_loads_batches_in_its_own_proce
     assert isinstance(trainer.accelerator, MPSAccelerator) and trainer.strategy.root_device.type == "mps"
     assert (trainer.num_devices, trainer.world_size, trainer.precision) == (1, 1, "32-true")
     file = token_file(tmp_path / "x.bin", range(2, 40))
-    data = build_datamodule(run, SimpleNamespace(token_files=SimpleNamespace(train=file, val=file)))
+    data = build_datamodule(run, SimpleNamespace(token_files=SimpleNamespace(train=file, val=file), sources=()))
     for loader in (data.train_dataloader(), data.val_dataloader()):
         assert (loader.num_workers, loader.pin_memory, loader.persistent_workers) == (0, False, False)
         assert next(iter(loader))["tokens"].dtype == torch.int64  # MPS has it, but no float64

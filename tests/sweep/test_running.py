@@ -144,7 +144,7 @@ def test_the_report_tells_what_the_sweep_told(sweeps):
     assert len(rows(sweeps, "reported")) == 2
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_ctrl_c_ends_a_sweep_with_its_table_and_the_same_command_resumes_it_bit_exactly(sweeps):
     space = ("optimizer.lr=1e-3,2e-3,3e-3", "trainer.max_steps=6", "checkpoint.minutes=0.0005")
     status, output = sweeps.run(*space, "hydra.sweep.dir=whole")

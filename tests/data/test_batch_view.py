@@ -8,10 +8,10 @@ import pytest
 from rich.console import Console
 from toy_answers import mixed_documents, write_documents
 
+from lai.data.batch_view import TokenNames, plain_lines, print_coloured, rows_of, summary
 from lai.data.datamodule import CorpusDataModule
 from lai.data.tokens.answers import Answers
 from lai.data.tokens.batches import PackedDataset
-from lai.programs.batch_view import TokenNames, plain_lines, print_coloured, rows_of, summary
 from lai.tokenizer.chat import Turn, plain
 from lai.tokenizer.targets import IGNORE_INDEX
 from lai.tokenizer.vocab import Vocab
