@@ -125,8 +125,8 @@ def test_weights_that_are_not_finite_are_not_exported(tmp_path, compose_run, tex
     assert not (tmp_path / "model.bin").exists()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("limit", "status"), [(10, 0), (2, 2)])
+@pytest.mark.heavy
 def test_all_processes_skip_a_step_that_is_bad_in_one_of_them(tmp_path, text_file, limit, status):
     bad = "+callbacks.bad={_target_:toy_callbacks.BadLoss,batches:[3,4,7],rank:1}"
     run = [*TINY, f"data.path={text_file}", "trainer.devices=2", "trainer.strategy=ddp", "trainer.max_epochs=1", bad]

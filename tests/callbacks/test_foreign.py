@@ -104,6 +104,7 @@ def test_a_state_that_one_of_our_callbacks_cannot_take_is_one_line(tmp_path, com
         train(compose_run(f"data.path={text_file}", "trainer.max_steps=2", f"ckpt_path={last}"))
 
 
+@pytest.mark.heavy
 def test_traceback_of_a_callback_is_in_the_log_file_and_shown_on_request(tmp_path, text_file):
     (tmp_path / "mine.py").write_text(
         "from lightning.pytorch.callbacks import Callback\n"

@@ -197,7 +197,7 @@ def test_signal_leaves_a_checkpoint_to_resume_from(tmp_path, text_file, number, 
     assert "epoch 2 " not in done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_a_signal_to_one_of_two_processes_stops_both(tmp_path, text_file):
     run = [*TINY, f"data.path={text_file}", "trainer.devices=2", "trainer.strategy=ddp"]
     status, _, screen = signalled(tmp_path, signal.SIGTERM, *run, OMP_NUM_THREADS="1")

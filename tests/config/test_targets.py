@@ -109,6 +109,7 @@ def test_allow_targets_takes_names_of_packages(value, tmp_path):
         load_run_config(composed(f"output_dir={tmp_path}"), [f"allow_targets={value}"])
 
 
+@pytest.mark.heavy
 def test_the_config_of_a_run_with_a_users_callback_runs_again_where_it_is_allowed(tmp_path, text_file):
     (tmp_path / "mine.py").write_text(
         "from lightning.pytorch.callbacks import Callback\nclass Mine(Callback):\n    pass\n"

@@ -221,7 +221,7 @@ def test_two_processes_train_one_model(tmp_path, text_file):
     assert read_model(tmp_path / "models" / "lai-tiny.bin").config.dim == 32
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_two_processes_measure_the_validation_loss_of_one(tmp_path, text_file):
     still = ("optimizer.lr=1e-9", "optimizer.embedding_lr=1e-9", "trainer.max_steps=1")  # the weights hardly change
     losses = {}

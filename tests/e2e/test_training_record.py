@@ -159,7 +159,7 @@ def test_note_marks_models_far_from_their_floor(training, vocab_size, is_far):
         assert "10 steps" in note and f"val/loss {training.val_loss:.2f}" in note and "\n" not in note
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_two_processes_record_the_tokens_of_both(tmp_path, text_file):
     """Two processes with batches of 4 rows read the rows that one process with batches of 8 reads."""
     seen = {}

@@ -98,6 +98,7 @@ def test_failed_start_leaves_its_folder_free(tmp_path, text_file):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.heavy
 def test_a_run_that_continues_in_its_folder_keeps_what_it_wrote_before(tmp_path, text_file):
     run = (*TINY, f"data.path={text_file}", "hydra.run.dir=run", "checkpoint.keep=all")
     assert lai_train(*run, "trainer.max_steps=2", cwd=tmp_path).returncode == 0

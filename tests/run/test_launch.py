@@ -147,7 +147,7 @@ def test_the_loss_of_a_step_is_that_of_all_its_batches(tmp_path, compose_run, st
     assert [loss for _, loss in rows_of(tmp_path / "run", "train/loss")] == pytest.approx(pairs, rel=1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_the_processes_of_torchrun_and_srun_train_one_model(tmp_path, still, pairs):
     halves = [*TINY, *still, "trainer.max_steps=2"]
     torchrun = tmp_path / "torchrun"

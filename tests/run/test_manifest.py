@@ -85,6 +85,7 @@ def test_command_line_is_recorded_as_typed(tmp_path, text_file):
     assert settings == {argument for argument in typed if not argument.startswith(("hydra.", "--"))}
 
 
+@pytest.mark.heavy
 def test_a_config_of_an_earlier_version_takes_the_settings_that_are_new(tmp_path, text_file):
     first = lai_train(*TINY, f"data.path={text_file}", "trainer.max_steps=1", "hydra.run.dir=old", cwd=tmp_path)
     assert first.returncode == 0, first.stderr

@@ -44,7 +44,7 @@ def killing(batch, phase="train"):
     return f"+callbacks.kill={{_target_:kill_at.KillAt,batch:{batch},phase:{phase}}}"
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_one_command_starts_resumes_and_exports_a_run(tmp_path, start):
     assert start(folder="whole")[0] == 0
     assert start(killing(5))[0] == -9  # before there is a checkpoint

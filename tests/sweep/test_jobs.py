@@ -30,7 +30,7 @@ def test_a_sweep_gives_a_folder_a_job_and_prepares_its_data_once(tmp_path, text_
     assert not (tmp_path / "models").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_the_processes_of_a_sweeps_job_do_that_job_alone(tmp_path, text_file):
     run = ("-m", *TINY, f"data.path={text_file}", "trainer.max_steps=2", "trainer.devices=1,2", "trainer.strategy=auto")
     done = lai_train(*run, "seed=1,2", "export.path=job${hydra:job.num}.bin", cwd=tmp_path, OMP_NUM_THREADS="1")

@@ -33,6 +33,7 @@ def test_the_report_survives_its_json_form(tmp_path: Path) -> None:
     assert json.loads(report.to_json())["good"] is False
 
 
+@pytest.mark.heavy
 def test_the_real_text_is_checked(shared_data: Path) -> None:
     """Its README says what it holds: lines, no exact duplicate, a literal tag here and there."""
     pairs = examine([shared_data / "parallel.tsv"])
