@@ -48,7 +48,7 @@ $(INSTALLED): pyproject.toml $(wildcard requirements*.lock) lai/__init__.py
 	@$(call pip_install,$(RUN),$(HASHED) -r requirements-build.lock)
 	@if [ -n '$(PIP_ARGS)' ]; then $(call pip_install,$(RUN),--no-deps -c constraints.txt torch); \
 	  else $(call pip_install,$(RUN),$(HASHED) -r requirements-cpu.lock) 2>/dev/null || true; fi
-	@echo 'setup: 2 of 2, LAi and some 100 packages: 300 MB'
+	@echo 'setup: 2 of 2, LAi and some 100 packages: 250 MB'
 	@$(call pip_install,$(RUN),$(HASHED) -r requirements.lock)
 	@if [ "$$($(RUN) -c '$(NEEDS_CUDA)')" = 1 ]; then $(call pip_install,$(RUN),$(HASHED) -r requirements-cuda.lock) ; fi
 	@$(call pip_install,$(RUN),--no-deps --no-build-isolation -e .)

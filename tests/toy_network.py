@@ -20,3 +20,10 @@ def toy_model(vocab, **shape):
     sizes = {"dim": 64, "hidden_dim": 96, "n_layers": 2, "n_heads": 4, "n_kv_heads": 2, "max_seq_len": 96}
     config = ModelConfig(**sizes | {"vocab_size": len(vocab), "rope_theta": 5000.0, "norm_eps": 1e-6} | shape)
     return Checkpoint(config, vocab, network(config).state_dict(), TrainingRecord(steps=10, tokens=4096, turns=2))
+
+
+def build(model):
+    """The network of a model that a checkpoint holds."""
+    made = Transformer(model.config)
+    made.load_state_dict(model.weights)
+    return made.eval()

@@ -10,11 +10,11 @@ import lightning
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from lai.data.mixed_order import MixedOrder, Part, predictions
+from lai.data.mixed_order import MixedOrder, Part
 from lai.data.tokens.answers import Answers
 from lai.data.tokens.batches import PackedBatchSampler, PackedDataset
 from lai.data.tokens.groups import GroupedBatchSampler, GroupedDataset
-from lai.data.tokens.joined import Tokens
+from lai.data.tokens.joined import Tokens, predictions
 from lai.data.tokens.packing import TrainingPacking, ValidationPacking
 from lai.host.errors import UserError
 from lai.host.signals import ignore_in_worker

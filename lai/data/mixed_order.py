@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lai.data.languages import LANGUAGES
-from lai.data.tokens.joined import Tokens
+from lai.data.tokens.joined import Tokens, predictions
 from lai.data.tokens.mixing import Length, MixedPacking, MixedSource
 from lai.data.tokens.packing import Ints, TrainingPacking
 from lai.host.errors import UserError
@@ -146,11 +146,6 @@ class MixedOrder:
                 found.append((part.name, language, first + np.flatnonzero(part.languages == language)))
             first += len(part.languages)
         return found
-
-
-def predictions(tokens: Tokens) -> Ints:
-    """The number of predictions of each document, (documents,)."""
-    return np.diff(tokens.offsets).astype(np.int64) - 1
 
 
 def _too_long(mixed: MixedPacking) -> str:

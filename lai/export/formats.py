@@ -9,15 +9,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import torch
-
 from lai.export import gguf, huggingface, own_readers, quantize
 from lai.export.agreement import Answers, Questions, difference
 from lai.export.checkpoint import Checkpoint
 from lai.export.peers import LLAMA_CPP, TRANSFORMERS, ask
+from lai.export.reading.gguf_content import MAGIC
+from lai.export.verify import stored_network
 from lai.host.errors import UserError
 from lai.host.files import replace_and_keep, replace_folder_and_keep, sync_directory, sync_files, target_of
-from lai.model.transformer import Transformer
 
 
 @dataclass(frozen=True)
@@ -138,7 +137,7 @@ def _target(name: str, path: Path) -> Path:
     if name == "gguf":
         if path.suffix.lower() != ending:
             raise UserError(f"{path} does not end in {ending}; give {path.with_suffix(ending)}")
-        return target_of(path, gguf.MAGIC)
+        return target_of(path, MAGIC)
     path = Path(os.path.realpath(path))
     if path.exists() and not (path / "config.json").is_file() and not (path.is_dir() and not any(path.iterdir())):
         raise UserError(f"{path} exists and is no Hugging Face folder, and would be lost; give another name")
@@ -149,23 +148,7 @@ def _verify(format_: _Format, path: Path, model: Checkpoint, dtype: str) -> tupl
     """Which program has read the export, and by how much its logits differ."""
     config = model.config
     questions = Questions.of(config.vocab_size, config.max_seq_len)
-    expected = questions.expected(model.vocab, _stored_network(model, dtype))
+    expected = questions.expected(model.vocab, stored_network(model.config, model.weights, dtype))
     answer = ask(format_.package, path, asdict(questions) | {"vocab_size": config.vocab_size})
     found = format_.read(path, questions) if answer is None else Answers.of(answer)
     return found.program, difference(questions, expected, found, format_.limits[dtype])
-
-
-def _stored_network(model: Checkpoint, dtype: str) -> Transformer:
-    """The network with its matrices rounded to what the export stores."""
-    network = Transformer(model.config)
-    network.load_state_dict(dict(model.weights))
-    with torch.no_grad():
-        for parameter in network.parameters():
-            if parameter.ndim < 2 or dtype == "f32":
-                continue
-            if dtype == "bf16":
-                parameter.copy_(parameter.bfloat16())
-            else:
-                rounded = quantize.decode(quantize.encode(parameter.numpy(), dtype), tuple(parameter.shape), dtype)
-                parameter.copy_(torch.from_numpy(rounded))
-    return network.eval()

@@ -19,29 +19,17 @@ from lai.export.checkpoint import Checkpoint
 from lai.export.gguf_vocab import gguf_tokens
 from lai.export.lai_file import stored_weights, tensor_shapes
 from lai.export.packages import needed
+from lai.export.tensor_names import gguf_name
 from lai.host.errors import UserError
 from lai.model.lineage import entries, licences
 from lai.model.transformer import ModelConfig
 from lai.tokenizer.vocab import Vocab
 
-MAGIC = b"GGUF"
 DTYPES = ("f32", "f16", "bf16", "q8_0", "q4_0")
 MANIFEST_KEY, TRAINING_KEY = "general.lai.manifest", "general.lai.training"
 """Where the run's manifest and the record of training stand, each as JSON."""
 VOCAB_KEY = "tokenizer.lai.vocab"
 """Where LAi's own vocabulary stands, which the tokens as llama.cpp reads them do not hold wholly."""
-
-_IN_A_LAYER = {
-    "attn_q": "attn.wq",
-    "attn_k": "attn.wk",
-    "attn_v": "attn.wv",
-    "attn_output": "attn.wo",
-    "ffn_gate": "ffn.w_gate",
-    "ffn_up": "ffn.w_up",
-    "ffn_down": "ffn.w_down",
-    "attn_norm": "attn_norm",
-    "ffn_norm": "ffn_norm",
-}
 
 
 def check_gguf(activation: str, dtype: str) -> None:
@@ -78,7 +66,7 @@ def write_gguf(path: Path, model: Checkpoint, dtype: str = "f32", name: str = ""
         _add_vocab(writer, model.vocab)
         for ours, weights in stored_weights(model.config, model.weights):
             kind = dtype if weights.ndim == 2 else "f32"
-            _add_tensor(writer, _their_name(ours), neighbours(model.config, ours, weights), kind)
+            _add_tensor(writer, gguf_name(ours), neighbours(model.config, ours, weights), kind)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
@@ -105,19 +93,7 @@ def tensor_names(config: ModelConfig) -> Iterator[tuple[str, str]]:
     """Our names of the tensors, and theirs; without `output.weight` llama.cpp takes the embedding for it."""
     for ours, _ in tensor_shapes(config):
         if not (ours == "output.weight" and config.tie_embeddings):
-            yield ours, _their_name(ours)
-
-
-def _their_name(ours: str) -> str:
-    if not ours.startswith("layers."):
-        return {
-            "token_embed.weight": "token_embd.weight",
-            "final_norm.weight": "output_norm.weight",
-            "output.weight": "output.weight",
-        }[ours]
-    _, layer, *rest = ours.removesuffix(".weight").split(".")
-    theirs = {our: their for their, our in _IN_A_LAYER.items()}[".".join(rest)]
-    return f"blk.{layer}.{theirs}.weight"
+            yield ours, gguf_name(ours)
 
 
 def neighbours(config: ModelConfig, name: str, weights: Tensor, *, back: bool = False) -> Tensor:

@@ -11,6 +11,7 @@ from lai.export.checkpoint import Checkpoint
 from lai.export.lai_file import stored_weights
 from lai.export.model_card import model_card
 from lai.export.safetensors_file import read_safetensors, write_safetensors
+from lai.export.tensor_names import huggingface_name
 from lai.export.tokenizer_json import tokenizer_json
 from lai.host.errors import UserError
 from lai.inference.sampling import Sampling
@@ -25,18 +26,6 @@ MANIFEST_KEY, TRAINING_KEY = "lai.manifest", "lai.training"
 
 VOCAB_FILE = "vocab.bin"
 """LAi's own vocabulary, beside `tokenizer.json`, which does not hold all of it."""
-
-_IN_A_LAYER = {
-    "attn.wq": "self_attn.q_proj",
-    "attn.wk": "self_attn.k_proj",
-    "attn.wv": "self_attn.v_proj",
-    "attn.wo": "self_attn.o_proj",
-    "ffn.w_gate": "mlp.gate_proj",
-    "ffn.w_up": "mlp.up_proj",
-    "ffn.w_down": "mlp.down_proj",
-    "attn_norm": "input_layernorm",
-    "ffn_norm": "post_attention_layernorm",
-}
 
 
 def check_huggingface(dtype: str) -> None:
@@ -99,25 +88,13 @@ def _write_weights(path: Path, model: Checkpoint, dtype: str) -> None:
         stored = weights.to(DTYPES[dtype]) if weights.ndim == 2 else weights
         if not torch.isfinite(stored).all():
             raise UserError(f"{ours} cannot be written as {dtype}: a weight is too large for it")
-        tensors[their_name(ours)] = stored
+        tensors[huggingface_name(ours)] = stored
     metadata = {
         "format": "pt",
         MANIFEST_KEY: json.dumps(model.manifest or {}, ensure_ascii=False),
         TRAINING_KEY: json.dumps(model.training.to_dict(), sort_keys=True),
     }
     write_safetensors(path, tensors, metadata)
-
-
-def their_name(ours: str) -> str:
-    """The name of a weight in `LlamaForCausalLM`."""
-    if not ours.startswith("layers."):
-        return {
-            "token_embed.weight": "model.embed_tokens.weight",
-            "final_norm.weight": "model.norm.weight",
-            "output.weight": "lm_head.weight",
-        }[ours]
-    _, layer, *rest = ours.removesuffix(".weight").split(".")
-    return f"model.layers.{layer}.{_IN_A_LAYER['.'.join(rest)]}.weight"
 
 
 def _config(config: ModelConfig, end: int, dtype: str) -> dict[str, Any]:

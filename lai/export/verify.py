@@ -73,7 +73,7 @@ def export_model(
     try:
         write_model(unverified, config, weights, vocab, dtype, training, manifest)
         with held(unverified):
-            difference = _difference(_stored_network(config, weights, dtype), read_model(unverified))
+            difference = _difference(stored_network(config, weights, dtype), read_model(unverified))
         if not difference <= TOLERANCE:
             raise UserError(f"{path} is not written: read back, its logits differ by {difference:.1e} of the largest")
         kept = replace_and_keep(unverified, path, are_equal)
@@ -84,13 +84,15 @@ def export_model(
     return ExportReport(path, config, parameters, path.stat().st_size, difference, training, kept)
 
 
-def _stored_network(config: ModelConfig, weights: Mapping[str, Tensor], dtype: str) -> Transformer:
-    """The network with its matrices rounded to what `dtype` stores."""
+def stored_network(config: ModelConfig, weights: Mapping[str, Tensor], dtype: str) -> Transformer:
+    """The network with its matrices rounded to what `dtype`, one of any format's, stores."""
     network = Transformer(config)
     network.load_state_dict(dict(weights))
     with torch.no_grad():
         for parameter in network.parameters():
-            if parameter.ndim == 2:
+            if parameter.ndim == 2 and dtype == "bf16":
+                parameter.copy_(parameter.bfloat16())
+            elif parameter.ndim == 2:
                 rounded = quantize.decode(quantize.encode(parameter.numpy(), dtype), tuple(parameter.shape), dtype)
                 parameter.copy_(torch.from_numpy(rounded))
     return network.eval()

@@ -4,12 +4,12 @@ import argparse
 from itertools import islice
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 
 from lai.config.compose import compose_run
 from lai.data.batch_view import Row, TokenNames, plain_lines, print_coloured, rows_of, summary
 from lai.data.prepare import Corpus, prepare_corpus
+from lai.data.tokens.joined import predictions
 from lai.export.vocab_file import load_vocab
 from lai.host.cli import run_program, whole_number
 from lai.host.errors import UserError
@@ -79,9 +79,8 @@ def _rows(options: argparse.Namespace) -> tuple[Corpus, list[Row], int]:
     plan: Any = next(islice(loader.sampler, options.batch - 1, None), None)
     if plan is None:
         raise UserError(f"--batch {options.batch:,}: an epoch has {len(loader):,} batches; give a number up to that")
-    lengths = np.diff(file.offsets).astype(np.int64) - 1
     rows = plan if isinstance(plan, list) else plan[1]  # of a mixture's validation: the group and its rows
-    return corpus, rows_of(loader.dataset[plan], rows, lengths), len(loader)
+    return corpus, rows_of(loader.dataset[plan], rows, predictions(file)), len(loader)
 
 
 if __name__ == "__main__":

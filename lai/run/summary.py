@@ -45,6 +45,23 @@ def start(
         initial: the model whose weights the run begins with.
         counting: the targets that count; None: all.
     """
+    yield from _data(run, corpus, module, counting)
+    yield from _model(run, corpus, module, initial)
+    compiled = ", compiled: the first steps take longer" if run.device.compile else ""
+    yield _row("device", f"{_device_name(trainer)}, precision {trainer.precision}{compiled}")
+    chosen = "" if why_batch_size is None else f" (auto: {why_batch_size})"
+    yield _row(
+        "training",
+        f"batches of {run.data.batch_size} x {run.data.seq_len} tokens{chosen}{_step(run, trainer)}, {_limit(run)}, "
+        f"lr {run.optimizer.lr:g}, "
+        f"{run.schedule.name} schedule, seed {run.seed}",
+    )
+    if run.checkpoint.keep == "best":
+        yield _row("checkpoints", "the best one only (checkpoint.keep=best): the run cannot be resumed")
+
+
+def _data(run: RunConfig, corpus: Corpus, module: LanguageModel, counting: Counting | None) -> Iterator[str]:
+    """The text, what is wrong with it, and its two splits."""
     train, val = corpus.token_files.stats.train, corpus.token_files.stats.val
     facts = corpus.quality.facts  # of the training files; the token files' statistics include the validation files
     yield _row("data", f"{_names(corpus.files)}: {facts['documents']:,} documents, {facts['bytes']:,} bytes")
@@ -69,6 +86,11 @@ def start(
             "",
             f"the generator's own val/loss there is {corpus.floor.loss:.4f}, val/bpb {corpus.floor.bpb:.4f}: the floor",
         )
+
+
+def _model(run: RunConfig, corpus: Corpus, module: LanguageModel, initial: Initial | None) -> Iterator[str]:
+    """The vocabulary, the network's size, and what it begins with."""
+    train, val = corpus.token_files.stats.train, corpus.token_files.stats.val
     per_token = (train.bytes + val.bytes) / max(1, train.tokens + val.tokens)
     yield _row("vocabulary", f"{corpus.vocab_path}: {len(corpus.vocab):,} tokens, {per_token:.2f} bytes a token")
     if run.data.vocab_path is None and len(corpus.vocab) < run.data.vocab_size:
@@ -88,17 +110,6 @@ def start(
         yield _row(
             "lora", f"rank {module.lora.rank}, alpha {module.lora.alpha:g}, {some:,} of {everything:,} parameters train"
         )
-    compiled = ", compiled: the first steps take longer" if run.device.compile else ""
-    yield _row("device", f"{_device_name(trainer)}, precision {trainer.precision}{compiled}")
-    chosen = "" if why_batch_size is None else f" (auto: {why_batch_size})"
-    yield _row(
-        "training",
-        f"batches of {run.data.batch_size} x {run.data.seq_len} tokens{chosen}{_step(run, trainer)}, {_limit(run)}, "
-        f"lr {run.optimizer.lr:g}, "
-        f"{run.schedule.name} schedule, seed {run.seed}",
-    )
-    if run.checkpoint.keep == "best":
-        yield _row("checkpoints", "the best one only (checkpoint.keep=best): the run cannot be resumed")
 
 
 def end(output_dir: Path, export: ExportModel, freed: int = 0) -> Iterator[str]:

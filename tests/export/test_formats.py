@@ -9,9 +9,10 @@ import torch
 
 from lai.export import formats
 from lai.export.formats import check_format, export_other, path_beside
-from lai.export.huggingface import their_name, write_huggingface
+from lai.export.huggingface import write_huggingface
 from lai.export.packages import installed
 from lai.export.safetensors_file import read_safetensors, write_safetensors
+from lai.export.tensor_names import huggingface_name
 from lai.host.errors import UserError
 
 GGUF = pytest.param("gguf", marks=pytest.mark.skipif(not installed("gguf"), reason="gguf is not installed"))
@@ -52,7 +53,7 @@ def test_transformers_reads_a_folder_back_where_it_is_installed(tmp_path, model)
 
 def change_weights(folder):
     tensors, metadata = read_safetensors(folder / "model.safetensors")
-    tensors[their_name("layers.0.attn.wq.weight")].mul_(1.5)
+    tensors[huggingface_name("layers.0.attn.wq.weight")].mul_(1.5)
     write_safetensors(folder / "model.safetensors", tensors, metadata)
 
 

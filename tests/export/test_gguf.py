@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 from agreement_texts import agreement_texts
-from toy_network import toy_model
+from toy_network import build, toy_model
 
 pytest.importorskip("gguf", reason="the package gguf writes these files; pip install 'lai[export]'")
 
@@ -23,17 +23,10 @@ from lai.export.lai_file import read_model, write_model
 from lai.export.peers import LlamaCpp
 from lai.host.errors import UserError
 from lai.inference.sampling import chat_prompt, greedy_answers, stop_ids, translation_prompt
-from lai.model.transformer import Transformer
 from lai.tokenizer.chat import CHAT_TAGS
 from lai.tokenizer.train import learn_vocab
 
 USER_DEFINED = 4
-
-
-def build(model):
-    network = Transformer(model.config)
-    network.load_state_dict(model.weights)
-    return network.eval()
 
 
 def written(path, model, **arguments):

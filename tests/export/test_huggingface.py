@@ -11,21 +11,14 @@ import numpy as np
 import pytest
 import torch
 from agreement_texts import agreement_texts
-from toy_network import toy_model
+from toy_network import build, toy_model
 
 from lai.export.agreement import CHATS, Questions, predictions
 from lai.export.huggingface import check_huggingface, write_huggingface
 from lai.export.safetensors_file import read_safetensors
 from lai.host.errors import UserError
 from lai.inference.sampling import chat_prompt, greedy_answers, stop_ids, translation_prompt
-from lai.model.transformer import Transformer
 from lai.tokenizer.train import learn_vocab
-
-
-def build(model):
-    network = Transformer(model.config)
-    network.load_state_dict(model.weights)
-    return network.eval()
 
 
 @pytest.fixture(scope="session")

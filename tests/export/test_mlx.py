@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 from agreement_texts import agreement_texts
+from toy_network import build
 
 from lai.export.agreement import CHATS, Questions
 from lai.export.huggingface import write_huggingface
 from lai.inference.sampling import chat_prompt, greedy_answers, stop_ids, translation_prompt
-from lai.model.transformer import Transformer
 
 
 @pytest.fixture(scope="session")
@@ -17,12 +17,6 @@ def loaded(model, tmp_path_factory):
     folder.mkdir()
     write_huggingface(folder, model, name="toy")
     return mlx_lm.load(str(folder))
-
-
-def build(model):
-    network = Transformer(model.config)
-    network.load_state_dict(model.weights)
-    return network.eval()
 
 
 def test_ids_of_texts_and_chats_are_ours(loaded, model):

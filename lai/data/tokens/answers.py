@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lai.data.tokens.joined import Tokens
+from lai.data.tokens.joined import Tokens, predictions
 from lai.data.tokens.packing import Ints
 from lai.host.progress import progress
 from lai.tokenizer.chat import CHAT_TAGS
@@ -119,7 +119,7 @@ def count_targets(file: Tokens, answers: Answers) -> TargetCounts:
     Raises:
         UserError: the file was cut meanwhile.
     """
-    lengths = np.diff(file.offsets).astype(np.int64) - 1
+    lengths = predictions(file)
     parts = -(-lengths // _BLOCK)
     documents = np.repeat(np.arange(len(lengths)), parts)
     firsts = _BLOCK * (np.arange(len(documents)) - np.repeat(np.cumsum(parts) - parts, parts))

@@ -13,12 +13,10 @@ from torch.utils.data import Dataset, Sampler
 
 from lai.data.tokens.answers import Answers
 from lai.data.tokens.joined import Tokens
-from lai.data.tokens.packing import Ints, Packing
+from lai.data.tokens.packing import NO_PIECES, Ints, Packing
 from lai.tokenizer.targets import IGNORE_INDEX
 
 PADDING_DOCUMENT = -1
-
-_NO_PIECES: Ints = np.zeros((0, 3), np.int64)
 
 
 class PackedDataset(Dataset[dict[str, Tensor]]):
@@ -39,7 +37,7 @@ class PackedDataset(Dataset[dict[str, Tensor]]):
         """
         shape = (len(rows), self._seq_len)
         tokens, targets, documents = (np.full(shape, fill) for fill in (0, IGNORE_INDEX, PADDING_DOCUMENT))
-        pieces = np.concatenate((_NO_PIECES, *rows))
+        pieces = np.concatenate((NO_PIECES, *rows))
         sizes = pieces[:, 2]
         total = int(sizes.sum())
         # A piece of n predictions is n + 1 tokens: each but the last is an input, each but the first a target.
@@ -121,4 +119,4 @@ class PackedBatchSampler(Sampler[list[Ints]]):
             if self._repeat:
                 yield [rows[number % len(rows)] for number in numbers]
             else:
-                yield [rows[number] if number < len(rows) else _NO_PIECES for number in numbers]
+                yield [rows[number] if number < len(rows) else NO_PIECES for number in numbers]

@@ -12,9 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from lai.data.tokens.packing import Ints, ValidationPacking
-
-_NO_PIECES: Ints = np.zeros((0, 3), np.int64)
+from lai.data.tokens.packing import NO_PIECES, Ints, ValidationPacking
 
 Plan = tuple[int, list[Ints]]
 """A batch's group and its rows, each (pieces, 3)."""
@@ -66,7 +64,7 @@ class GroupedBatchSampler(Sampler[Plan]):
             numbers = range(batch * self._step + self._rank, min((batch + 1) * self._step, whole), self._world_size)
             yield (
                 group,
-                [_numbered(rows[number], documents) if number < len(rows) else _NO_PIECES for number in numbers],
+                [_numbered(rows[number], documents) if number < len(rows) else NO_PIECES for number in numbers],
             )
 
 

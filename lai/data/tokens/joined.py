@@ -32,6 +32,11 @@ class Tokens(Protocol):
         """The SHA-256 of all tokens."""
 
 
+def predictions(tokens: Tokens) -> NDArray[np.int64]:
+    """The number of predictions of each document, (documents,): its tokens but the first."""
+    return np.diff(tokens.offsets).astype(np.int64) - 1
+
+
 class JoinedTokens:
     """Token files of one vocabulary, read as one; see `Tokens`. Nothing is copied, and each file opens itself."""
 

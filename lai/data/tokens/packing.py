@@ -26,6 +26,9 @@ from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
 
+NO_PIECES: Ints = np.zeros((0, 3), np.int64)
+"""A row that is padding alone."""
+
 _RESERVE = 8  # one document in so many is kept back to fill gaps
 
 

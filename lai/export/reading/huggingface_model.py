@@ -7,9 +7,10 @@ from typing import IO, Any
 
 from torch import Tensor
 
-from lai.export.huggingface import MANIFEST_KEY, TRAINING_KEY, VOCAB_FILE, their_name
+from lai.export.huggingface import MANIFEST_KEY, TRAINING_KEY, VOCAB_FILE
 from lai.export.reading.stored import StoredModel, check_finite, check_names, check_room, shapes, shown, training_of
 from lai.export.safetensors_file import StoredTensor, read_header, read_tensor
+from lai.export.tensor_names import huggingface_name
 from lai.host.errors import UserError
 from lai.host.files import open_regular, read_json
 from lai.model.manifest import from_json
@@ -130,16 +131,16 @@ def _weights(path: Path, config: ModelConfig, stack: ExitStack) -> tuple[dict[st
             found[tensor] = file, place
     # Tables that early versions stored; they follow from the settings.
     found = {name: entry for name, entry in found.items() if not name.endswith("rotary_emb.inv_freq")}
-    expected = {their_name(ours): shape for ours, shape in shapes(config).items()}
+    expected = {huggingface_name(ours): shape for ours, shape in shapes(config).items()}
     found_shapes = {tensor: place.shape for tensor, (_, place) in found.items()}
-    head, embedding = their_name("output.weight"), their_name("token_embed.weight")
+    head, embedding = huggingface_name("output.weight"), huggingface_name("token_embed.weight")
     is_doubled = config.tie_embeddings and head in found_shapes
     check_names(str(path), expected | ({head: expected[embedding]} if is_doubled else {}), found_shapes)
     check_room(config, str(path))
     weights = {}
     for ours in shapes(config):
-        weights[ours] = _weight(path, their_name(ours), found).float()
-        check_finite(str(path), their_name(ours), weights[ours])
+        weights[ours] = _weight(path, huggingface_name(ours), found).float()
+        check_finite(str(path), huggingface_name(ours), weights[ours])
     if is_doubled and not _weight(path, head, found).float().equal(weights["token_embed.weight"]):
         raise UserError(f"{path} says tie_word_embeddings true, and its {head} differs from {embedding}")
     dtype = {"F32": "f32", "F16": "f16", "BF16": "bf16"}[found[embedding][1].dtype]
